@@ -1,0 +1,48 @@
+# Everything starts with `make install`, which needs nothing but Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+.PHONY: serve install test check lint types format bench clean help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+serve: install ## start the server; make serve ARGS="--port 7861"
+	$(BIN)/antiphon serve $(ARGS)
+
+install: $(STAMP) ## make .venv with the versions of constraints.txt
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Antiphon needs Python 3.11 or newer; run make PYTHON=python3.11"; exit 1; }
+	$(PIP) install --quiet --upgrade pip
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[kokoro,dev]'
+	@touch $@
+
+test: install ## all tests; the first run fetches the files of Kokoro and Whisper (270 MB)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+check: lint types ## style, types, layers
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+types: install
+	$(BIN)/mypy
+
+format: install ## rewrite the files in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: install ## the table of benchmarks/README.md, measured here
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove what was built, not what was downloaded
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

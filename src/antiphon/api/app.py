@@ -1,0 +1,58 @@
+"""The HTTP application: all routes over one service."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from antiphon import __version__
+from antiphon.api import article, docs, errors as answers, events, jobs, ops, speech
+from antiphon.api.middleware import RequestLog
+from antiphon.domain import errors
+from antiphon.service.app import Antiphon
+
+ABOUT = """
+An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio twice.
+
+Errors are `{"error": "…"}` on the article's routes and OpenAI's object under `/v1`.
+"""
+
+
+def create_app(antiphon: Antiphon) -> ASGIApp:
+    """The application over a service that somebody else starts and stops."""
+    app = FastAPI(
+        title="Antiphon",
+        version=__version__,
+        description=ABOUT,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
+        docs_url=None,
+        redoc_url=None,
+    )
+    for room in (article, speech, jobs, events, ops):
+        app.include_router(room.routes(antiphon))
+    app.add_exception_handler(errors.AntiphonError, answers.on_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _query_error)
+    docs.complete(app)
+    return RequestLog(app, antiphon)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Unknown paths and wrong methods, in the shape of the route's family."""
+    assert isinstance(error, HTTPException)
+    path, message = request.url.path, f"{error.detail}: {request.method} {request.url.path[:100]}"
+    if answers.is_openai(path):
+        kind = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
+        return answers.reply({"error": kind}, error.status_code, error.headers)
+    return answers.reply({"error": message}, error.status_code, error.headers)
+
+
+async def _query_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    name = str(first["loc"][-1])
+    return answers.response(errors.InvalidRequest(f"{name}: {first['msg']}", param=name), request.url.path)

@@ -1,0 +1,124 @@
+"""The article's surface: POST /tts, GET /status, GET /output/…, WS /ws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from antiphon.api import docs, reading
+from antiphon.api.errors import reply
+from antiphon.api.files import file_response
+from antiphon.api.middleware import note
+from antiphon.api.schemas import Accepted, ErrorText, Status, TtsAnswer, TtsBody
+from antiphon.api.waiting import unless_gone
+from antiphon.domain import errors
+from antiphon.domain.request import ARTICLE_EMOTIONS, SpeechRequest, check_text
+from antiphon.service.app import Antiphon
+from antiphon.text.normalise import clean, log_text
+
+MAX_TTS_TEXT = 500
+MAX_TTS_BODY = 64 * 1024
+BROKEN: dict[int | str, dict[str, Any]] = {
+    400: {"model": ErrorText, "description": "What is wrong with the request, and the field."},
+    413: {"model": ErrorText},
+    422: {"model": ErrorText, "description": "An unknown field."},
+    429: {"model": ErrorText, "description": "Too much work of yours is waiting; see Retry-After."},
+    500: {"model": ErrorText, "description": "The synthesis failed."},
+    503: {"model": ErrorText, "description": "No model can speak yet, or the queue is full; see Retry-After."},
+}
+
+
+def routes(antiphon: Antiphon) -> APIRouter:
+    router = APIRouter(tags=["article"])
+    log_chars = antiphon.settings.log_text
+
+    @router.post(
+        "/tts",
+        summary="Speak up to 500 characters",
+        responses={200: {"model": TtsAnswer}, 202: {"model": Accepted}, **BROKEN},
+        openapi_extra=docs.takes(TtsBody, headers={"Prefer": "respond-async: answer 202 at once"}),
+    )
+    async def tts(request: Request) -> Response:
+        body = reading.parse(TtsBody, await reading.body(request, MAX_TTS_BODY))
+        note(request.scope, text=log_text(body.text, log_chars), emotion=body.emotion[:20])
+        asked = tts_request(body)
+        owner = reading.owner(request)
+        if not body.wait or "respond-async" in request.headers.get("prefer", ""):
+            return await accept(asked, owner)
+        speech = await antiphon.jobs.speak(asked, owner)
+        note(request.scope, model=speech.plan.model, cached=speech.hit)
+        try:
+            result = await unless_gone(request, speech.file())
+        finally:
+            speech.close()
+        answer = {
+            "id": speech.id,
+            "status": "succeeded",
+            "audio_path": f"/output/{result.name}",
+            "duration": round(result.duration, 3),
+            "cached": speech.hit == "hit",
+        }
+        if speech.plan.warnings:
+            answer["warnings"] = list(speech.plan.warnings)
+        return reply(answer, headers={"X-Job-Id": speech.id, "X-Cache": speech.hit, **warning(speech.plan.warnings)})
+
+    async def accept(asked: SpeechRequest, owner: str) -> Response:
+        job, _ = await antiphon.jobs.submit(asked, owner)
+        path = f"/status?id={job['id']}"
+        answer = {key: job[key] for key in ("id", "status", "position", "eta")}
+        return reply({**answer, "status_path": path}, 202, {"Location": path, **warning(job["warnings"])})
+
+    @router.get("/status", summary="How far a request is", responses={200: {"model": Status}, 404: {"model": ErrorText}})
+    async def status(id: str = "") -> Response:
+        job = await antiphon.jobs.get(id)
+        result = job["result"]
+        return reply(
+            {
+                "id": job["id"],
+                "status": job["status"],
+                "progress": job["progress"],
+                "position": job["position"],
+                "eta": job["eta"],
+                "audio_path": result["path"] if result else None,
+                "error": job["error"]["message"] if job["error"] else None,
+            }
+        )
+
+    @router.get(
+        "/output/{name}",
+        summary="A finished file",
+        responses={200: docs.audio("The audio."), 206: {"description": "A range of it."}, 404: {"model": ErrorText}},
+    )
+    async def output(request: Request, name: str) -> Response:
+        return await file_response(antiphon, request, name)
+
+    return router
+
+
+def tts_request(body: TtsBody) -> SpeechRequest:
+    """The article's checks, in the article's words."""
+    text = clean(body.text.strip()) if len(body.text) <= MAX_TTS_BODY else ""
+    if not 1 <= len(text) <= MAX_TTS_TEXT:
+        raise errors.InvalidText(f"Text must be 1-{MAX_TTS_TEXT} characters", param="text")
+    check_text(text, MAX_TTS_TEXT)
+    if body.emotion not in ARTICLE_EMOTIONS:
+        raise errors.InvalidRequest("Invalid emotion type", param="emotion")
+    return SpeechRequest(
+        text=text,
+        model=body.model,
+        voice=body.voice,
+        emotion={} if body.emotion == "neutral" else {body.emotion: 1.0},
+        speed=float(body.speed),
+        seed=body.seed,
+        priority=body.priority,
+    )
+
+
+def warning(warnings: tuple[str, ...] | list[str]) -> dict[str, str]:
+    """The header that says what the model could not do (RFC 7234, section 5.5, code 299)."""
+    if not warnings:
+        return {}
+    text = "; ".join(warnings).encode("ascii", "replace").decode().replace('"', "'")
+    return {"Warning": f'299 antiphon "{text[:400]}"'}

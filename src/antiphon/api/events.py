@@ -1,0 +1,152 @@
+"""Events to whoever listens: server-sent events with replay, and the article's WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request, WebSocket
+from starlette.responses import Response, StreamingResponse
+from starlette.websockets import WebSocketDisconnect
+
+from antiphon.api import reading
+from antiphon.domain import errors
+from antiphon.domain.event import FINAL_EVENTS, Event
+from antiphon.service.app import Antiphon
+
+#: Seconds of silence after which a comment keeps proxies from closing the stream.
+KEEP_ALIVE = 15.0
+
+
+def view(event: Event) -> dict[str, Any]:
+    return {"id": event.id, "type": event.type, "at": event.at, "job": event.job, **event.data}
+
+
+def routes(antiphon: Antiphon) -> APIRouter:
+    router = APIRouter(tags=["events"])
+
+    @router.get("/v1/events", summary="What happens to your jobs and to the models, as SSE")
+    async def events(request: Request) -> Response:
+        return sse_response(antiphon, request, owner=reading.owner(request))
+
+    @router.websocket("/ws")
+    async def ws(socket: WebSocket, id: str | None = None) -> None:
+        owner = reading.owner(socket)
+        await socket.accept()
+        try:
+            if id is not None:
+                await socket.send_json(await antiphon.jobs.get(id, owner))
+            await _push(antiphon, socket, id, owner)
+        except errors.AntiphonError as e:
+            await socket.send_json({"type": "error", "error": e.message, "code": e.code})
+            await socket.close(code=1008, reason=e.message[:100])
+        except WebSocketDisconnect:
+            return
+
+    return router
+
+
+async def _push(antiphon: Antiphon, socket: WebSocket, job: str | None, owner: str) -> None:
+    """Sends events until the job ends or the client goes; what the client sends is read and ignored."""
+    after = last_id(socket.query_params.get("last_event_id"))
+    sending = asyncio.create_task(_send_all(antiphon, socket, job, owner, after), name="ws send")
+    reading_ = asyncio.create_task(_until_closed(socket), name="ws read")
+    try:
+        await asyncio.wait((sending, reading_), return_when=asyncio.FIRST_COMPLETED)
+        if sending.done() and sending.exception() is None:
+            await socket.close()
+    finally:
+        for task in (sending, reading_):
+            task.cancel()
+        await asyncio.gather(sending, reading_, return_exceptions=True)
+
+
+async def _send_all(antiphon: Antiphon, socket: WebSocket, job: str | None, owner: str, after: int | None) -> None:
+    async for event in stream(antiphon, job=job, owner=owner, after=after if after is not None else (0 if job else None)):
+        await socket.send_text(msgspec.json.encode(view(event)).decode())
+
+
+async def _until_closed(socket: WebSocket) -> None:
+    while (await socket.receive())["type"] != "websocket.disconnect":
+        pass
+
+
+def sse_response(antiphon: Antiphon, request: Request, *, job: str | None = None, owner: str | None = None) -> Response:
+    """Replays what follows `Last-Event-ID`; without it a job's story from its beginning, else from now on."""
+    after = last_id(request.headers.get("last-event-id"))
+    if after is None and job is not None:
+        after = 0
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    events = stream(antiphon, job=job, owner=owner, after=after)
+    return StreamingResponse(_sse(events), headers=headers, media_type="text/event-stream")
+
+
+def last_id(text: str | None) -> int | None:
+    if text is None or text == "":
+        return None
+    if not text.isdigit() or len(text) > 18:
+        raise errors.InvalidRequest("Last-Event-ID must be the id of an event", param="Last-Event-ID")
+    return int(text)
+
+
+async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+    # Said at once, so that the client sees the stream open before anything happens.
+    yield b": listening\n\n"
+    waiting: asyncio.Task[Event] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
+            done, _ = await asyncio.wait((waiting,), timeout=KEEP_ALIVE)
+            if not done:
+                yield b": still here\n\n"
+                continue
+            try:
+                event = waiting.result()
+            except StopAsyncIteration:
+                return
+            waiting = None
+            data = msgspec.json.encode(view(event))
+            yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), data)
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def stream(
+    antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None
+) -> AsyncIterator[Event]:
+    """Past events after `after`, then live ones, each once and in order; ends with the job's last event."""
+    subscription = antiphon.bus.subscribe(job=job, owner=owner)
+    seen = 0
+    try:
+        if after is not None:
+            for event in await past(antiphon, after, job, owner):
+                seen = event.id
+                yield event
+                if job is not None and event.type in FINAL_EVENTS:
+                    return
+        async for event in subscription:
+            if event.id <= seen and event.type != "gap":
+                continue
+            yield event
+            if job is not None and event.type in FINAL_EVENTS:
+                return
+    finally:
+        subscription.close()
+
+
+async def past(antiphon: Antiphon, after: int, job: str | None, owner: str | None) -> list[Event]:
+    """From memory if it reaches back that far, else from the store, a page at a time."""
+    remembered = antiphon.bus.after(after, job=job, owner=owner)
+    if remembered is not None:
+        return remembered
+    await antiphon.flush_events()
+    found: list[Event] = []
+    while True:
+        page = await antiphon.store.events_after(found[-1].id if found else after, job=job, owner=owner, limit=1000)
+        found += page
+        if len(page) < 1000:
+            return found

@@ -1,0 +1,142 @@
+"""Durable jobs: POST, GET, DELETE /v1/jobs, their results, subtitles and events."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from antiphon.api import docs, reading
+from antiphon.api.article import warning
+from antiphon.api.errors import reply
+from antiphon.api.events import sse_response
+from antiphon.api.files import file_response
+from antiphon.api.middleware import note
+from antiphon.api.schemas import ErrorObject, JobBody, JobList, JobView
+from antiphon.api.speech import BROKEN
+from antiphon.api.waiting import unless_gone
+from antiphon.audio import codec, subtitles
+from antiphon.domain import errors
+from antiphon.domain.job import State
+from antiphon.service.app import Antiphon
+from antiphon.store.base import Idempotency
+from antiphon.text.normalise import log_text
+
+SUBTITLES: Mapping[str, tuple[str, Callable[[Iterable[Mapping[str, Any]]], str]]] = {
+    "srt": ("application/x-subrip", subtitles.srt),
+    "vtt": ("text/vtt", subtitles.vtt),
+    "json": ("application/json", subtitles.to_json),
+}
+#: An Idempotency-Key is kept for a day; a longer one is no key that a client library makes.
+MAX_KEY = 255
+_404: dict[int | str, dict[str, Any]] = {404: {"model": ErrorObject, "description": "No such job of yours."}}
+Wanted = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+
+
+def routes(antiphon: Antiphon) -> APIRouter:
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+    jobs, settings = antiphon.jobs, antiphon.settings
+
+    @router.post(
+        "",
+        summary="Queue a durable job",
+        status_code=202,
+        responses={202: {"model": JobView}, **BROKEN},
+        openapi_extra=docs.takes(JobBody, headers={"Idempotency-Key": "The same key and body give the same job for a day"}),
+    )
+    async def submit(request: Request) -> Response:
+        raw = await reading.body(request, settings.max_body)
+        body = reading.parse(JobBody, raw)
+        asked, warnings = body.request()
+        note(request.scope, text=log_text(body.input, settings.log_text))
+        owner = reading.owner(request)
+        job, new = await jobs.submit(asked, owner, idempotency(request, owner, raw))
+        note(request.scope, job=job["id"], new=new)
+        headers = {"Location": f"/v1/jobs/{job['id']}", **warning([*job["warnings"], *warnings])}
+        return reply(job, 202, headers)
+
+    @router.get("", summary="Your jobs, newest first", responses={200: {"model": JobList}})
+    async def listing(
+        request: Request,
+        status: Wanted | None = None,
+        after: str | None = None,
+        limit: int = Query(50, ge=1, le=500),
+    ) -> Response:
+        states = (State(status),) if status else None
+        found = await jobs.list(reading.owner(request), states, after, limit)
+        return reply({"object": "list", "data": found, "next": found[-1]["id"] if len(found) == limit else None})
+
+    @router.get("/{id}", summary="One job", responses={200: {"model": JobView}, **_404})
+    async def one(request: Request, id: str) -> Response:
+        return reply(await jobs.get(id, reading.owner(request)))
+
+    @router.delete("/{id}", summary="Cancel a job", responses={200: {"model": JobView}, **_404})
+    async def cancel(request: Request, id: str) -> Response:
+        return reply(await jobs.cancel(id, reading.owner(request)))
+
+    @router.post(
+        "/{id}/retry",
+        summary="Queue a failed or cancelled job again",
+        responses={202: {"model": JobView}, 409: {"model": ErrorObject}, **_404},
+        status_code=202,
+    )
+    async def retry(request: Request, id: str) -> Response:
+        return reply(await jobs.retry(id, reading.owner(request)), 202)
+
+    @router.get(
+        "/{id}/result",
+        summary="The audio; with wait=true while it is being made",
+        responses={200: docs.audio(), 409: {"model": ErrorObject, "description": "Not finished, or failed."}, **_404},
+    )
+    async def result(request: Request, id: str, wait: bool = False) -> Response:
+        owner = reading.owner(request)
+        job = await jobs.stored(id, owner)
+        if job.result is not None:
+            return await file_response(antiphon, request, job.result.name)
+        if job.state.final:
+            why = job.error.message if job.error else f"it was {job.state}"
+            raise errors.Conflict(f"The job has no result: {why}")
+        if not wait:
+            raise errors.Conflict("The job is not finished; add ?wait=true to hear it while it is made")
+        parts = jobs.follow(id, owner)
+        first = await unless_gone(request, anext(parts))  # type: ignore[arg-type]
+        media_type = codec.MEDIA_TYPES[job.request.get("format", "wav")]
+        return StreamingResponse(_chain(first, parts), media_type=media_type)
+
+    @router.get(
+        "/{id}/subtitles.{kind}",
+        summary="Subtitles from the bounds of the segments",
+        responses={200: {"content": {"text/vtt": {}, "application/x-subrip": {}}}, 409: {"model": ErrorObject}, **_404},
+    )
+    async def subtitle(request: Request, id: str, kind: Literal["srt", "vtt", "json"]) -> Response:
+        job = await jobs.stored(id, reading.owner(request))
+        if job.result is None:
+            raise errors.Conflict("The job is not finished; subtitles come with its result")
+        media_type, write = SUBTITLES[kind]
+        return Response(write(job.result.segments), media_type=media_type)
+
+    @router.get("/{id}/events", summary="What happens to one job, as SSE", responses=_404)
+    async def events(request: Request, id: str) -> Response:
+        await jobs.get(id, reading.owner(request))
+        return sse_response(antiphon, request, job=id)
+
+    return router
+
+
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for part in rest:
+        yield part
+
+
+def idempotency(request: Request, owner: str, raw: bytes) -> Idempotency | None:
+    """The caller's key with the digest of the whole body, so that a reused key is noticed."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY:
+        raise errors.InvalidRequest(f"Idempotency-Key must be 1-{MAX_KEY} characters", param="Idempotency-Key")
+    return Idempotency(owner, key, hashlib.sha256(request.url.path.encode() + b"\0" + raw).hexdigest())

@@ -1,0 +1,68 @@
+"""For those who watch the server: /health, /livez, /readyz, /v1/models, /v1/workers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response
+
+from antiphon.api.errors import reply
+from antiphon.api.schemas import Health, ModelList
+from antiphon.service.app import Antiphon
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def routes(antiphon: Antiphon) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health", summary="What the server can do now", responses={200: {"model": Health}})
+    async def health() -> Response:
+        return reply(antiphon.health(), headers=NO_STORE)
+
+    @router.get("/livez", summary="Whether the process answers", response_class=PlainTextResponse)
+    async def livez() -> Response:
+        return PlainTextResponse("ok", headers=NO_STORE)
+
+    @router.get(
+        "/readyz",
+        summary="Whether new work is welcome",
+        response_class=PlainTextResponse,
+        responses={503: {"description": "Draining, or no model can speak yet."}},
+    )
+    async def readyz() -> Response:
+        if antiphon.jobs.draining:
+            return PlainTextResponse("draining", 503, NO_STORE)
+        if antiphon.models.best() is None:
+            return PlainTextResponse("no model is ready", 503, NO_STORE)
+        return PlainTextResponse("ok", headers=NO_STORE)
+
+    @router.get("/v1/models", summary="The served models", responses={200: {"model": ModelList}})
+    async def models() -> Response:
+        data = [describe(antiphon, h) for h in antiphon.models.ranked()]
+        return reply({"object": "list", "data": data})
+
+    @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
+    async def workers() -> Response:
+        data = [{"model": h.name, **asdict(w)} for h in antiphon.models.ranked() for w in h.pool.workers()]
+        return reply({"object": "list", "data": data})
+
+    return router
+
+
+def describe(antiphon: Antiphon, hosted: Any) -> dict[str, Any]:
+    can, spec = hosted.can, hosted.spec
+    return {
+        "id": hosted.name,
+        "object": "model",
+        "created": int(antiphon.started_at),
+        "owned_by": "antiphon",
+        "kind": spec.kind,
+        "state": hosted.state,
+        "languages": list(can.languages if can else spec.languages),
+        "emotions": list(can.emotions) if can else [],
+        "voices": len(can.voices) if can else 0,
+        "licence": spec.licence,
+    }

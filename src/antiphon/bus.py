@@ -1,0 +1,145 @@
+"""The bus: publish facts, subscribe to them, replay what was missed. Nothing waits for a subscriber.
+
+Audio never crosses the bus, and speech works without anybody listening.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+from antiphon.domain.event import Event, EventType
+
+Listener = Callable[[Event], None]
+
+
+class Subscription:
+    """What one subscriber has not yet read: at most `limit` events, then the oldest go and a `gap` says so."""
+
+    def __init__(self, bus: Bus, job: str | None, owner: str | None, limit: int) -> None:
+        self.job, self.owner = job, owner
+        self._bus = bus
+        self._waiting: deque[Event] = deque()
+        self._limit = limit
+        self._lost_after: int | None = None
+        self._last = 0
+        self._wake = asyncio.Event()
+        self._closed = False
+
+    def wants(self, event: Event) -> bool:
+        if self.job is not None:
+            return event.job == self.job
+        return event.owner is None or self.owner is None or event.owner == self.owner
+
+    def offer(self, event: Event) -> None:
+        if len(self._waiting) >= self._limit:
+            lost = self._waiting.popleft()
+            if self._lost_after is None:
+                self._lost_after = self._last
+            self._last = max(self._last, lost.id)
+        self._waiting.append(event)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Ends the iteration after what is already waiting."""
+        self._closed = True
+        self._bus._forget(self)
+        self._wake.set()
+
+    @property
+    def behind(self) -> int:
+        return len(self._waiting)
+
+    async def __aiter__(self) -> AsyncIterator[Event]:
+        try:
+            while True:
+                while self._waiting:
+                    if self._lost_after is not None:
+                        missed, self._lost_after = self._lost_after, None
+                        first = self._waiting[0]
+                        yield Event(first.id - 1, "gap", first.at, self.job, self.owner, {"after": missed})
+                        continue
+                    event = self._waiting.popleft()
+                    self._last = event.id
+                    yield event
+                if self._closed:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+        finally:
+            self.close()
+
+
+class Bus:
+    """Publishes in one event loop; every method is called from it."""
+
+    def __init__(self, *, keep: int = 4096, clock: Callable[[], float] = time.time) -> None:
+        """`keep` is how many past events can be replayed from memory; older ones are in the store."""
+        self._clock = clock
+        self._last = 0
+        self._past: deque[Event] = deque(maxlen=keep)
+        self._by_job: dict[str, set[Subscription]] = defaultdict(set)
+        self._others: set[Subscription] = set()
+        self._listeners: list[Listener] = []
+
+    def start_after(self, last_id: int) -> None:
+        """Continues the numbering of an earlier life of this server."""
+        self._last = max(self._last, last_id)
+
+    def listen(self, listener: Listener) -> None:
+        """Calls `listener` with every event, at once; it must be quick and must not raise."""
+        self._listeners.append(listener)
+
+    def publish(
+        self, type: EventType, job: str | None = None, owner: str | None = None, data: Mapping[str, Any] | None = None
+    ) -> Event:
+        now = self._clock()
+        # Microseconds as a floor: ids grow over a restart even if the last events never reached the store.
+        self._last = max(self._last + 1, int(now * 1e6))
+        event = Event(self._last, type, now, job, owner, data or {})
+        self._past.append(event)
+        for listener in self._listeners:
+            listener(event)
+        if job is not None and job in self._by_job:
+            for subscription in tuple(self._by_job[job]):
+                subscription.offer(event)
+        for subscription in tuple(self._others):
+            if subscription.wants(event):
+                subscription.offer(event)
+        return event
+
+    def subscribe(self, *, job: str | None = None, owner: str | None = None, limit: int = 1000) -> Subscription:
+        """Events of one job, or those that `owner` may hear (None: all), from now on."""
+        subscription = Subscription(self, job, owner, limit)
+        if job is not None:
+            self._by_job[job].add(subscription)
+        else:
+            self._others.add(subscription)
+        return subscription
+
+    def after(self, last_id: int, *, job: str | None = None, owner: str | None = None) -> list[Event] | None:
+        """Past events with a greater id, oldest first; None when memory does not reach back that far."""
+        if not self._past or self._past[0].id > last_id + 1:
+            return None
+        probe = Subscription(self, job, owner, 1)
+        return [event for event in self._past if event.id > last_id and probe.wants(event)]
+
+    @property
+    def subscribers(self) -> int:
+        return len(self._others) + sum(len(s) for s in self._by_job.values())
+
+    def close(self) -> None:
+        """Ends every subscription."""
+        for subscription in [*self._others, *(s for group in self._by_job.values() for s in group)]:
+            subscription.close()
+
+    def _forget(self, subscription: Subscription) -> None:
+        self._others.discard(subscription)
+        if subscription.job is not None and subscription.job in self._by_job:
+            group = self._by_job[subscription.job]
+            group.discard(subscription)
+            if not group:
+                del self._by_job[subscription.job]

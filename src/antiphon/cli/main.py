@@ -1,0 +1,127 @@
+"""`antiphon`: the commands, each a thin door to its own module."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="antiphon",
+    help="Heavy speech models for many people at once, on the machine you have.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DataDir = Annotated[Path, typer.Option("--data-dir", envvar="ANTIPHON_DATA_DIR", help="As given to `antiphon serve`.")]
+ModelsDir = Annotated[
+    Path | None, typer.Option("--models-dir", envvar="ANTIPHON_MODELS_DIR", help="As given to `antiphon serve`.")
+]
+Server = Annotated[
+    str, typer.Option("--server", envvar="ANTIPHON_SERVER", help="Address of a running server; tried first.")
+]
+DATA_DIR = Path("antiphon-data")
+SERVER = "http://127.0.0.1:7860"
+#: `serve` takes its options from the settings class, which this module does not import.
+PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+@app.command(context_settings=PASS_ON)
+def serve(ctx: typer.Context) -> None:
+    """Start the server (`antiphon serve --help` lists every option)."""
+    from antiphon.cli import serve as command
+
+    command.main(ctx.args)
+
+
+@app.command()
+def say(
+    text: Annotated[str, typer.Argument(help="The text, or - to read it from standard input.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="File to write; its ending is the format. - for standard output.")
+    ] = None,
+    voice: Annotated[str | None, typer.Option(help="A voice of the model.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,
+    emotion: Annotated[str | None, typer.Option(help="happy, sad, angry, neutral …")] = None,
+    speed: Annotated[float, typer.Option(help="0.25 to 4.")] = 1.0,
+    language: Annotated[str | None, typer.Option(help="en, zh …; without it the text decides.")] = None,
+    server: Server = SERVER,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Speak a text into a file, with a running server or without one."""
+    from antiphon.cli import say as command
+
+    request = {"voice": voice, "model": model, "emotion": emotion, "speed": speed, "language": language}
+    command.main(text, output, request, server, data_dir, models_dir)
+
+
+@app.command()
+def pull(
+    models: Annotated[list[str], typer.Argument(help="Models to fetch; `antiphon models` lists them.")],
+    output: Annotated[Path | None, typer.Option(help="Folder for models; without it the server's own.")] = None,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Fetch a model's files, verified and resumable, so that nothing is fetched later."""
+    from antiphon.cli import pull as command
+
+    command.main(models, output or models_dir or data_dir / "cache_hub" / "models")
+
+
+@app.command()
+def models(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
+    """List the models: what each speaks, whether it is here, what it needs."""
+    from antiphon.cli import look as command
+
+    command.models(models_dir or data_dir / "cache_hub" / "models")
+
+
+@app.command()
+def voices(
+    model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only those that speak it.")] = None,
+    server: Server = SERVER,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """List the voices, of a running server or of the models on disk."""
+    from antiphon.cli import look as command
+
+    command.voices(model, language, server, data_dir, models_dir)
+
+
+@app.command()
+def doctor(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
+    """Say what this machine can run, why not the rest, and what would help."""
+    from antiphon.cli import doctor as command
+
+    command.main(data_dir, models_dir or data_dir / "cache_hub" / "models")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    from antiphon import __version__
+
+    typer.echo(__version__)
+
+
+def main() -> None:
+    from antiphon.domain.errors import AntiphonError
+
+    try:
+        app()
+    except AntiphonError as e:
+        typer.echo(f"antiphon: {e.message}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

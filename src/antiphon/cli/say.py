@@ -1,0 +1,69 @@
+"""`antiphon say`: a text into a file, through a running server or with the models on this disk."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+
+from antiphon.cli import running
+from antiphon.domain import errors
+from antiphon.domain.request import FORMATS, parse_emotion
+
+
+def main(
+    text: str, output: Path | None, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None
+) -> None:
+    if text == "-":
+        text = sys.stdin.read()
+    target = output or Path("speech.wav")
+    kind = format_of(target)
+    if running.answers(server):
+        audio = through_server(server, text, kind, request)
+    else:
+        audio = asyncio.run(alone(text, kind, request, data_dir, models_dir))
+    if str(target) == "-":
+        sys.stdout.buffer.write(audio)
+        return
+    target.write_bytes(audio)
+    print(f"{target} ({len(audio):,} bytes)")  # noqa: T201 - it is the command's answer
+
+
+def format_of(target: Path) -> str:
+    ending = target.suffix.lower().lstrip(".")
+    if str(target) == "-" or not ending:
+        return "wav"
+    ending = {"ogg": "opus", "m4a": "aac"}.get(ending, ending)
+    if ending not in FORMATS:
+        raise errors.InvalidRequest(f"cannot write {target.name}: the ending must be one of {', '.join(FORMATS)}")
+    return ending
+
+
+def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -> bytes:
+    body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
+    with httpx.Client(base_url=server, timeout=None, trust_env=False) as client:
+        answer = client.post("/v1/audio/speech", json=body)
+        if answer.status_code != 200:
+            raise errors.AntiphonError(running.reason(answer))
+        for warning in answer.headers.get_list("warning"):
+            print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
+        return answer.content
+
+
+async def alone(text: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None) -> bytes:
+    from antiphon.service.app import Antiphon
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    options = {k: v for k, v in request.items() if v is not None and k != "emotion"}
+    options["emotion"] = parse_emotion(request.get("emotion"))
+    served = (request["model"],) if request.get("model") else ("auto",)
+    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": served}
+    if models_dir is not None:
+        flags["models_dir"] = models_dir
+    async with Antiphon(**flags) as antiphon:
+        await antiphon.settled()
+        return await antiphon.speak(text, format=kind, **options)

@@ -1,0 +1,168 @@
+"""`antiphon serve`: options from the settings class, then start, serve, drain, stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+
+from antiphon.api.app import create_app
+from antiphon.cli import logs
+from antiphon.domain import errors
+from antiphon.service.app import Antiphon
+from antiphon.settings import Settings, load
+
+log = structlog.get_logger("antiphon")
+
+#: Seconds that open streams get once everything else is done.
+LAST_WORDS = 2
+
+
+def main(arguments: list[str]) -> None:
+    settings = parse(arguments)
+    logs.configure(settings)
+    refuse_open_doors(settings)
+    sock = listen(settings.host, settings.port)
+    try:
+        import uvloop
+
+        run = uvloop.run
+    except ImportError:
+        run = asyncio.run
+    sys.exit(run(serve(settings, sock)))
+
+
+# Options
+
+
+def parser() -> argparse.ArgumentParser:
+    """Flags made from the settings class, so that each option is written once."""
+    made = argparse.ArgumentParser(
+        prog="antiphon serve",
+        description="Start the server. Every option can also be an ANTIPHON_* variable or stand in the file.",
+        argument_default=argparse.SUPPRESS,
+    )
+    made.add_argument("--config", type=Path, metavar="FILE", help="TOML file with options by their long names.")
+    for name, field in Settings.model_fields.items():
+        flag = "--" + name.replace("_", "-")
+        if field.annotation is bool:
+            made.add_argument(flag, action=argparse.BooleanOptionalAction, help=f"{field.description}")
+            continue
+        default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
+        text = f"{field.description} [{default}]" if default is not None else f"{field.description}"
+        action: dict[str, Any] = {"action": "append"} if name == "model" else {}
+        made.add_argument(flag, metavar=name.upper().rpartition("_")[2], help=text.replace("%", "%%"), **action)
+    return made
+
+
+def parse(arguments: list[str]) -> Settings:
+    flags = vars(parser().parse_args(arguments))
+    config = flags.pop("config", None)
+    if "model" in flags:
+        flags["model"] = ",".join(flags["model"])
+    return load(config, flags)
+
+
+def refuse_open_doors(settings: Settings) -> None:
+    if not is_loopback(settings.host) and not settings.insecure:
+        raise errors.InvalidRequest(
+            f"--host {settings.host} can be reached from other machines, and there are no keys: anybody could use "
+            "this server. Keep 127.0.0.1, or add --insecure if that is what you want."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+    except OSError as e:
+        sock.close()
+        raise errors.InvalidRequest(
+            f"cannot listen on {host}:{port}: {e.strerror}. Something else may use the port; try --port {port + 1}"
+        ) from e
+    sock.listen(2048)
+    sock.setblocking(False)
+    return sock
+
+
+# Start, serve, drain, stop
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: what a signal means is decided here."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, sock: socket.socket) -> int:
+    antiphon = Antiphon(settings)
+    try:
+        await antiphon.start()
+        config = uvicorn.Config(
+            create_app(antiphon),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=LAST_WORDS,
+            ws_max_size=4 * 1024 * 1024,
+        )
+        server = Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[sock]), name="http")
+        host, port = sock.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        print(f"Antiphon listens on {address}", flush=True)  # noqa: T201 - the one line that start scripts wait for
+        code = await until_signalled(antiphon, server, serving)
+        await serving
+        return code
+    finally:
+        await antiphon.stop()
+
+
+async def until_signalled(antiphon: Antiphon, server: uvicorn.Server, serving: asyncio.Task[None]) -> int:
+    """The first SIGTERM or SIGINT drains, the second ends at once; a broken store ends at once with code 1."""
+    loop = asyncio.get_running_loop()
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def signalled() -> None:
+        (second if first.is_set() else first).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signalled)
+    broken = asyncio.ensure_future(antiphon.broken.wait())
+    await _first(asyncio.ensure_future(first.wait()), broken, serving)
+    if first.is_set() and not broken.done():
+        log.info("draining", seconds=antiphon.settings.drain_seconds)
+        drained = asyncio.ensure_future(antiphon.drain())
+        await _first(drained, asyncio.ensure_future(second.wait()), broken)
+        drained.cancel()
+    antiphon.bus.close()
+    server.should_exit = True
+    server.force_exit = second.is_set() or antiphon.broken.is_set()
+    broken.cancel()
+    return 1 if antiphon.broken.is_set() else 0
+
+
+async def _first(*waiting: asyncio.Future[Any]) -> None:
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

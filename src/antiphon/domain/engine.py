@@ -1,0 +1,123 @@
+"""What an engine is: the plug-in that holds a model inside a worker process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from antiphon.domain.unit import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """A sound that a user can pick."""
+
+    id: str
+    name: str
+    #: BCP-47 tags it speaks well.
+    languages: tuple[str, ...]
+    gender: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a text is best cut for this engine; lengths in characters (a CJK character counts as `cjk_weight`)."""
+
+    #: No segment is longer.
+    max_chars: int = 300
+    #: Sentences are joined up to about this length.
+    target_chars: int = 160
+    #: The first segment of a streamed answer is cut at its first clause if that leaves at most this much.
+    first_chars: int = 60
+    cjk_weight: float = 2.5
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do, told by the child in its ready frame. What is not here, it cannot do."""
+
+    kind: Kind
+    sample_rate: int
+    #: Version of weights and code; part of every recipe.
+    revision: str
+    #: BCP-47 primary tags it speaks well enough to advertise. Empty: any.
+    languages: tuple[str, ...] = ()
+    voices: tuple[Voice, ...] = ()
+    default_voice: str = ""
+    #: Voice by language, for requests that name none.
+    voice_by_language: Mapping[str, str] = field(default_factory=dict)
+    #: Names of emotions that change the sound. Empty: it has one mood.
+    emotions: tuple[str, ...] = ()
+    speed_min: float = 1.0
+    speed_max: float = 1.0
+    #: Speaks with an uploaded reference's voice.
+    cloning: bool = False
+    #: Takes voice mixes such as "a(2)+b".
+    mixing: bool = False
+    #: The same recipe gives the same samples.
+    deterministic: bool = False
+    #: Units that one worker computes at the same time.
+    slots: int = 1
+    cut: Cut = field(default_factory=Cut)
+    #: Bytes of memory one worker needs, about.
+    footprint: int = 0
+    licence: str = ""
+    attribution: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a unit's result on its way: for speech mono signed 16-bit little-endian PCM."""
+
+    payload: bytes
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Context(Protocol):
+    """What an engine can ask while it runs a unit."""
+
+    def cancelled(self) -> bool:
+        """Whether nobody wants the result any more; the engine then returns at its next convenience."""
+        ...
+
+    def progress(self, fraction: float) -> None:
+        """Tells how far the unit is (0 to 1), for units that take many seconds."""
+        ...
+
+
+class Phase(Protocol):
+    def __call__(self, name: str, fraction: float | None = None) -> None:
+        """Tells what loading is at, in a few words (`reading weights`), for /health."""
+        ...
+
+
+class Engine(Protocol):
+    """Lives in a worker process and is synchronous. Built with `options` (JSON values), then load, warm, run…
+
+    An exception out of `run` fails that unit and nothing else. An exception whose attribute `fatal` is true, or
+    any end of the process, takes the worker with it; the unit is then tried elsewhere.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None: ...
+
+    def load(self, phase: Phase) -> None:
+        """Reads files and builds the model. Raises with a message for the operator if something is missing."""
+        ...
+
+    def warm(self) -> None:
+        """Makes the first unit as quick as the others."""
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """Asked once, after `warm`."""
+        ...
+
+    def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
+        """Computes one unit. Asks `context.cancelled()` between chunks and stops early when it is true."""
+        ...
+
+    def close(self) -> None:
+        """Gives back what the process would not give back by ending."""
+        ...

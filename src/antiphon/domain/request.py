@@ -1,0 +1,126 @@
+"""What somebody asks for, checked: the request in our own words, whatever surface it came in by."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from antiphon.domain import errors
+from antiphon.domain.job import PRIORITIES, Priority
+
+Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
+FORMATS: tuple[Format, ...] = ("mp3", "opus", "aac", "flac", "wav", "pcm")
+
+#: IndexTTS2's eight, in its own order; `neutral` is the absence of all of them.
+EMOTIONS: tuple[str, ...] = (
+    "happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm",
+)  # fmt: skip
+#: The four of the article.
+ARTICLE_EMOTIONS: tuple[str, ...] = ("happy", "sad", "angry", "neutral")
+
+MAX_TEXT = 1_000_000
+SPEED_MIN, SPEED_MAX = 0.25, 4.0
+SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechRequest:
+    """Text to be spoken. Values are in range; whether this machine has the model and the voice is asked later."""
+
+    text: str
+    #: None: whatever speaks best here now.
+    model: str | None = None
+    #: None: the model's default for the language.
+    voice: str | None = None
+    language: str | None = None
+    emotion: Mapping[str, float] = field(default_factory=dict)
+    speed: float = 1.0
+    seed: int = 0
+    format: Format = "wav"
+    #: Hz; None: the model's own (for pcm 24000, as OpenAI's).
+    sample_rate: int | None = None
+    priority: Priority = "normal"
+    #: Engine-specific extras.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_text(self.text, MAX_TEXT)
+        check_number("speed", self.speed, SPEED_MIN, SPEED_MAX)
+        if not 0 <= self.seed <= MAX_SEED:
+            raise errors.InvalidRequest(f"seed must be between 0 and {MAX_SEED}", param="seed")
+        check_choice("response_format", self.format, FORMATS)
+        check_choice("priority", self.priority, PRIORITIES)
+        if self.sample_rate is not None and self.sample_rate not in SAMPLE_RATES:
+            rates = ", ".join(map(str, SAMPLE_RATES))
+            raise errors.InvalidRequest(f"sample_rate must be one of {rates}", param="sample_rate")
+
+    def to_json(self) -> dict[str, Any]:
+        """Only what differs from the defaults, so that old rows mean the same after a new field appears."""
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "text" or value not in (f.default, {}, None):
+                out[f.name] = dict(value) if isinstance(value, Mapping) else value
+        return out
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SpeechRequest:
+        return cls(**data)
+
+    def with_text(self, text: str) -> SpeechRequest:
+        return replace(self, text=text)
+
+
+def check_text(text: str, limit: int) -> None:
+    """At least one character that can be said, and at most `limit` characters."""
+    if not 1 <= len(text.strip()) or len(text) > limit:
+        raise errors.InvalidText(f"Text must be 1-{limit} characters", param="text")
+    if not any(ch.isalnum() for ch in text):
+        raise errors.InvalidText(
+            "Text has nothing to say: it holds no letter and no digit", param="text"
+        )
+
+
+def check_number(name: str, value: float, low: float, high: float) -> None:
+    if not (math.isfinite(value) and low <= value <= high):
+        raise errors.InvalidRequest(f"{name} must be between {low} and {high}", param=name)
+
+
+def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise errors.InvalidRequest(f"{name} must be one of {', '.join(allowed)}", param=name)
+
+
+def parse_emotion(value: object) -> dict[str, float]:
+    """A name, `{name: weight}` or eight weights in the order of `EMOTIONS`, as weights by name (0 to 1.2).
+
+    `neutral`, None and all-zero weights are the empty mapping.
+    """
+    names = (*EMOTIONS, "neutral")
+    if value is None or value == "neutral":
+        return {}
+    if isinstance(value, str):
+        if value not in EMOTIONS:
+            raise errors.InvalidRequest(f"emotion must be one of {', '.join(names)}", param="emotion")
+        return {value: 1.0}
+    if isinstance(value, Mapping):
+        pairs = list(value.items())
+    elif isinstance(value, list | tuple) and len(value) == len(EMOTIONS):
+        pairs = list(zip(EMOTIONS, value, strict=True))
+    else:
+        raise errors.InvalidRequest(
+            f"emotion must be a name, {{name: weight}}, or {len(EMOTIONS)} weights", param="emotion"
+        )
+    weights: dict[str, float] = {}
+    for name, weight in pairs:
+        if name not in names:
+            raise errors.InvalidRequest(f"emotion must be one of {', '.join(names)}", param="emotion")
+        if isinstance(weight, bool) or not isinstance(weight, int | float):
+            raise errors.InvalidRequest("emotion weights must be numbers", param="emotion")
+        check_number("emotion weights", float(weight), 0.0, 1.2)
+        if weight and name != "neutral":
+            weights[str(name)] = float(weight)
+    return weights

@@ -1,0 +1,255 @@
+"""Antiphon itself: the rooms wired together, and their life in the order in which it happens."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import IO, Any, Self
+
+import structlog
+
+from antiphon import __version__
+from antiphon.bus import Bus
+from antiphon.cache import Cache
+from antiphon.catalog.download import Downloader
+from antiphon.domain import errors
+from antiphon.domain.event import Event
+from antiphon.domain.job import Job
+from antiphon.domain.request import SpeechRequest
+from antiphon.schedule.admission import Admission
+from antiphon.schedule.cost import CostModels
+from antiphon.service.jobs import Jobs
+from antiphon.service.models import Hosted, Models
+from antiphon.service.threads import Threads
+from antiphon.settings import Settings, load
+from antiphon.store.base import JobStore
+from antiphon.store.sqlite import SqliteStore
+
+log = structlog.get_logger("antiphon")
+
+#: Seconds between saves of what was learned about costs, and between sweeps of what is too old.
+SAVE_COSTS, SWEEP = 30.0, 3600.0
+
+
+class Antiphon:
+    """The service without HTTP: `async with Antiphon(data_dir=…) as a: audio = await a.speak("Hello")`."""
+
+    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+        self.settings = settings or load(flags=options)
+        s = self.settings
+        self.bus = Bus()
+        self.store: JobStore = SqliteStore(s.database_path, on_fatal=self._fatal)
+        self.cache = Cache(s.cache_path, s.cache_bytes, s.cache_memory)
+        self.costs = CostModels()
+        self.threads = Threads()
+        self.downloader = Downloader(s.models_path, offline=s.offline)
+        self.models = Models(s, self.costs, self.downloader, on_state=self._model_state)
+        self.admission = Admission(
+            client_seconds=s.max_client_seconds,
+            total_seconds=s.max_queue_seconds,
+            client_bytes=s.max_client_bytes,
+            total_bytes=s.max_queue_bytes,
+        )
+        self.jobs = Jobs(self.models, self.store, self.cache, self.bus, self.admission, self.threads, s.output_path)
+        self.started_at = time.time()
+        self.state = "starting"
+        #: Set when the store can no longer be trusted; the process must end.
+        self.broken = asyncio.Event()
+        self._lock: IO[str] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._events: list[Event] = []
+
+    # Start
+
+    async def start(self) -> None:
+        """Opens what is durable, begins to start the models and takes up what an earlier life left."""
+        s = self.settings
+        for path in (s.data_dir, s.output_path, s.cache_path, s.models_path):
+            path.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        await self.store.open()
+        await self.cache.open()
+        self.bus.start_after(await self.store.last_event_id())
+        self.bus.listen(self._remember)
+        learned = await self.store.get_value("costs")
+        if learned is not None:
+            self.costs.load_json(learned)
+        for leftover in s.output_path.glob(".*.part"):
+            leftover.unlink(missing_ok=True)
+        await self.models.start()
+        self._tasks = [
+            asyncio.create_task(self._rescue(), name="rescue"),
+            asyncio.create_task(self._keep_costs(), name="keep costs"),
+            asyncio.create_task(self._sweep(), name="sweep"),
+            asyncio.create_task(self._write_events(), name="write events"),
+        ]
+        for task in self._tasks:
+            task.add_done_callback(_watch)
+        self.state = "ok"
+
+    def _take_lock(self) -> None:
+        path = self.settings.data_dir / "antiphon.lock"
+        self._lock = path.open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as e:
+            self._lock.close()
+            raise errors.Conflict(
+                f"another Antiphon already uses {self.settings.data_dir}; stop it, or give this one its own --data-dir"
+            ) from e
+
+    async def _rescue(self) -> None:
+        """Takes up what was queued or running when the last life ended, model by model as they become ready."""
+        waiting: dict[str, list[Job]] = {}
+        async for job in self.store.rescue():
+            waiting.setdefault(str(job.request.get("model") or ""), []).append(job)
+        if waiting:
+            count = sum(map(len, waiting.values()))
+            log.info("taking up jobs of an earlier life", jobs=count)
+        await asyncio.gather(*(self._resume(model, found) for model, found in waiting.items()))
+
+    async def _resume(self, model: str, found: list[Job]) -> None:
+        hosted = self.models.hosted.get(model)
+        if hosted is not None:
+            await hosted.ready.wait()
+        else:
+            while self.models.best() is None:
+                await asyncio.sleep(0.05)
+        for job in found:
+            await self.jobs.resume(job)
+            await asyncio.sleep(0)
+
+    # Serve
+
+    async def speak(self, text: str, **options: Any) -> bytes:
+        """Speaks a text and returns the encoded audio; `options` are the fields of `SpeechRequest`."""
+        speech = await self.jobs.speak(SpeechRequest(text, **options), "local")
+        try:
+            return await speech.whole()
+        finally:
+            speech.close()
+
+    async def ready(self) -> None:
+        """Waits until some model can speak."""
+        while self.models.best() is None:
+            await asyncio.sleep(0.02)
+
+    async def settled(self) -> None:
+        """Waits until every model that can run with what is on disk has started, or failed to."""
+        await self.ready()
+        while any(h.coming and h.pull is None for h in self.models.hosted.values()):
+            await asyncio.sleep(0.02)
+
+    def voices(self) -> list[dict[str, Any]]:
+        """The voices of every model that can speak, the best model's first."""
+        return [
+            {"id": v.id, "name": v.name, "model": h.name, "languages": list(v.languages), "gender": v.gender}
+            for h in self.models.ranked()
+            if h.can is not None
+            for v in h.can.voices
+        ]
+
+    def health(self) -> Mapping[str, Any]:
+        """What /health answers: cheap, and true while models load, download or crash."""
+        models = self.models.hosted.values()
+        best = self.models.best()
+        if best is not None:
+            status = "ok" if all(h.state == "ready" or h.coming for h in models) else "degraded"
+        else:
+            status = "starting" if any(h.coming for h in models) else "degraded"
+        return {
+            "status": "draining" if self.jobs.draining else status,
+            "concurrent": sum(h.dispatcher.running for h in models),
+            "queued": sum(len(h.dispatcher.queue) for h in models),
+            "model_loaded": best is not None,
+            "model": best.name if best else None,
+            "models": [h.describe() for h in models],
+            "network": self.models.network,
+            "version": __version__,
+        }
+
+    # Drain, stop
+
+    async def drain(self) -> None:
+        """Readiness turns false at once; running work gets `drain_seconds`."""
+        self.state = "draining"
+        await self.jobs.drain(self.settings.drain_seconds)
+
+    async def stop(self) -> None:
+        self.state = "stopped"
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.bus.close()
+        await self.jobs.drain(0.0)
+        await self.models.stop(grace=2.0)
+        await self.jobs.close()
+        if not self.broken.is_set():
+            await self._save_costs()
+            await self.flush_events()
+        await self.cache.close()
+        await self.store.close()
+        self.threads.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.start()
+            await self.ready()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # Along the way
+
+    def _model_state(self, hosted: Hosted) -> None:
+        self.bus.publish("model.state", data=hosted.describe())
+
+    def _remember(self, event: Event) -> None:
+        live = self.jobs.live.get(event.job or "")
+        if event.job is not None and (live is None or live.durable):
+            self._events.append(event)
+
+    async def _write_events(self) -> None:
+        while True:
+            await asyncio.sleep(0.2)
+            await self.flush_events()
+
+    async def flush_events(self) -> None:
+        if self._events:
+            batch, self._events = self._events, []
+            await self.store.append_events(batch)
+
+    async def _keep_costs(self) -> None:
+        while True:
+            await asyncio.sleep(SAVE_COSTS)
+            await self._save_costs()
+
+    async def _save_costs(self) -> None:
+        await self.store.set_value("costs", self.costs.to_json())
+
+    async def _sweep(self) -> None:
+        while True:
+            before = time.time() - self.settings.keep_days * 86400
+            for name in await self.store.prune(before):
+                (self.settings.output_path / name).unlink(missing_ok=True)
+            await asyncio.sleep(SWEEP)
+
+    def _fatal(self, error: BaseException) -> None:
+        log.critical("the job store failed; the server stops so that nothing false is promised", error=repr(error))
+        self.broken.set()
+
+
+def _watch(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("a background task ended", task=task.get_name(), error=repr(error), exc_info=error)

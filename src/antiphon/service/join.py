@@ -1,0 +1,113 @@
+"""Joining: a run's pieces become one encoded answer, streamed as it is made or written to a file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from antiphon.audio import codec, pcm
+from antiphon.domain.job import Result
+from antiphon.domain.request import Format
+from antiphon.service.pipeline import Piece, Run
+from antiphon.service.plan import Plan
+from antiphon.service.threads import Threads
+
+#: Bytes of PCM that are copied and hashed on the event loop; more, or anything compressed, goes to a thread.
+INLINE = 256 * 1024
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Where each segment lies in the whole; what subtitles are made of."""
+
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    rate: int = 0
+
+    def add(self, plan: Plan, piece: Piece) -> None:
+        text = plan.segments[piece.index].text.strip()
+        self.segments.append({"text": text, "start": round(piece.start, 3), "end": round(piece.end, 3)})
+        self.seconds = piece.end + piece.pause
+        self.rate = piece.rate
+
+
+async def stream(run: Run, threads: Threads, timeline: Timeline) -> AsyncIterator[bytes]:
+    """Encoded audio, each part as soon as its segment is done. Raises what ended the run."""
+    request = run.plan.request
+    encoder: codec.Encoder | None = None
+    try:
+        async for piece in run.pieces(threads):
+            timeline.add(run.plan, piece)
+            if encoder is None:
+                encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
+            data = await _feed(encoder, piece, threads)
+            if data:
+                yield data
+        if encoder is not None:
+            tail = await threads.run(encoder.finish)
+            if tail:
+                yield tail
+    finally:
+        if encoder is not None:
+            encoder.close()
+
+
+async def _feed(encoder: codec.Encoder, piece: Piece, threads: Threads) -> bytes:
+    audio = padded(piece)
+    if encoder.cheap and len(audio) <= INLINE:
+        return encoder.feed(audio)
+    return await threads.run(encoder.feed, audio)
+
+
+def padded(piece: Piece) -> bytes:
+    return piece.pcm + pcm.silence(piece.pause, piece.rate) if piece.pause else piece.pcm
+
+
+async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, threads: Threads) -> tuple[bytes, str]:
+    """The whole at once, with its SHA-256."""
+    if fmt == "wav" and rate_out in (None, rate) and len(audio) <= INLINE:
+        return _encode(audio, rate, fmt, rate_out)
+    return await threads.run(_encode, audio, rate, fmt, rate_out)
+
+
+def _encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None) -> tuple[bytes, str]:
+    data = codec.encode(audio, rate, fmt, rate_out)
+    return data, hashlib.sha256(data).hexdigest()
+
+
+def put_file(path: Path, data: bytes) -> None:
+    """Writes a small file so that nobody ever sees half of it under its name."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(data)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+async def write(run: Run, path: Path, threads: Threads) -> Result:
+    """The whole answer as a file: under a temporary name until it is complete, then under `path`, all or nothing."""
+    request = run.plan.request
+    part = path.with_name(f".{path.name}.part")
+    writer: codec.FileWriter | None = None
+    timeline = Timeline()
+    try:
+        async for piece in run.pieces(threads):
+            timeline.add(run.plan, piece)
+            if writer is None:
+                writer = await threads.run(codec.FileWriter, part, request.format, piece.rate, request.sample_rate)
+            await threads.run(writer.feed, padded(piece))
+        assert writer is not None, "a plan has at least one segment"
+        size, digest, seconds = await threads.run(writer.finish)
+        await threads.run(os.replace, part, path)
+    except BaseException:
+        if writer is not None:
+            writer.close()
+        part.unlink(missing_ok=True)
+        raise
+    return Result(path.name, run.plan.media_type, size, seconds, digest, tuple(timeline.segments))

@@ -1,0 +1,76 @@
+"""A job that is not final: what the server keeps of it in memory, small while it is queued, whole once it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from antiphon.domain import errors
+from antiphon.domain.job import Priority, State, Units
+from antiphon.domain.unit import Unit, UnitResult
+from antiphon.schedule.queue import Ticket
+from antiphon.service.models import Hosted
+from antiphon.service.pipeline import Run
+
+
+@dataclass(slots=True, eq=False)
+class Live:
+    """The payload of a ticket. A queued durable job has no run: its text is on disk until a slot is free for it."""
+
+    id: str
+    owner: str
+    priority: Priority
+    #: Survives the connection and the server; else it lives as long as the request that waits for it.
+    durable: bool
+    created_at: float
+    hosted: Hosted
+    units: Units
+    #: Predicted seconds and bytes of text that admission counts for it.
+    seconds: float = 0.0
+    nbytes: int = 0
+    ticket: Ticket | None = None
+    run: Run | None = None
+    #: Makes the run of a durable job and sets `run`; called once, when its first unit is due.
+    load: Callable[[Live], Awaitable[None]] | None = None
+    loading: asyncio.Lock | None = None
+    #: Told when the first unit is due.
+    on_start: Callable[[Live], None] | None = None
+    started_at: float | None = None
+    #: Resolves to the attempt's number once the store knows that it runs; None if it may not run any more.
+    fence: asyncio.Future[int | None] | None = None
+    task: asyncio.Task[None] | None = None
+    warnings: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def state(self) -> State:
+        return State.QUEUED if self.started_at is None else State.RUNNING
+
+    @property
+    def progress(self) -> float:
+        return self.units.done / self.units.total if self.units.total else 0.0
+
+    # The dispatcher's source
+
+    async def unit(self, index: int) -> Unit | None:
+        if self.run is None:
+            await self._loaded()
+        if self.started_at is None and self.on_start is not None:
+            self.on_start(self)
+        assert self.run is not None
+        return await self.run.unit(index)
+
+    def done(self, index: int, result: UnitResult) -> None:
+        assert self.run is not None
+        self.run.done(index, result)
+
+    def failed(self, index: int, error: errors.AntiphonError) -> None:
+        if self.run is not None:
+            self.run.failed(index, error)
+
+    async def _loaded(self) -> None:
+        self.loading = self.loading or asyncio.Lock()
+        async with self.loading:
+            if self.run is None:
+                assert self.load is not None
+                await self.load(self)

@@ -1,0 +1,302 @@
+"""The models this server runs: which to start, what state each is in, and which one a request gets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+import structlog
+
+from antiphon import plugins
+from antiphon.catalog import models as catalog
+from antiphon.catalog.download import Downloader, PullProgress
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
+from antiphon.schedule.cost import CostModels
+from antiphon.schedule.dispatch import Dispatcher
+from antiphon.schedule.queue import FairQueue
+from antiphon.settings import Settings
+from antiphon.worker.pool import Pool
+
+log = structlog.get_logger("antiphon.models")
+
+#: What OpenAI's clients send; here each means "the best you have".
+ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
+#: Seconds between tries to fetch a missing model while the network is down.
+RETRY_DOWNLOAD = 60.0
+
+States = str
+
+
+@dataclass(slots=True)
+class Hosted:
+    """One model of this server, from the moment its files are wanted to the end."""
+
+    spec: catalog.ModelSpec
+    pool: Pool
+    dispatcher: Dispatcher
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set while files are being fetched.
+    pull: PullProgress | None = None
+    #: Why it cannot run, and what would help.
+    error: str | None = None
+    hint: str | None = None
+    started: bool = False
+    last_state: str = "stopped"
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def can(self) -> Capabilities | None:
+        return self.pool.capabilities
+
+    @property
+    def state(self) -> States:
+        """missing, downloading, starting, loading, warming, ready, degraded or unavailable."""
+        if self.started:
+            return self.pool.state
+        if self.pull is not None:
+            return "downloading"
+        return "unavailable" if self.error else "missing"
+
+    @property
+    def usable(self) -> bool:
+        return self.can is not None and self.state not in ("unavailable", "missing", "downloading", "stopped")
+
+    @property
+    def coming(self) -> bool:
+        """Not usable yet, but on its way."""
+        return not self.usable and self.state in ("downloading", "starting", "loading", "warming")
+
+    def describe(self) -> dict[str, Any]:
+        """The entry in /health."""
+        pull = self.pull
+        return {
+            "name": self.name,
+            "state": self.state,
+            "phase": pull.phase if pull else self.pool.phase,
+            "bytes_done": pull.bytes_done if pull else None,
+            "bytes_total": pull.bytes_total if pull else None,
+            "eta": pull.eta if pull else None,
+            "error": self.error or self.pool.error,
+            "hint": self.hint or self.pool.hint,
+        }
+
+
+class Models:
+    """Starts what the settings name, fetches what is missing, and answers which model a request gets."""
+
+    def __init__(
+        self, settings: Settings, costs: CostModels, downloader: Downloader, *, on_state: Callable[[Hosted], None]
+    ) -> None:
+        self._settings, self._costs, self._downloader = settings, costs, downloader
+        self._on_state = on_state
+        self.hosted: dict[str, Hosted] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        #: Grows whenever the answer of `choose` may have changed.
+        self.generation = 0
+        self.network: str = "offline" if settings.offline else "unknown"
+
+    # Start, serve, stop
+
+    async def start(self) -> None:
+        """Begins to start every model; returns before they are ready."""
+        for spec in self._wanted():
+            hosted = self.hosted[spec.name] = self._host(spec)
+            self._spawn(self._bring_up(hosted), f"bring up {spec.name}")
+
+    async def stop(self, grace: float) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(h.pool.stop(grace) for h in self.hosted.values() if h.started))
+
+    def _wanted(self) -> list[catalog.ModelSpec]:
+        specs: dict[str, catalog.ModelSpec] = {}
+        for name in self._settings.model:
+            if name == "auto":
+                for spec in recommended():
+                    specs[spec.name] = spec
+            elif name in catalog.MODELS and catalog.MODELS[name].engine in plugins.engines():
+                specs[name] = catalog.MODELS[name]
+            else:
+                known = ", ".join(m for m, s in catalog.MODELS.items() if s.engine in plugins.engines())
+                raise errors.UnknownModel(f"there is no model {name!r}; there are: auto, {known}", param="model")
+        return list(specs.values())
+
+    def _host(self, spec: catalog.ModelSpec) -> Hosted:
+        pool = Pool(
+            spec.name,
+            plugins.engine_reference(spec.engine),
+            {**spec.options, "dir": str(self._settings.models_path / spec.name), "threads": threads(spec)},
+            replicas(spec, self._settings.workers),
+            heartbeat_timeout=self._settings.heartbeat_timeout,
+            unit_timeout=self._settings.unit_timeout,
+            cancel_grace=self._settings.cancel_grace,
+            recycle_units=self._settings.recycle_units,
+            recycle_growth=self._settings.recycle_growth,
+            on_change=lambda: self._changed(spec.name),
+        )
+        queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
+        return Hosted(spec, pool, Dispatcher(spec.name, queue, pool, self._costs.model(spec.name)))
+
+    def _changed(self, name: str) -> None:
+        hosted = self.hosted[name]
+        if hosted.usable:
+            hosted.ready.set()
+        if hosted.state != hosted.last_state:
+            hosted.last_state = hosted.state
+            self.generation += 1
+            log.info("model", model=name, state=hosted.state, phase=hosted.pool.phase, error=hosted.pool.error)
+            self._on_state(hosted)
+        hosted.dispatcher.pump()
+
+    async def _bring_up(self, hosted: Hosted) -> None:
+        missing = catalog.missing_modules(hosted.spec)
+        if missing:
+            hosted.error = f"needs Python packages that are not installed: {', '.join(missing)}"
+            hosted.hint = f"pip install 'antiphon[{hosted.spec.extra}]', then start the server again"
+        elif await self._files(hosted):
+            hosted.error = hosted.hint = None
+            hosted.started = True
+            await hosted.pool.start()
+            return
+        log.warning("model cannot run", model=hosted.name, error=hosted.error, hint=hosted.hint)
+        self._on_state(hosted)
+
+    async def _files(self, hosted: Hosted) -> bool:
+        """Whether the model's files are there, in the end; fetches them, again and again while the network is down."""
+        if not catalog.missing(hosted.spec, self._settings.models_path):
+            return True
+        hosted.hint = f"antiphon pull {hosted.name} --output {self._settings.models_path}"
+        if self._settings.offline or not self._settings.download:
+            why = "the server was started with --offline" if self._settings.offline else "downloads are turned off"
+            hosted.error = f"its files are missing and {why}"
+            return False
+        while True:
+            try:
+                await self._downloader.pull(hosted.spec, lambda p: self._pulling(hosted, p))
+            except errors.DownloadFailed as e:
+                self.network = "offline" if isinstance(e, errors.Offline) else self.network
+                hosted.pull, hosted.error = None, e.message
+                self._on_state(hosted)
+                log.warning("download failed", model=hosted.name, error=e.message, again_in=RETRY_DOWNLOAD)
+                await asyncio.sleep(RETRY_DOWNLOAD)
+            else:
+                self.network, hosted.pull = "online", None
+                return True
+
+    def _pulling(self, hosted: Hosted, progress: PullProgress) -> None:
+        first, hosted.pull, hosted.error = hosted.pull is None, progress, None
+        if progress.bytes_done:
+            self.network = "online"
+        if first:
+            log.info("fetching model", model=hosted.name, bytes_total=progress.bytes_total)
+            self._on_state(hosted)
+
+    # Which one
+
+    def choose(self, asked: str | None, language: str) -> Hosted:
+        """The model for a request. Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
+        if asked is not None and asked not in ALIASES:
+            return self._named(asked)
+        speech = [h for h in self.ranked() if h.spec.kind == "speech"]
+        for hosted in speech:
+            if hosted.usable and hosted.can is not None and speaks(hosted.can.languages, language):
+                return hosted
+        for hosted in speech:
+            if hosted.coming and speaks(hosted.spec.languages, language):
+                raise self._loading(hosted)
+        for hosted in speech:
+            if not hosted.usable and speaks(hosted.spec.languages, language):
+                raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY_DOWNLOAD)
+        if any(h.usable for h in speech):
+            names = ", ".join(h.name for h in speech if h.usable)
+            raise errors.UnsupportedLanguage(
+                f"No model here speaks {language!r} (served: {names}); name one with \"model\" to have it try",
+                param="language",
+            )
+        raise errors.ModelUnavailable(
+            "; ".join(self._why_not(h) for h in speech) or "no speech model is served", retry_after=RETRY_DOWNLOAD
+        )
+
+    def _named(self, name: str) -> Hosted:
+        hosted = self.hosted.get(name)
+        if hosted is None:
+            served = ", ".join(self.hosted)
+            known = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
+            raise errors.UnknownModel(
+                f"The model {name[:60]!r} is not served here (served: {served}).{known}", param="model"
+            )
+        if hosted.usable:
+            return hosted
+        if hosted.coming:
+            raise self._loading(hosted)
+        raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY_DOWNLOAD)
+
+    def _loading(self, hosted: Hosted) -> errors.ModelLoading:
+        eta = hosted.pull.eta if hosted.pull and hosted.pull.eta is not None else 5.0
+        return errors.ModelLoading(f"{hosted.name} is {hosted.state}; try again soon", param="model", retry_after=eta)
+
+    @staticmethod
+    def _why_not(hosted: Hosted) -> str:
+        reason = hosted.error or hosted.pool.error or hosted.state
+        return f"{hosted.name} cannot run: {reason}" + (f" (fix: {hosted.hint})" if hosted.hint else "")
+
+    def ranked(self) -> list[Hosted]:
+        """All of them, the best first."""
+        return sorted(self.hosted.values(), key=lambda h: -h.spec.rank)
+
+    def best(self) -> Hosted | None:
+        """The model that `auto` means now, whatever the language."""
+        usable = [h for h in self.hosted.values() if h.usable and h.spec.kind == "speech"]
+        return max(usable, key=lambda h: h.spec.rank, default=None)
+
+    def _spawn(self, coroutine: Any, name: str) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._watch)
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("could not bring up a model", task=task.get_name(), error=repr(error), exc_info=error)
+
+
+def recommended() -> list[catalog.ModelSpec]:
+    """What `auto` serves, best first: the floor and every ranked model whose packages are installed."""
+    ranked = [s for s in catalog.MODELS.values() if s.rank > 0 and s.engine in plugins.engines()]
+    return sorted((s for s in ranked if not catalog.missing_modules(s)), key=lambda s: -s.rank)
+
+
+def speaks(languages: tuple[str, ...], language: str) -> bool:
+    return not languages or language in languages
+
+
+def cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads(spec: catalog.ModelSpec) -> int:
+    """Compute threads of one worker: neural models on a CPU gain from two, the others use one."""
+    return 1 if spec.name in ("tone", "espeak") else min(2, cores())
+
+
+def replicas(spec: catalog.ModelSpec, asked: int | str) -> int:
+    """Workers of a model: as asked, or as many as the cores and the free memory carry, at least one."""
+    if isinstance(asked, int):
+        return max(1, asked)
+    by_cores = max(1, cores() // threads(spec))
+    footprint = spec.footprint
+    if not footprint:
+        return by_cores
+    return max(1, min(by_cores, int(psutil.virtual_memory().available * 0.7) // footprint))
+
+

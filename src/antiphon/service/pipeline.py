@@ -1,0 +1,198 @@
+"""A run: one job's story from its plan to joined audio, in order, with nothing made twice."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from antiphon.audio import pcm, tempo
+from antiphon.cache import Cache, Entry
+from antiphon.domain import errors
+from antiphon.domain.unit import Unit, UnitResult
+from antiphon.service.plan import Plan
+from antiphon.service.threads import Threads
+
+#: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
+AHEAD = 16 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Shelf:
+    """What all runs share: the cache, and which recipe is being made by which run just now."""
+
+    cache: Cache
+    #: Recipe key → the runs (and their unit) that wait for the one that makes it.
+    flights: dict[str, list[tuple[Run, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One segment's audio in its place."""
+
+    index: int
+    pcm: bytes
+    rate: int
+    #: Seconds from the beginning of the whole.
+    start: float
+    end: float
+    #: Seconds of silence that follow.
+    pause: float
+
+
+class Run:
+    """The source of a ticket's units and the place where their results come together.
+
+    `on_unit(index, cached)` hears of every finished unit, `on_failure(error)` once of the first that failed for good,
+    `again(index)` must put a unit into the queue once more.
+    """
+
+    def __init__(
+        self,
+        job: str,
+        plan: Plan,
+        shelf: Shelf,
+        *,
+        read_cache: bool = True,
+        write_cache: bool = True,
+        on_unit: Callable[[int, bool], None],
+        on_failure: Callable[[errors.AntiphonError], None],
+        again: Callable[[int], None],
+    ) -> None:
+        self.job, self.plan, self.shelf = job, plan, shelf
+        self.keys = [plan.recipe(i).key() for i in range(len(plan.segments))]
+        self._read, self._write = read_cache, write_cache
+        self._on_unit, self._on_failure, self._again = on_unit, on_failure, again
+        self._finished: dict[int, Entry] = {}
+        self._held = 0
+        self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shelf.cache.contains(key)}
+        self._waiters: dict[int, asyncio.Future[None]] = {}
+        self._leads: set[str] = set()
+        self.error: errors.AntiphonError | None = None
+        self.cached = len(self._on_disk)
+        self.done_units = self.cached
+
+    @property
+    def total(self) -> int:
+        return len(self.keys)
+
+    def missing(self) -> list[int]:
+        """Units that no cache entry answers, in order."""
+        return [i for i in range(self.total) if i not in self._on_disk]
+
+    # What dispatch asks
+
+    async def unit(self, index: int) -> Unit | None:
+        if self.error is not None:
+            return None
+        key = self.keys[index]
+        if self._read:
+            entry = self.shelf.cache.get_hot(key)
+            if entry is None and self.shelf.cache.contains(key):
+                entry = await self.shelf.cache.get(key)
+            if entry is not None:
+                self._deliver(index, entry, cached=True)
+                return None
+            if key in self.shelf.flights:
+                self.shelf.flights[key].append((self, index))
+                return None
+        if key not in self.shelf.flights:
+            self.shelf.flights[key] = []
+            self._leads.add(key)
+        return self.plan.unit(self.job, index)
+
+    def done(self, index: int, result: UnitResult) -> None:
+        key = self.keys[index]
+        entry = Entry(result.payload, dict(result.meta))
+        if self._write:
+            self.shelf.cache.put_soon(key, entry.payload, entry.meta)
+        followers = self._land(key)
+        self._deliver(index, entry, cached=False)
+        for run, place in followers:
+            run._deliver(place, entry, cached=True)
+
+    def failed(self, index: int, error: errors.AntiphonError) -> None:
+        for run, place in self._land(self.keys[index]):
+            run._again(place)
+        self.fail(error)
+
+    # What the job asks
+
+    def fail(self, error: errors.AntiphonError) -> None:
+        """Ends the run because of a unit; the job is told once."""
+        if self.error is None:
+            self.stop(error)
+            self._on_failure(error)
+
+    def stop(self, error: errors.AntiphonError) -> None:
+        """Ends the run; whoever waits for a segment gets the error, and no further unit is handed out.
+
+        A unit that is running meanwhile still lands: with its audio, or, when it is cancelled, by letting those
+        who waited for it make it themselves.
+        """
+        if self.error is None:
+            self.error = error
+            for waiter in self._waiters.values():
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def wanted_by_others(self, unit: Unit) -> bool:
+        """Whether another run waits for this running unit, so that it should be finished."""
+        return bool(self.shelf.flights.get(self.keys[unit.index]))
+
+    async def pieces(self, threads: Threads) -> AsyncIterator[Piece]:
+        """Every segment's audio in the order of the text; raises the error that ended the run."""
+        at = 0.0
+        for index, segment in enumerate(self.plan.segments):
+            entry = await self._take(index)
+            rate = int(entry.meta["sample_rate"])
+            audio = entry.payload
+            if self.plan.stretch != 1.0:
+                audio = await threads.run(tempo.stretch, audio, rate, self.plan.stretch)
+            end = at + pcm.duration(len(audio), rate)
+            pause = segment.pause / self.plan.request.speed
+            yield Piece(index, audio, rate, at, end, pause)
+            at = end + pause
+
+    async def _take(self, index: int) -> Entry:
+        while True:
+            entry = self._finished.pop(index, None)
+            if entry is not None:
+                self._held -= len(entry.payload)
+                return entry
+            if self.error is not None:
+                raise self.error
+            if index in self._on_disk:
+                self._on_disk.discard(index)
+                stored = await self.shelf.cache.get(self.keys[index])
+                if stored is not None:
+                    return stored
+                # Evicted or rotten since it was counted: it has to be made after all.
+                self._again(index)
+            waiter = self._waiters.setdefault(index, asyncio.get_running_loop().create_future())
+            try:
+                await waiter
+            finally:
+                self._waiters.pop(index, None)
+
+    def _deliver(self, index: int, entry: Entry, *, cached: bool) -> None:
+        if self.error is not None or index in self._finished:
+            return
+        if self._held + len(entry.payload) > AHEAD and self._write and index not in self._waiters:
+            self._on_disk.add(index)
+        else:
+            self._finished[index] = entry
+            self._held += len(entry.payload)
+        if self.done_units < self.total:
+            self.done_units += 1
+            self.cached += cached
+            self._on_unit(index, cached)
+        waiter = self._waiters.get(index)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _land(self, key: str) -> list[tuple[Run, int]]:
+        if key not in self._leads:
+            return []
+        self._leads.discard(key)
+        return self.shelf.flights.pop(key, [])

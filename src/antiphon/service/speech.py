@@ -1,0 +1,170 @@
+"""The answer to somebody who waits: whole, as a file, or streamed while it is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from antiphon.audio import codec, pcm
+from antiphon.cache import Entry
+from antiphon.domain import errors
+from antiphon.domain.job import Failure, Result, State
+from antiphon.service import join
+from antiphon.service.live import Live
+from antiphon.service.pipeline import Run
+from antiphon.service.plan import Plan
+from antiphon.service.threads import Threads
+
+if TYPE_CHECKING:
+    from antiphon.cache import Cache
+
+#: Bytes of a finished answer that are kept in the cache; longer ones are joined again from their segments.
+KEEP_WHOLE = 4 * 1024 * 1024
+
+Release = Callable[[Live, State, Result | None, Failure | None], None]
+
+
+@dataclass(slots=True)
+class Speech:
+    """One waiting request. Read it once, by `whole`, `file` or `stream`, and `close` it in any case: a reader that
+    goes away before the end gives its place back at once."""
+
+    live: Live
+    run: Run
+    plan: Plan
+    cache: Cache
+    threads: Threads
+    output: Path
+    release: Release
+    #: Set once everything is made.
+    result: Result | None = None
+
+    @property
+    def id(self) -> str:
+        return self.live.id
+
+    @property
+    def hit(self) -> Literal["hit", "miss", "partial"]:
+        """How much of it the cache answered."""
+        if self.run.cached >= self.run.total:
+            return "hit"
+        return "partial" if self.run.cached else "miss"
+
+    async def whole(self) -> bytes:
+        """The complete encoded audio with true headers. Raises what ended the job."""
+        try:
+            data = await self._whole()
+        except errors.AntiphonError as e:
+            self._failed(e)
+            raise
+        self._succeeded()
+        return data
+
+    async def file(self) -> Result:
+        """The audio as a file in the output directory. Raises what ended the job, `StorageFull` if the disk is."""
+        try:
+            data = await self._whole()
+            assert self.result is not None
+            name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
+            await self.threads.run(join.put_file, self.output / name, data)
+        except errors.AntiphonError as e:
+            self._failed(e)
+            raise
+        except OSError as e:
+            full = errors.StorageFull(f"cannot write the audio: {e.strerror}", retry_after=10.0)
+            self._failed(full)
+            raise full from e
+        self.result = Result(
+            name, self.result.media_type, self.result.bytes, self.result.duration, self.result.digest,
+            self.result.segments,
+        )  # fmt: skip
+        self._succeeded()
+        return self.result
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """Encoded audio, each part as soon as its segment is done. Raises what ended the job."""
+        if not self.run.missing():
+            yield await self.whole()
+            return
+        parts: list[bytes] = []
+        size = 0
+        digest = hashlib.sha256()
+        timeline = join.Timeline()
+        try:
+            async for data in join.stream(self.run, self.threads, timeline):
+                size += len(data)
+                if size <= KEEP_WHOLE:
+                    parts.append(data)
+                digest.update(data)
+                yield data
+        except errors.AntiphonError as e:
+            self._failed(e)
+            raise
+        media_type = self.plan.media_type
+        self.result = Result("", media_type, size, timeline.seconds, digest.hexdigest(), tuple(timeline.segments))
+        # A streamed WAV has no true length in its header, so it is not what `whole` may answer with.
+        if size <= KEEP_WHOLE and self.plan.request.format not in ("wav", "flac"):
+            self._keep(b"".join(parts))
+        self._succeeded()
+
+    def close(self) -> None:
+        """Gives the place in the queue back if the end was not reached."""
+        if self.result is None:
+            self.release(self.live, State.CANCELLED, None, None)
+
+    async def _whole(self) -> bytes:
+        stored = await self._stored()
+        if stored is not None:
+            meta = stored.meta
+            self.result = Result(
+                "", meta["media_type"], len(stored.payload), meta["duration"], meta["digest"], tuple(meta["segments"])
+            )
+            return stored.payload
+        timeline = join.Timeline()
+        audio: list[bytes] = []
+        async for piece in self.run.pieces(self.threads):
+            timeline.add(self.plan, piece)
+            audio += [piece.pcm, pcm.silence(piece.pause, piece.rate)] if piece.pause else [piece.pcm]
+        request = self.plan.request
+        data, digest = await join.encode(
+            b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads
+        )
+        self.result = Result(
+            "", self.plan.media_type, len(data), timeline.seconds, digest, tuple(timeline.segments)
+        )
+        if len(data) <= KEEP_WHOLE:
+            self._keep(data)
+        return data
+
+    async def _stored(self) -> Entry | None:
+        if self.run.missing():
+            return None
+        key = self.plan.result_key(self.run.keys)
+        hot = self.cache.get_hot(key)
+        if hot is None and self.cache.contains(key):
+            return await self.cache.get(key)
+        return hot
+
+    def _keep(self, data: bytes) -> None:
+        result = self.result
+        assert result is not None
+        meta: dict[str, Any] = {
+            "media_type": result.media_type,
+            "duration": result.duration,
+            "digest": result.digest,
+            "segments": [dict(s) for s in result.segments],
+        }
+        if self.run.writes_cache:
+            self.cache.put_soon(self.plan.result_key(self.run.keys), data, meta)
+
+    def _succeeded(self) -> None:
+        self.release(self.live, State.SUCCEEDED, self.result, None)
+
+    def _failed(self, error: errors.AntiphonError) -> None:
+        if isinstance(error, errors.Cancelled):
+            self.release(self.live, State.CANCELLED, None, None)
+        else:
+            self.release(self.live, State.FAILED, None, Failure(error.code, error.message))

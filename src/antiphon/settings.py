@@ -1,0 +1,153 @@
+"""Every option of the server, declared once: file, environment, flags and --help all come from this class."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import Annotated  # noqa: UP035 - pydantic resolves it in this module's namespace
+
+from antiphon.domain import errors
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+Workers = int | Literal["auto"]
+
+
+class Settings(BaseSettings):
+    """Options, strongest first: flags, `ANTIPHON_*` variables, the file given by --config, these defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="ANTIPHON_", extra="forbid", frozen=True, protected_namespaces=())
+
+    # Where it listens
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    insecure: bool = Field(False, description="Allow an address that others can reach while there are no keys.")
+
+    # Where it keeps things
+    data_dir: Path = Field(Path("antiphon-data"), description="Database, cache, output, voices and models live here.")
+    models_dir: Path | None = Field(None, description="Model files, if not in DATA_DIR/cache_hub/models.")
+
+    # What it runs
+    model: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("auto",), description="Model to serve; repeat for several. auto: the best that can run here."
+    )
+    workers: Workers = Field("auto", description="Worker processes per model, or auto.")
+    download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
+    offline: bool = Field(False, description="Never use the network.")
+
+    # How it shares
+    weight_vip: float = Field(4.0, gt=0, description="Share of a vip flow against a normal one.")
+    weight_bulk: float = Field(0.25, gt=0, description="Share of a bulk flow against a normal one.")
+    ageing: float = Field(30.0, gt=0, description="Seconds after which waiting weighs as much as being short.")
+
+    # What it accepts
+    max_client_seconds: float = Field(3600.0, gt=0, description="Predicted seconds of work one client may have queued.")
+    max_queue_seconds: float = Field(21600.0, gt=0, description="Predicted seconds of work queued overall.")
+    max_client_bytes: int = Field(64 * MIB, gt=0, description="Bytes of text one client may have queued.")
+    max_queue_bytes: int = Field(512 * MIB, gt=0, description="Bytes of text queued overall.")
+    max_body: int = Field(16 * MIB, gt=0, description="Bytes of one request body.")
+
+    # How it treats workers
+    heartbeat_timeout: float = Field(10.0, gt=0, description="Seconds without a sign of life after which a worker is killed.")
+    unit_timeout: float = Field(300.0, gt=0, description="Seconds one unit may take before its worker is killed.")
+    cancel_grace: float = Field(2.0, ge=0, description="Seconds a worker has to drop a cancelled unit before it is killed.")
+    recycle_units: int = Field(0, ge=0, description="Units after which a worker is replaced; 0: never for that reason.")
+    recycle_growth: int = Field(2 * GIB, ge=0, description="Bytes a worker may grow over its size when ready; 0: no bound.")
+    drain_seconds: float = Field(30.0, ge=0, description="Seconds running work gets to finish after SIGTERM.")
+
+    # How much it keeps
+    cache_bytes: int = Field(10 * GIB, ge=0, description="Bytes of finished audio kept on disk so that nothing is made twice.")
+    cache_memory: int = Field(64 * MIB, ge=0, description="Bytes of them kept in memory.")
+    keep_days: float = Field(7.0, gt=0, description="Days that finished jobs and their files are kept.")
+
+    # What it tells
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console in a terminal, else json.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_text: int = Field(30, ge=0, description="Characters of a request's text in the log; 0 turns it off.")
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(init_settings, InitSettingsSource)
+        flags = dict(init_settings.init_kwargs)
+        file = flags.pop("_file", {})
+        return (
+            InitSettingsSource(settings_cls, flags),
+            env_settings,
+            InitSettingsSource(settings_cls, file),
+        )
+
+    @property
+    def models_path(self) -> Path:
+        return self.models_dir or self.data_dir / "cache_hub" / "models"
+
+    @property
+    def output_path(self) -> Path:
+        return self.data_dir / "output"
+
+    @property
+    def cache_path(self) -> Path:
+        return self.data_dir / "cache"
+
+    @property
+    def database_path(self) -> Path:
+        return self.data_dir / "antiphon.db"
+
+    def weights(self) -> dict[str, float]:
+        return {"vip": self.weight_vip, "normal": 1.0, "bulk": self.weight_bulk}
+
+
+def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Settings from everywhere; raises `InvalidRequest` that names the option, the value and where it was read."""
+    file: dict[str, Any] = {}
+    if config is not None:
+        try:
+            file = tomllib.loads(config.read_text("utf-8"))
+        except OSError as e:
+            raise errors.InvalidRequest(f"cannot read {config}: {e.strerror}", param="config") from e
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as e:
+            raise errors.InvalidRequest(f"{config} is not valid TOML: {e}", param="config") from e
+        unknown = sorted(set(file) - set(Settings.model_fields))
+        if unknown:
+            raise errors.InvalidRequest(
+                f"{config}: there is no option {', '.join(unknown)}; "
+                f"`antiphon serve --help` lists them (dashes become underscores)",
+                param=unknown[0],
+            )
+    try:
+        return Settings(_file=file, **dict(flags or {}))  # type: ignore[call-arg]
+    except ValidationError as e:
+        problems = "; ".join(_say(p) for p in e.errors())
+        raise errors.InvalidRequest(problems, param=str(e.errors()[0]["loc"][0])) from e
+
+
+def _say(problem: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0])
+    flag = "--" + name.replace("_", "-")
+    return f"{flag} (ANTIPHON_{name.upper()}): {problem['msg']}, got {problem['input']!r}"

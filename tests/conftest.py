@@ -1,0 +1,152 @@
+"""What every test may use: a real server in its own process, on its own port, with its own data."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+#: Seconds until a condition that must come is given up; far more than it takes, for a shared machine is slow at times.
+PATIENCE = 30.0
+
+
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
+    """Polls until `condition()` is true and returns its value; fails by name, so that a hang is a message."""
+    deadline = time.monotonic() + patience
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {patience} s: {what}")
+        time.sleep(0.01)
+
+
+@dataclass
+class Server:
+    """A running `antiphon serve`."""
+
+    process: subprocess.Popen[str]
+    base: str
+    data: Path
+    args: list[str]
+    env: dict[str, str]
+    log: Path
+    client: httpx.Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        limits = httpx.Limits(max_connections=300, max_keepalive_connections=300)
+        self.client = httpx.Client(base_url=self.base, timeout=60, trust_env=False, limits=limits)
+
+    @property
+    def port(self) -> int:
+        return int(self.base.rpartition(":")[2])
+
+    def health(self) -> dict[str, Any]:
+        return dict(self.client.get("/health").json())
+
+    def wait_ready(self, model: str | None = None) -> None:
+        def ready() -> bool:
+            health = self.health()
+            if model is None:
+                return bool(health["model_loaded"])
+            return any(m["name"] == model and m["state"] == "ready" for m in health["models"])
+
+        wait_until(ready, f"{model or 'a model'} ready: {self.log.read_text()[-1000:]}")
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return dict(self.client.get(f"/v1/jobs/{job_id}").json())
+
+    def wait_job(self, job_id: str, patience: float = PATIENCE) -> dict[str, Any]:
+        def ended() -> dict[str, Any] | None:
+            job = self.job(job_id)
+            return job if job["status"] in ("succeeded", "failed", "cancelled") else None
+
+        return dict(wait_until(ended, f"job {job_id} ends", patience))
+
+    def workers(self) -> list[dict[str, Any]]:
+        return list(self.client.get("/v1/workers").json()["data"])
+
+    def kill(self) -> None:
+        """As the power would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self.client.close()
+        return self.process.returncode
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The server's log."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+Start = Callable[..., Server]
+
+
+def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True) -> Server:
+    """Starts a server; `ready=False` returns as soon as it listens."""
+    data.mkdir(parents=True, exist_ok=True)
+    log = data / "server.log"
+    command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", str(data), *args]
+    surroundings = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | (env or {})
+    with log.open("a") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=surroundings)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if "listens on" not in line:
+        process.kill()
+        pytest.fail(f"the server did not start: {line}{log.read_text()[-3000:]}")
+    server = Server(process, line.split()[-1], data, list(args), env or {}, log)
+    if ready:
+        server.wait_ready()
+    return server
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Start]:
+    """Starts servers that end with the test: `serve("--model", "tone")`; again with the same `data` after a kill."""
+    with contextlib.ExitStack() as stack:
+        count = 0
+
+        def start(*args: str, data: Path | None = None, env: dict[str, str] | None = None, ready: bool = True) -> Server:
+            nonlocal count
+            count += 1
+            server = launch(data or tmp_path / f"data{count}", *args, env=env, ready=ready)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def tone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the tone engine and no delay, shared by a module's tests."""
+    server = launch(tmp_path_factory.mktemp("tone"), "--model", "tone", "--workers", "2")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def espeak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with espeak, shared by a module's tests."""
+    server = launch(tmp_path_factory.mktemp("espeak"), "--model", "espeak", "--workers", "2")
+    yield server
+    server.stop()
