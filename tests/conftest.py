@@ -105,7 +105,17 @@ def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: boo
     """Starts a server; `ready=False` returns as soon as it listens."""
     data.mkdir(parents=True, exist_ok=True)
     log = data / "server.log"
-    command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", str(data), *args]
+    command = [
+        sys.executable,
+        "-m",
+        "antiphon.cli.main",
+        "serve",
+        "--port",
+        "0",
+        "--data-dir",
+        str(data),
+        *args,
+    ]
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | (env or {})
     with log.open("a") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=surroundings)
@@ -126,7 +136,9 @@ def serve(tmp_path: Path) -> Iterator[Start]:
     with contextlib.ExitStack() as stack:
         count = 0
 
-        def start(*args: str, data: Path | None = None, env: dict[str, str] | None = None, ready: bool = True) -> Server:
+        def start(
+            *args: str, data: Path | None = None, env: dict[str, str] | None = None, ready: bool = True
+        ) -> Server:
             nonlocal count
             count += 1
             server = launch(data or tmp_path / f"data{count}", *args, env=env, ready=ready)

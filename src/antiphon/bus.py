@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Self
 
 from antiphon.domain.event import Event, EventType
 
@@ -17,7 +17,9 @@ Listener = Callable[[Event], None]
 
 
 class Subscription:
-    """What one subscriber has not yet read: at most `limit` events, then the oldest go and a `gap` says so."""
+    """What one subscriber has not yet read: at most `limit` events, then the oldest go and a `gap` says so.
+
+    Iterate over it inside a `with`, which ends it."""
 
     def __init__(self, bus: Bus, job: str | None, owner: str | None, limit: int) -> None:
         self.job, self.owner = job, owner
@@ -53,24 +55,28 @@ class Subscription:
     def behind(self) -> int:
         return len(self._waiting)
 
-    async def __aiter__(self) -> AsyncIterator[Event]:
-        try:
-            while True:
-                while self._waiting:
-                    if self._lost_after is not None:
-                        missed, self._lost_after = self._lost_after, None
-                        first = self._waiting[0]
-                        yield Event(first.id - 1, "gap", first.at, self.job, self.owner, {"after": missed})
-                        continue
-                    event = self._waiting.popleft()
-                    self._last = event.id
-                    yield event
-                if self._closed:
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-        finally:
-            self.close()
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while not self._waiting:
+            if self._closed:
+                raise StopAsyncIteration
+            self._wake.clear()
+            await self._wake.wait()
+        if self._lost_after is not None:
+            missed, self._lost_after = self._lost_after, None
+            first = self._waiting[0]
+            return Event(first.id - 1, "gap", first.at, self.job, self.owner, {"after": missed})
+        event = self._waiting.popleft()
+        self._last = event.id
+        return event
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Bus:
@@ -94,7 +100,11 @@ class Bus:
         self._listeners.append(listener)
 
     def publish(
-        self, type: EventType, job: str | None = None, owner: str | None = None, data: Mapping[str, Any] | None = None
+        self,
+        type: EventType,
+        job: str | None = None,
+        owner: str | None = None,
+        data: Mapping[str, Any] | None = None,
     ) -> Event:
         now = self._clock()
         # Microseconds as a floor: ids grow over a restart even if the last events never reached the store.
@@ -119,6 +129,10 @@ class Bus:
         else:
             self._others.add(subscription)
         return subscription
+
+    def heard(self, job: str, owner: str) -> bool:
+        """Whether anybody is listening to this job just now."""
+        return job in self._by_job or any(s.owner in (None, owner) for s in self._others)
 
     def after(self, last_id: int, *, job: str | None = None, owner: str | None = None) -> list[Event] | None:
         """Past events with a greater id, oldest first; None when memory does not reach back that far."""

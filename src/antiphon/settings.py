@@ -60,20 +60,30 @@ class Settings(BaseSettings):
     max_body: int = Field(16 * MIB, gt=0, description="Bytes of one request body.")
 
     # How it treats workers
-    heartbeat_timeout: float = Field(10.0, gt=0, description="Seconds without a sign of life after which a worker is killed.")
+    heartbeat_timeout: float = Field(
+        10.0, gt=0, description="Seconds without a sign of life after which a worker is killed."
+    )
     unit_timeout: float = Field(300.0, gt=0, description="Seconds one unit may take before its worker is killed.")
-    cancel_grace: float = Field(2.0, ge=0, description="Seconds a worker has to drop a cancelled unit before it is killed.")
+    cancel_grace: float = Field(
+        2.0, ge=0, description="Seconds a worker has to drop a cancelled unit before it is killed."
+    )
     recycle_units: int = Field(0, ge=0, description="Units after which a worker is replaced; 0: never for that reason.")
-    recycle_growth: int = Field(2 * GIB, ge=0, description="Bytes a worker may grow over its size when ready; 0: no bound.")
+    recycle_growth: int = Field(
+        2 * GIB, ge=0, description="Bytes a worker may grow over its size when ready; 0: no bound."
+    )
     drain_seconds: float = Field(30.0, ge=0, description="Seconds running work gets to finish after SIGTERM.")
 
     # How much it keeps
-    cache_bytes: int = Field(10 * GIB, ge=0, description="Bytes of finished audio kept on disk so that nothing is made twice.")
+    cache_bytes: int = Field(
+        10 * GIB, ge=0, description="Bytes of finished audio kept on disk so that nothing is made twice."
+    )
     cache_memory: int = Field(64 * MIB, ge=0, description="Bytes of them kept in memory.")
     keep_days: float = Field(7.0, gt=0, description="Days that finished jobs and their files are kept.")
 
     # What it tells
-    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console in a terminal, else json.")
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console in a terminal, else json."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_text: int = Field(30, ge=0, description="Characters of a request's text in the log; 0 turns it off.")
 

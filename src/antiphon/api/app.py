@@ -9,13 +9,15 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from antiphon import __version__
-from antiphon.api import article, docs, errors as answers, events, jobs, ops, speech
+from antiphon.api import article, docs, events, jobs, ops, speech
+from antiphon.api import errors as answers
 from antiphon.api.middleware import RequestLog
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
 
 ABOUT = """
-An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio twice.
+An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio
+twice.
 
 Errors are `{"error": "…"}` on the article's routes and OpenAI's object under `/v1`.
 """

@@ -26,7 +26,10 @@ BROKEN: dict[int | str, dict[str, Any]] = {
     422: {"model": ErrorText, "description": "An unknown field."},
     429: {"model": ErrorText, "description": "Too much work of yours is waiting; see Retry-After."},
     500: {"model": ErrorText, "description": "The synthesis failed."},
-    503: {"model": ErrorText, "description": "No model can speak yet, or the queue is full; see Retry-After."},
+    503: {
+        "model": ErrorText,
+        "description": "No model can speak yet, or the queue is full; see Retry-After.",
+    },
 }
 
 
@@ -70,7 +73,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
         answer = {key: job[key] for key in ("id", "status", "position", "eta")}
         return reply({**answer, "status_path": path}, 202, {"Location": path, **warning(job["warnings"])})
 
-    @router.get("/status", summary="How far a request is", responses={200: {"model": Status}, 404: {"model": ErrorText}})
+    @router.get(
+        "/status",
+        summary="How far a request is",
+        responses={200: {"model": Status}, 404: {"model": ErrorText}},
+    )
     async def status(id: str = "") -> Response:
         job = await antiphon.jobs.get(id)
         result = job["result"]
@@ -89,7 +96,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
     @router.get(
         "/output/{name}",
         summary="A finished file",
-        responses={200: docs.audio("The audio."), 206: {"description": "A range of it."}, 404: {"model": ErrorText}},
+        responses={
+            200: docs.audio("The audio."),
+            206: {"description": "A range of it."},
+            404: {"model": ErrorText},
+        },
     )
     async def output(request: Request, name: str) -> Response:
         return await file_response(antiphon, request, name)

@@ -23,7 +23,13 @@ def takes(model: type[BaseModel], *, headers: dict[str, str] | None = None) -> d
     }
     if headers:
         extra["parameters"] = [
-            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+            {
+                "name": name,
+                "in": "header",
+                "required": False,
+                "schema": {"type": "string"},
+                "description": text,
+            }
             for name, text in headers.items()
         ]
     return extra

@@ -64,7 +64,9 @@ async def _push(antiphon: Antiphon, socket: WebSocket, job: str | None, owner: s
 
 
 async def _send_all(antiphon: Antiphon, socket: WebSocket, job: str | None, owner: str, after: int | None) -> None:
-    async for event in stream(antiphon, job=job, owner=owner, after=after if after is not None else (0 if job else None)):
+    async for event in stream(
+        antiphon, job=job, owner=owner, after=after if after is not None else (0 if job else None)
+    ):
         await socket.send_text(msgspec.json.encode(view(event)).decode())
 
 
@@ -115,9 +117,7 @@ async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
             await asyncio.gather(waiting, return_exceptions=True)
 
 
-async def stream(
-    antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None
-) -> AsyncIterator[Event]:
+async def stream(antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None) -> AsyncIterator[Event]:
     """Past events after `after`, then live ones, each once and in order; ends with the job's last event."""
     subscription = antiphon.bus.subscribe(job=job, owner=owner)
     seen = 0

@@ -45,7 +45,9 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="Queue a durable job",
         status_code=202,
         responses={202: {"model": JobView}, **BROKEN},
-        openapi_extra=docs.takes(JobBody, headers={"Idempotency-Key": "The same key and body give the same job for a day"}),
+        openapi_extra=docs.takes(
+            JobBody, headers={"Idempotency-Key": "The same key and body give the same job for a day"}
+        ),
     )
     async def submit(request: Request) -> Response:
         raw = await reading.body(request, settings.max_body)
@@ -89,7 +91,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
     @router.get(
         "/{id}/result",
         summary="The audio; with wait=true while it is being made",
-        responses={200: docs.audio(), 409: {"model": ErrorObject, "description": "Not finished, or failed."}, **_404},
+        responses={
+            200: docs.audio(),
+            409: {"model": ErrorObject, "description": "Not finished, or failed."},
+            **_404,
+        },
     )
     async def result(request: Request, id: str, wait: bool = False) -> Response:
         owner = reading.owner(request)
@@ -109,7 +115,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
     @router.get(
         "/{id}/subtitles.{kind}",
         summary="Subtitles from the bounds of the segments",
-        responses={200: {"content": {"text/vtt": {}, "application/x-subrip": {}}}, 409: {"model": ErrorObject}, **_404},
+        responses={
+            200: {"content": {"text/vtt": {}, "application/x-subrip": {}}},
+            409: {"model": ErrorObject},
+            **_404,
+        },
     )
     async def subtitle(request: Request, id: str, kind: Literal["srt", "vtt", "json"]) -> Response:
         job = await jobs.stored(id, reading.owner(request))

@@ -52,7 +52,8 @@ class SpeechFields(BaseModel):
     speed: Number = Field(1.0, description="0.25 to 4.")
     language: StrictStr | None = Field(None, max_length=20, description="BCP-47; without it the text decides.")
     emotion: StrictStr | dict[StrictStr, Number] | list[Number] | None = Field(
-        None, description="A name, {name: weight}, or 8 weights: happy angry sad afraid disgusted melancholic surprised calm."
+        None,
+        description="A name, {name: weight}, or 8 weights: happy angry sad afraid disgusted melancholic surprised calm",
     )
     emotion_strength: Number = Field(1.0, description="0 to 1; scales the emotion.")
     emotion_text: StrictStr | None = Field(None, description="A text whose mood is taken; where the model can.")

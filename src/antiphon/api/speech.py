@@ -27,7 +27,10 @@ BROKEN: dict[int | str, dict[str, Any]] = {
     413: {"model": ErrorObject},
     429: {"model": ErrorObject, "description": "Too much work of yours is waiting; see Retry-After."},
     500: {"model": ErrorObject, "description": "The synthesis failed."},
-    503: {"model": ErrorObject, "description": "No model can speak yet, or the queue is full; see Retry-After."},
+    503: {
+        "model": ErrorObject,
+        "description": "No model can speak yet, or the queue is full; see Retry-After.",
+    },
 }
 
 
@@ -39,12 +42,18 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/speech",
         summary="Speak a text, as OpenAI's route does",
         responses={200: docs.audio(), **BROKEN},
-        openapi_extra=docs.takes(SpeechBody, headers={"Cache-Control": "no-cache: make it anew; no-store: keep nothing"}),
+        openapi_extra=docs.takes(
+            SpeechBody, headers={"Cache-Control": "no-cache: make it anew; no-store: keep nothing"}
+        ),
     )
     async def speech(request: Request) -> Response:
         body = reading.parse(SpeechBody, await reading.body(request, settings.max_body))
         asked, warnings = body.request()
-        note(request.scope, text=log_text(body.input, settings.log_text), emotion=",".join(asked.emotion) or "neutral")
+        note(
+            request.scope,
+            text=log_text(body.input, settings.log_text),
+            emotion=",".join(asked.emotion) or "neutral",
+        )
         control = request.headers.get("cache-control", "")
         streamed = body.stream_format == "sse" or len(asked.text) > 200
         spoken = await antiphon.jobs.speak(

@@ -11,7 +11,7 @@ from starlette.requests import Request
 T = TypeVar("T")
 
 
-class ClientGone(Exception):  # noqa: N818 - it is a fact, not a fault
+class ClientGone(Exception):
     """The client closed the connection; nobody will read an answer."""
 
 

@@ -43,7 +43,10 @@ def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
     files = catalog.missing(spec, folder)
     if files:
         size = sum(f.size for f in files) / 1e6
-        return False, f"{len(files)} files ({size:.0f} MB) are missing; fix: antiphon pull {spec.name} --output {folder}"
+        return (
+            False,
+            f"{len(files)} files ({size:.0f} MB) are missing; fix: antiphon pull {spec.name} --output {folder}",
+        )
     count = replicas(spec, "auto")
     return True, f"{count} worker{'s' if count > 1 else ''} would run"
 
@@ -61,5 +64,3 @@ def disk(data_dir: Path) -> str:
         return f"data: {place} cannot be written by this user; choose another --data-dir"
     warning = "" if free > 2 else "; less than 2 GB: clean up before models are fetched"
     return f"data: {place.resolve()}, {free:.0f} GB free{warning}"
-
-

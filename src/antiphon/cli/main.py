@@ -19,7 +19,8 @@ app = typer.Typer(
 
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="ANTIPHON_DATA_DIR", help="As given to `antiphon serve`.")]
 ModelsDir = Annotated[
-    Path | None, typer.Option("--models-dir", envvar="ANTIPHON_MODELS_DIR", help="As given to `antiphon serve`.")
+    Path | None,
+    typer.Option("--models-dir", envvar="ANTIPHON_MODELS_DIR", help="As given to `antiphon serve`."),
 ]
 Server = Annotated[
     str, typer.Option("--server", envvar="ANTIPHON_SERVER", help="Address of a running server; tried first.")
@@ -42,7 +43,8 @@ def serve(ctx: typer.Context) -> None:
 def say(
     text: Annotated[str, typer.Argument(help="The text, or - to read it from standard input.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="File to write; its ending is the format. - for standard output.")
+        Path | None,
+        typer.Option("-o", "--output", help="File to write; its ending is the format. - for standard output."),
     ] = None,
     voice: Annotated[str | None, typer.Option(help="A voice of the model.")] = None,
     model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,

@@ -6,7 +6,14 @@ import asyncio
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
@@ -39,9 +46,9 @@ async def pull(names: list[str], folder: Path) -> None:
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(name, total=None)
 
-            def show(p: PullProgress, bar: Progress = bar, task: object = task, name: str = name) -> None:
+            def show(p: PullProgress, bar: Progress = bar, task: TaskID = task, name: str = name) -> None:
                 text = f"{name}: {p.phase} {p.file}"
-                bar.update(task, total=p.bytes_total or None, completed=p.bytes_done, description=text)  # type: ignore[arg-type]
+                bar.update(task, total=p.bytes_total or None, completed=p.bytes_done, description=text)
 
             path = await downloader.pull(spec, show)
         console.print(f"{name}: complete and verified in {path}")

@@ -16,7 +16,12 @@ from antiphon.domain.request import FORMATS, parse_emotion
 
 
 def main(
-    text: str, output: Path | None, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None
+    text: str,
+    output: Path | None,
+    request: dict[str, Any],
+    server: str,
+    data_dir: Path,
+    models_dir: Path | None,
 ) -> None:
     if text == "-":
         text = sys.stdin.read()
@@ -45,7 +50,8 @@ def format_of(target: Path) -> str:
 
 def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -> bytes:
     body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
-    with httpx.Client(base_url=server, timeout=None, trust_env=False) as client:
+    # A long text takes as long as it takes; what would hang is the connection.
+    with httpx.Client(base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False) as client:
         answer = client.post("/v1/audio/speech", json=body)
         if answer.status_code != 200:
             raise errors.AntiphonError(running.reason(answer))

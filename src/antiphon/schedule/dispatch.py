@@ -1,4 +1,4 @@
-"""Dispatch: hands units from the fair queue to free slots, learns what they cost, and tries again when a worker dies."""
+"""Dispatch: hands units from the fair queue to free slots, learns their costs, tries again when a worker dies."""
 
 from __future__ import annotations
 
@@ -57,11 +57,15 @@ class Dispatcher:
         self._serial = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaths: dict[tuple[str, int], int] = {}
-        self._stopped = False
 
     def submit(self, ticket: Ticket) -> None:
         self.queue.push(ticket, self._clock())
         self.pump()
+
+    def again(self, ticket: Ticket, index: int, length: float) -> None:
+        """Queues a unit once more whose result was lost, or that another job was to make and did not."""
+        if self.queue.put_back(ticket, index, self.cost.predict(length), self._clock()):
+            self.pump()
 
     def withdraw(self, ticket: Ticket, keep: Callable[[Unit], bool] = lambda _: False) -> None:
         """Takes a job out: what is queued goes, what runs is cancelled unless somebody else wants it (`keep`)."""
@@ -72,7 +76,7 @@ class Dispatcher:
                 self.executor.cancel(running.unit.id)
 
     def pump(self) -> None:
-        while not self._stopped and len(self.queue) and self.executor.reserve():
+        while len(self.queue) and self.executor.reserve():
             popped = self.queue.pop(self._clock())
             if popped is None:
                 self.executor.unreserve()
@@ -98,18 +102,13 @@ class Dispatcher:
         """Seconds until the job's last unit is done if nothing else arrives."""
         return self.queue.eta(ticket, max(1, self.executor.slots), self._clock(), self.busy())
 
+    def position(self, ticket: Ticket) -> int:
+        """Place in line of the job's next unit; 1 is next, 0 has nothing queued."""
+        return self.queue.position(ticket, self._clock())
+
     def drain_seconds(self) -> float:
         """Seconds until everything that is queued now is done."""
         return (self.queue.backlog_seconds() + sum(self.busy())) / max(1, self.executor.slots)
-
-    def stop(self) -> None:
-        """Hands out nothing more; what runs goes on."""
-        self._stopped = True
-
-    async def idle(self) -> None:
-        """Waits until nothing runs."""
-        while self._tasks:
-            await asyncio.wait(tuple(self._tasks))
 
     async def _serve(self, serial: int, running: Running) -> None:
         try:

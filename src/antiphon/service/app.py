@@ -21,6 +21,8 @@ from antiphon.domain.job import Job
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
+from antiphon.service import durable
+from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.models import Hosted, Models
 from antiphon.service.threads import Threads
@@ -45,7 +47,7 @@ class Antiphon:
         self.cache = Cache(s.cache_path, s.cache_bytes, s.cache_memory)
         self.costs = CostModels()
         self.threads = Threads()
-        self.downloader = Downloader(s.models_path, offline=s.offline)
+        self.downloader = Downloader(s.models_path, offline=s.offline or not s.download)
         self.models = Models(s, self.costs, self.downloader, on_state=self._model_state)
         self.admission = Admission(
             client_seconds=s.max_client_seconds,
@@ -53,7 +55,8 @@ class Antiphon:
             client_bytes=s.max_client_bytes,
             total_bytes=s.max_queue_bytes,
         )
-        self.jobs = Jobs(self.models, self.store, self.cache, self.bus, self.admission, self.threads, s.output_path)
+        intake = Intake(self.models, self.admission, self.threads)
+        self.jobs = Jobs(intake, self.models, self.store, self.cache, self.bus, self.threads, s.output_path)
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -116,10 +119,9 @@ class Antiphon:
         if hosted is not None:
             await hosted.ready.wait()
         else:
-            while self.models.best() is None:
-                await asyncio.sleep(0.05)
+            await self.ready()
         for job in found:
-            await self.jobs.resume(job)
+            await durable.resume(self.jobs, job)
             await asyncio.sleep(0)
 
     # Serve
@@ -134,14 +136,13 @@ class Antiphon:
 
     async def ready(self) -> None:
         """Waits until some model can speak."""
-        while self.models.best() is None:
-            await asyncio.sleep(0.02)
+        await self.models.until(lambda: self.models.best() is not None)
 
     async def settled(self) -> None:
         """Waits until every model that can run with what is on disk has started, or failed to."""
         await self.ready()
-        while any(h.coming and h.pull is None for h in self.models.hosted.values()):
-            await asyncio.sleep(0.02)
+        hosted = self.models.hosted.values()
+        await self.models.until(lambda: not any(h.coming and h.pull is None for h in hosted))
 
     def voices(self) -> list[dict[str, Any]]:
         """The voices of every model that can speak, the best model's first."""

@@ -40,6 +40,8 @@ class Live:
     #: Resolves to the attempt's number once the store knows that it runs; None if it may not run any more.
     fence: asyncio.Future[int | None] | None = None
     task: asyncio.Task[None] | None = None
+    #: Starts so far, this one included.
+    attempts: int = 0
     warnings: tuple[str, ...] = field(default_factory=tuple)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,7 +93,12 @@ class Models:
     """Starts what the settings name, fetches what is missing, and answers which model a request gets."""
 
     def __init__(
-        self, settings: Settings, costs: CostModels, downloader: Downloader, *, on_state: Callable[[Hosted], None]
+        self,
+        settings: Settings,
+        costs: CostModels,
+        downloader: Downloader,
+        *,
+        on_state: Callable[[Hosted], None],
     ) -> None:
         self._settings, self._costs, self._downloader = settings, costs, downloader
         self._on_state = on_state
@@ -102,6 +106,7 @@ class Models:
         self._tasks: set[asyncio.Task[None]] = set()
         #: Grows whenever the answer of `choose` may have changed.
         self.generation = 0
+        self._news = asyncio.Event()
         self.network: str = "offline" if settings.offline else "unknown"
 
     # Start, serve, stop
@@ -117,6 +122,16 @@ class Models:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(h.pool.stop(grace) for h in self.hosted.values() if h.started))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits until `condition` is true; it is asked whenever a model's state changes."""
+        while not condition():
+            await self._news.wait()
+
+    def _tell(self, hosted: Hosted) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+        self._on_state(hosted)
 
     def _wanted(self) -> list[catalog.ModelSpec]:
         specs: dict[str, catalog.ModelSpec] = {}
@@ -155,7 +170,7 @@ class Models:
             hosted.last_state = hosted.state
             self.generation += 1
             log.info("model", model=name, state=hosted.state, phase=hosted.pool.phase, error=hosted.pool.error)
-            self._on_state(hosted)
+            self._tell(hosted)
         hosted.dispatcher.pump()
 
     async def _bring_up(self, hosted: Hosted) -> None:
@@ -169,28 +184,27 @@ class Models:
             await hosted.pool.start()
             return
         log.warning("model cannot run", model=hosted.name, error=hosted.error, hint=hosted.hint)
-        self._on_state(hosted)
+        self._tell(hosted)
 
     async def _files(self, hosted: Hosted) -> bool:
         """Whether the model's files are there, in the end; fetches them, again and again while the network is down."""
         if not catalog.missing(hosted.spec, self._settings.models_path):
             return True
         hosted.hint = f"antiphon pull {hosted.name} --output {self._settings.models_path}"
-        if self._settings.offline or not self._settings.download:
-            why = "the server was started with --offline" if self._settings.offline else "downloads are turned off"
-            hosted.error = f"its files are missing and {why}"
-            return False
         while True:
             try:
+                # Without a network this still takes in files that were copied here by hand.
                 await self._downloader.pull(hosted.spec, lambda p: self._pulling(hosted, p))
             except errors.DownloadFailed as e:
                 self.network = "offline" if isinstance(e, errors.Offline) else self.network
                 hosted.pull, hosted.error = None, e.message
-                self._on_state(hosted)
+                self._tell(hosted)
+                if self._settings.offline or not self._settings.download:
+                    return False
                 log.warning("download failed", model=hosted.name, error=e.message, again_in=RETRY_DOWNLOAD)
                 await asyncio.sleep(RETRY_DOWNLOAD)
             else:
-                self.network, hosted.pull = "online", None
+                hosted.pull = None
                 return True
 
     def _pulling(self, hosted: Hosted, progress: PullProgress) -> None:
@@ -199,7 +213,7 @@ class Models:
             self.network = "online"
         if first:
             log.info("fetching model", model=hosted.name, bytes_total=progress.bytes_total)
-            self._on_state(hosted)
+            self._tell(hosted)
 
     # Which one
 
@@ -220,11 +234,12 @@ class Models:
         if any(h.usable for h in speech):
             names = ", ".join(h.name for h in speech if h.usable)
             raise errors.UnsupportedLanguage(
-                f"No model here speaks {language!r} (served: {names}); name one with \"model\" to have it try",
+                f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try',
                 param="language",
             )
         raise errors.ModelUnavailable(
-            "; ".join(self._why_not(h) for h in speech) or "no speech model is served", retry_after=RETRY_DOWNLOAD
+            "; ".join(self._why_not(h) for h in speech) or "no speech model is served",
+            retry_after=RETRY_DOWNLOAD,
         )
 
     def _named(self, name: str) -> Hosted:
@@ -298,5 +313,3 @@ def replicas(spec: catalog.ModelSpec, asked: int | str) -> int:
     if not footprint:
         return by_cores
     return max(1, min(by_cores, int(psutil.virtual_memory().available * 0.7) // footprint))
-
-

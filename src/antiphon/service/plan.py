@@ -77,9 +77,8 @@ def make(request: SpeechRequest, model: str, can: Capabilities, *, quick_first: 
     if bent:
         warnings.append(bent)
     emotion = {name: weight for name, weight in request.emotion.items() if name in can.emotions}
-    for name in request.emotion:
-        if name not in can.emotions and name != "calm":
-            warnings.append(f"{model} cannot sound {name}; the emotion was left out")
+    left_out = [name for name in request.emotion if name not in can.emotions and name != "calm"]
+    warnings += [f"{model} cannot sound {name}; the emotion was left out" for name in left_out]
     speed = min(max(request.speed, can.speed_min), can.speed_max)
     return Plan(
         request=request,

@@ -120,7 +120,12 @@ class Speech:
         if stored is not None:
             meta = stored.meta
             self.result = Result(
-                "", meta["media_type"], len(stored.payload), meta["duration"], meta["digest"], tuple(meta["segments"])
+                "",
+                meta["media_type"],
+                len(stored.payload),
+                meta["duration"],
+                meta["digest"],
+                tuple(meta["segments"]),
             )
             return stored.payload
         timeline = join.Timeline()
@@ -132,9 +137,7 @@ class Speech:
         data, digest = await join.encode(
             b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads
         )
-        self.result = Result(
-            "", self.plan.media_type, len(data), timeline.seconds, digest, tuple(timeline.segments)
-        )
+        self.result = Result("", self.plan.media_type, len(data), timeline.seconds, digest, tuple(timeline.segments))
         if len(data) <= KEEP_WHOLE:
             self._keep(data)
         return data

@@ -32,7 +32,8 @@ def choose(asked: str | None, language: str, can: Capabilities) -> tuple[str, st
     if "+" in asked or "(" in asked:
         return mix(asked, can), None
     raise errors.UnknownVoice(
-        f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist", param="voice"
+        f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist",
+        param="voice",
     )
 
 
@@ -58,9 +59,7 @@ def stand_in(name: str, language: str, can: Capabilities, speaking: list[Voice])
 def mix(asked: str, can: Capabilities) -> str:
     """A mix such as `a(2)+b`, checked part by part."""
     if not _MIX.match(asked) or len(asked) > 300:
-        raise errors.UnknownVoice(
-            f"{asked[:60]!r} is no voice mix; write it like af_bella(2)+af_sky", param="voice"
-        )
+        raise errors.UnknownVoice(f"{asked[:60]!r} is no voice mix; write it like af_bella(2)+af_sky", param="voice")
     if not can.mixing:
         raise errors.UnknownVoice("This model cannot mix voices; name one voice", param="voice")
     known = {v.id for v in can.voices}

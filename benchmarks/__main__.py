@@ -1,0 +1,31 @@
+"""`python -m benchmarks [ROW…]`: measures and prints the table."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from datetime import date
+
+from benchmarks.rows import ROWS, Row
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(ROWS)
+    unknown = [name for name in names if name not in ROWS]
+    if unknown:
+        sys.exit(f"there is no row {unknown[0]!r}; there are: {', '.join(ROWS)}")
+    rows: list[Row] = []
+    for name in names:
+        print(f"measuring {name} …", file=sys.stderr, flush=True)
+        rows += ROWS[name]()
+    print(
+        f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}, load generator on the same cores\n"
+    )
+    print("| what | Antiphon | baseline | ratio | goal |\n|---|---|---|---|---|")
+    for row in rows:
+        print(f"| {row.what} | {row.ours} | {row.baseline} | {row.ratio} | {row.goal} |")
+
+
+if __name__ == "__main__":
+    main()

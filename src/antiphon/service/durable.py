@@ -1,0 +1,120 @@
+"""A durable job from its first unit to its end in the store, and back into the schedule after a restart."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import TYPE_CHECKING
+
+import structlog
+
+from antiphon.audio import codec
+from antiphon.domain import errors
+from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.request import SpeechRequest
+from antiphon.service import intake, join, views
+from antiphon.service.live import Live
+
+if TYPE_CHECKING:
+    from antiphon.service.jobs import Jobs
+
+log = structlog.get_logger("antiphon.jobs")
+
+#: Seconds between tries to write a result while the disk is full.
+RETRY_WRITE = 2.0
+
+
+async def load(jobs: Jobs, live: Live) -> None:
+    """Reads the job's text again and plans it; the same request gives the same units."""
+    job = await jobs.store.get(live.id)
+    if job is None:
+        raise errors.NotFound(f"job {live.id} is gone from the store")
+    plan = await jobs.intake.plan(SpeechRequest.from_json(job.request), live.hosted)
+    live.run = jobs.new_run(live, plan)
+    live.units = Units(live.run.total, live.run.done_units, live.run.cached)
+
+
+async def carry(jobs: Jobs, live: Live) -> None:
+    """Joins the job's units into its file and ends it in the store, by the fence that its start gave."""
+    assert live.run is not None
+    assert live.fence is not None
+    fence = await live.fence
+    if fence is None:
+        # Cancelled between its queueing and its start.
+        jobs.forget(live)
+        return
+    result, failure = await _outcome(jobs, live)
+    if result is None and failure is None:
+        return
+    state = State.SUCCEEDED if result else State.FAILED
+    ours = await jobs.store.finish(live.id, fence, state, result=result, error=failure, units=live.units)
+    jobs.forget(live)
+    if ours:
+        ending = views.of_ending(live, result, failure)
+        jobs.tell(live, "job.succeeded" if result else "job.failed", ending)
+
+
+async def _outcome(jobs: Jobs, live: Live) -> tuple[Result | None, Failure | None]:
+    """The result, or why there is none; neither for a job that somebody cancelled."""
+    try:
+        return await _write(jobs, live), None
+    except errors.Cancelled:
+        return None, None
+    except errors.AntiphonError as e:
+        return None, Failure(e.code, e.message)
+    except Exception as e:
+        log.exception("a job failed inside the server", job=live.id)
+        return None, Failure("internal_error", f"{type(e).__name__}: {e}")
+
+
+async def _write(jobs: Jobs, live: Live) -> Result:
+    assert live.run is not None
+    name = f"speech_{live.id}{codec.EXTENSIONS[live.run.plan.request.format]}"
+    while True:
+        try:
+            return await join.write(live.run, jobs.output / name, jobs.threads)
+        except OSError as e:
+            if e.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            # Accepted work is not lost to a full disk: its units are made, it waits for space.
+            log.warning("disk full, the job waits for space", job=live.id, again_in=RETRY_WRITE)
+            await asyncio.sleep(RETRY_WRITE)
+            live.run = jobs.new_run(live, live.run.plan)
+            for index in live.run.missing():
+                jobs.again(live, index)
+
+
+async def resume(jobs: Jobs, job: Job) -> None:
+    """Puts a stored, queued job into the schedule again. It was admitted once and is not refused now."""
+    request = SpeechRequest.from_json(job.request)
+    hosted = jobs.models.hosted.get(request.model or "") or jobs.models.best()
+    if hosted is None or hosted.can is None:
+        log.warning("a job waits for a model that is not served", job=job.id, model=request.model)
+        return
+    try:
+        plan = await jobs.intake.plan(request, hosted)
+    except errors.AntiphonError as e:
+        # What was valid is not any more, such as a voice that is gone.
+        fence = await jobs.store.start(job.id)
+        if fence is not None:
+            await jobs.store.finish(job.id, fence, State.FAILED, error=Failure(e.code, e.message))
+        return
+    live = intake.new_live(job.owner, hosted, plan, durable=True)
+    live.id, live.created_at, live.attempts = job.id, job.created_at, job.attempt
+    missing = jobs.new_run(live, plan).missing()
+    costs = intake.costs(hosted, plan, missing)
+    live.seconds = sum(costs)
+    jobs.intake.admission.force(live.owner, live.seconds, live.nbytes)
+    jobs.take_in(live, missing, costs)
+
+
+async def put_away(jobs: Jobs, live: Live) -> None:
+    """What a drain does to work that did not end in time: back to the queue, without spending the attempt."""
+    if live.task is not None:
+        live.task.cancel()
+    jobs.withdraw(live)
+    jobs.forget(live)
+    if live.durable and live.fence is not None:
+        fence = await live.fence
+        if fence is not None:
+            await jobs.store.release(live.id, fence, spend=False)

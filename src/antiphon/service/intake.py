@@ -1,0 +1,85 @@
+"""Intake: what a request means on this machine now, what it will cost, and whether it is taken."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from antiphon.domain import request as requests
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.job import Units
+from antiphon.domain.request import SpeechRequest
+from antiphon.schedule.admission import Admission
+from antiphon.service import ids
+from antiphon.service import plan as plans
+from antiphon.service.live import Live
+from antiphon.service.models import Hosted, Models
+from antiphon.service.plan import Plan
+from antiphon.service.threads import Threads
+from antiphon.text import language as languages
+from antiphon.text.normalise import clean
+
+#: Characters up to which a text is cleaned and split on the event loop.
+INLINE_TEXT = 4000
+
+
+@dataclass(slots=True)
+class Intake:
+    models: Models
+    admission: Admission
+    threads: Threads
+
+    async def prepare(self, request: SpeechRequest, *, quick_first: bool = False) -> tuple[Hosted, Plan]:
+        """The model that answers and the plan for it; the plan's request has the cleaned text.
+
+        Raises `InvalidRequest` and its kin for what can never work, `ModelLoading` and `ModelUnavailable`.
+        """
+        short = len(request.text) <= INLINE_TEXT
+        text = clean(request.text) if short else await self.threads.run(clean, request.text)
+        requests.check_text(text, requests.MAX_TEXT)
+        language = request.language or languages.detect(text)
+        hosted = self.models.choose(request.model, language.lower().partition("-")[0])
+        return hosted, await self.plan(request.with_text(text), hosted, quick_first=quick_first)
+
+    async def plan(self, request: SpeechRequest, hosted: Hosted, *, quick_first: bool = False) -> Plan:
+        assert hosted.can is not None
+        if len(request.text) <= INLINE_TEXT:
+            return plans.make(request, hosted.name, hosted.can, quick_first=quick_first)
+        make = _make_quick if quick_first else plans.make
+        return await self.threads.run(make, request, hosted.name, hosted.can)
+
+    def admit(self, live: Live, costs: list[float]) -> None:
+        """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
+        seconds = sum(costs)
+        slots = max(1, live.hosted.pool.slots)
+        self.admission.take(live.owner, seconds, live.nbytes, slots=slots)
+        live.seconds = seconds
+
+    def give_back(self, live: Live) -> None:
+        """The job's work is done or gone; asked twice it gives back once."""
+        self.admission.give_back(live.owner, live.seconds, live.nbytes)
+        live.seconds, live.nbytes = 0.0, 0
+
+
+def costs(hosted: Hosted, plan: Plan, units: list[int]) -> list[float]:
+    """Predicted seconds of some of a plan's units."""
+    predict = hosted.dispatcher.cost.predict
+    return [predict(plan.length(i)) for i in units]
+
+
+def new_live(owner: str, hosted: Hosted, plan: Plan, *, durable: bool) -> Live:
+    return Live(
+        id=ids.new_id(),
+        owner=owner,
+        priority=plan.request.priority,
+        durable=durable,
+        created_at=time.time(),
+        hosted=hosted,
+        units=Units(len(plan.segments)),
+        nbytes=len(plan.request.text.encode("utf-8")),
+        warnings=plan.warnings,
+    )
+
+
+def _make_quick(request: SpeechRequest, model: str, can: Capabilities) -> Plan:
+    return plans.make(request, model, can, quick_first=True)

@@ -1,0 +1,103 @@
+"""The command line, as somebody who types it sees it."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+import wave
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Server
+
+
+def antiphon(*args: str, cwd: Path, text: str | None = None) -> subprocess.CompletedProcess[bytes]:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")}
+    return subprocess.run(
+        [sys.executable, "-m", "antiphon.cli.main", *args],
+        cwd=cwd,
+        input=text.encode() if text is not None else None,
+        capture_output=True,
+        timeout=60,
+        env=env | {"COLUMNS": "150"},
+        check=False,
+    )
+
+
+def test_help_lists_the_commands(tmp_path: Path) -> None:
+    shown = antiphon("--help", cwd=tmp_path).stdout.decode()
+    for command in ("serve", "say", "pull", "models", "voices", "doctor"):
+        assert command in shown
+    assert "--port" in antiphon("serve", "--help", cwd=tmp_path).stdout.decode()
+
+
+def test_say_through_a_running_server(espeak: Server, tmp_path: Path) -> None:
+    done = antiphon("say", "Good morning.", "-o", "morning.mp3", "--server", espeak.base, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert b"morning.mp3" in done.stdout
+    assert (tmp_path / "morning.mp3").stat().st_size > 1000
+
+
+def test_say_without_a_server(tmp_path: Path) -> None:
+    done = antiphon(
+        "say", "-", "-o", "-", "--emotion", "sad", "--model", "espeak", "--server", "http://127.0.0.1:9",
+        cwd=tmp_path, text="Said from standard input.",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with wave.open(io.BytesIO(done.stdout)) as file:
+        assert file.getnframes() / file.getframerate() > 0.5
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["say", "Hi", "-o", "x.doc", "--server", "http://127.0.0.1:9"], "ending must be one of"),
+        (["say", "Hi", "--model", "nothing", "--server", "http://127.0.0.1:9"], "no model 'nothing'"),
+        (["say", "...", "--model", "espeak", "--server", "http://127.0.0.1:9"], "nothing to say"),
+        (["pull", "nothing"], "no model 'nothing'"),
+        (["serve", "--model", "nothing"], "no model 'nothing'"),
+        (["serve", "--host", "0.0.0.0"], "--insecure"),
+        (["serve", "--config", "nothing.toml"], "cannot read"),
+        (["serve", "--port", "http"], "--port"),
+    ],
+)
+def test_mistakes_get_one_line_and_no_traceback(tmp_path: Path, args: list[str], says: str) -> None:
+    done = antiphon(*args, cwd=tmp_path)
+    assert done.returncode != 0
+    assert says in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_models_voices_doctor(tmp_path: Path, espeak: Server) -> None:
+    listed = antiphon("models", cwd=tmp_path).stdout.decode()
+    assert "kokoro" in listed
+    assert "espeak" in listed
+    voices = antiphon("voices", "--server", espeak.base, "--language", "es", cwd=tmp_path).stdout.decode()
+    assert "es" in voices
+    alone = antiphon("voices", "--model", "espeak", "--server", "http://127.0.0.1:9", cwd=tmp_path).stdout.decode()
+    assert "en-us" in alone
+    said = antiphon("doctor", cwd=tmp_path).stdout.decode()
+    assert "yes  espeak" in said
+    assert "antiphon pull kokoro" in said or "yes  kokoro" in said
+
+
+def test_import_is_quick_and_light() -> None:
+    """The heavy things are loaded when they are used; the time is a loose bound, `make bench` has the figure."""
+    script = (
+        "import sys, antiphon; heavy = {'numpy', 'torch', 'onnxruntime', 'av', 'fastapi', 'pydantic'} & set(sys.modules); "
+        "sys.exit(' '.join(heavy))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.perf_counter() - began < 3
+
+
+def test_the_server_process_never_loads_an_engine(espeak: Server) -> None:
+    maps = Path(f"/proc/{espeak.process.pid}/maps").read_text()
+    assert "espeak" not in maps
+    assert "onnxruntime" not in maps

@@ -1,0 +1,85 @@
+"""Options from flags, environment and file, each in its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from antiphon.cli import serve
+from antiphon.domain import errors
+from antiphon.settings import Settings, load
+
+
+def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "antiphon.toml"
+    file.write_text("port = 1\nageing = 11.0\nlog_text = 5\n")
+    monkeypatch.setenv("ANTIPHON_PORT", "2")
+    monkeypatch.setenv("ANTIPHON_AGEING", "22")
+    settings = load(file, {"port": "3"})
+    assert (settings.port, settings.ageing, settings.log_text, settings.workers) == (3, 22.0, 5, "auto")
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        ({"port": "70000"}, "--port (ANTIPHON_PORT)"),
+        ({"workers": "many"}, "--workers"),
+        ({"ageing": "-1"}, "--ageing"),
+        ({"log_format": "xml"}, "--log-format"),
+    ],
+)
+def test_a_bad_value_names_the_option_and_the_value(flags: dict[str, str], says: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match=r"got '") as caught:
+        load(flags=flags)
+    assert says in caught.value.message
+
+
+def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "antiphon.toml"
+    file.write_text("prot = 1\n")
+    with pytest.raises(errors.InvalidRequest, match="no option prot"):
+        load(file)
+    file.write_text("port = ")
+    with pytest.raises(errors.InvalidRequest, match="not valid TOML"):
+        load(file)
+    with pytest.raises(errors.InvalidRequest, match="cannot read"):
+        load(tmp_path / "nothing.toml")
+
+
+def test_every_option_is_a_flag_with_help() -> None:
+    text = serve.parser().format_help()
+    for name, field in Settings.model_fields.items():
+        assert "--" + name.replace("_", "-") in text
+        assert field.description
+
+
+def test_flags_of_serve(tmp_path: Path) -> None:
+    settings = serve.parse(
+        ["--model", "tone", "--model", "espeak", "--workers", "2", "--no-download", "--data-dir", str(tmp_path)]
+    )
+    assert settings.model == ("tone", "espeak")
+    assert settings.workers == 2
+    assert settings.download is False
+    assert settings.models_path == tmp_path / "cache_hub" / "models"
+
+
+@pytest.mark.parametrize(
+    ("host", "open_door"), [("127.0.0.1", False), ("localhost", False), ("::1", False), ("0.0.0.0", True)]
+)
+def test_an_address_that_others_reach_needs_insecure(host: str, open_door: bool) -> None:
+    settings = load(flags={"host": host})
+    if open_door:
+        with pytest.raises(errors.InvalidRequest, match="--insecure"):
+            serve.refuse_open_doors(settings)
+        serve.refuse_open_doors(load(flags={"host": host, "insecure": True}))
+    else:
+        serve.refuse_open_doors(settings)
+
+
+def test_a_port_in_use_is_said_with_another_one() -> None:
+    taken = serve.listen("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with pytest.raises(errors.InvalidRequest, match=f"try --port {port + 1}"):
+        serve.listen("127.0.0.1", port)
+    taken.close()
