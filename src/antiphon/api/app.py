@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from antiphon import __version__
-from antiphon.api import article, docs, events, jobs, ops, speech
+from antiphon.api import article, docs, events, jobs, ops, queue, speech
 from antiphon.api import errors as answers
 from antiphon.api.middleware import RequestLog
 from antiphon.domain import errors
@@ -34,7 +34,7 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
     )
-    for room in (article, speech, jobs, events, ops):
+    for room in (article, speech, jobs, events, queue, ops):
         app.include_router(room.routes(antiphon))
     app.add_exception_handler(errors.AntiphonError, answers.on_error)
     app.add_exception_handler(HTTPException, _http_error)

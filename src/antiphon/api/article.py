@@ -14,8 +14,10 @@ from antiphon.api.middleware import note
 from antiphon.api.schemas import Accepted, ErrorText, Status, TtsAnswer, TtsBody
 from antiphon.api.waiting import unless_gone
 from antiphon.domain import errors
+from antiphon.domain.job import Result
 from antiphon.domain.request import ARTICLE_EMOTIONS, SpeechRequest, check_text
 from antiphon.service.app import Antiphon
+from antiphon.store.base import Idempotency
 from antiphon.text.normalise import clean, log_text
 
 MAX_TTS_TEXT = 500
@@ -41,34 +43,37 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/tts",
         summary="Speak up to 500 characters",
         responses={200: {"model": TtsAnswer}, 202: {"model": Accepted}, **BROKEN},
-        openapi_extra=docs.takes(TtsBody, headers={"Prefer": "respond-async: answer 202 at once"}),
+        openapi_extra=docs.takes(TtsBody, headers={"Prefer": "respond-async: answer 202 at once", **docs.IDEMPOTENCY}),
     )
     async def tts(request: Request) -> Response:
-        body = reading.parse(TtsBody, await reading.body(request, MAX_TTS_BODY))
+        raw = await reading.body(request, MAX_TTS_BODY)
+        body = reading.parse(TtsBody, raw)
         note(request.scope, text=log_text(body.text, log_chars), emotion=body.emotion[:20])
         asked = tts_request(body)
         owner = reading.owner(request)
+        key = reading.idempotency(request, owner, raw)
         if not body.wait or "respond-async" in request.headers.get("prefer", ""):
-            return await accept(asked, owner)
+            return await accept(asked, owner, key)
+        if key is not None:
+            return await once(request, asked, owner, key)
         speech = await antiphon.jobs.speak(asked, owner)
         note(request.scope, model=speech.plan.model, cached=speech.hit)
         try:
             result = await unless_gone(request, speech.file())
         finally:
             speech.close()
-        answer = {
-            "id": speech.id,
-            "status": "succeeded",
-            "audio_path": f"/output/{result.name}",
-            "duration": round(result.duration, 3),
-            "cached": speech.hit == "hit",
-        }
-        if speech.plan.warnings:
-            answer["warnings"] = list(speech.plan.warnings)
+        answer = tts_answer(speech.id, result, speech.hit == "hit", list(speech.plan.warnings))
         return reply(answer, headers={"X-Job-Id": speech.id, "X-Cache": speech.hit, **warning(speech.plan.warnings)})
 
-    async def accept(asked: SpeechRequest, owner: str) -> Response:
-        job, _ = await antiphon.jobs.submit(asked, owner)
+    async def once(request: Request, asked: SpeechRequest, owner: str, key: Idempotency) -> Response:
+        """With a key the request is a durable job that its first caller and every repetition wait for."""
+        job, _ = await antiphon.jobs.submit(asked, owner, key)
+        result = await unless_gone(request, finished(antiphon, job["id"], owner))
+        answer = tts_answer(job["id"], result, False, job["warnings"])
+        return reply(answer, headers={"X-Job-Id": job["id"], **warning(job["warnings"])})
+
+    async def accept(asked: SpeechRequest, owner: str, key: Idempotency | None) -> Response:
+        job, _ = await antiphon.jobs.submit(asked, owner, key)
         path = f"/status?id={job['id']}"
         answer = {key: job[key] for key in ("id", "status", "position", "eta")}
         return reply({**answer, "status_path": path}, 202, {"Location": path, **warning(job["warnings"])})
@@ -106,6 +111,27 @@ def routes(antiphon: Antiphon) -> APIRouter:
         return await file_response(antiphon, request, name)
 
     return router
+
+
+async def finished(antiphon: Antiphon, job_id: str, owner: str) -> Result:
+    """Waits for a durable job; raises what it failed with."""
+    job = await antiphon.jobs.ended(job_id, owner)
+    if job.result is not None:
+        return job.result
+    if job.error is not None:
+        raise errors.UnitFailed(job.error.message)
+    raise errors.Cancelled
+
+
+def tts_answer(job_id: str, result: Result, cached: bool, warnings: list[str]) -> dict[str, Any]:
+    answer = {
+        "id": job_id,
+        "status": "succeeded",
+        "audio_path": f"/output/{result.name}",
+        "duration": round(result.duration, 3),
+        "cached": cached,
+    }
+    return {**answer, "warnings": warnings} if warnings else answer
 
 
 def tts_request(body: TtsBody) -> SpeechRequest:

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+IDEMPOTENCY = {"Idempotency-Key": "The same key and body give the same job for a day; another body is 422"}
+
 _BODIES: list[type[BaseModel]] = []
 _TEMPLATE = "#/components/schemas/{model}"
 

@@ -17,6 +17,7 @@ STATUS: tuple[tuple[type[errors.AntiphonError], int], ...] = (
     (errors.UnknownModel, 404),
     (errors.InvalidRequest, 400),
     (errors.NotFound, 404),
+    (errors.Forbidden, 403),
     (errors.Conflict, 409),
     (errors.IdempotencyMismatch, 422),
     (errors.OverShare, 429),

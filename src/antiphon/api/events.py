@@ -99,7 +99,7 @@ async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     waiting: asyncio.Task[Event] | None = None
     try:
         while True:
-            waiting = waiting or asyncio.ensure_future(anext(events))  # type: ignore[arg-type]
+            waiting = waiting or asyncio.ensure_future(anext(events))
             done, _ = await asyncio.wait((waiting,), timeout=KEEP_ALIVE)
             if not done:
                 yield b": still here\n\n"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -22,7 +22,6 @@ from antiphon.audio import codec, subtitles
 from antiphon.domain import errors
 from antiphon.domain.job import State
 from antiphon.service.app import Antiphon
-from antiphon.store.base import Idempotency
 from antiphon.text.normalise import log_text
 
 SUBTITLES: Mapping[str, tuple[str, Callable[[Iterable[Mapping[str, Any]]], str]]] = {
@@ -30,8 +29,6 @@ SUBTITLES: Mapping[str, tuple[str, Callable[[Iterable[Mapping[str, Any]]], str]]
     "vtt": ("text/vtt", subtitles.vtt),
     "json": ("application/json", subtitles.to_json),
 }
-#: An Idempotency-Key is kept for a day; a longer one is no key that a client library makes.
-MAX_KEY = 255
 _404: dict[int | str, dict[str, Any]] = {404: {"model": ErrorObject, "description": "No such job of yours."}}
 Wanted = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
@@ -45,9 +42,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="Queue a durable job",
         status_code=202,
         responses={202: {"model": JobView}, **BROKEN},
-        openapi_extra=docs.takes(
-            JobBody, headers={"Idempotency-Key": "The same key and body give the same job for a day"}
-        ),
+        openapi_extra=docs.takes(JobBody, headers=docs.IDEMPOTENCY),
     )
     async def submit(request: Request) -> Response:
         raw = await reading.body(request, settings.max_body)
@@ -55,7 +50,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         asked, warnings = body.request()
         note(request.scope, text=log_text(body.input, settings.log_text))
         owner = reading.owner(request)
-        job, new = await jobs.submit(asked, owner, idempotency(request, owner, raw))
+        job, new = await jobs.submit(asked, owner, reading.idempotency(request, owner, raw))
         note(request.scope, job=job["id"], new=new)
         headers = {"Location": f"/v1/jobs/{job['id']}", **warning([*job["warnings"], *warnings])}
         return reply(job, 202, headers)
@@ -108,7 +103,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         if not wait:
             raise errors.Conflict("The job is not finished; add ?wait=true to hear it while it is made")
         parts = jobs.follow(id, owner)
-        first = await unless_gone(request, anext(parts))  # type: ignore[arg-type]
+        first = await unless_gone(request, _next(parts))
         media_type = codec.MEDIA_TYPES[job.request.get("format", "wav")]
         return StreamingResponse(_chain(first, parts), media_type=media_type)
 
@@ -136,17 +131,12 @@ def routes(antiphon: Antiphon) -> APIRouter:
     return router
 
 
-async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in rest:
-        yield part
+async def _next(parts: AsyncGenerator[bytes]) -> bytes:
+    return await anext(parts)
 
 
-def idempotency(request: Request, owner: str, raw: bytes) -> Idempotency | None:
-    """The caller's key with the digest of the whole body, so that a reused key is noticed."""
-    key = request.headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not 1 <= len(key) <= MAX_KEY:
-        raise errors.InvalidRequest(f"Idempotency-Key must be 1-{MAX_KEY} characters", param="Idempotency-Key")
-    return Idempotency(owner, key, hashlib.sha256(request.url.path.encode() + b"\0" + raw).hexdigest())
+async def _chain(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    async with contextlib.aclosing(rest):
+        yield first
+        async for part in rest:
+            yield part

@@ -1,8 +1,7 @@
-"""For those who watch the server: /health, /livez, /readyz, /v1/models, /v1/workers."""
+"""For those who watch the server: /health, /livez, /readyz, /v1/models."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -42,11 +41,6 @@ def routes(antiphon: Antiphon) -> APIRouter:
     @router.get("/v1/models", summary="The served models", responses={200: {"model": ModelList}})
     async def models() -> Response:
         data = [describe(antiphon, h) for h in antiphon.models.ranked()]
-        return reply({"object": "list", "data": data})
-
-    @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
-    async def workers() -> Response:
-        data = [{"model": h.name, **asdict(w)} for h in antiphon.models.ranked() for w in h.pool.workers()]
         return reply({"object": "list", "data": data})
 
     return router

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -9,8 +10,12 @@ from starlette.requests import HTTPConnection, Request
 
 from antiphon.api.errors import TooLarge, UnknownField
 from antiphon.domain import errors
+from antiphon.store.base import Idempotency
 
 M = TypeVar("M", bound=BaseModel)
+
+#: Characters of an Idempotency-Key; a longer one is no key that a client library makes.
+MAX_KEY = 255
 
 
 async def body(request: Request, limit: int) -> bytes:
@@ -54,3 +59,20 @@ _TYPES = frozenset({"str", "int", "float", "bool", "VoiceId"})
 def owner(connection: HTTPConnection) -> str:
     """Who is asking, as the queue and the store know them: the client's address."""
     return connection.client.host if connection.client else "local"
+
+
+def admin(connection: HTTPConnection) -> None:
+    """Raises `Forbidden` unless the caller may touch everybody's work: without keys, whoever sits at the machine."""
+    host = owner(connection)
+    if host not in ("127.0.0.1", "::1", "local"):
+        raise errors.Forbidden("Only the operator may do that; ask from the server's own machine")
+
+
+def idempotency(request: Request, owner: str, raw: bytes) -> Idempotency | None:
+    """The caller's key with the digest of the whole body, so that a reused key is noticed."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY:
+        raise errors.InvalidRequest(f"Idempotency-Key must be 1-{MAX_KEY} characters", param="Idempotency-Key")
+    return Idempotency(owner, key, hashlib.sha256(request.url.path.encode() + b"\0" + raw).hexdigest())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from antiphon.domain.request import FORMATS, SpeechRequest, parse_emotion
+from antiphon.domain import errors
+from antiphon.domain.request import FORMATS, SpeechRequest, check_number, parse_deadline, parse_emotion
 
 Number = StrictInt | StrictFloat
 PriorityName = Literal["vip", "normal", "bulk"]
@@ -65,9 +68,6 @@ class SpeechFields(BaseModel):
 
     def request(self) -> tuple[SpeechRequest, list[str]]:
         """In our own words, and warnings for what nothing here can do. Raises `InvalidRequest`."""
-        from antiphon.domain import errors
-        from antiphon.domain.request import check_number
-
         check_number("emotion_strength", self.emotion_strength, 0.0, 1.0)
         if self.ref_audio is not None:
             raise errors.InvalidRequest("No model served here can clone a voice from ref_audio", param="ref_audio")
@@ -103,7 +103,16 @@ class JobBody(SpeechFields, Own):
     """`POST /v1/jobs`."""
 
     type: Literal["speech"] = "speech"
+    deadline: StrictStr | None = Field(
+        None, description="06:00 or an ISO 8601 time: bulk work that is sped up only when it would be late."
+    )
     response_format: StrictStr = Field("wav", description=f"One of {', '.join(FORMATS)}.")
+
+    def request(self) -> tuple[SpeechRequest, list[str]]:
+        request, warnings = super().request()
+        if self.deadline is None:
+            return request, warnings
+        return replace(request, deadline=parse_deadline(self.deadline, datetime.now().astimezone())), warnings
 
 
 # Answers
@@ -207,6 +216,25 @@ class JobView(BaseModel):
     error: FailureView | None
     attempts: int
     warnings: list[str]
+
+
+class QueueRow(BaseModel):
+    id: str
+    owner: str
+    model: str
+    priority: PriorityName
+    status: Literal["queued", "running"]
+    paused: bool
+    durable: bool
+    created_at: float
+    eta: float | None = Field(description="Predicted seconds until the end; null while it is paused.")
+    units: UnitsView
+
+
+class QueueView(BaseModel):
+    object: Literal["queue"]
+    paused: bool = Field(description="Whether everything is paused.")
+    data: list[QueueRow]
 
 
 class JobList(BaseModel):

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from antiphon.api import docs, reading
-from antiphon.api.article import warning
+from antiphon.api.article import finished, warning
 from antiphon.api.errors import reply
+from antiphon.api.files import file_response
 from antiphon.api.middleware import note
 from antiphon.api.schemas import ErrorObject, SpeechBody, VoiceList
 from antiphon.api.waiting import unless_gone
+from antiphon.domain.request import SpeechRequest
 from antiphon.service.app import Antiphon
 from antiphon.service.speech import Speech
+from antiphon.store.base import Idempotency
 from antiphon.text.normalise import log_text
 
 BROKEN: dict[int | str, dict[str, Any]] = {
@@ -47,31 +52,47 @@ def routes(antiphon: Antiphon) -> APIRouter:
         ),
     )
     async def speech(request: Request) -> Response:
-        body = reading.parse(SpeechBody, await reading.body(request, settings.max_body))
+        raw = await reading.body(request, settings.max_body)
+        body = reading.parse(SpeechBody, raw)
         asked, warnings = body.request()
         note(
             request.scope,
             text=log_text(body.input, settings.log_text),
             emotion=",".join(asked.emotion) or "neutral",
         )
+        owner = reading.owner(request)
+        key = reading.idempotency(request, owner, raw)
+        if key is not None:
+            return await once(request, asked, owner, key, warnings)
         control = request.headers.get("cache-control", "")
         streamed = body.stream_format == "sse" or len(asked.text) > 200
         spoken = await antiphon.jobs.speak(
             asked,
-            reading.owner(request),
+            owner,
             streamed=streamed,
             read_cache="no-cache" not in control and "no-store" not in control,
             write_cache="no-store" not in control,
         )
         note(request.scope, model=spoken.plan.model, cached=spoken.hit)
         try:
-            answer = sse if body.stream_format == "sse" else stream
-            if answer is stream and (spoken.run.total == 1 or not spoken.run.missing()):
+            if body.stream_format == "sse":
+                return await begin(request, spoken, sse(spoken), "text/event-stream", warnings)
+            if spoken.run.total == 1 or not spoken.run.missing():
                 return await whole(request, spoken, warnings)
-            return await begin(request, spoken, answer(spoken), body.stream_format == "sse", warnings)
+            return await begin(request, spoken, spoken.stream(), spoken.plan.media_type, warnings)
         except BaseException:
             spoken.close()
             raise
+
+    async def once(
+        request: Request, asked: SpeechRequest, owner: str, key: Idempotency, warnings: list[str]
+    ) -> Response:
+        """With a key the request is a durable job; its file is the answer, to the first and to every repetition."""
+        job, _ = await antiphon.jobs.submit(asked, owner, key)
+        result = await unless_gone(request, finished(antiphon, job["id"], owner))
+        answer = await file_response(antiphon, request, result.name)
+        answer.headers.update({"X-Job-Id": job["id"], **warning([*job["warnings"], *warnings])})
+        return answer
 
     @router.get("/voices", summary="Voices of the served models", response_model=VoiceList)
     async def voices() -> Response:
@@ -86,33 +107,46 @@ async def whole(request: Request, speech: Speech, warnings: list[str]) -> Respon
     return Response(data, headers=headers(speech, warnings), media_type=speech.plan.media_type)
 
 
+class SpeechStream(StreamingResponse):
+    """Gives the speech's place back however the answer ends, also when it never began."""
+
+    def __init__(self, speech: Speech, parts: AsyncGenerator[bytes], media_type: str, headers: dict[str, str]) -> None:
+        super().__init__(parts, headers=headers, media_type=media_type)
+        self._speech, self._parts = speech, parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._parts.aclose()
+            self._speech.close()
+
+
 async def begin(
-    request: Request, speech: Speech, parts: AsyncIterator[bytes], sse: bool, warnings: list[str]
+    request: Request, speech: Speech, parts: AsyncGenerator[bytes], media_type: str, warnings: list[str]
 ) -> Response:
     """Answers once the first part is there, so that a request that fails gets an error instead of half a file."""
-    first = await unless_gone(request, anext(parts))  # type: ignore[arg-type]
+    first = await unless_gone(request, _next(parts))
 
-    async def rest() -> AsyncIterator[bytes]:
-        try:
-            yield first
+    async def all_parts() -> AsyncGenerator[bytes]:
+        yield first
+        async with contextlib.aclosing(parts):
             async for part in parts:
                 yield part
-        finally:
-            speech.close()
 
-    media_type = "text/event-stream" if sse else speech.plan.media_type
-    return StreamingResponse(rest(), headers=headers(speech, warnings), media_type=media_type)
+    return SpeechStream(speech, all_parts(), media_type, headers(speech, warnings))
 
 
-def stream(speech: Speech) -> AsyncIterator[bytes]:
-    return speech.stream()
+async def _next(parts: AsyncGenerator[bytes]) -> bytes:
+    return await anext(parts)
 
 
-async def sse(speech: Speech) -> AsyncIterator[bytes]:
+async def sse(speech: Speech) -> AsyncGenerator[bytes]:
     """OpenAI's events: `speech.audio.delta` with base64 audio, then `speech.audio.done` with the usage."""
-    async for part in speech.stream():
-        delta = {"type": "speech.audio.delta", "audio": base64.b64encode(part).decode()}
-        yield b"data: " + msgspec.json.encode(delta) + b"\n\n"
+    async with contextlib.aclosing(speech.stream()) as parts:
+        async for part in parts:
+            delta = {"type": "speech.audio.delta", "audio": base64.b64encode(part).decode()}
+            yield b"data: " + msgspec.json.encode(delta) + b"\n\n"
     assert speech.result is not None
     # Tokens are OpenAI's unit of account; the nearest true numbers here are characters in, and 20 ms frames out.
     taken, made = len(speech.plan.request.text), round(speech.result.duration * 50)

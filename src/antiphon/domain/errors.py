@@ -60,6 +60,12 @@ class NotFound(AntiphonError):
     code = "not_found"
 
 
+class Forbidden(AntiphonError):
+    """You may not do that."""
+
+    code = "forbidden"
+
+
 class Conflict(AntiphonError):
     """That cannot be done in the state this job is in."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, time, timedelta
 from typing import Any, Literal
 
 from antiphon.domain import errors
@@ -43,6 +44,8 @@ class SpeechRequest:
     #: Hz; None: the model's own (for pcm 24000, as OpenAI's).
     sample_rate: int | None = None
     priority: Priority = "normal"
+    #: Seconds since the epoch by which a durable job should be done; it is bulk work until it must be sped up.
+    deadline: float | None = None
     #: Engine-specific extras.
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -76,12 +79,10 @@ class SpeechRequest:
 
 def check_text(text: str, limit: int) -> None:
     """At least one character that can be said, and at most `limit` characters."""
-    if not 1 <= len(text.strip()) or len(text) > limit:
+    if not len(text.strip()) >= 1 or len(text) > limit:
         raise errors.InvalidText(f"Text must be 1-{limit} characters", param="text")
     if not any(ch.isalnum() for ch in text):
-        raise errors.InvalidText(
-            "Text has nothing to say: it holds no letter and no digit", param="text"
-        )
+        raise errors.InvalidText("Text has nothing to say: it holds no letter and no digit", param="text")
 
 
 def check_number(name: str, value: float, low: float, high: float) -> None:
@@ -92,6 +93,26 @@ def check_number(name: str, value: float, low: float, high: float) -> None:
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise errors.InvalidRequest(f"{name} must be one of {', '.join(allowed)}", param=name)
+
+
+def parse_deadline(text: str, now: datetime) -> float:
+    """`06:00`, the next time it is that late where the server stands, or an ISO 8601 time; seconds since the epoch.
+
+    `now` is aware. A time without an offset is the server's. Raises `InvalidRequest`, also for a time that is over.
+    """
+    wrong = errors.InvalidRequest("deadline must be like 06:00 or 2026-12-24T06:00:00+08:00", param="deadline")
+    try:
+        if len(text) <= len("06:00:00") and ":" in text:
+            clock = time.fromisoformat(text)
+            when = now.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
+            return (when if when > now else when + timedelta(days=1)).timestamp()
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        raise wrong from None
+    when = when if when.tzinfo else when.replace(tzinfo=now.tzinfo)
+    if when <= now:
+        raise errors.InvalidRequest("deadline is over already", param="deadline")
+    return when.timestamp()
 
 
 def parse_emotion(value: object) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,7 +27,13 @@ class Source(Protocol):
 
     def done(self, index: int, result: UnitResult) -> None: ...
 
-    def failed(self, index: int, error: errors.AntiphonError) -> None: ...
+    def lost(self, index: int) -> None:
+        """Its worker died; the unit will be asked for again."""
+        ...
+
+    def failed(self, index: int, error: errors.AntiphonError) -> None:
+        """It will not be tried again."""
+        ...
 
 
 @dataclass(slots=True)
@@ -102,6 +108,10 @@ class Dispatcher:
         """Seconds until the job's last unit is done if nothing else arrives."""
         return self.queue.eta(ticket, max(1, self.executor.slots), self._clock(), self.busy())
 
+    def etas(self, tickets: Sequence[Ticket]) -> list[float]:
+        """`eta` of many jobs at once."""
+        return self.queue.etas(tickets, max(1, self.executor.slots), self._clock(), self.busy())
+
     def position(self, ticket: Ticket) -> int:
         """Place in line of the job's next unit; 1 is next, 0 has nothing queued."""
         return self.queue.position(ticket, self._clock())
@@ -142,6 +152,11 @@ class Dispatcher:
         except errors.AntiphonError as e:
             self.queue.settle(ticket, index, running.predicted, self._clock() - running.since)
             source.failed(index, e)
+        except Exception as e:
+            # A defect of ours must not leave a client waiting for ever.
+            self.queue.settle(ticket, index, running.predicted, 0.0)
+            source.failed(index, errors.AntiphonError(f"The server failed over a segment: {type(e).__name__}"))
+            raise
         else:
             self.cost.learn(unit.length, result.seconds)
             self.queue.settle(ticket, index, running.predicted, result.seconds)
@@ -152,7 +167,10 @@ class Dispatcher:
         ticket, index = running.ticket, running.index
         deaths = self._deaths[(ticket.job, index)] = self._deaths.get((ticket.job, index), 0) + 1
         if deaths < DEATHS:
-            self.queue.put_back(ticket, index, running.predicted, self._clock())
+            if self.queue.put_back(ticket, index, running.predicted, self._clock()):
+                source.lost(index)
+            else:
+                source.failed(index, error)
             return
         self.queue.settle(ticket, index, running.predicted, 0.0)
         self._forget(ticket)

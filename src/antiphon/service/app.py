@@ -242,7 +242,7 @@ class Antiphon:
     async def _sweep(self) -> None:
         while True:
             before = time.time() - self.settings.keep_days * 86400
-            for name in await self.store.prune(before):
+            for name in filter(None, await self.store.prune(before)):
                 (self.settings.output_path / name).unlink(missing_ok=True)
             await asyncio.sleep(SWEEP)
 

@@ -25,13 +25,28 @@ RETRY_WRITE = 2.0
 
 
 async def load(jobs: Jobs, live: Live) -> None:
-    """Reads the job's text again and plans it; the same request gives the same units."""
+    """Reads the job's text again and plans it; the same request gives the same units.
+
+    Raises `Cancelled` after it has taken out a job that can no longer be run.
+    """
     job = await jobs.store.get(live.id)
-    if job is None:
-        raise errors.NotFound(f"job {live.id} is gone from the store")
-    plan = await jobs.intake.plan(SpeechRequest.from_json(job.request), live.hosted)
+    try:
+        if job is None:
+            raise errors.NotFound(f"job {live.id} is gone from the store")
+        plan = await jobs.intake.plan(SpeechRequest.from_json(job.request), live.hosted)
+    except errors.AntiphonError as e:
+        jobs.withdraw(live)
+        jobs.forget(live)
+        await _fail_unstarted(jobs, live.id, e)
+        raise errors.Cancelled from e
     live.run = jobs.new_run(live, plan)
     live.units = Units(live.run.total, live.run.done_units, live.run.cached)
+
+
+async def _fail_unstarted(jobs: Jobs, job_id: str, error: errors.AntiphonError) -> None:
+    fence = await jobs.store.start(job_id)
+    if fence is not None:
+        await jobs.store.finish(job_id, fence, State.FAILED, error=Failure(error.code, error.message))
 
 
 async def carry(jobs: Jobs, live: Live) -> None:
@@ -95,9 +110,7 @@ async def resume(jobs: Jobs, job: Job) -> None:
         plan = await jobs.intake.plan(request, hosted)
     except errors.AntiphonError as e:
         # What was valid is not any more, such as a voice that is gone.
-        fence = await jobs.store.start(job.id)
-        if fence is not None:
-            await jobs.store.finish(job.id, fence, State.FAILED, error=Failure(e.code, e.message))
+        await _fail_unstarted(jobs, job.id, e)
         return
     live = intake.new_live(job.owner, hosted, plan, durable=True)
     live.id, live.created_at, live.attempts = job.id, job.created_at, job.attempt

@@ -77,6 +77,7 @@ def new_live(owner: str, hosted: Hosted, plan: Plan, *, durable: bool) -> Live:
         hosted=hosted,
         units=Units(len(plan.segments)),
         nbytes=len(plan.request.text.encode("utf-8")),
+        deadline=plan.request.deadline,
         warnings=plan.warnings,
     )
 

@@ -6,14 +6,14 @@ import asyncio
 import builtins
 import contextlib
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from antiphon.bus import Bus
-from antiphon.cache import Cache
+from antiphon.cache import Cache, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.event import EventType
 from antiphon.domain.job import Failure, Job, Result, State, Units
@@ -46,7 +46,7 @@ class Jobs:
     ) -> None:
         self.intake, self.models, self.store, self.bus = intake, models, store, bus
         self.threads, self.output = threads, output
-        self._shelf = Shelf(cache, {})
+        self._shelf = Shelf(cache, SingleFlight())
         self.live: dict[str, Live] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
@@ -109,6 +109,14 @@ class Jobs:
         self.take_in(live, missing, costs)
         return views.of_live(live), True
 
+    async def ended(self, job_id: str, owner: str | None = None) -> Job:
+        """Waits until a durable job is final; the job goes on if the caller does not wait."""
+        with self.bus.subscribe(job=job_id) as events:
+            while not (job := await self.stored(job_id, owner)).state.final:
+                if await anext(events, None) is None:
+                    raise errors.Draining(retry_after=5.0)
+        return job
+
     def take_in(self, live: Live, missing: builtins.list[int], costs: builtins.list[float]) -> None:
         """From here on a durable job is worked on."""
         live.load = self._load
@@ -147,7 +155,9 @@ class Jobs:
     def _enqueue(self, live: Live, missing: builtins.list[int], costs: builtins.list[float]) -> None:
         live.on_start = self._started
         indices = None if len(missing) == live.units.total else missing
-        live.ticket = Ticket(live.id, live.owner, live.priority, costs, indices, live)
+        # Deadlines are wall-clock times; the queue knows only the clock that never jumps.
+        deadline = None if live.deadline is None else time.monotonic() + live.deadline - time.time()
+        live.ticket = Ticket(live.id, live.owner, live.priority, costs, indices, live, deadline=deadline)
         live.hosted.dispatcher.submit(live.ticket)
 
     async def _load(self, live: Live) -> None:
@@ -155,7 +165,8 @@ class Jobs:
 
     async def _start_cached(self, live: Live) -> None:
         """A job that needs no slot: everything it asks for was made before."""
-        await durable.load(self, live)
+        with contextlib.suppress(errors.Cancelled):
+            await durable.load(self, live)
         if live.id not in self.live:
             return
         self._started(live)
@@ -254,13 +265,14 @@ class Jobs:
         found = await self.store.list(owner=owner, states=states, after=after, limit=limit)
         return [self._view(job) for job in found]
 
-    async def follow(self, job_id: str, owner: str | None = None) -> AsyncIterator[bytes]:
+    async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
         """The encoded audio of an unfinished durable job, from its beginning, as its segments finish."""
         job = await self.stored(job_id, owner)
         speech = await self.speak(SpeechRequest.from_json(job.request), job.owner)
         try:
-            async for data in speech.stream():
-                yield data
+            async with contextlib.aclosing(speech.stream()) as parts:
+                async for data in parts:
+                    yield data
         finally:
             speech.close()
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,18 +36,19 @@ class Timeline:
         self.rate = piece.rate
 
 
-async def stream(run: Run, threads: Threads, timeline: Timeline) -> AsyncIterator[bytes]:
+async def stream(run: Run, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
     """Encoded audio, each part as soon as its segment is done. Raises what ended the run."""
     request = run.plan.request
     encoder: codec.Encoder | None = None
     try:
-        async for piece in run.pieces(threads):
-            timeline.add(run.plan, piece)
-            if encoder is None:
-                encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
-            data = await _feed(encoder, piece, threads)
-            if data:
-                yield data
+        async with contextlib.aclosing(run.pieces(threads)) as pieces:
+            async for piece in pieces:
+                timeline.add(run.plan, piece)
+                if encoder is None:
+                    encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
+                data = await _feed(encoder, piece, threads)
+                if data:
+                    yield data
         if encoder is not None:
             tail = await threads.run(encoder.finish)
             if tail:

@@ -26,6 +26,8 @@ class Live:
     created_at: float
     hosted: Hosted
     units: Units
+    #: Seconds since the epoch; None: none.
+    deadline: float | None = None
     #: Predicted seconds and bytes of text that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
@@ -65,6 +67,10 @@ class Live:
     def done(self, index: int, result: UnitResult) -> None:
         assert self.run is not None
         self.run.done(index, result)
+
+    def lost(self, index: int) -> None:
+        if self.run is not None:
+            self.run.lost(index)
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
         if self.run is not None:

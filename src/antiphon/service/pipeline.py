@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
 from antiphon.audio import pcm, tempo
-from antiphon.cache import Cache, Entry
+from antiphon.cache import Cache, Entry, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.service.plan import Plan
@@ -22,8 +22,8 @@ class Shelf:
     """What all runs share: the cache, and which recipe is being made by which run just now."""
 
     cache: Cache
-    #: Recipe key → the runs (and their unit) that wait for the one that makes it.
-    flights: dict[str, list[tuple[Run, int]]]
+    #: What is being made just now, by recipe key.
+    flights: SingleFlight[Entry]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +67,23 @@ class Run:
         self._held = 0
         self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shelf.cache.contains(key)}
         self._waiters: dict[int, asyncio.Future[None]] = {}
+        #: Recipe keys of this run's units that are with a worker now.
         self._leads: set[str] = set()
         self.error: errors.AntiphonError | None = None
+        self._done = set(self._on_disk)
         self.cached = len(self._on_disk)
-        self.done_units = self.cached
 
     @property
     def total(self) -> int:
         return len(self.keys)
+
+    @property
+    def done_units(self) -> int:
+        return len(self._done)
+
+    @property
+    def writes_cache(self) -> bool:
+        return self._write
 
     def missing(self) -> list[int]:
         """Units that no cache entry answers, in order."""
@@ -93,12 +102,11 @@ class Run:
             if entry is not None:
                 self._deliver(index, entry, cached=True)
                 return None
-            if key in self.shelf.flights:
-                self.shelf.flights[key].append((self, index))
-                return None
-        if key not in self.shelf.flights:
-            self.shelf.flights[key] = []
+        if self.shelf.flights.lead(key):
             self._leads.add(key)
+        elif self._read:
+            self.shelf.flights.follow(key).add_done_callback(lambda made: self._followed(index, made))
+            return None
         return self.plan.unit(self.job, index)
 
     def done(self, index: int, result: UnitResult) -> None:
@@ -106,14 +114,15 @@ class Run:
         entry = Entry(result.payload, dict(result.meta))
         if self._write:
             self.shelf.cache.put_soon(key, entry.payload, entry.meta)
-        followers = self._land(key)
+        self._land(key, entry)
         self._deliver(index, entry, cached=False)
-        for run, place in followers:
-            run._deliver(place, entry, cached=True)
+
+    def lost(self, index: int) -> None:
+        """The unit's worker died and it is queued again: those who waited for it are not bound to its luck."""
+        self._land(self.keys[index], None)
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
-        for run, place in self._land(self.keys[index]):
-            run._again(place)
+        self._land(self.keys[index], None)
         self.fail(error)
 
     # What the job asks
@@ -138,9 +147,9 @@ class Run:
 
     def wanted_by_others(self, unit: Unit) -> bool:
         """Whether another run waits for this running unit, so that it should be finished."""
-        return bool(self.shelf.flights.get(self.keys[unit.index]))
+        return self.keys[unit.index] in self._leads and self.shelf.flights.followers(self.keys[unit.index]) > 0
 
-    async def pieces(self, threads: Threads) -> AsyncIterator[Piece]:
+    async def pieces(self, threads: Threads) -> AsyncGenerator[Piece]:
         """Every segment's audio in the order of the text; raises the error that ended the run."""
         at = 0.0
         for index, segment in enumerate(self.plan.segments):
@@ -183,16 +192,23 @@ class Run:
         else:
             self._finished[index] = entry
             self._held += len(entry.payload)
-        if self.done_units < self.total:
-            self.done_units += 1
+        if index not in self._done:
+            self._done.add(index)
             self.cached += cached
             self._on_unit(index, cached)
         waiter = self._waiters.get(index)
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _land(self, key: str) -> list[tuple[Run, int]]:
-        if key not in self._leads:
-            return []
-        self._leads.discard(key)
-        return self.shelf.flights.pop(key, [])
+    def _land(self, key: str, made: Entry | None) -> None:
+        if key in self._leads:
+            self._leads.discard(key)
+            self.shelf.flights.land(key, made)
+
+    def _followed(self, index: int, made: asyncio.Future[Entry | None]) -> None:
+        """What another run made; None if it made nothing, and this run has to."""
+        entry = None if made.cancelled() else made.result()
+        if entry is not None:
+            self._deliver(index, entry, cached=True)
+        elif self.error is None:
+            self._again(index)

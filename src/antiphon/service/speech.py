@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,7 +85,7 @@ class Speech:
         self._succeeded()
         return self.result
 
-    async def stream(self) -> AsyncIterator[bytes]:
+    async def stream(self) -> AsyncGenerator[bytes]:
         """Encoded audio, each part as soon as its segment is done. Raises what ended the job."""
         if not self.run.missing():
             yield await self.whole()
@@ -94,12 +95,13 @@ class Speech:
         digest = hashlib.sha256()
         timeline = join.Timeline()
         try:
-            async for data in join.stream(self.run, self.threads, timeline):
-                size += len(data)
-                if size <= KEEP_WHOLE:
-                    parts.append(data)
-                digest.update(data)
-                yield data
+            async with contextlib.aclosing(join.stream(self.run, self.threads, timeline)) as made:
+                async for data in made:
+                    size += len(data)
+                    if size <= KEEP_WHOLE:
+                        parts.append(data)
+                    digest.update(data)
+                    yield data
         except errors.AntiphonError as e:
             self._failed(e)
             raise

@@ -1,0 +1,99 @@
+"""The operator's routes: the queue, pause, resume, front, class, and the workers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from antiphon.api import docs, reading
+from antiphon.api.errors import reply
+from antiphon.api.schemas import ErrorObject, JobView, Own, QueueView
+from antiphon.service.app import Antiphon
+from antiphon.service.control import SHOWN, Control
+
+ERRORS: dict[int | str, dict[str, Any]] = {403: {"model": ErrorObject}, 404: {"model": ErrorObject}}
+
+
+class HoldBody(Own):
+    """What to pause or resume: one job, one client, or, with neither, everything."""
+
+    job: str | None = None
+    client: str | None = None
+
+
+class ClassBody(Own):
+    priority: Literal["vip", "normal", "bulk"]
+
+
+def routes(antiphon: Antiphon) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+    control = Control(antiphon.jobs)
+
+    def view() -> Response:
+        return reply({"object": "queue", "paused": control.paused, "data": control.look(SHOWN)})
+
+    @router.get(
+        "/v1/queue", summary="Everybody's queue, by expected end", responses={200: {"model": QueueView}}
+    )
+    async def queue(request: Request) -> Response:
+        reading.admin(request)
+        return view()
+
+    @router.post(
+        "/v1/queue/pause",
+        summary="Hand out nothing of a job, a client or anything; what runs goes on",
+        responses={200: {"model": QueueView}, **ERRORS},
+        openapi_extra=docs.takes(HoldBody),
+    )
+    async def pause(request: Request) -> Response:
+        body = await _hold(request)
+        control.pause(body.job, body.client)
+        return view()
+
+    @router.post(
+        "/v1/queue/resume",
+        summary="End what the same pause began",
+        responses={200: {"model": QueueView}, **ERRORS},
+        openapi_extra=docs.takes(HoldBody),
+    )
+    async def resume(request: Request) -> Response:
+        body = await _hold(request)
+        control.resume(body.job, body.client)
+        return view()
+
+    @router.post("/v1/queue/{id}/front", summary="Put a job first", responses={200: {"model": JobView}, **ERRORS})
+    async def front(request: Request, id: str) -> Response:
+        reading.admin(request)
+        return reply(control.front(id))
+
+    @router.post(
+        "/v1/queue/{id}/class",
+        summary="Put a job into another class",
+        responses={200: {"model": JobView}, **ERRORS},
+        openapi_extra=docs.takes(ClassBody),
+    )
+    async def change_class(request: Request, id: str) -> Response:
+        reading.admin(request)
+        body = reading.parse(ClassBody, await reading.body(request, 4096))
+        return reply(control.change_class(id, body.priority))
+
+    @router.delete("/v1/queue/{id}", summary="Cancel anybody's job", responses={200: {"model": JobView}, **ERRORS})
+    async def cancel(request: Request, id: str) -> Response:
+        reading.admin(request)
+        return reply(await antiphon.jobs.cancel(id))
+
+    @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
+    async def workers() -> Response:
+        data = [{"model": h.name, **asdict(w)} for h in antiphon.models.ranked() for w in h.pool.workers()]
+        return reply({"object": "list", "data": data})
+
+    return router
+
+
+async def _hold(request: Request) -> HoldBody:
+    reading.admin(request)
+    raw = await reading.body(request, 4096)
+    return reading.parse(HoldBody, raw or b"{}")
