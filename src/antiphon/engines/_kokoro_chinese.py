@@ -1,0 +1,84 @@
+"""Chinese text to Kokoro's phonemes: numbers as they are read, words by jieba, pinyin through misaki."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import unicodedata
+import warnings
+from pathlib import Path
+from typing import Any
+
+_DIGITS = "零一二三四五六七八九"
+#: Full-width letters, and a zero that is no digit to Unicode.
+_WIDE = {ord("〇"): ord("零")} | {code: code - 0xFEE0 for a in (0xFF21, 0xFF41) for code in range(a, a + 26)}
+
+_DATE = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
+_TIME = re.compile(r"(?<![\d:：])(\d{1,2})[:：](\d{2})(?![\d:：])整?")
+_RANGE = re.compile(r"(?<![\d.-])(\d{1,4})\s*[-~～–—]\s*(\d{1,4})(?![\d-])")
+_MONEY = re.compile(r"([￥¥$＄€£])\s*(\d[\d,]*(?:\.\d+)?)\s*([万亿]?)")
+_CURRENCY = {"￥": "元", "¥": "元", "$": "美元", "＄": "美元", "€": "欧元", "£": "英镑"}
+_GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+#: Telephone numbers, codes: read digit by digit.
+_SPELLED = re.compile(r"(?<![\d.])(?:0\d+|\d{9,})(?![\d.])")
+_DIGIT = re.compile(r"\d")
+
+#: Marks that misaki leaves as they are.
+_MARKS = str.maketrans({"『": "“", "』": "”", "〈": "“", "〉": "”", "～": "—", "·": " ", "-": " "})
+
+
+class Chinese:
+    """Holds jieba's dictionary and misaki's pinyin; built once, which takes a second or two."""
+
+    def __init__(self, cache: Path) -> None:
+        """`cache` is where jieba may keep its compiled dictionary: a directory that nobody else can write to."""
+        import jieba
+
+        # It tells of its start on every start, and of a directory that is read-only, with a traceback.
+        jieba.setLogLevel(logging.CRITICAL)
+        jieba.dt.tmp_dir = str(cache)
+        from misaki.zh import ZHG2P
+
+        self._g2p: Any = ZHG2P()
+
+    def phonemes(self, text: str) -> str:
+        """Kokoro's phonemes. What is neither Chinese nor punctuation is dropped; the caller has taken Latin out."""
+        return self._read(spoken(text).translate(_MARKS))
+
+    def _read(self, text: str) -> str:
+        if not text.strip():
+            return ""
+        try:
+            return str(self._g2p(text)[0])
+        except Exception:
+            # A character without pinyin fails the whole call; the others are still worth hearing.
+            if len(text) == 1:
+                return ""
+            middle = len(text) // 2
+            return f"{self._read(text[:middle])} {self._read(text[middle:])}"
+
+
+def spoken(text: str) -> str:
+    """The text with its numbers written as they are read."""
+    import cn2an  # type: ignore[import-untyped]
+
+    text = "".join(str(unicodedata.decimal(ch)) if ch.isdecimal() else ch for ch in text.translate(_WIDE))
+    text = _DATE.sub(lambda m: f"{_spell(m[1])}年{int(m[2])}月{int(m[3])}日", text)
+    text = _TIME.sub(lambda m: f"{int(m[1])}点" + ("整" if m[2] == "00" else f"{_minutes(m[2])}分"), text)
+    text = _MONEY.sub(lambda m: f"{m[2]}{m[3]}{_CURRENCY[m[1]]}", text)
+    text = _GROUPED.sub("", text)
+    text = _RANGE.sub(r"\1到\2", text)
+    text = _SPELLED.sub(lambda m: _spell(m[0]), text)
+    # Figures that are no numbers to it are spelled below; it warns of them or raises.
+    with contextlib.suppress(ValueError), warnings.catch_warnings(action="ignore"):
+        text = str(cn2an.transform(text, "an2cn"))
+    return _DIGIT.sub(lambda m: _spell(m[0]), text)
+
+
+def _minutes(digits: str) -> str:
+    return f"零{int(digits)}" if digits[0] == "0" else digits
+
+
+def _spell(digits: str) -> str:
+    return "".join(_DIGITS[int(digit)] for digit in digits)

@@ -1,0 +1,84 @@
+"""Text in any mix of Kokoro's languages to its phonemes: each run of a script goes to who can read it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+from antiphon.engines._kokoro_chinese import Chinese
+from antiphon.engines._kokoro_espeak import Espeak
+
+#: Languages that can be read here. The model has voices for Japanese and Hindi too, but nothing here reads those.
+LANGUAGES = ("en", "zh", "es", "fr", "it", "pt")
+
+_HAN = r"\u3400-\u9fff\uf900-\ufaff〇"
+_HAS_HAN = re.compile(f"[{_HAN}]")
+_CJK_MARKS = "，。！？；：、（）《》〈〉「」『』【】…—～·"
+#: In Chinese text: Latin words, with the digits between them; digits elsewhere are read in Chinese.
+_WORD = r"[A-Za-zÀ-ɏ]+(?:['’-][A-Za-zÀ-ɏ]+)*"
+_LATIN_RUN = re.compile(rf"{_WORD}(?:[ \t]*[-&+/.,]?[ \t]*(?:\d[\d.,]*[ \t-]*)?{_WORD})*")
+#: In other text: Chinese characters with their punctuation.
+_HAN_RUN = re.compile(rf"[{_HAN}](?:[{_HAN}{_CJK_MARKS}\s]*[{_HAN}{_CJK_MARKS}])?")
+
+_CLOSING = re.compile(r"\s*([,.;:!?…)”]+)\s*")
+_OPENING = re.compile(r"\s*([(“])\s*")
+_DASH = re.compile(r"\s*—+\s*")
+_ELLIPSIS = re.compile(r"…{2,}|\.{3,}")
+_SPACE = re.compile(r"\s+")
+
+
+class G2P:
+    """Graphemes to phonemes. Chinese is built when it is first needed; `warm` does that early."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache, self._espeak = cache, Espeak()
+        self._chinese: Chinese | None = None
+
+    def warm(self) -> None:
+        self.phonemes("Hello, 你好。", "zh", "en-us")
+
+    def phonemes(self, text: str, language: str, accent: str) -> str:
+        """`language` is one of `LANGUAGES`; `accent` is how English is read, `en-us` or `en-gb`."""
+        text = _plain(text)
+        latin = accent if language in ("en", "zh") else language
+        if language == "zh":
+            return _tidy(self._runs(text, _LATIN_RUN, latin, chinese_is_match=False))
+        if _HAS_HAN.search(text):
+            return _tidy(self._runs(text, _HAN_RUN, latin, chinese_is_match=True))
+        return _tidy(self._espeak.phonemes(text, latin))
+
+    def _runs(self, text: str, pattern: re.Pattern[str], latin: str, *, chinese_is_match: bool) -> str:
+        out, at = [], 0
+        for found in pattern.finditer(text):
+            out.append(self._read(text[at : found.start()], latin, chinese=not chinese_is_match))
+            out.append(self._read(found[0], latin, chinese=chinese_is_match))
+            at = found.end()
+        out.append(self._read(text[at:], latin, chinese=not chinese_is_match))
+        # A space between the languages: without it their words run together.
+        return " ".join(run for run in out if run)
+
+    def _read(self, run: str, latin: str, *, chinese: bool) -> str:
+        if not run.strip():
+            return ""
+        if not chinese:
+            return self._espeak.phonemes(run, latin)
+        if self._chinese is None:
+            self._chinese = Chinese(self._cache)
+        return self._chinese.phonemes(run)
+
+
+def _plain(text: str) -> str:
+    """Without control and format characters: espeak takes some of them for commands."""
+    return "".join(
+        ch if (kind := unicodedata.category(ch)) not in ("Cc", "Cf", "Cs") else " " * (kind == "Cc") for ch in text
+    )
+
+
+def _tidy(phonemes: str) -> str:
+    """Punctuation against the word before it and away from the one after, as in the texts the model was trained on."""
+    phonemes = _DASH.sub(" — ", phonemes)
+    phonemes = _ELLIPSIS.sub("…", phonemes)
+    phonemes = _CLOSING.sub(r"\1 ", phonemes)
+    phonemes = _OPENING.sub(r" \1", phonemes)
+    return _SPACE.sub(" ", phonemes).strip()

@@ -1,0 +1,104 @@
+"""The operator's hand on the queue, deadlines and classes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from antiphon.domain import errors
+from antiphon.domain.request import parse_deadline
+from tests.conftest import Server, Start, wait_until
+
+BOOK = "\n\n".join(
+    f"Paragraph number {n} is long enough to be a segment all by itself, I should think." for n in range(20)
+)
+
+
+def submit(server: Server, text: str, **more: Any) -> str:
+    answer = server.client.post("/v1/jobs", json={"input": text, **more})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def test_pause_front_resume(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.05"})
+    assert server.client.post("/v1/queue/pause", json={}).json()["paused"] is True
+    first, second, third = (submit(server, f"Job {name}.") for name in ("one", "two", "three"))
+    listed = server.client.get("/v1/queue").json()
+    assert {row["id"] for row in listed["data"]} == {first, second, third}
+    assert all(row["eta"] is None for row in listed["data"])
+    assert server.client.post(f"/v1/queue/{third}/front").status_code == 200
+    assert server.client.delete(f"/v1/queue/{second}").json()["status"] == "cancelled"
+    assert server.client.post("/v1/queue/resume", json={}).json()["paused"] is False
+    jobs = [server.wait_job(job_id) for job_id in (first, third)]
+    assert jobs[1]["finished_at"] < jobs[0]["finished_at"]
+    assert server.client.post("/v1/queue/pause", json={"job": first}).status_code == 404
+    assert server.client.post("/v1/queue/pause", json={"jbo": first}).status_code == 422
+
+
+def test_one_job_can_be_paused_alone(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.1"})
+    book = submit(server, BOOK)
+    wait_until(lambda: server.job(book)["units"]["done"] >= 1, "the book has begun")
+    assert server.client.post("/v1/queue/pause", json={"job": book}).status_code == 200
+    other = submit(server, "I pass.")
+    assert server.wait_job(other)["status"] == "succeeded"
+    assert server.job(book)["status"] == "running"
+    assert server.job(book)["eta"] is None
+    server.client.post("/v1/queue/resume", json={"job": book})
+    assert server.wait_job(book)["status"] == "succeeded"
+
+
+def test_class_change_lets_a_job_pass(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.05"})
+    slow = submit(server, BOOK, priority="bulk")
+    other = submit(server, BOOK.replace("Paragraph", "Chapter"), priority="bulk")
+    assert server.client.post(f"/v1/queue/{other}/class", json={"priority": "vip"}).json()["status"] in (
+        "queued",
+        "running",
+    )
+    assert server.client.post(f"/v1/queue/{other}/class", json={"priority": "king"}).status_code == 400
+    assert server.wait_job(other)["finished_at"] <= server.wait_job(slow)["finished_at"]
+
+
+def test_a_deadline_is_accepted_and_kept_over_a_restart(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.2"})
+    job = submit(server, BOOK, deadline="06:00")
+    server.kill()
+    again = serve("--model", "tone", "--workers", "2", data=server.data)
+    assert again.wait_job(job)["status"] == "succeeded"
+    for wrong in ("yesterday", "2020-01-01T00:00:00", "25:00", ""):
+        answer = again.client.post("/v1/jobs", json={"input": "Hi", "deadline": wrong})
+        assert answer.status_code == 400
+        assert answer.json()["error"]["param"] == "deadline"
+
+
+def test_deadlines_are_the_next_time_it_is_that_late() -> None:
+    now = datetime.fromisoformat("2026-11-23T10:00:00+08:00")
+    tomorrow = datetime.fromisoformat("2026-11-24T06:00:00+08:00").timestamp()
+    assert parse_deadline("06:00", now) == tomorrow
+    assert parse_deadline("10:00:01", now) == (now + timedelta(seconds=1)).timestamp()
+    assert parse_deadline("2026-11-24T06:00", now) == tomorrow
+    assert parse_deadline("2026-11-23T22:00:00+00:00", now) == tomorrow
+    with pytest.raises(errors.InvalidRequest, match="over already"):
+        parse_deadline("2026-11-23T09:59:59", now)
+
+
+def test_position_and_eta_are_honest_on_a_fixed_backlog(serve: Start) -> None:
+    """The ETA that each job was told when it was accepted, against when it was done."""
+    server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.1"})
+    for n in range(20):
+        server.wait_job(submit(server, f"The cost model learns from this, number {n}."))
+    told = {}
+    for n in range(60):
+        answer = server.client.post("/v1/jobs", json={"input": f"Backlog job number {n} is here."}).json()
+        told[answer["id"]] = (answer["created_at"], answer["eta"])
+    errors_ = []
+    for job_id, (at, eta) in told.items():
+        took = server.wait_job(job_id)["finished_at"] - at
+        errors_.append(abs(eta - took) / max(took, 0.3))
+    errors_.sort()
+    print(f"ETA error: median {errors_[30]:.2f}, p90 {errors_[54]:.2f}")
+    assert errors_[54] <= 0.25, errors_
