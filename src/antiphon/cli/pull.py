@@ -10,6 +10,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
@@ -40,9 +41,8 @@ async def pull(names: list[str], folder: Path) -> None:
         if not catalog.missing(spec, folder):
             console.print(f"{name}: already complete in {folder / name}")
             continue
-        columns = (
-            TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(),
-        )  # fmt: skip
+        shown = TextColumn("{task.description}")
+        columns = (shown, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console) as bar:
             task = bar.add_task(name, total=None)
 

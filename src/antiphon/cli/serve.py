@@ -15,6 +15,7 @@ from typing import Any
 
 import structlog
 import uvicorn
+import uvloop
 
 from antiphon.api.app import create_app
 from antiphon.cli import logs
@@ -33,13 +34,7 @@ def main(arguments: list[str]) -> None:
     logs.configure(settings)
     refuse_open_doors(settings)
     sock = listen(settings.host, settings.port)
-    try:
-        import uvloop
-
-        run = uvloop.run
-    except ImportError:
-        run = asyncio.run
-    sys.exit(run(serve(settings, sock)))
+    sys.exit(uvloop.run(serve(settings, sock)))
 
 
 # Options

@@ -138,6 +138,12 @@ class WorkerDied(AntiphonError):
     code = "worker_died"
 
 
+class Displaced(WorkerDied):
+    """The worker was ended, but not because of this unit: it is run elsewhere, and counts as untried."""
+
+    code = "displaced"
+
+
 class Poison(AntiphonError):
     """This segment brought its worker down each time it was tried; it is not tried again."""
 

@@ -165,7 +165,8 @@ class Dispatcher:
 
     def _died(self, running: Running, source: Source, error: errors.WorkerDied) -> None:
         ticket, index = running.ticket, running.index
-        deaths = self._deaths[(ticket.job, index)] = self._deaths.get((ticket.job, index), 0) + 1
+        deaths = self._deaths.get((ticket.job, index), 0) + (not isinstance(error, errors.Displaced))
+        self._deaths[(ticket.job, index)] = deaths
         if deaths < DEATHS:
             if self.queue.put_back(ticket, index, running.predicted, self._clock()):
                 source.lost(index)

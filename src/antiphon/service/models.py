@@ -107,6 +107,7 @@ class Models:
         #: Grows whenever the answer of `choose` may have changed.
         self.generation = 0
         self._news = asyncio.Event()
+        self._stopping = False
         self.network: str = "offline" if settings.offline else "unknown"
 
     # Start, serve, stop
@@ -118,6 +119,7 @@ class Models:
             self._spawn(self._bring_up(hosted), f"bring up {spec.name}")
 
     async def stop(self, grace: float) -> None:
+        self._stopping = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -164,6 +166,8 @@ class Models:
 
     def _changed(self, name: str) -> None:
         hosted = self.hosted[name]
+        if self._stopping:
+            return
         if hosted.usable:
             hosted.ready.set()
         if hosted.state != hosted.last_state:

@@ -1,0 +1,149 @@
+"""PCM: mono signed 16-bit little-endian samples as bytes, and what is done to them between engine and encoder.
+
+numpy and soxr are imported where they are used: engines that need neither start without them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Any
+
+from antiphon.domain import errors
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+#: Bytes of one sample.
+WIDTH = 2
+#: Samples no larger than this count as silent: 54 dB below full scale, under the hiss of the quietest voice.
+SILENCE = 64
+#: Seconds of a fade: long enough not to click, too short to be heard as one.
+FADE = 0.005
+
+
+def silence(seconds: float, rate: int) -> bytes:
+    """That much of nothing at `rate` Hz; a negative length is none."""
+    return bytes(WIDTH * max(0, round(seconds * rate)))
+
+
+def duration(nbytes: int, rate: int) -> float:
+    """Seconds that so many bytes last."""
+    return nbytes / WIDTH / rate
+
+
+def check_whole(audio: bytes) -> None:
+    """Raises `UnitFailed` if the last sample is cut: everything after it would be noise."""
+    if len(audio) % WIDTH:
+        raise errors.UnitFailed(f"The audio ends in the middle of a sample: it has {len(audio)} bytes, an odd number")
+
+
+def from_float(array: ArrayLike) -> bytes:
+    """One channel of samples between -1 and 1 (shape (n,), (1, n) or (n, 1)) as PCM; louder ones are clipped.
+
+    Raises `UnitFailed` on NaN and infinity, `ValueError` on more than one channel.
+    """
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        samples = np.asarray(array, dtype=np.float32)
+    if samples.size != max(samples.shape, default=1):
+        raise ValueError(f"one channel is expected, not an array of shape {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise errors.UnitFailed("The model made samples that are not finite numbers")
+    # Twice full scale is clipped like anything louder, and cannot overflow when it is scaled.
+    return _round(np.clip(samples.reshape(-1), -2.0, 2.0) * 32768.0)
+
+
+def resample(audio: bytes, rate_from: int, rate_to: int) -> bytes:
+    """The same sound at another rate; the same bytes if the rates are equal."""
+    if rate_from == rate_to:
+        return audio
+    resampler = Resampler(rate_from, rate_to)
+    return resampler.feed(audio) + resampler.finish()
+
+
+class Resampler:
+    """Changes the rate of a stream. What comes out lags behind by some milliseconds until `finish`."""
+
+    def __init__(self, rate_from: int, rate_to: int) -> None:
+        import soxr
+
+        # Floats and our own rounding: with integers soxr adds dither, and digital silence must stay silent.
+        self._stream: Any = soxr.ResampleStream(rate_from, rate_to, 1, dtype="float32", quality="HQ")
+
+    def feed(self, audio: bytes) -> bytes:
+        return self._run(audio, last=False)
+
+    def finish(self) -> bytes:
+        """What was held back; nothing can be fed afterwards."""
+        tail = self._run(b"", last=True)
+        self._stream = None
+        return tail
+
+    def _run(self, audio: bytes, *, last: bool) -> bytes:
+        if self._stream is None:
+            raise ValueError("this resampler is finished")
+        return _round(self._stream.resample_chunk(_samples(audio).astype("float32"), last=last))
+
+
+def gain(audio: bytes, factor: float) -> bytes:
+    """Louder or softer by a factor of amplitude, clipped."""
+    import numpy as np
+
+    return audio if factor == 1.0 else _round(_samples(audio) * np.float32(factor))
+
+
+def fade_edges(audio: bytes, rate: int, seconds: float = FADE) -> bytes:
+    """Fades in and out, so that joins do not click; an edge whose last millisecond is silent is left as it is."""
+    check_whole(audio)
+    count = min(round(seconds * rate), len(audio) // WIDTH // 2)
+    if count < 1:
+        return audio
+    shape = struct.Struct(f"<{count}h")
+    cut = WIDTH * count
+    head, tail = shape.unpack(audio[:cut]), shape.unpack(audio[-cut:])
+    edge = max(1, min(count, rate // 1000))
+    loud_head, loud_tail = _peak(head[:edge]) > SILENCE, _peak(tail[-edge:]) > SILENCE
+    if not loud_head and not loud_tail:
+        return audio
+    faded_head = shape.pack(*(x * i // count for i, x in enumerate(head))) if loud_head else audio[:cut]
+    faded_tail = shape.pack(*(x * (count - 1 - i) // count for i, x in enumerate(tail))) if loud_tail else audio[-cut:]
+    return faded_head + audio[cut:-cut] + faded_tail
+
+
+def is_silent(audio: bytes, threshold: int = SILENCE) -> bool:
+    """Whether no sample is larger than `threshold`; no audio is silent too."""
+    samples = _samples(audio)
+    return samples.size == 0 or (int(samples.max()) <= threshold and int(samples.min()) >= -threshold)
+
+
+def trim_silence(audio: bytes, rate: int, keep: float = 0.05, threshold: int = SILENCE) -> bytes:
+    """Cuts silence at either end down to `keep` seconds; of audio that is silent throughout, `keep` seconds stay."""
+    import numpy as np
+
+    samples = _samples(audio)
+    spare = round(keep * rate)
+    loud = np.flatnonzero((samples > threshold) | (samples < -threshold))
+    if not loud.size:
+        return audio[: WIDTH * spare]
+    first = max(0, int(loud[0]) - spare)
+    return audio[WIDTH * first : WIDTH * (int(loud[-1]) + 1 + spare)]
+
+
+def _samples(audio: bytes) -> NDArray[np.int16]:
+    import numpy as np
+
+    check_whole(audio)
+    return np.frombuffer(audio, dtype="<i2")
+
+
+def _round(samples: NDArray[np.float32]) -> bytes:
+    """The nearest 16-bit values of samples whose full scale is 32768."""
+    import numpy as np
+
+    return np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
+
+
+def _peak(samples: tuple[int, ...]) -> int:
+    return max(max(samples), -min(samples))

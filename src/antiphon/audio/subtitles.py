@@ -1,0 +1,158 @@
+"""Subtitles from the bounds of the segments: SRT, WebVTT and JSON.
+
+A segment is `{"text", "start", "end"}` in seconds. One that is too long for two lines becomes several cues, its time
+shared out by characters.
+"""
+
+from __future__ import annotations
+
+import bisect
+import html
+import itertools
+import json
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+#: Widths are in tenths of a Latin letter. A line holds 42 of those or 20 of Chinese and Japanese.
+NARROW, WIDE, LINE = 10, 21, 420
+#: Lines of one cue.
+LINES = 2
+#: No line begins with one of these, and none ends with one of those.
+_CLOSING = frozenset("，。！？；：、．…—～·）》」』】〕〉”’,.!?;:)]}%ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ")
+_OPENING = frozenset("（《「『【〔〈“‘([{")
+
+Segments = Iterable[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """What is on the screen at one time. Milliseconds; `end` is later than `start`."""
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+def srt(segments: Segments) -> str:
+    blocks = []
+    for number, cue in enumerate(cues(segments), 1):
+        # SRT knows no escapes; an arrow in the text must not pass for a time line.
+        text = "\n".join(cue.lines).replace("-->", "→")
+        blocks.append(f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def vtt(segments: Segments) -> str:
+    blocks = ["WEBVTT\n"]
+    for cue in cues(segments):
+        text = html.escape("\n".join(cue.lines), quote=False)
+        blocks.append(f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n")
+    return "\n".join(blocks)
+
+
+def to_json(segments: Segments) -> str:
+    """`{"segments": [{"text", "start", "end"}, …]}`, whole segments as they were spoken."""
+    found = [{"text": _clean(s["text"]), "start": float(s["start"]), "end": float(s["end"])} for s in segments]
+    return json.dumps({"segments": found}, ensure_ascii=False)
+
+
+def cues(segments: Segments) -> Iterator[Cue]:
+    """Cues in the order of the text; no two overlap, whatever the segments' times. Segments without text have none."""
+    at = 0
+    for segment in segments:
+        lines = wrap(_clean(segment["text"]))
+        pages = [tuple(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
+        if not pages:
+            continue
+        start = max(at, round(1000 * segment["start"]))
+        # A millisecond each is the least that counts as a time.
+        end = max(start + len(pages), round(1000 * segment["end"]))
+        spoken = list(itertools.accumulate(sum(map(len, page)) for page in pages))
+        at = start
+        for index, page in enumerate(pages):
+            due = start + (end - start) * spoken[index] // spoken[-1]
+            stop = min(max(due, at + 1), end - (len(pages) - 1 - index))
+            yield Cue(at, stop, page)
+            at = stop
+
+
+def wrap(text: str) -> list[str]:
+    """As few lines as possible, none wider than `LINE`, of about equal width."""
+    atoms = _atoms(text)
+    lines = _fill(atoms, LINE)
+    if len(lines) < 2:
+        return lines
+    widths = range(sum(_width(line) for line in lines) // len(lines), LINE, NARROW)
+    best = bisect.bisect_left(widths, True, key=lambda width: len(_fill(atoms, width)) <= len(lines))
+    return _fill(atoms, widths[best]) if best < len(widths) else lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Atom:
+    """Characters that stay on one line: a word, or one Chinese character with its punctuation."""
+
+    text: str
+    width: int
+    #: Whether a space stands before it.
+    space: bool
+
+
+def _atoms(text: str) -> list[_Atom]:
+    atoms: list[_Atom] = []
+    for word in text.split():
+        start = width = 0
+        for i, char in enumerate(word):
+            step = _char_width(char)
+            if i and (width + step > LINE or _may_break(word[i - 1], char)):
+                atoms.append(_Atom(word[start:i], width, space=bool(atoms) and start == 0))
+                start, width = i, 0
+            width += step
+        atoms.append(_Atom(word[start:], width, space=bool(atoms) and start == 0))
+    return atoms
+
+
+def _fill(atoms: list[_Atom], limit: int) -> list[str]:
+    """Lines as full as `limit` allows; an atom that is wider by itself has a line to itself."""
+    lines: list[str] = []
+    used = limit
+    for atom in atoms:
+        gap = NARROW if atom.space else 0
+        if lines and used + gap + atom.width <= limit:
+            lines[-1] += " " * atom.space + atom.text
+            used += gap + atom.width
+        else:
+            lines.append(atom.text)
+            used = atom.width
+    return lines
+
+
+def _may_break(before: str, after: str) -> bool:
+    if after in _CLOSING or before in _OPENING or _char_width(after) == 0:
+        return False
+    return _char_width(before) == WIDE or _char_width(after) == WIDE
+
+
+def _width(text: str) -> int:
+    return sum(map(_char_width, text))
+
+
+def _char_width(char: str) -> int:
+    if char.isascii():
+        return NARROW
+    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
+        return 0
+    return WIDE if unicodedata.east_asian_width(char) in "WF" else NARROW
+
+
+def _clean(text: str) -> str:
+    """One line without control characters; blank lines would end a cue, and half a surrogate has no UTF-8."""
+    return " ".join("".join(c for c in word if unicodedata.category(c) not in ("Cc", "Cs")) for word in text.split())
+
+
+def _clock(milliseconds: int, point: str) -> str:
+    seconds, milliseconds = divmod(milliseconds, 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"

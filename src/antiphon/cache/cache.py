@@ -1,0 +1,230 @@
+"""The cache itself: memory in front of a directory, both bounded, what was used least recently out first."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import structlog
+
+from antiphon.cache.behind import Behind
+from antiphon.cache.entry import Entry, Rotten
+from antiphon.cache.files import Files, Found
+from antiphon.cache.lru import Lru
+
+log = structlog.get_logger("antiphon.cache")
+T = TypeVar("T")
+
+#: Bytes that an entry takes in memory besides its payload, about.
+OVERHEAD = 512
+#: Seconds between two notes on disk that an entry was used.
+TOUCH = 60.0
+THREADS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    #: On disk.
+    entries: int
+    bytes: int
+    memory_entries: int
+    memory_bytes: int
+    hits: int
+    #: Questions by `get` that nothing answered.
+    misses: int
+    #: Entries that were removed from disk to make room.
+    evictions: int
+    #: Files that were found not to be what was written.
+    corrupt: int
+    #: Entries that were not written: the disk was full or failed, or too much was waiting.
+    dropped: int
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """An entry on disk; the object stands for one writing of it."""
+
+    #: Seconds since the epoch, as the file says.
+    used_at: float
+
+
+class Cache:
+    """Maps a key (64 hexadecimal digits) to an `Entry`. Used in one event loop, which never waits for the disk.
+
+    No trouble with the disk is ever raised: what cannot be written stays in memory as long as there is room, and
+    what cannot be read was never there.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        max_bytes: int,
+        memory_bytes: int = 64 * 1024 * 1024,
+        *,
+        backlog_bytes: int = 64 * 1024 * 1024,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """`backlog_bytes` bounds what `put_soon` may have waiting to be written; `max_bytes=0`: memory only."""
+        self._files = Files(Path(root))
+        self._memory: Lru[Entry] = Lru(memory_bytes)
+        self._disk: Lru[_Place] = Lru(max_bytes)
+        self._behind = Behind(self._files, self._run, clock, self._written)
+        self._backlog_bytes, self._clock = backlog_bytes, clock
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="antiphon-cache")
+        self._scanned = self._closed = self._troubled = False
+        self._hits = self._misses = self._evictions = self._corrupt = self._dropped = 0
+
+    async def open(self) -> None:
+        """Learns what is on disk; until it returns, `contains` and the bounds only know what came since."""
+        found: list[Found] = []
+        try:
+            found = await self._run(self._files.scan)
+        except OSError as e:
+            log.warning("the cache's directory cannot be read; the cache starts empty", error=str(e))
+        room = True
+        # Newest first, each behind those before it: what was used since the scan began stays in front.
+        for key, size, used_at in reversed(found):
+            if key not in self._behind and key not in self._disk:
+                room = room and self._disk.put_oldest(key, _Place(used_at), size)
+                if not room:
+                    self._evict(key)
+        self._scanned = True
+
+    async def close(self) -> None:
+        """Writes what is waiting and ends the threads; afterwards only memory answers."""
+        if not self._closed:
+            await self._behind.flush()
+            self._closed = True
+            await asyncio.to_thread(self._pool.shutdown)
+
+    # Ask
+
+    def contains(self, key: str) -> bool:
+        """Whether a `get` would answer, as far as is known without a look at the disk."""
+        return key in self._memory or key in self._disk or self._behind.entry(key) is not None
+
+    def get_hot(self, key: str) -> Entry | None:
+        """The entry if it is in memory."""
+        entry = self._memory.get(key) or self._behind.entry(key)
+        if entry is not None:
+            self._hits += 1
+            self._use(key)
+        return entry
+
+    async def get(self, key: str) -> Entry | None:
+        """The entry from memory or disk. A file that is not what was written is removed, and is no answer."""
+        entry = self.get_hot(key)
+        if entry is not None:
+            return entry
+        place = self._disk.peek(key)
+        if (place is not None or not self._scanned) and key not in self._behind and not self._closed:
+            entry = await self._read(key, place)
+        if entry is None:
+            self._misses += 1
+            return None
+        self._hits += 1
+        self._use(key)
+        return entry
+
+    async def _read(self, key: str, place: _Place | None) -> Entry | None:
+        why: Exception | None = None
+        try:
+            entry: Entry | None = await self._run(self._files.read, key)
+        except (FileNotFoundError, Rotten) as e:
+            entry, why = None, e
+        except OSError as e:
+            log.warning("a cache file cannot be read", key=key, error=str(e))
+            return None
+        if self._disk.peek(key) is not place or key in self._behind:
+            # The file was written or removed meanwhile: what was read is right, but no news.
+            return entry
+        if entry is not None:
+            self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
+            return entry
+        self._disk.pop(key)
+        if isinstance(why, Rotten):
+            self._corrupt += 1
+            self._behind.remove(key)
+            log.warning("a cache file is not what was written; it is made anew", key=key, why=str(why))
+        return None
+
+    def stats(self) -> Stats:
+        return Stats(
+            entries=len(self._disk),
+            bytes=self._disk.bytes,
+            memory_entries=len(self._memory),
+            memory_bytes=self._memory.bytes,
+            hits=self._hits,
+            misses=self._misses,
+            evictions=self._evictions,
+            corrupt=self._corrupt,
+            dropped=self._dropped,
+        )
+
+    # Change
+
+    async def put(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
+        """In memory at once, and in its file when this returns, unless the disk would not take it."""
+        entry = self._keep(key, payload, meta)
+        if self._fits(entry):
+            await self._behind.done(self._behind.write(key, entry))
+
+    def put_soon(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
+        """In memory at once, and in its file soon, unless too much is waiting already."""
+        entry = self._keep(key, payload, meta)
+        if self._fits(entry):
+            if self._behind.bytes + len(payload) <= self._backlog_bytes:
+                self._behind.write(key, entry)
+            else:
+                self._dropped += 1
+
+    async def discard(self, key: str) -> None:
+        """Forgets the entry; its file is gone when this returns."""
+        self._memory.pop(key)
+        self._disk.pop(key)
+        if not self._closed:
+            await self._behind.done(self._behind.remove(key))
+
+    async def flush(self) -> None:
+        """Returns when everything that was put before is in its file."""
+        await self._behind.flush()
+
+    def _keep(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> Entry:
+        entry = Entry(payload, meta)
+        self._memory.put(key, entry, len(payload) + OVERHEAD)
+        return entry
+
+    def _fits(self, entry: Entry) -> bool:
+        return not self._closed and len(entry.payload) + OVERHEAD <= self._disk.max_bytes
+
+    def _written(self, key: str, outcome: int | Exception, now: float) -> None:
+        if isinstance(outcome, Exception):
+            self._dropped += 1
+            # Once per spell of trouble: a full disk would say the same for every unit.
+            if not self._troubled:
+                self._troubled = True
+                log.warning("the cache cannot write; audio stays in memory only", error=repr(outcome))
+            return
+        self._troubled = False
+        for gone in self._disk.put(key, _Place(now), outcome):
+            self._evict(gone)
+
+    def _evict(self, key: str) -> None:
+        self._evictions += 1
+        # An entry that is about to be written takes the old file's place anyway.
+        if key not in self._behind:
+            self._behind.remove(key)
+
+    def _use(self, key: str) -> None:
+        place = self._disk.get(key)
+        if place is not None and not self._closed and (now := self._clock()) - place.used_at >= TOUCH:
+            place.used_at = now
+            self._behind.touch(key, now)
+
+    async def _run(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)

@@ -1,0 +1,65 @@
+"""A cache entry, and the form it has in a file: one that cannot be mistaken for whole, or for another's.
+
+    magic (12 bytes) | SHA-256 of all that follows (32) | length of the header (4, big-endian) | header | payload
+
+The header is JSON, `{"key", "meta"}`. The key is in it, and so in the digest: a file under a wrong name is noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+MAGIC = b"antiphon-c1\n"
+_DIGEST = len(MAGIC)
+_LENGTH = _DIGEST + 32
+_HEADER = _LENGTH + 4
+
+_json = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something finished: a unit's audio, or a whole encoded answer."""
+
+    payload: bytes
+    #: What is needed to use it (such as `sample_rate`); JSON values only.
+    meta: Mapping[str, Any]
+
+
+class Rotten(Exception):
+    """The file is not what was written under this key."""
+
+
+class _Header(msgspec.Struct):
+    key: str
+    meta: dict[str, Any]
+
+
+def pack(key: str, entry: Entry) -> tuple[bytes, bytes]:
+    """The beginning of the file, and the payload that follows it. Raises TypeError if `meta` is not JSON."""
+    header = _json.encode(_Header(key, dict(entry.meta)))
+    rest = len(header).to_bytes(4, "big") + header
+    digest = hashlib.sha256(rest)
+    digest.update(entry.payload)
+    return MAGIC + digest.digest() + rest, entry.payload
+
+
+def unpack(key: str, data: bytes) -> Entry:
+    """The inverse; raises `Rotten` for anything but what `pack` made for this key."""
+    if len(data) < _HEADER or not data.startswith(MAGIC):
+        raise Rotten("it is no cache file")
+    if hashlib.sha256(memoryview(data)[_LENGTH:]).digest() != data[_DIGEST:_LENGTH]:
+        raise Rotten("its digest does not fit")
+    end = _HEADER + int.from_bytes(data[_LENGTH:_HEADER], "big")
+    try:
+        header = msgspec.json.decode(data[_HEADER:end], type=_Header)
+    except msgspec.DecodeError as e:
+        raise Rotten(f"its header cannot be read: {e}") from e
+    if header.key != key:
+        raise Rotten(f"it belongs to {header.key}")
+    return Entry(data[end:], header.meta)

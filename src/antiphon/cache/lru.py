@@ -1,0 +1,72 @@
+"""What was used least recently goes first: a bounded mapping that counts bytes. No I/O, no threads."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Lru(Generic[V]):
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        #: Sum of the sizes of what is in it; never more than `max_bytes` when a method returns.
+        self.bytes = 0
+        self._values: OrderedDict[str, tuple[V, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        """Keys, the least recently used first."""
+        return iter(self._values)
+
+    def peek(self, key: str) -> V | None:
+        found = self._values.get(key)
+        return found[0] if found else None
+
+    def get(self, key: str) -> V | None:
+        """Also makes it the most recently used."""
+        found = self._values.get(key)
+        if found is None:
+            return None
+        self._values.move_to_end(key)
+        return found[0]
+
+    def put(self, key: str, value: V, size: int) -> list[str]:
+        """Makes it the most recently used; returns the keys that went for it. What is too big alone is not kept."""
+        self.pop(key)
+        if size > self.max_bytes:
+            return [key]
+        self._values[key] = (value, size)
+        self.bytes += size
+        return self._trim()
+
+    def put_oldest(self, key: str, value: V, size: int) -> bool:
+        """Puts it behind all others if there is room and it is not there; whether it was put."""
+        if key in self._values or self.bytes + size > self.max_bytes:
+            return False
+        self._values[key] = (value, size)
+        self._values.move_to_end(key, last=False)
+        self.bytes += size
+        return True
+
+    def pop(self, key: str) -> V | None:
+        found = self._values.pop(key, None)
+        if found is None:
+            return None
+        self.bytes -= found[1]
+        return found[0]
+
+    def _trim(self) -> list[str]:
+        gone: list[str] = []
+        while self.bytes > self.max_bytes:
+            key, (_, size) = self._values.popitem(last=False)
+            self.bytes -= size
+            gone.append(key)
+        return gone

@@ -1,0 +1,113 @@
+"""The tone engine: a sine whose pitch tells which text it belongs to, for tests and for measuring the server."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import time
+from array import array
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from antiphon.domain.engine import Capabilities, Chunk, Context, Phase, Voice
+from antiphon.domain.request import EMOTIONS, SPEED_MAX, SPEED_MIN
+
+SAMPLE_RATE = 24000
+REVISION = "tone-1"
+#: Seconds of audio per character, and the least of a unit.
+SECONDS_PER_CHAR, SECONDS_MIN = 0.02, 0.1
+#: Hz; a text's tone is the low bound plus the number that its hash is, modulo the span.
+LOW, SPAN = 200, 3800
+HIGHEST = 11000
+#: Of full scale.
+AMPLITUDE = 0.3
+#: Seconds between two looks at the cancel flag.
+STEP = 0.01
+
+#: By how much a whole emotion (weight 1) raises the pitch; no two are alike.
+PITCH = dict(zip(EMOTIONS, (0.12, 0.21, -0.12, 0.30, -0.21, -0.30, 0.39, -0.05), strict=True))
+VOICES = {"tone": 1.0, "low": 0.5, "high": 2.0}
+
+
+def frequency_of(text: str, *, emotion: Mapping[str, float] | None = None, voice: str = "tone") -> float:
+    """Hz, a whole number: 200 plus the first four bytes of the text's SHA-256 (big-endian) modulo 3800; then times
+    the voice's factor and times 1 plus the weighted sum of `PITCH`, rounded; never above 11000."""
+    number = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], "big")
+    bend = 1.0 + sum(PITCH[name] * weight for name, weight in (emotion or {}).items())
+    return float(min(HIGHEST, round((LOW + number % SPAN) * VOICES[voice] * max(bend, 0.1))))
+
+
+def seconds_of(text: str, speed: float = 1.0) -> float:
+    """How long the tone of a text is."""
+    return max(SECONDS_MIN, SECONDS_PER_CHAR * len(text)) / speed
+
+
+class Tone:
+    """Options: `delay` (seconds that every unit takes), `delay_per_char` (more per character), `slots`.
+
+    `ANTIPHON_TONE_DELAY` and `ANTIPHON_TONE_DELAY_PER_CHAR` are what the first two are without an option.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._delay = float(options.get("delay", os.environ.get("ANTIPHON_TONE_DELAY") or 0.0))
+        per_char = os.environ.get("ANTIPHON_TONE_DELAY_PER_CHAR") or 0.0
+        self._delay_per_char = float(options.get("delay_per_char", per_char))
+        self._slots = int(options.get("slots", 1))
+
+    def load(self, phase: Phase) -> None:
+        phase("computing the table")
+        scale = 32767 * AMPLITUDE
+        # A second of 1 Hz: every whole frequency is a walk through it in whole steps, exact for ever. Several such
+        # seconds in a row make the walk's slices fewer and longer.
+        wave = [round(scale * math.sin(2 * math.pi * i / SAMPLE_RATE)) for i in range(SAMPLE_RATE)]
+        self._table = array("h", wave) * 8
+
+    def warm(self) -> None:
+        """Nothing is slower the first time."""
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            kind="speech",
+            sample_rate=SAMPLE_RATE,
+            revision=REVISION,
+            voices=tuple(Voice(name, name.capitalize(), ()) for name in VOICES),
+            default_voice="tone",
+            emotions=EMOTIONS,
+            speed_min=SPEED_MIN,
+            speed_max=SPEED_MAX,
+            deterministic=True,
+            slots=self._slots,
+            footprint=24 * 1024 * 1024,
+            licence="Apache-2.0",
+        )
+
+    def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
+        text = params["text"]
+        if not self._wait(self._delay + self._delay_per_char * len(text), context):
+            return
+        frequency = int(frequency_of(text, emotion=params["emotion"], voice=params["voice"]))
+        yield Chunk(self._samples(frequency, round(SAMPLE_RATE * seconds_of(text, params["speed"]))))
+
+    def close(self) -> None:
+        """Holds nothing."""
+
+    def _wait(self, seconds: float, context: Context) -> bool:
+        """Sleeps that long; False if the unit was cancelled meanwhile."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if context.cancelled():
+                return False
+            time.sleep(min(STEP, left))
+            context.progress(1 - left / seconds)
+        return True
+
+    def _samples(self, frequency: int, count: int) -> bytes:
+        """`count` samples of mono signed 16-bit PCM: slices of the table, one for each walk through it."""
+        samples, start = array("h"), 0
+        while len(samples) < min(count, SAMPLE_RATE):
+            walk = self._table[start::frequency]
+            samples.extend(walk)
+            start += len(walk) * frequency - len(self._table)
+        second = samples[:SAMPLE_RATE].tobytes()
+        return (second * (count // SAMPLE_RATE + 1))[: 2 * count]

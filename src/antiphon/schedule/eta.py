@@ -1,0 +1,138 @@
+"""Outlook: when a job will be done and how many go before it, if nothing else arrives.
+
+This is the fluid limit of the queue's rule. In the limit of small units every flow is handed work at its share, so
+by the time a unit with tag K is handed out, a flow with tag S and weight w was handed w·(K - S) seconds, or all it
+has. The sum over the flows is the work that goes before that unit. What is not fluid is put back in: a flow has been
+handed half a unit more than its share on average, and a unit starts when the first slot comes free, not when all
+are level.
+"""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from itertools import accumulate
+
+from antiphon.schedule.flow import Flow
+from antiphon.schedule.shares import Shares
+from antiphon.schedule.ticket import Ticket
+
+#: Units that are laid onto slots one by one; more are taken as a fluid.
+ONE_BY_ONE = 16
+#: How often an estimate is made again, with the line as it will be after this part of it, until it moves no more.
+LOOKS, LATER, NEAR = 2, 0.65, 0.05
+
+
+class Outlook:
+    """What comes of a queue as it is at one moment. Built in O(1); `handed` is built when first needed."""
+
+    def __init__(self, shares: Shares, front: Sequence[Ticket], slots: int, busy: Sequence[float], now: float) -> None:
+        """`front`: jobs that go before all flows, the next one last. `busy`: seconds of units that run."""
+        self._flows, self._front = tuple(shares), front
+        self._quantum, self._virtual = shares.quantum, shares.time.now
+        self._slots, self._busy, self._now = slots, busy, now
+        self._before = sum(ticket.remaining for ticket in front)
+
+    def eta(self, ticket: Ticket) -> float:
+        """Seconds until the last unit of a job is done."""
+        flying, flow = ticket.flying(self._now), ticket.flow
+        if flow is None or ticket.place == "":
+            return flying
+        if ticket.place == "front":
+            behind = self._front[self._front.index(ticket) :]
+            work = sum(other.remaining for other in behind) - ticket.last_cost
+            return max(flying, self._end(ticket, work))
+        seconds = self._end(ticket, self._work(ticket, flow, self._now))
+        for _ in range(LOOKS if len(flow.line.buckets) > 1 else 0):
+            # Whoever is ahead now may be overtaken while both wait: ageing favours the older the less, the later it is.
+            again = self._end(ticket, self._work(ticket, flow, self._now + LATER * seconds))
+            if abs(again - seconds) <= NEAR * seconds:
+                break
+            seconds = again
+        return max(flying, seconds)
+
+    def _work(self, ticket: Ticket, flow: Flow, at: float) -> float:
+        """Seconds of work before the job's last unit, if its flow's line is ordered as it will be at `at`."""
+        own = flow.line.ahead(ticket, at)[1] + ticket.remaining - ticket.last_cost
+        key = self._key(flow, own)
+        others = self._handed(key) - (handed(flow, key, self._quantum) if flow.active else 0.0)
+        return self._before + own + max(0.0, others)
+
+    def _end(self, ticket: Ticket, work: float) -> float:
+        return start(self._slots, self._busy, work, self._unit) + ticket.last_cost
+
+    def position(self, ticket: Ticket) -> int:
+        """Jobs whose next unit goes before a queued job's next one, and 1."""
+        flow = ticket.flow
+        assert flow is not None
+        if ticket.place == "front":
+            return len(self._front) - self._front.index(ticket)
+        jobs, seconds = flow.line.ahead(ticket, self._now)
+        key = self._key(flow, seconds)
+        for other in self._flows:
+            if other is not flow and (work := handed(other, key, self._quantum)) > 0:
+                jobs += other.line.started(work)
+        return len(self._front) + jobs + 1
+
+    def _key(self, flow: Flow, seconds: float) -> float:
+        """By what a unit of a flow is ranked before which the flow is handed `seconds`."""
+        begin = flow.start if flow.active else max(self._virtual, flow.start)
+        return begin + (seconds + self._quantum) / flow.weight
+
+    @cached_property
+    def _handed(self) -> Handed:
+        return Handed(self._flows, self._quantum)
+
+    @cached_property
+    def _unit(self) -> float:
+        """Seconds of a queued unit, on average."""
+        units = sum(flow.line.units for flow in self._flows)
+        return sum(flow.line.seconds for flow in self._flows) / units if units else self._quantum
+
+
+def handed(flow: Flow, key: float, quantum: float) -> float:
+    """Seconds of a flow's work that are handed out before a unit whose key is `key`."""
+    lead = key - flow.start - quantum / flow.weight
+    if lead <= 0:
+        return 0.0
+    return min(flow.line.seconds, flow.weight * lead + flow.line.seconds / flow.line.units / 2)
+
+
+class Handed:
+    """The sum of `handed` over many flows, for many keys: built in O(flows · log), asked in O(log)."""
+
+    def __init__(self, flows: Iterable[Flow], quantum: float) -> None:
+        turns: list[tuple[float, float, float]] = []
+        for flow in flows:
+            begin = flow.start + quantum / flow.weight
+            jump = min(flow.line.seconds, flow.line.seconds / flow.line.units / 2)
+            end = begin + (flow.line.seconds - jump) / flow.weight
+            turns.append((begin, jump - flow.weight * begin, flow.weight))
+            turns.append((end, flow.weight * end, -flow.weight))
+        turns.sort()
+        self._keys = [key for key, _, _ in turns]
+        self._levels = [0.0, *accumulate(level for _, level, _ in turns)]
+        self._slopes = [0.0, *accumulate(slope for _, _, slope in turns)]
+
+    def __call__(self, key: float) -> float:
+        at = bisect_right(self._keys, key)
+        return self._levels[at] + self._slopes[at] * key
+
+
+def start(slots: int, busy: Sequence[float], work: float, unit: float) -> float:
+    """Seconds until a unit starts before which `work` seconds go, in units of about `unit` seconds.
+
+    `busy`: seconds that each running unit still takes; slots without one are free.
+    """
+    free = [*sorted(busy, reverse=True)[:slots], *([0.0] * (slots - len(busy)))]
+    heapq.heapify(free)
+    units = round(work / unit) if unit > 0 else 0
+    if units <= ONE_BY_ONE:
+        for _ in range(units):
+            heapq.heapreplace(free, free[0] + work / units)
+        return free[0]
+    # All slots are level after this long; the first comes free somewhat earlier.
+    level = (work + sum(free)) / slots
+    return max(free[0], level - unit * (slots - 1) / (2 * slots))

@@ -1,0 +1,1 @@
+"""The job store: durable work that survives the process, in SQLite, and its twin in memory."""

@@ -1,0 +1,194 @@
+"""What a job store is: the contract that every implementation keeps, and what may be asked of all of them."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from antiphon.domain.event import Event
+from antiphon.domain.job import Failure, Job, Result, State, Units
+
+#: Seconds for which an idempotency key is remembered.
+IDEMPOTENCY_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's name for one request, so that sending it twice makes one job."""
+
+    owner: str
+    key: str
+    #: Digest of the request's body; the same key with another body is a mistake of the client.
+    body_digest: str
+
+
+class JobStore(Protocol):
+    """Durable jobs. A method that changes something has made it durable when it returns, or has raised.
+
+    A caller that is cancelled while it waits does not undo anything: the change happens or fails on its own.
+    Every change can raise `StorageFull` (nothing was changed; the store works again once there is space) and
+    `StoreError` (the store is broken or closed). With `owner=None` the job is anybody's; with an owner, the
+    jobs of others do not exist.
+    """
+
+    async def open(self) -> None:
+        """Makes ready; raises `SchemaTooNew` for data of a newer Antiphon, which is left as it is."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what was asked before, and lets go of the data. Later calls raise `StoreError`."""
+        ...
+
+    # Life of a job
+
+    async def add(self, job: Job, *, idempotency: Idempotency | None = None) -> tuple[Job, bool]:
+        """Keeps a queued job: (job, True). For a key that is known with this body: (the job it made, False).
+
+        Raises `IdempotencyMismatch` for a known key with another body, and `Conflict` if the id is taken.
+        """
+        ...
+
+    async def record(self, job: Job) -> None:
+        """Keeps a job that is already final, such as a request whose caller waited. Raises `Conflict`."""
+        ...
+
+    async def start(self, id: str) -> int | None:
+        """Moves a queued job to running and returns the fence of this run; None if the job was not queued.
+
+        The fence is what the other calls take as `attempt`. It grows with every start and never repeats, also
+        where `Job.attempt`, the number that people see, went back by a `release`.
+        """
+        ...
+
+    async def progress(self, id: str, attempt: int, units: Units) -> bool:
+        """Says how far a running job is; False, and nothing kept, when the fence is not that of its run."""
+        ...
+
+    async def finish(
+        self,
+        id: str,
+        attempt: int,
+        state: State,
+        result: Result | None = None,
+        error: Failure | None = None,
+        units: Units | None = None,
+    ) -> bool:
+        """Moves a running job to a final state; False, and nothing done, when the fence is not its run's.
+
+        `units=None` leaves them as they are.
+        """
+        ...
+
+    async def release(self, id: str, attempt: int, spend: bool) -> bool:
+        """Moves a running job back to queued; False when the fence is not that of its run.
+
+        With `spend=False` the attempt does not count (a drain). The fence is spent in any case: whoever still
+        holds the old one can finish nothing.
+        """
+        ...
+
+    async def cancel(self, id: str, owner: str | None = None) -> Job | None:
+        """Moves a queued or running job to cancelled. The job as it then is; None if there is no such job."""
+        ...
+
+    async def retry(self, id: str, owner: str | None = None) -> Job:
+        """Moves a failed or cancelled job back to queued. Raises `NotFound`; `Conflict` in another state."""
+        ...
+
+    def rescue(self) -> AsyncIterator[Job]:
+        """Moves every running job back to queued (its attempt stays spent), then yields all queued jobs.
+
+        Asked once, after `open`. Jobs come in the order of their acceptance and in bounded batches, so that a
+        long queue is never in memory as a whole; those accepted after the call are not among them.
+        """
+        ...
+
+    # Questions
+
+    async def get(self, id: str, owner: str | None = None) -> Job | None: ...
+
+    async def list(
+        self,
+        owner: str | None = None,
+        states: Sequence[State] | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> builtins.list[Job]:
+        """Newest first, by id, as ids sort by time; `after`: the last id of the page before, gone or not."""
+        ...
+
+    async def counts(self) -> dict[State, int]:
+        """How many jobs there are in each state; every state is a key."""
+        ...
+
+    # Events
+
+    async def append_events(self, events: Sequence[Event]) -> None:
+        """Keeps events whose ids are new, all or none. Raises `Conflict` for an id that is known."""
+        ...
+
+    async def events_after(
+        self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
+    ) -> builtins.list[Event]:
+        """At most `limit` events with a greater id, oldest first: of one job, or that `owner` may hear."""
+        ...
+
+    async def last_event_id(self) -> int:
+        """The greatest id ever kept; 0 if there is none."""
+        ...
+
+    # Housekeeping
+
+    async def prune(self, before: float) -> builtins.list[str]:
+        """Removes final jobs that ended before a time (seconds since the epoch), and the events before it.
+
+        The newest event stays: ids go on from it. Idempotency keys go with their job, and after
+        `IDEMPOTENCY_SECONDS`. Returns the names of the removed jobs' result files, which are now nobody's.
+        """
+        ...
+
+    async def get_value(self, key: str) -> Any:
+        """A small JSON document, None if there is none."""
+        ...
+
+    async def set_value(self, key: str, value: Any) -> None: ...
+
+
+def no_job(id: str) -> str:
+    return f"There is no job {id[:40]!r}"
+
+
+def no_retry(job: Job) -> str:
+    return f"Only a failed or cancelled job can be tried again; this one is {job.state}"
+
+
+def check_units(units: Units) -> None:
+    if not 0 <= units.cached <= units.done <= units.total:
+        raise ValueError(f"units must be 0 <= cached <= done <= total, not {units}")
+
+
+def check_new(job: Job) -> None:
+    """What `add` takes; the caller's mistake is a ValueError."""
+    if job.state is not State.QUEUED:
+        raise ValueError(f"a new job is queued, not {job.state}")
+    if job.finished_at is not None or job.result is not None or job.error is not None:
+        raise ValueError("a new job has no end yet")
+    check_units(job.units)
+
+
+def check_final(job: Job) -> None:
+    """What `record` takes."""
+    if job.finished_at is None:
+        raise ValueError("a final job has finished_at")
+    check_ending(job.state, job.result, job.error)
+    check_units(job.units)
+
+
+def check_ending(state: State, result: Result | None, error: Failure | None) -> None:
+    """What `finish` takes: a result if it succeeded, an error if it failed, and neither for the other."""
+    if not state.final:
+        raise ValueError(f"a job cannot end as {state}")
+    if (state is State.SUCCEEDED) != (result is not None) or (state is State.FAILED) != (error is not None):
+        raise ValueError(f"a job that ends as {state} has result={result!r} and error={error!r}")

@@ -1,0 +1,113 @@
+"""Opens the database: settings that make a commit durable, and the schema brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import apsw
+
+from antiphon.domain import errors
+from antiphon.store import queries
+
+Synchronous = Literal["FULL", "NORMAL"]
+
+#: Milliseconds to wait for another process, such as somebody's sqlite3 shell.
+BUSY_MS = 5000
+#: Bytes to which the write-ahead log is cut back once it has been copied into the database.
+WAL_KEPT = 16 * 1024 * 1024
+#: Bytes of pages in each connection's memory.
+PAGE_CACHE = 16 * 1024 * 1024
+
+
+def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FULL") -> apsw.Connection:
+    """The connection that writes. Raises `SchemaTooNew` and leaves the file alone, or `StoreError`."""
+    try:
+        _check_version(path, vfs)
+        connection = apsw.Connection(str(path), vfs=vfs)
+    except apsw.Error as e:
+        raise errors.StoreError(f"cannot open the job store {path}: {e}") from e
+    try:
+        _configure(connection)
+        if connection.pragma("journal_mode", "wal") != "wal":
+            raise errors.StoreError(f"{path} cannot have a write-ahead log; put --data-dir on a local disk")
+        # FULL syncs the log with every commit. NORMAL loses acknowledged commits in a power cut.
+        connection.pragma("synchronous", synchronous)
+        connection.pragma("journal_size_limit", WAL_KEPT)
+        connection.pragma("foreign_keys", True)
+        # Checkpoints are made by the writer itself: SQLite's own swallow their errors, a failed fsync too.
+        connection.wal_autocheckpoint(0)
+        _migrate(connection)
+        # An earlier life may have ended because an fsync failed, with pages in the kernel that never reached
+        # the disk. Copying the log anew before anything is added to it makes what was recovered durable.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.Error as e:
+        abandon(connection)
+        raise errors.StoreError(f"cannot open the job store {path}: {e}") from e
+    except BaseException:
+        abandon(connection)
+        raise
+    return connection
+
+
+def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
+    """A connection that only reads, and leaves the log to the writer when it closes. Raises `StoreError`."""
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
+    except apsw.Error as e:
+        raise errors.StoreError(f"cannot open the job store {path}: {e}") from e
+    _configure(connection)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
+
+
+def abandon(connection: apsw.Connection) -> None:
+    """Closes without the checkpoint that closing usually makes: after a failed fsync there is no other."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    connection.close()
+
+
+def _configure(connection: apsw.Connection) -> None:
+    connection.set_busy_timeout(BUSY_MS)
+    connection.pragma("cache_size", -(PAGE_CACHE // 1024))
+    connection.pragma("temp_store", "memory")
+
+
+def _check_version(path: Path, vfs: str | None) -> None:
+    """Looks at the version without writing; opening in the usual way already could."""
+    if not path.exists():
+        return
+    uri = path.absolute().as_uri()
+    if not path.with_name(path.name + "-wal").exists():
+        # Without it even a connection that only reads leaves a log behind.
+        uri += "?immutable=1"
+    connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=vfs)
+    try:
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        version, known = _version(connection), len(queries.migrations())
+    finally:
+        connection.close()
+    if version > known:
+        raise errors.SchemaTooNew(
+            f"{path} has schema {version}, and this Antiphon knows none above {known}. "
+            "Upgrade Antiphon, or use another --data-dir."
+        )
+
+
+def _version(connection: apsw.Connection) -> int:
+    return int(connection.pragma("user_version"))
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    """Each step is one transaction together with its number: a crash leaves it done or not begun."""
+    for number, script in queries.migrations():
+        if _version(connection) < number:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.execute(script)
+                connection.pragma("user_version", number)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise

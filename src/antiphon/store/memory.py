@@ -1,0 +1,253 @@
+"""The job store in memory: the same answers as the SQLite one, and nothing survives. For tests and trials."""
+
+from __future__ import annotations
+
+import builtins
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import msgspec
+
+from antiphon.domain import errors
+from antiphon.domain.event import Event
+from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.store import base, rows
+from antiphon.store.base import Idempotency
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Kept:
+    job: Job
+    #: How often it was ever started; only grows.
+    fence: int
+
+
+class MemoryStore:
+    """A `JobStore` in dicts, which keep the order of acceptance; a change is one step of the event loop."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._open = False
+        self._jobs: dict[str, _Kept] = {}
+        #: (owner, key) → (digest of the body, job, when).
+        self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}
+        self._events: dict[int, Event] = {}
+        self._values: dict[str, str] = {}
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def close(self) -> None:
+        self._open = False
+
+    # Life of a job
+
+    async def add(self, job: Job, *, idempotency: Idempotency | None = None) -> tuple[Job, bool]:
+        base.check_new(job)
+        self._check()
+        if idempotency is not None:
+            known = self._known(idempotency)
+            if known is not None:
+                return known, False
+        self._insert(job)
+        if idempotency is not None:
+            made = (idempotency.body_digest, job.id, self._clock())
+            self._keys[idempotency.owner, idempotency.key] = made
+        return job, True
+
+    def _known(self, idempotency: Idempotency) -> Job | None:
+        found = self._keys.get((idempotency.owner, idempotency.key))
+        if found is None or found[2] <= self._clock() - base.IDEMPOTENCY_SECONDS:
+            return None
+        if found[0] != idempotency.body_digest:
+            raise errors.IdempotencyMismatch(param="Idempotency-Key")
+        return self._jobs[found[1]].job
+
+    async def record(self, job: Job) -> None:
+        base.check_final(job)
+        self._check()
+        self._insert(job)
+
+    async def start(self, id: str) -> int | None:
+        self._check()
+        kept = self._jobs.get(id)
+        if kept is None or kept.job.state is not State.QUEUED:
+            return None
+        job = kept.job
+        began = self._clock() if job.started_at is None else job.started_at
+        kept.job = replace(job, state=State.RUNNING, attempt=job.attempt + 1, started_at=began)
+        kept.fence += 1
+        return kept.fence
+
+    async def progress(self, id: str, attempt: int, units: Units) -> bool:
+        base.check_units(units)
+        return self._change(id, attempt, lambda job: replace(job, units=units))
+
+    async def finish(
+        self,
+        id: str,
+        attempt: int,
+        state: State,
+        result: Result | None = None,
+        error: Failure | None = None,
+        units: Units | None = None,
+    ) -> bool:
+        base.check_ending(state, result, error)
+        if units is not None:
+            base.check_units(units)
+
+        def end(job: Job) -> Job:
+            now = self._clock()
+            counted = job.units if units is None else units
+            return replace(job, state=state, finished_at=now, result=result, error=error, units=counted)
+
+        return self._change(id, attempt, end)
+
+    async def release(self, id: str, attempt: int, spend: bool) -> bool:
+        back = 0 if spend else 1
+        return self._change(id, attempt, lambda job: replace(job, state=State.QUEUED, attempt=job.attempt - back))
+
+    async def cancel(self, id: str, owner: str | None = None) -> Job | None:
+        self._check()
+        kept = self._find(id, owner)
+        if kept is None:
+            return None
+        if not kept.job.state.final:
+            kept.job = replace(kept.job, state=State.CANCELLED, finished_at=self._clock())
+        return kept.job
+
+    async def retry(self, id: str, owner: str | None = None) -> Job:
+        self._check()
+        kept = self._find(id, owner)
+        if kept is None:
+            raise errors.NotFound(base.no_job(id))
+        if kept.job.state not in (State.FAILED, State.CANCELLED):
+            raise errors.Conflict(base.no_retry(kept.job))
+        kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, error=None)
+        return kept.job
+
+    async def rescue(self) -> AsyncIterator[Job]:
+        self._check()
+        for kept in self._jobs.values():
+            if kept.job.state is State.RUNNING:
+                kept.job = replace(kept.job, state=State.QUEUED)
+        for kept in [kept for kept in self._jobs.values() if kept.job.state is State.QUEUED]:
+            if kept.job.state is State.QUEUED:
+                yield kept.job
+
+    # Questions
+
+    async def get(self, id: str, owner: str | None = None) -> Job | None:
+        self._check()
+        kept = self._find(id, owner)
+        return kept.job if kept else None
+
+    async def list(
+        self,
+        owner: str | None = None,
+        states: Sequence[State] | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> builtins.list[Job]:
+        self._check()
+        found = [
+            kept.job
+            for kept in self._jobs.values()
+            if (owner is None or kept.job.owner == owner)
+            and (states is None or kept.job.state in states)
+            and (after is None or kept.job.id < after)
+        ]
+        return sorted(found, key=lambda job: job.id, reverse=True)[:limit]
+
+    async def counts(self) -> dict[State, int]:
+        self._check()
+        counts = dict.fromkeys(State, 0)
+        for kept in self._jobs.values():
+            counts[kept.job.state] += 1
+        return counts
+
+    # Events
+
+    async def append_events(self, events: Sequence[Event]) -> None:
+        self._check()
+        ids = [event.id for event in events]
+        if len(set(ids)) != len(ids) or not self._events.keys().isdisjoint(ids):
+            raise errors.Conflict("there is an event with that id already")
+        self._events.update((event.id, _json(event, Event)) for event in events)
+
+    async def events_after(
+        self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
+    ) -> builtins.list[Event]:
+        self._check()
+        found = [
+            event
+            for event in sorted(self._events.values(), key=lambda event: event.id)
+            if event.id > id
+            and (job is None or event.job == job)
+            and (owner is None or event.owner is None or event.owner == owner)
+        ]
+        return found[:limit]
+
+    async def last_event_id(self) -> int:
+        self._check()
+        return max(self._events, default=0)
+
+    # Housekeeping
+
+    async def prune(self, before: float) -> builtins.list[str]:
+        self._check()
+        ended = [kept.job for kept in self._jobs.values() if _ended_before(kept.job, before)]
+        for job in ended:
+            del self._jobs[job.id]
+        oldest = min(
+            (event.id for event in self._events.values() if event.at >= before),
+            default=max(self._events, default=0),
+        )
+        self._events = {id: event for id, event in self._events.items() if id >= oldest}
+        expired = self._clock() - base.IDEMPOTENCY_SECONDS
+        self._keys = {key: made for key, made in self._keys.items() if made[1] in self._jobs and made[2] > expired}
+        return [job.result.name for job in ended if job.result and job.result.name]
+
+    async def get_value(self, key: str) -> Any:
+        self._check()
+        text = self._values.get(key)
+        return text and rows.decode(text)
+
+    async def set_value(self, key: str, value: Any) -> None:
+        self._check()
+        self._values[key] = rows.encode(value)
+
+    def _check(self) -> None:
+        if not self._open:
+            raise errors.StoreError("the job store is closed")
+
+    def _insert(self, job: Job) -> None:
+        if job.id in self._jobs:
+            raise errors.Conflict(f"there is a job {job.id!r} already")
+        self._jobs[job.id] = _Kept(_json(job, Job), job.attempt)
+
+    def _find(self, id: str, owner: str | None) -> _Kept | None:
+        kept = self._jobs.get(id)
+        return kept if kept and (owner is None or kept.job.owner == owner) else None
+
+    def _change(self, id: str, fence: int, change: Callable[[Job], Job]) -> bool:
+        """Changes the running job that this fence belongs to."""
+        self._check()
+        kept = self._jobs.get(id)
+        if kept is None or kept.fence != fence or kept.job.state is not State.RUNNING:
+            return False
+        kept.job = change(kept.job)
+        return True
+
+
+def _ended_before(job: Job, when: float) -> bool:
+    return job.finished_at is not None and job.finished_at < when
+
+
+def _json(value: T, type_: type[T]) -> T:
+    """As it comes back from disk: the caller's own objects are not shared."""
+    return msgspec.json.decode(msgspec.json.encode(value), type=type_)

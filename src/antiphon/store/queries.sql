@@ -1,0 +1,130 @@
+-- Every statement of the SQLite store. `-- name:` begins one; the comment under it says what it is for.
+-- Parameters are positional, in the order of their numbers.
+
+-- name: add
+-- A job as it is accepted; fence and attempt begin equal.
+INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
+                  units_total, units_done, units_cached, error, result, request)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
+
+-- name: find_key
+-- What an idempotency key made, if it is not too old to count.
+SELECT body_digest, job FROM idempotency WHERE owner = ?1 AND key = ?2 AND created_at > ?3;
+
+-- name: keep_key
+-- REPLACE, because a key that is too old may still be there.
+INSERT OR REPLACE INTO idempotency (owner, key, body_digest, job, created_at) VALUES (?1, ?2, ?3, ?4, ?5);
+
+-- name: start
+UPDATE jobs
+   SET state = 'running', attempt = attempt + 1, fence = fence + 1, started_at = coalesce(started_at, ?2)
+ WHERE id = ?1 AND state = 'queued'
+RETURNING fence;
+
+-- name: progress
+UPDATE jobs SET units_total = ?3, units_done = ?4, units_cached = ?5
+ WHERE id = ?1 AND fence = ?2 AND state = 'running'
+RETURNING 1;
+
+-- name: finish
+-- Fenced: a run that was released, rescued or cancelled meanwhile changes nothing.
+UPDATE jobs
+   SET state = ?3, finished_at = ?4, result = ?5, error = ?6,
+       units_total = coalesce(?7, units_total), units_done = coalesce(?8, units_done),
+       units_cached = coalesce(?9, units_cached)
+ WHERE id = ?1 AND fence = ?2 AND state = 'running'
+RETURNING 1;
+
+-- name: release
+-- Gives the attempt back if ?3 is 1; never the fence.
+UPDATE jobs SET state = 'queued', attempt = attempt - ?3
+ WHERE id = ?1 AND fence = ?2 AND state = 'running'
+RETURNING 1;
+
+-- name: cancel
+UPDATE jobs SET state = 'cancelled', finished_at = ?3
+ WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('queued', 'running');
+
+-- name: retry
+UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL
+ WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('failed', 'cancelled')
+RETURNING 1;
+
+-- name: requeue_running
+-- At start nobody runs anything: what the database calls running was cut off.
+UPDATE jobs SET state = 'queued' WHERE state = 'running';
+
+-- name: last_seq
+SELECT coalesce(max(seq), 0) FROM jobs;
+
+-- name: queued_after
+-- Queued jobs in the order of acceptance, from behind ?1 up to ?2.
+SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
+       units_total, units_done, units_cached, error, result, request
+  FROM jobs WHERE state = 'queued' AND seq > ?1 AND seq <= ?2 ORDER BY seq;
+
+-- name: get
+SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
+       units_total, units_done, units_cached, error, result, request
+  FROM jobs WHERE id = ?1 AND (?2 IS NULL OR owner = ?2);
+
+-- name: list
+-- Newest first; ?1 is the cursor (or NULL), ?2 a JSON array of states (or NULL).
+SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
+       units_total, units_done, units_cached, error, result, request
+  FROM jobs
+ WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
+ ORDER BY id DESC LIMIT ?3;
+
+-- name: list_of_owner
+-- The same for one owner, by its index; ?4 is the owner.
+SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
+       units_total, units_done, units_cached, error, result, request
+  FROM jobs
+ WHERE owner = ?4 AND (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
+ ORDER BY id DESC LIMIT ?3;
+
+-- name: counts
+SELECT state, count(*) FROM jobs GROUP BY state;
+
+-- name: append_events
+-- All events of a call in one statement: ?1 is a JSON array of {id, type, at, job, owner, data}.
+INSERT INTO events (id, type, at, job, owner, data)
+SELECT value ->> 'id', value ->> 'type', value ->> 'at', value ->> 'job', value ->> 'owner', value -> 'data'
+  FROM json_each(?1);
+
+-- name: events_after
+-- ?2 is the owner that may hear them (or NULL for all), ?3 the limit.
+SELECT id, type, at, job, owner, data FROM events
+ WHERE id > ?1 AND (?2 IS NULL OR owner IS NULL OR owner = ?2) ORDER BY id LIMIT ?3;
+
+-- name: events_of_job
+-- The same for one job, ?4.
+SELECT id, type, at, job, owner, data FROM events
+ WHERE job = ?4 AND id > ?1 AND (?2 IS NULL OR owner IS NULL OR owner = ?2) ORDER BY id LIMIT ?3;
+
+-- name: last_event
+SELECT coalesce(max(id), 0) FROM events;
+
+-- name: oldest_kept_event
+-- The first event that is young enough, else the newest: it stays, because ids go on from it.
+SELECT coalesce((SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1), (SELECT max(id) FROM events), 0);
+
+-- name: prune_events
+DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < ?1 ORDER BY id LIMIT ?2) RETURNING 1;
+
+-- name: prune_jobs
+DELETE FROM jobs
+ WHERE seq IN (SELECT seq FROM jobs WHERE finished_at < ?1 ORDER BY finished_at LIMIT ?2)
+RETURNING result ->> 'name';
+
+-- name: prune_keys
+DELETE FROM idempotency
+ WHERE (owner, key) IN (SELECT owner, key FROM idempotency WHERE created_at <= ?1 ORDER BY created_at LIMIT ?2)
+RETURNING 1;
+
+-- name: get_value
+SELECT value FROM documents WHERE name = ?1;
+
+-- name: set_value
+INSERT INTO documents (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value;

@@ -1,0 +1,73 @@
+"""Jobs and events as rows, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from antiphon.domain.event import Event
+from antiphon.domain.job import Failure, Job, Result, State, Units
+
+Row = tuple[Any, ...]
+
+_result = msgspec.json.Decoder(Result)
+_failure = msgspec.json.Decoder(Failure)
+_any = msgspec.json.Decoder()
+_encoder = msgspec.json.Encoder()
+
+
+def encode(value: Any) -> str:
+    """Compact JSON. Raises TypeError or ValueError for what JSON cannot say."""
+    return _encoder.encode(value).decode()
+
+
+def decode(text: str) -> Any:
+    return _any.decode(text)
+
+
+def from_job(job: Job) -> Row:
+    """The parameters of the statement `add`."""
+    return (
+        job.id,
+        job.type,
+        job.state.value,
+        job.owner,
+        job.priority,
+        job.attempt,
+        job.created_at,
+        job.started_at,
+        job.finished_at,
+        job.units.total,
+        job.units.done,
+        job.units.cached,
+        job.error and encode(job.error),
+        job.result and encode(job.result),
+        encode(job.request),
+    )
+
+
+def to_job(row: Row) -> Job:
+    """From the columns that `get`, `list` and `queued_after` select; the first, `seq`, is not the job's."""
+    _, id, type_, state, owner, priority, attempt, created, started, finished, total, done, cached = row[:13]
+    error, result, request = row[13:]
+    return Job(
+        id,
+        type_,
+        State(state),
+        owner,
+        priority,
+        _any.decode(request),
+        created,
+        started,
+        finished,
+        Units(total, done, cached),
+        result and _result.decode(result),
+        error and _failure.decode(error),
+        attempt,
+    )
+
+
+def to_event(row: Row) -> Event:
+    id, type_, at, job, owner, data = row
+    return Event(id, type_, at, job, owner, _any.decode(data))

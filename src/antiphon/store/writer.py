@@ -1,0 +1,217 @@
+"""The one thread that writes: takes what is waiting, makes it one transaction, and tells all callers at once.
+
+Group commit is what makes durability cheap: an fsync costs the same for one job and for two hundred.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import apsw
+
+from antiphon.domain import errors
+from antiphon.store import connect
+
+T = TypeVar("T")
+Op = Callable[[apsw.Connection], Any]
+Ask = tuple[Op, asyncio.Future[Any]]
+#: A future with what it resolves to: a value, or the error.
+Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
+
+#: Operations in one transaction, at most.
+GROUP = 256
+#: Pages in the log from which it is copied into the database, and from which readers are waited for.
+CHECKPOINT, CHECKPOINT_HARD = 1000, 8000
+#: Seconds to tell clients while the disk is full: the first try after space came back succeeds.
+FULL_RETRY = 5.0
+
+_FSYNC = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
+_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: What passes: the group fails, the next one may do better. Everything else on this level ends the store.
+_PASSING = (apsw.BusyError, apsw.LockedError, apsw.NoMemError, apsw.InterruptError)
+#: What is no single operation's fault: the whole transaction is given up.
+_SHARED = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, *_PASSING)
+
+
+class Writer:
+    """Runs operations in groups on its own thread. Made and used in one event loop."""
+
+    def __init__(self, connection: apsw.Connection, on_fatal: Callable[[BaseException], None]) -> None:
+        """`on_fatal` is called once, in the event loop, when the database can no longer be trusted."""
+        self._connection = connection
+        self._on_fatal = on_fatal
+        self._loop = asyncio.get_running_loop()
+        self._asked: SimpleQueue[Ask | None] = SimpleQueue()
+        self._closed = False
+        self._wal_pages = 0
+        #: Why nothing is written any more.
+        self.broken: BaseException | None = None
+        connection.set_wal_hook(self._committed)
+        self._thread = threading.Thread(target=self._work, name="antiphon-store-writer", daemon=True)
+        self._thread.start()
+
+    async def run(self, op: Callable[[apsw.Connection], T]) -> T:
+        """Returns what `op` returned once that is durable; raises what it raised, and then nothing changed.
+
+        A cancelled caller stops waiting, and the operation happens all the same.
+        """
+        if self._closed:
+            raise errors.StoreError("the job store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._asked.put((op, future))
+        return await future
+
+    async def close(self) -> None:
+        """Finishes what was asked before."""
+        if not self._closed:
+            self._closed = True
+            self._asked.put(None)
+            await asyncio.to_thread(self._thread.join)
+
+    # On the thread
+
+    def _work(self) -> None:
+        stop = False
+        while not stop:
+            group, stop = self._take()
+            if group:
+                self._tell(_all(group, self._refusal) if self.broken else self._commit(group))
+            if self.broken is None:
+                self._checkpoint(last=stop)
+        if self.broken is None:
+            self._connection.close()
+        else:
+            connect.abandon(self._connection)
+
+    def _take(self) -> tuple[list[Ask], bool]:
+        """Waits for one operation and takes what else is there; the second value: it is the last group."""
+        ask = self._asked.get()
+        group: list[Ask] = []
+        while ask is not None:
+            group.append(ask)
+            if len(group) == GROUP:
+                return group, False
+            try:
+                ask = self._asked.get_nowait()
+            except Empty:
+                return group, False
+        return group, True
+
+    def _commit(self, group: list[Ask]) -> list[Outcome]:
+        execute = self._connection.execute
+        try:
+            execute("BEGIN IMMEDIATE")
+            outcomes = [self._try(op, future) for op, future in group]
+            execute("COMMIT")
+        except Exception as e:
+            return _all(group, self._give_up(e))
+        return outcomes
+
+    def _try(self, op: Op, future: asyncio.Future[Any]) -> Outcome:
+        """One operation inside a savepoint, so that its failure leaves its neighbours alone."""
+        execute = self._connection.execute
+        execute("SAVEPOINT op")
+        try:
+            value = op(self._connection)
+        except _SHARED:
+            raise
+        except Exception as e:
+            execute("ROLLBACK TO op")
+            execute("RELEASE op")
+            return future, None, _said(e)
+        execute("RELEASE op")
+        return future, value, None
+
+    def _give_up(self, e: Exception) -> Callable[[], errors.AntiphonError]:
+        """Rolls the group back; makes what each of its callers is told."""
+        full = self._is_full(e)
+        fatal = not full and not isinstance(e, _PASSING)
+        try:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        except Exception as again:
+            fatal, e = True, again
+        if fatal:
+            self._break(e)
+            return self._refusal
+        if full:
+            return partial(errors.StorageFull, retry_after=FULL_RETRY)
+        return partial(errors.StoreError, f"the job store is held up: {e}; nothing was changed")
+
+    def _break(self, e: Exception) -> None:
+        """After a failed fsync the kernel may have dropped the pages: trying again would succeed and lie."""
+        self.broken = e
+        self._call(self._on_fatal, e)
+
+    def _refusal(self) -> errors.StoreError:
+        return errors.StoreError(f"the job store failed and the server has to stop: {self.broken!r}")
+
+    def _is_full(self, e: Exception) -> bool:
+        """SQLite says `full` of its own writes, and an I/O error with this errno of files it maps."""
+        if isinstance(e, apsw.FullError):
+            return True
+        if not isinstance(e, apsw.IOError) or getattr(e, "extendedresult", 0) in _FSYNC:
+            return False
+        return self._connection.system_errno in _NO_SPACE
+
+    def _committed(self, _: apsw.Connection, __: str, pages: int) -> int:
+        self._wal_pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self, last: bool) -> None:
+        """After the callers were told, so that nobody waits for it."""
+        if self._wal_pages < CHECKPOINT and not last:
+            return
+        mode = apsw.SQLITE_CHECKPOINT_PASSIVE
+        if last or self._wal_pages >= CHECKPOINT_HARD:
+            mode = apsw.SQLITE_CHECKPOINT_TRUNCATE
+        try:
+            pages, copied = self._connection.wal_checkpoint(mode=mode)
+            if pages == copied:
+                self._wal_pages = 0
+        except Exception as e:
+            # A full disk or a long reader only puts it off: everything is safe in the log.
+            if not self._is_full(e) and not isinstance(e, _PASSING):
+                self._break(e)
+
+    def _tell(self, outcomes: list[Outcome]) -> None:
+        self._call(_resolve, outcomes)
+
+    def _call(self, function: Callable[..., None], *args: object) -> None:
+        # A loop that was closed without closing the store has nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *args)
+
+
+def _all(group: list[Ask], make: Callable[[], Exception]) -> list[Outcome]:
+    """One error each: an exception that is raised in many places collects all their tracebacks."""
+    return [(future, None, make()) for _, future in group]
+
+
+def _resolve(outcomes: list[Outcome]) -> None:
+    for future, value, error in outcomes:
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+
+def _said(e: Exception) -> Exception:
+    """An operation's own error, in our words where it came from SQLite."""
+    if not isinstance(e, apsw.Error):
+        return e
+    if getattr(e, "extendedresult", 0) in (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY):
+        said: errors.AntiphonError = errors.Conflict(f"there is one with that id already ({e})")
+    else:
+        said = errors.StoreError(f"the job store refused this: {e}")
+    said.__cause__ = e
+    return said

@@ -1,0 +1,80 @@
+"""A text as it will be spoken: what cannot be said is gone, what looks the same is the same."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+#: Most characters in a row that hold no letter and no digit. With a bound on these, a text can always be cut into
+#: pieces of bounded length that all have something to say.
+MAX_RUBBLE = 40
+
+_LINE_ENDS = re.compile("\r\n?|[\n\v\f\x85\u2028]")
+#: Controls, bidirectional controls, joiners, variation selectors, fillers, marks of byte order and of hyphenation,
+#: interlinear annotation, tags, lone surrogates, non-characters.
+_SILENT = re.compile(
+    "[\x00-\x08\x0e-\x1b\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\ufdd0-\ufdef"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+#: Pictographs, and characters of private use, which are icons of one font. Circled and other numbers are kept.
+_PICTURE = (
+    "\u20e3\u231a\u231b\u2328\u23cf\u23e9-\u23fa\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2767\u2794-\u27bf"
+    "\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\ue000-\uf8ff"
+    "\U0001f000-\U0001f0ff\U0001f10d-\U0001f10f\U0001f16c-\U0001f1ff\U0001f300-\U0001faff\U000f0000-\U0010ffff"
+)
+_PICTURES = re.compile(f" ?[{_PICTURE}][ {_PICTURE}]*")
+_CLOSING = frozenset(",.;:!?)]}，。、；：！？）】」』》”’…")
+_SPACES = re.compile("[\t\x1c-\x1f \u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]+")
+_PLAIN_SPACES = re.compile("[\t\x1c-\x1f ]{2,}|[\t\x1c-\x1f]")
+_AROUND_LINES = re.compile(" ?\n[\n ]*")
+#: Four and more of one mark say no more than three.
+_REPEATED = re.compile(r"([^\w\s]|_)\1{3,}")
+_RUBBLE = re.compile(rf"[\W_]{{{MAX_RUBBLE + 1},}}")
+
+
+def clean(text: str) -> str:
+    """The text as it is spoken and keyed: one form for all that sounds alike. Linear, idempotent, never raises.
+
+    Unicode NFC. Line ends are newlines, a blank line is exactly two, other white space is single spaces, none at
+    line ends or at either end of the text. Controls, invisible characters and lone surrogates are gone; pictographs
+    are gone without joining the words around them. A mark is repeated at most three times, and at most
+    `MAX_RUBBLE` characters in a row are neither letters nor digits.
+    """
+    text = _LINE_ENDS.sub("\n", text)
+    if text.isascii():
+        text = _SILENT.sub("", text)
+        text = _PLAIN_SPACES.sub(" ", text)
+    else:
+        text = text.replace("\u2029", "\n\n")
+        text = _SILENT.sub("", text)
+        text = _SPACES.sub(" ", text)
+        text = _PICTURES.sub(_without_picture, text)
+        text = unicodedata.normalize("NFC", text)
+    text = _AROUND_LINES.sub(_line_break, text)
+    text = _REPEATED.sub(r"\1\1\1", text)
+    return _RUBBLE.sub(_less_rubble, text).strip()
+
+
+def log_text(text: str, limit: int = 30) -> str:
+    """The first `limit` characters for one line of a log: whatever does not print is a space. Zero gives nothing."""
+    return "".join(ch if ch.isprintable() else " " for ch in text[: max(limit, 0)])
+
+
+def _without_picture(match: re.Match[str]) -> str:
+    """A space in place of pictographs, unless a closing mark follows, which must stay at its word."""
+    after = match.string[match.end() : match.end() + 1]
+    return "" if after in _CLOSING else " "
+
+
+def _line_break(match: re.Match[str]) -> str:
+    return "\n\n" if match[0].count("\n") > 1 else "\n"
+
+
+def _less_rubble(match: re.Match[str]) -> str:
+    """The head of an over-long run without words, and the widest break that the rest of it held."""
+    head, rest = match[0][: MAX_RUBBLE - 2], match[0][MAX_RUBBLE - 2 :]
+    for gap in ("\n\n", "\n", " "):
+        if gap in rest:
+            return head.rstrip() + gap
+    return head

@@ -1,0 +1,138 @@
+"""A text cut into segments: what one unit speaks, and how long the silence after it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from antiphon.domain.engine import Cut
+from antiphon.text import clauses, sentences
+from antiphon.text.clauses import Break
+from antiphon.text.ruler import Ruler
+
+#: Seconds of silence between two segments, by what lies between them.
+PAUSE = {Break.WORD: 0.0, Break.CLAUSE: 0.1, Break.SENTENCE: 0.25}
+#: After a sentence that ends its line, and after one that ends its paragraph.
+LINE_PAUSE, PARAGRAPH_PAUSE = 0.35, 0.6
+#: Length units under which a segment is not worth an engine's fixed cost, and its sound too short to hide the making
+#: of the next.
+SLIGHT = 12.0
+_PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One piece of a text, with its closing marks and the white space after it."""
+
+    text: str
+    #: Seconds of silence after it; 0 for the last.
+    pause: float
+    #: Where it stands: `whole[start:end] == text`.
+    start: int
+    end: int
+
+
+def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) -> list[Segment]:
+    """Cuts a clean text into segments that make up the text again when joined. Linear in the text.
+
+    Sentences are joined up to about `cut.target_chars`, never across a blank line. No segment is longer than
+    `cut.max_chars` (only a single character may be, where that is tiny); what is longer is cut at clauses, then at
+    words, then between letters. If the text holds a letter or a digit then each segment does, as long as
+    `cut.max_chars` is above the longest run without any (`normalise.MAX_RUBBLE`). With `quick_first` the first
+    segment ends within `cut.first_chars` if a clause or a sentence ends there.
+    """
+    if not text:
+        return []
+    ruler = Ruler(text, cut.cjk_weight)
+    most = max(1.0, cut.max_chars)
+    target = min(max(1.0, cut.target_chars), most)
+    first = min(cut.first_chars, target) if quick_first else target
+    ends: list[tuple[int, Break]] = []
+    start = 0
+    for end in _with_words(text, 0, _paragraphs(text)):
+        ends += _Paragraph(text, start, end, ruler, target, most).cut(language, first if not ends else target)
+        start = end
+    return _segments(text, ends)
+
+
+class _Paragraph:
+    """One paragraph on its way to segments; all lengths in length units."""
+
+    def __init__(self, text: str, start: int, end: int, ruler: Ruler, target: float, most: float) -> None:
+        self.text, self.start, self.end = text, start, end
+        self.ruler, self.target, self.most = ruler, target, most
+
+    def cut(self, language: str, first: float) -> list[tuple[int, Break]]:
+        """Where the segments end and what lies there; the first of them is about `first` long."""
+        if self.ruler.measure(self.start, self.end) <= first:
+            return [(self.end, Break.SENTENCE)]
+        ends = list(self._joined(list(self._pieces(language)), first))
+        if first < self.target and self.ruler.measure(self.start, ends[0][0]) > first:
+            head = clauses.head(self.text, self.start, ends[0][0], self.ruler, SLIGHT, first)
+            if head:
+                ends.insert(0, head)
+        return ends
+
+    def _pieces(self, language: str) -> Iterator[tuple[int, Break]]:
+        """Sentences, those that are too long in pieces."""
+        start = self.start
+        for end in _with_words(self.text, start, sentences.ends(self.text, start, self.end, language)):
+            if self.ruler.measure(start, end) > self.most:
+                yield from clauses.cut(self.text, start, end, self.ruler, self.target, self.most)
+            yield end, Break.SENTENCE
+            start = end
+
+    def _joined(self, pieces: list[tuple[int, Break]], limit: float) -> Iterator[tuple[int, Break]]:
+        """Joins pieces while they stay within `limit` (for the first segment) or the target (for the others)."""
+        start = self.start
+        held = pieces[0]
+        size = self.ruler.measure(start, held[0])
+        for piece in pieces[1:]:
+            joined = self.ruler.measure(start, piece[0])
+            slight = size < SLIGHT or (piece[0] == self.end and joined - size < SLIGHT)
+            if joined > (self.most if slight else limit):
+                yield held
+                start, limit = held[0], self.target
+                joined = self.ruler.measure(start, piece[0])
+            held, size = piece, joined
+        yield held
+
+
+def _paragraphs(text: str) -> Iterator[int]:
+    """Positions after each paragraph with the blank lines that follow it."""
+    for match in _PARAGRAPH_END.finditer(text):
+        if match.end() < len(text):
+            yield match.end()
+    yield len(text)
+
+
+def _with_words(text: str, start: int, ends: Iterable[int]) -> list[int]:
+    """Those of `ends` after which each stretch has a letter or a digit: one without goes to its neighbour before it."""
+    kept: list[int] = []
+    for end in ends:
+        if clauses.spoken(text, start, end):
+            kept.append(end)
+        elif kept:
+            kept[-1] = end
+        start = end
+    return kept or [start]
+
+
+def _segments(text: str, ends: list[tuple[int, Break]]) -> list[Segment]:
+    segments: list[Segment] = []
+    start = 0
+    for end, kind in ends:
+        pause = _pause(text, end, kind) if end < len(text) else 0.0
+        segments.append(Segment(text[start:end], pause, start, end))
+        start = end
+    return segments
+
+
+def _pause(text: str, end: int, kind: Break) -> float:
+    if kind is Break.SENTENCE:
+        tail = text[end - 4 if end > 4 else 0 : end]
+        lines = tail.count("\n", len(tail.rstrip()))
+        if lines:
+            return LINE_PAUSE if lines == 1 else PARAGRAPH_PAUSE
+    return PAUSE[kind]

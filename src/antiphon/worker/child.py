@@ -1,0 +1,280 @@
+"""The worker process: builds one engine, computes the units it is sent, and says every second that it is alive.
+
+Started by `process.py` as `python -m antiphon.worker.child DESCRIPTOR PARENT`. It imports little, for the floor engine
+is to be ready in a blink. The main thread computes, one thread reads the pipe, one beats.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib
+import os
+import re
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from queue import SimpleQueue
+from typing import Any, NoReturn
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities, Engine
+from antiphon.worker import frames, memory
+
+BEAT_SECONDS = 1.0
+#: Seconds between two progress messages of one unit.
+PROGRESS_SECONDS = 0.2
+#: Characters of an error message that travel.
+MESSAGE_CHARS = 2000
+#: Exit status after a fatal error (EX_SOFTWARE).
+EXIT_FATAL = 70
+
+_PR_SET_PDEATHSIG = 1
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: After an error of the GPU's runtime every later call fails too, or worse, answers wrongly.
+_GPU_ERROR = re.compile(r"\b(cuda|cudnn|cublas|cufft|nccl|hip)(\b|_)", re.IGNORECASE)
+
+
+def main() -> NoReturn:
+    descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
+    die_with(parent)
+    # A terminal's Ctrl-C and a service manager's SIGTERM go to the whole group; when workers end is the server's say.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # Libraries print; what they print belongs in the log, and the pipe is no place for it.
+    os.dup2(2, 1)
+    sys.stdout = sys.stderr
+    os.set_inheritable(descriptor, False)
+    Child(descriptor).live()
+
+
+def die_with(parent: int) -> None:
+    """Has the kernel kill this process when the parent ends, also when the parent is killed."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # It ended before the call above.
+        os._exit(0)
+
+
+class Child:
+    """One life of a worker: load, warm, serve, close."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._sending = threading.Lock()
+        self._work: SimpleQueue[frames.Load | frames.Run | frames.Stop] = SimpleQueue()
+        #: Units that were received and are not answered yet; of those, which nobody wants any more.
+        self._open: set[int] = set()
+        self._cancelled: set[int] = set()
+
+    def live(self) -> NoReturn:
+        threading.Thread(target=self._beat, name="heart", daemon=True).start()
+        threading.Thread(target=self._read, name="pipe", daemon=True).start()
+        first = self._work.get()
+        if isinstance(first, frames.Load):
+            engine, can = self._load(first)
+            self._serve(engine, can)
+            with contextlib.suppress(Exception):
+                engine.close()
+        # Not sys.exit: tearing down native libraries in order is what crashes at exit, and buys nothing.
+        sys.stderr.flush()
+        os._exit(0)
+
+    # Load and warm
+
+    def _load(self, load: frames.Load) -> tuple[Engine, Capabilities]:
+        threads = load.options.get("threads")
+        if isinstance(threads, int) and threads > 0:
+            for name in _THREAD_VARIABLES:
+                os.environ[name] = str(threads)
+        try:
+            self._phase("importing")
+            module, _, name = load.engine.partition(":")
+            engine: Engine = getattr(importlib.import_module(module), name)(load.options)
+            engine.load(self._phase)
+            self._phase("warming")
+            engine.warm()
+            can = engine.capabilities()
+            self.send(frames.Beat(memory.rss(), memory.vram()))
+            self.send(frames.Ready(can))
+        except Exception as e:
+            self._print_place(e)
+            self.send(frames.Broken(describe(e), hint_of(e)))
+            os._exit(1)
+        return engine, can
+
+    def _phase(self, name: str, fraction: float | None = None) -> None:
+        self.send(frames.Phase(cleaned(name), None if fraction is None else clamp(fraction)))
+
+    # Serve
+
+    def _serve(self, engine: Engine, can: Capabilities) -> None:
+        others = [
+            threading.Thread(target=self._compute, args=(engine, can), name=f"compute {n}") for n in range(1, can.slots)
+        ]
+        for thread in others:
+            thread.start()
+        self._compute(engine, can)
+        for thread in others:
+            thread.join()
+
+    def _compute(self, engine: Engine, can: Capabilities) -> None:
+        while isinstance(message := self._work.get(), frames.Run):
+            try:
+                self._run(engine, can, message)
+            except SystemExit as e:
+                # In a thread of its own this would end the thread and leave a process that is short of a slot.
+                sys.stderr.flush()
+                os._exit(e.code if isinstance(e.code, int) else 1)
+            self._open.discard(message.unit)
+            self._cancelled.discard(message.unit)
+        self._work.put(message)  # The next thread is to stop too.
+
+    def _run(self, engine: Engine, can: Capabilities, run: frames.Run) -> None:
+        unit, began = run.unit, time.perf_counter()
+        meta: dict[str, Any] = {"sample_rate": can.sample_rate} if can.kind == "speech" else {}
+        last: bytes | memoryview = b""
+        try:
+            for piece in pieces(engine, run.params, UnitContext(self, unit), meta):
+                if last:
+                    self.send(frames.Chunk(unit), last)
+                last = piece
+            if unit in self._cancelled:
+                raise errors.Cancelled
+            self.send(frames.Done(unit, time.perf_counter() - began, meta), last)
+        except Exception as e:
+            fatal = is_fatal(e)
+            code = e.code if isinstance(e, errors.AntiphonError) else errors.UnitFailed.code
+            if not isinstance(e, errors.AntiphonError):
+                self._print_place(e)
+            self.send(frames.Failed(unit, code, describe(e), fatal))
+            if fatal:
+                os._exit(EXIT_FATAL)
+
+    def cancelled(self, unit: int) -> bool:
+        return unit in self._cancelled
+
+    @staticmethod
+    def _print_place(error: Exception) -> None:
+        """Where it happened, for the log; not what was said, for that may be somebody's text."""
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        if place is not None:
+            code = place.tb_frame.f_code
+            note(f"{type(error).__name__} in {code.co_filename}:{place.tb_lineno} ({code.co_name})")
+
+    # The pipe
+
+    def send(self, message: frames.Message, payload: bytes | memoryview = b"") -> None:
+        """Writes one frame; ends the process when nobody reads any more."""
+        left = memoryview(frames.encode(message, payload))
+        with self._sending:
+            try:
+                while left:
+                    left = left[os.write(self._descriptor, left) :]
+            except OSError:
+                os._exit(0)
+
+    def _read(self) -> NoReturn:
+        decoder = frames.Decoder(frames.AT_WORKER)
+        try:
+            while data := os.read(self._descriptor, 1 << 16):
+                for message, _ in decoder.feed(data):
+                    self._take(message)
+        except (OSError, errors.FrameError) as e:
+            note(f"the pipe from the server failed: {e}")
+            os._exit(1)
+        os._exit(0)
+
+    def _take(self, message: frames.ToWorker) -> None:
+        if isinstance(message, frames.Cancel):
+            if message.unit in self._open:
+                self._cancelled.add(message.unit)
+            return
+        if isinstance(message, frames.Run):
+            self._open.add(message.unit)
+        self._work.put(message)
+
+    def _beat(self) -> NoReturn:
+        while True:
+            self.send(frames.Beat(memory.rss(), memory.vram()))
+            time.sleep(BEAT_SECONDS)
+
+
+class UnitContext:
+    """What the engine can ask while it runs a unit."""
+
+    def __init__(self, child: Child, unit: int) -> None:
+        self._child, self._unit = child, unit
+        self._told = 0.0
+
+    def cancelled(self) -> bool:
+        return self._child.cancelled(self._unit)
+
+    def progress(self, fraction: float) -> None:
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_SECONDS:
+            self._told = now
+            self._child.send(frames.Progress(self._unit, clamp(fraction)))
+
+
+def pieces(
+    engine: Engine, params: Mapping[str, Any], context: UnitContext, meta: dict[str, Any]
+) -> Iterator[bytes | memoryview]:
+    """The engine's chunks in pieces that fit into frames; what it says about them is added to `meta`."""
+    for chunk in engine.run(params, context):
+        if not isinstance(chunk.payload, bytes):
+            raise TypeError(f"the engine gave a chunk of {type(chunk.payload).__name__}; it must be bytes")
+        meta.update(chunk.meta)
+        if len(chunk.payload) <= frames.MAX_PAYLOAD:
+            yield chunk.payload
+        else:
+            view = memoryview(chunk.payload)
+            yield from (view[i : i + frames.MAX_PAYLOAD] for i in range(0, len(view), frames.MAX_PAYLOAD))
+        if context.cancelled():
+            return
+
+
+def note(line: str) -> None:
+    """For the server's log."""
+    sys.stderr.write(line + "\n")
+
+
+def is_fatal(error: Exception) -> bool:
+    """Whether this process can go on after it."""
+    if getattr(error, "fatal", False) or isinstance(error, MemoryError):
+        return True
+    # RuntimeError is what torch raises; other errors may well quote a user who wrote about CUDA.
+    return isinstance(error, RuntimeError) and bool(_GPU_ERROR.search(f"{type(error).__name__} {error}"))
+
+
+def describe(error: Exception) -> str:
+    if isinstance(error, errors.AntiphonError):
+        return cleaned(error.message)
+    return cleaned(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+
+
+def hint_of(error: Exception) -> str | None:
+    """What would help: the error's own attribute `hint`, or what its type says."""
+    hint = getattr(error, "hint", None)
+    if isinstance(hint, str):
+        return cleaned(hint)
+    if isinstance(error, ModuleNotFoundError):
+        return f"install the Python package that has the module {error.name!r}, then start the server again"
+    return None
+
+
+def cleaned(text: str) -> str:
+    """Short enough, and with a UTF-8 form: file names bring lone surrogates along."""
+    return text[:MESSAGE_CHARS].encode("utf-8", "replace").decode("utf-8")
+
+
+def clamp(fraction: float) -> float:
+    """Into 0 to 1; what is no number is 0."""
+    return min(max(float(fraction), 0.0), 1.0) if fraction == fraction else 0.0
+
+
+if __name__ == "__main__":
+    main()

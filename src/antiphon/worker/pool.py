@@ -1,0 +1,217 @@
+"""All workers of one model: what the scheduler sees of them is slots."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.unit import Unit, UnitResult
+from antiphon.worker.held import Limits
+from antiphon.worker.process import WorkerProcess
+from antiphon.worker.supervisor import Recycling, Supervisor
+
+log = structlog.get_logger("antiphon.worker")
+
+State = Literal["stopped", "starting", "loading", "warming", "ready", "degraded", "unavailable"]
+_PROGRESS: tuple[State, ...] = ("starting", "loading", "warming")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """One worker process, for people."""
+
+    name: str
+    pid: int | None
+    state: str
+    #: Units answered with a result.
+    units: int
+    #: How often its place was staffed anew after a failure, and for wear.
+    restarts: int
+    recycled: int
+    #: Bytes.
+    rss: int
+    vram: int
+    #: Ids of the units that it holds.
+    busy: list[str]
+    #: Seconds since the epoch.
+    started_at: float
+
+
+class Pool:
+    """An executor (see `schedule.executor`) over local processes. Used in one event loop."""
+
+    def __init__(
+        self,
+        name: str,
+        engine_ref: str,
+        options: Mapping[str, Any],
+        replicas: int,
+        *,
+        heartbeat_timeout: float = 10.0,
+        unit_timeout: float = 300.0,
+        cancel_grace: float = 2.0,
+        recycle_units: int = 0,
+        recycle_growth: int = 0,
+        spare_first: bool = True,
+        footprint: int = 0,
+        on_change: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
+        self.name, self._engine, self._options = name, engine_ref, dict(options)
+        self._limits = Limits(
+            heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace
+        )
+        self._on_change, self._clock = on_change, clock
+        self.capabilities: Capabilities | None = None
+        self._reserved = 0
+        self._places = [
+            Supervisor(
+                f"{name}-{number}",
+                self._make,
+                Recycling(recycle_units, recycle_growth),
+                on_change=self._changed,
+                spare_first=spare_first,
+                footprint=footprint,
+                clock=clock,
+            )
+            for number in range(1, replicas + 1)
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # What the scheduler asks
+
+    @property
+    def slots(self) -> int:
+        return sum(worker.slots for worker in self._workers())
+
+    @property
+    def free(self) -> int:
+        return max(0, sum(worker.free for worker in self._workers()) - self._reserved)
+
+    def reserve(self) -> bool:
+        if self.free <= 0:
+            return False
+        self._reserved += 1
+        return True
+
+    def unreserve(self) -> None:
+        self._reserved -= 1
+
+    async def run(self, unit: Unit) -> UnitResult:
+        self._reserved -= 1
+        worker = max(self._workers(), key=lambda worker: worker.free, default=None)
+        if worker is None or worker.free <= 0:
+            raise errors.Displaced("the worker that had the slot is gone")
+        return await worker.run(unit)
+
+    def cancel(self, unit_id: str) -> None:
+        for worker in self._workers():
+            if worker.cancel(unit_id):
+                return
+
+    # What people ask
+
+    @property
+    def state(self) -> State:
+        if not self._tasks:
+            return "stopped"
+        ready = sum(any(worker.state == "ready" for worker in place.workers()) for place in self._places)
+        if ready == len(self._places):
+            return "ready"
+        if ready:
+            return "degraded"
+        if all(place.hopeless for place in self._places):
+            return "unavailable"
+        reached = {worker.state for worker in self._workers()}
+        return next((state for state in reversed(_PROGRESS) if state in reached), "starting")
+
+    @property
+    def phase(self) -> str | None:
+        """What the start of a worker is at, in a few words; None when all are ready."""
+        phases = [w.phase.name for w in self._workers() if w.state in ("loading", "warming") and w.phase]
+        return phases[0] if phases else None
+
+    @property
+    def error(self) -> str | None:
+        """Why a worker is down."""
+        return next((place.error for place in self._places if place.error), None)
+
+    @property
+    def hint(self) -> str | None:
+        return next((place.hint for place in self._places if place.hint), None)
+
+    def workers(self) -> list[WorkerInfo]:
+        return [
+            WorkerInfo(
+                name=worker.name,
+                pid=worker.pid,
+                state="draining" if worker.state == "ready" and not worker.accepting else worker.state,
+                units=worker.units,
+                restarts=place.restarts,
+                recycled=place.recycled,
+                rss=worker.rss,
+                vram=worker.vram,
+                busy=worker.busy,
+                started_at=worker.started_at,
+            )
+            for place in self._places
+            for worker in place.workers()
+        ]
+
+    def restart(self, name: str) -> bool:
+        """Replaces a worker between two units; False if there is none of that name."""
+        for place in self._places:
+            if any(worker.name == name for worker in place.workers()):
+                place.restart()
+                return True
+        return False
+
+    # Start, stop
+
+    async def start(self) -> None:
+        """Begins to start the workers and returns; must be called in the main thread."""
+        self._tasks = [asyncio.create_task(place.run(), name=f"supervisor {place.name}") for place in self._places]
+        for task in self._tasks:
+            task.add_done_callback(self._watch)
+        self._changed()
+
+    async def stop(self, grace: float) -> None:
+        """Ends all workers; what they hold gets `grace` seconds."""
+        for task in self._tasks:
+            task.remove_done_callback(self._watch)
+        await asyncio.gather(*(place.stop(grace) for place in self._places))
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(worker.stop(0) for worker in self._workers()))
+
+    def _workers(self) -> list[WorkerProcess]:
+        return [worker for place in self._places for worker in place.workers()]
+
+    def _make(self, name: str) -> WorkerProcess:
+        return WorkerProcess(
+            name,
+            self._engine,
+            self._options,
+            self._limits,
+            on_change=self._changed,
+            on_line=lambda line: log.info("worker says", worker=name, line=line),
+            clock=self._clock,
+        )
+
+    def _changed(self) -> None:
+        can = next((worker.capabilities for worker in self._workers() if worker.slots), None)
+        self.capabilities = can or self.capabilities
+        self._on_change()
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("a supervisor failed", task=task.get_name(), error=repr(error), exc_info=error)

@@ -1,0 +1,356 @@
+"""The server's side of one worker process: starts it, sends it units, watches its pulse, and ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.unit import Unit, UnitResult
+from antiphon.worker import frames, spawn
+from antiphon.worker.held import NONE, End, Held, Limits, error_of
+from antiphon.worker.stderr import Stderr
+
+State = Literal["starting", "loading", "warming", "ready", "dead"]
+
+#: Seconds between two looks at the clocks of a worker.
+TICK = 0.25
+#: Seconds that a worker without work gets to close its engine.
+STOP_PATIENCE = 2.0
+#: Seconds in which a dead worker's last words are read.
+LAST_WORDS = 0.2
+
+
+class Pipe(asyncio.Protocol):
+    """The server's end of the socket."""
+
+    def __init__(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._on_data, self._on_end = on_data, on_end
+
+    def data_received(self, data: bytes) -> None:
+        self._on_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._on_end()
+
+
+class WorkerProcess:
+    """One life of one worker process; a restart is another object. Everything is called in the event loop's thread."""
+
+    def __init__(
+        self,
+        name: str,
+        engine: str,
+        options: Mapping[str, Any],
+        limits: Limits | None = None,
+        *,
+        on_change: Callable[[], None] = lambda: None,
+        on_line: Callable[[str], None] = lambda line: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`on_change` is called when a slot became free, the state changed or a beat came, `on_line` for each line
+        that the process prints. Neither may raise."""
+        self.name, self.engine, self.limits = name, engine, limits or Limits()
+        self._options, self._on_change, self._clock = dict(options), on_change, clock
+        self.state: State = "starting"
+        self.phase: frames.Phase | None = None
+        self.capabilities: Capabilities | None = None
+        #: Seconds since the epoch.
+        self.started_at = time.time()
+        #: Bytes.
+        self.rss, self.vram = 0, 0
+        #: Bytes, main memory and GPU together, when it became ready.
+        self.size_ready = 0
+        #: Units answered with a result.
+        self.units = 0
+        #: False: it gets no further units.
+        self.accepting = True
+        #: Why it ended; None while it lives.
+        self.end: End | None = None
+        #: What would help, if it could not load its engine.
+        self.hint: str | None = None
+        self._stopping = False
+        self._serials = itertools.count(1)
+        self._held: dict[int, Held] = {}
+        self._decoder = frames.Decoder(frames.AT_SERVER)
+        self._stderr = Stderr(on_line)
+        #: Set once it is ready or gone; once it is to end; once it is reaped; whenever a unit was answered.
+        self._settled, self._ending, self._gone, self._answered = (asyncio.Event() for _ in range(4))
+        self._life: asyncio.Task[None] | None = None
+
+    # What it is like
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._life is not None else None
+
+    @property
+    def slots(self) -> int:
+        """Units it computes at the same time; 0 when it is not ready, or gets no further ones."""
+        ready = self.state == "ready" and self.accepting and self.end is None
+        return self.capabilities.slots if ready and self.capabilities else 0
+
+    @property
+    def free(self) -> int:
+        return max(0, self.slots - len(self._held))
+
+    @property
+    def busy(self) -> list[str]:
+        """Ids of the units that it holds."""
+        return [held.unit.id for held in self._held.values()]
+
+    @property
+    def size(self) -> int:
+        """Bytes, main memory and GPU together."""
+        return self.rss + self.vram
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, for people."""
+        return self.end.reason if self.end else ""
+
+    # Start, run, cancel, kill, stop
+
+    async def start(self) -> Capabilities:
+        """Starts the process and waits until it is ready. Raises `WorkerDied` with the reason if that fails.
+
+        Whoever cancels this, or gets no answer, ends the worker by `stop`.
+        """
+        await self._connect()
+        self._send(frames.Load(self.engine, self._options))
+        await self._settled.wait()
+        if self.capabilities is None or self.end is not None:
+            raise errors.WorkerDied(self.reason)
+        return self.capabilities
+
+    async def run(self, unit: Unit) -> UnitResult:
+        """Runs a unit. Raises `Cancelled`, `WorkerDied` (`Displaced` if it is not to blame) or what the engine raised.
+
+        When the caller is cancelled the unit is, too; its slot is free once the worker has dropped it.
+        """
+        if not self.slots:
+            raise errors.Displaced(f"worker {self.name} takes no units")
+        serial = next(self._serials)
+        try:
+            frame = frames.encode(frames.Run(serial, dict(unit.recipe.params)))
+        except errors.FrameError as e:
+            raise errors.UnitFailed(f"This segment cannot be given to a worker: {e.message}") from e
+        held = Held(unit, asyncio.get_running_loop().create_future(), self._clock())
+        self._held[serial] = held
+        self._transport.write(frame)
+        try:
+            return await held.future
+        except asyncio.CancelledError:
+            self._drop(serial, held)
+            raise
+
+    def cancel(self, unit_id: str) -> bool:
+        """Asks for the unit to be dropped; whether it is here. Not dropped within the grace, the worker is killed."""
+        found = [(serial, held) for serial, held in self._held.items() if held.unit.id == unit_id]
+        for serial, held in found:
+            self._drop(serial, held)
+        return bool(found)
+
+    def progress(self, unit_id: str) -> float | None:
+        """How far a unit is, 0 to 1; None if it is not here."""
+        return next((held.progress for held in self._held.values() if held.unit.id == unit_id), None)
+
+    def kill(self, reason: str, *, fault: bool = True, blame: frozenset[int] | None = None) -> None:
+        """Ends it at once. `fault`: whether that counts as a crash; `blame`: serials of the guilty units, None: all."""
+        if self.end is None and self._life is not None:
+            self.end = End(reason, fault, blame)
+            self._process.kill()
+            self._ending.set()
+
+    async def stop(self, grace: float) -> None:
+        """Lets it finish what it holds for `grace` seconds, then ends it; returns when the process is gone."""
+        if self._life is None:
+            return
+        self.accepting = False
+        try:
+            async with asyncio.timeout(grace if self.state == "ready" else 0):
+                while self._held:
+                    self._answered.clear()
+                    await self._answered.wait()
+            async with asyncio.timeout(STOP_PATIENCE if self.state == "ready" else 0):
+                self._stopping = True
+                self._send(frames.Stop())
+                await self._gone.wait()
+        except TimeoutError:
+            self.kill("stopped", fault=False, blame=frozenset())
+        await self._gone.wait()
+
+    async def wait(self) -> End:
+        """Waits until the process is gone and reaped."""
+        await self._gone.wait()
+        assert self.end is not None
+        return self.end
+
+    # The pipe
+
+    def _send(self, message: frames.Message) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(frames.encode(message))
+
+    def _drop(self, serial: int, held: Held) -> None:
+        """Asks the worker to drop a unit, once; the clock of its grace begins."""
+        if held.cancel_by is None and self.end is None and serial in self._held:
+            held.cancel_by = self._clock() + self.limits.cancel_grace
+            self._send(frames.Cancel(serial))
+
+    def _received(self, data: bytes) -> None:
+        self._seen = self._clock()
+        if self.end is not None:
+            return
+        try:
+            for message, payload in self._decoder.feed(data):
+                self._take(message, payload)
+        except errors.FrameError as e:
+            self.kill(f"it wrote what is no frame: {e.message}")
+
+    def _lost(self) -> None:
+        """The pipe ended: so did the process, or it soon will."""
+        if self.end is None:
+            self.end = End("", not self._stopping, NONE if self._stopping else None)
+        self._ending.set()
+
+    def _take(self, message: frames.ToServer, payload: bytes) -> None:
+        match message:
+            case frames.Chunk(unit=serial):
+                self._keep(serial, payload)
+            case frames.Done(unit=serial, seconds=seconds, meta=meta):
+                self._keep(serial, payload)
+                self._answer(serial, lambda held: held.succeed(self._result(held, meta, seconds)))
+                self.units += 1
+            case frames.Failed(unit=serial, code=code, message=text, fatal=fatal):
+                if fatal:
+                    self.kill(text, blame=frozenset({serial}))
+                else:
+                    self._answer(serial, lambda held: held.fail(error_of(code, text)))
+            case frames.Progress(unit=serial, fraction=fraction):
+                if serial in self._held:
+                    self._held[serial].progress = fraction
+            case frames.Beat(rss=rss, vram=vram):
+                self.rss, self.vram = rss, vram or 0
+            case frames.Phase():
+                self.phase = message
+                self.state = "warming" if message.name == "warming" else "loading"
+                self._on_change()
+            case frames.Ready(capabilities=can):
+                self.capabilities, self.size_ready, self.state = can, self.size, "ready"
+                self._settled.set()
+                self._on_change()
+            case frames.Broken(message=text, hint=hint):
+                self.hint = hint
+                self.end = End(text, True)
+                self._ending.set()
+
+    def _keep(self, serial: int, payload: bytes) -> None:
+        held = self._held.get(serial)
+        if held is None:
+            return
+        held.size += len(payload)
+        if held.size > self.limits.max_result:
+            self.kill(f"a unit's result is over {self.limits.max_result} bytes", blame=frozenset({serial}))
+        elif payload:
+            held.pieces.append(payload)
+
+    def _answer(self, serial: int, tell: Callable[[Held], None]) -> None:
+        held = self._held.pop(serial, None)
+        if held is not None:
+            tell(held)
+            self._answered.set()
+            self._on_change()
+
+    def _result(self, held: Held, meta: dict[str, Any], seconds: float) -> UnitResult:
+        payload = held.pieces[0] if len(held.pieces) == 1 else b"".join(held.pieces)
+        return UnitResult(payload, meta, seconds, self.name)
+
+    # Its life, watched
+
+    async def _connect(self) -> None:
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._process = spawn.ChildProcess(theirs.fileno())
+            except OSError as e:
+                ours.close()
+                raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e
+        try:
+            self._transport, _ = await loop.create_unix_connection(
+                lambda: Pipe(self._received, self._lost), sock=ours
+            )
+            self._stderr_transport, _ = await loop.connect_read_pipe(lambda: self._stderr, self._process.stderr)
+        except BaseException:
+            ours.close()
+            self._process.kill_and_wait()
+            raise
+        self._seen = self._begun = self._looked = self._clock()
+        self._life = asyncio.create_task(self._live(), name=f"worker {self.name}")
+        self._on_change()
+
+    async def _live(self) -> None:
+        try:
+            while not self._ending.is_set():
+                try:
+                    async with asyncio.timeout(TICK):
+                        await self._ending.wait()
+                except TimeoutError:
+                    self._check(self._clock())
+            await self._bury()
+        except asyncio.CancelledError:
+            self._process.kill_and_wait()
+            raise
+        finally:
+            self._transport.abort()
+            self._stderr_transport.close()
+
+    def _check(self, now: float) -> None:
+        """Kills it if a clock ran out."""
+        if (late := now - self._looked - TICK) > TICK:
+            # The server itself did not run: what the worker said meanwhile is not read yet.
+            self._seen += late
+        self._looked = now
+        limits, ready = self.limits, self.state == "ready"
+        silence = limits.heartbeat_timeout if ready else limits.start_silence
+        if self._process.exited():
+            self._lost()
+        elif now - self._seen > silence:
+            self.kill(f"no heartbeat for {silence:g} s")
+        elif not ready and now - self._begun > limits.load_timeout:
+            self.kill(f"not ready {limits.load_timeout:g} s after its start")
+        for serial, held in self._held.items():
+            if held.cancel_by is not None:
+                if now >= held.cancel_by:
+                    self.kill(f"a cancelled unit was not dropped in {limits.cancel_grace:g} s", fault=False, blame=NONE)
+            elif now - held.since > limits.unit_timeout:
+                self.kill(f"a unit took longer than {limits.unit_timeout:g} s", blame=frozenset({serial}))
+
+    async def _bury(self) -> None:
+        """After the end: collects the exit status and the last words, and tells those who wait."""
+        status = await self._process.reap()
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await self._stderr.ended.wait()
+        except TimeoutError:
+            pass  # Something that it started still holds the other end.
+        assert self.end is not None
+        if not self.end.reason:
+            words = self._stderr.last_line()
+            reason = f"its process {spawn.describe(status)}" + (f"; it last said: {words}" if words else "")
+            self.end = End(reason, self.end.fault, self.end.blame)
+        self.state = "dead"
+        for serial, held in self._held.items():
+            held.fail(held.error_at_end(serial, self.name, self.end))
+        self._held.clear()
+        self._settled.set()
+        self._answered.set()
+        self._gone.set()
+        self._on_change()

@@ -1,0 +1,97 @@
+"""A child process as the kernel sees it: started with a pipe in its hands, ended with all that it started, reaped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import IO
+
+#: Seconds that a process gets to end by itself once its pipe is closed, so that its own exit status is seen.
+EXIT_GRACE = 0.5
+#: Seconds that the kernel gets to end a killed process; a driver can hold one for ever.
+KILL_PATIENCE = 5.0
+_POLL = 0.005
+
+
+class ChildProcess:
+    """`python -m antiphon.worker.child`, leader of a process group of its own."""
+
+    def __init__(self, descriptor: int) -> None:
+        """Starts it with `descriptor` as its pipe; raises OSError. Blocks for the few milliseconds of an exec.
+
+        It dies with the calling thread, for that is what the kernel's parent-death signal is bound to.
+        """
+        # -P: the directory that the server happens to be started in is no place to import from.
+        command = [sys.executable, "-P", "-m", "antiphon.worker.child", str(descriptor), str(os.getpid())]
+        self._popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(descriptor,),
+            process_group=0,
+            bufsize=0,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def stderr(self) -> IO[bytes]:
+        assert self._popen.stderr is not None
+        return self._popen.stderr
+
+    def exited(self) -> bool:
+        """Whether it has ended; it stays a zombie, so that its number is nobody else's yet."""
+        if self._popen.returncode is not None:
+            return True
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def kill(self) -> None:
+        """Ends it and what it started."""
+        if self._popen.returncode is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def kill_and_wait(self) -> None:
+        """For when the event loop ends at once: blocks until it is gone."""
+        self.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(KILL_PATIENCE)
+
+    async def reap(self) -> int | None:
+        """Waits for its end, by force after `EXIT_GRACE`; its exit status, None if not even that ends it."""
+        if not await until(self.exited, EXIT_GRACE):
+            self.kill()
+            if not await until(self.exited, KILL_PATIENCE):
+                return None
+        self.kill()  # What it started may still live.
+        return self._popen.wait()
+
+
+async def until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Whether the condition became true within that time."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        if asyncio.get_running_loop().time() > deadline:
+            return False
+        await asyncio.sleep(_POLL)
+    return True
+
+
+def describe(status: int | None) -> str:
+    """An exit status in words."""
+    if status is None:
+        return "does not end even when it is killed"
+    if status >= 0:
+        return f"ended with exit code {status}"
+    try:
+        return f"was ended by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"was ended by signal {-status}"

@@ -1,0 +1,80 @@
+"""Which voice a request gets."""
+
+from __future__ import annotations
+
+import pytest
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities, Voice
+from antiphon.service import ids, voices
+
+CAN = Capabilities(
+    kind="speech",
+    sample_rate=24000,
+    revision="1",
+    languages=("en", "zh"),
+    voices=(
+        Voice("af_heart", "Heart", ("en",), "female"),
+        Voice("af_nova", "Nova", ("en",), "female"),
+        Voice("am_echo", "Echo", ("en",), "male"),
+        Voice("zf_xiaobei", "Xiaobei", ("zh",), "female"),
+        Voice("zm_yunxi", "Yunxi", ("zh",), "male"),
+    ),
+    default_voice="af_heart",
+    voice_by_language={"en": "af_heart", "zh": "zf_xiaobei"},
+    mixing=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "language", "voice"),
+    [
+        (None, "en", "af_heart"),
+        (None, "zh", "zf_xiaobei"),
+        ("default", "zh", "zf_xiaobei"),
+        ("am_echo", "en", "am_echo"),
+        ("nova", "en", "af_nova"),
+        ("echo", "en", "am_echo"),
+        ("onyx", "en", "am_echo"),
+        ("onyx", "zh", "zm_yunxi"),
+        ("nova", "zh", "zf_xiaobei"),
+        ("NOVA", "en", "af_nova"),
+        ("af_heart(2)+af_nova", "en", "af_heart(2)+af_nova"),
+    ],
+)
+def test_choice(asked: str | None, language: str, voice: str) -> None:
+    assert voices.choose(asked, language, CAN) == (voice, None)
+
+
+@pytest.mark.parametrize("name", voices.OPENAI)
+@pytest.mark.parametrize("language", ["en", "zh", "ja"])
+def test_openais_names_always_give_a_voice_of_the_model(name: str, language: str) -> None:
+    voice, _ = voices.choose(name, language, CAN)
+    assert voice in {v.id for v in CAN.voices}
+
+
+def test_a_voice_of_another_language_is_used_and_said() -> None:
+    voice, warning = voices.choose("af_heart", "zh", CAN)
+    assert voice == "af_heart"
+    assert warning is not None
+    assert "zh" in warning
+
+
+@pytest.mark.parametrize("asked", ["nobody", "../af_heart", "af_heart+nobody", "af_heart(2", "+", "(2)", "a" * 1000])
+def test_voices_that_do_not_exist(asked: str) -> None:
+    with pytest.raises(errors.UnknownVoice):
+        voices.choose(asked, "en", CAN)
+
+
+def test_ids_are_ids_and_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([1.0, 1.5, 1.7e9, 4e9])
+    monkeypatch.setattr("time.time", lambda: next(now))
+    made = [ids.new_id() for _ in range(4)]
+    assert made == sorted(made)
+    assert all(ids.is_id(name) for name in made)
+    assert len(set(made)) == 4
+
+
+@pytest.mark.parametrize("text", ["", "a", "../" + "0" * 23, "O" * 26, "0" * 27, "u" * 26])
+def test_what_is_no_id(text: str) -> None:
+    assert not ids.is_id(text)

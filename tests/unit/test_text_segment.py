@@ -1,0 +1,321 @@
+"""How texts are cut into sentences and these into segments."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+import unicodedata
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from antiphon.domain.engine import Cut
+from antiphon.text import sentences
+from antiphon.text.language import length
+from antiphon.text.normalise import MAX_RUBBLE, clean
+from antiphon.text.ruler import Ruler
+from antiphon.text.segment import LINE_PAUSE, PARAGRAPH_PAUSE, PAUSE, Break, Segment, segment
+
+SENTENCES: dict[str, list[list[str]]] = {
+    "en": [
+        ["Hello there, my friend. ", "How are you today? ", "I am very well!"],
+        # Abbreviations, initials, references.
+        ["Dr. Smith went to Washington. ", "He met Mr. and Mrs. Jones there."],
+        ["Ask J. R. R. Tolkien or J. K. Rowling. ", "They know about dragons."],
+        ["She has a Ph.D. in physics. ", "The U.S. Army came by."],
+        ["Bring fruit, e.g. apples, i.e. something sweet. ", "Use e.g. The Times for it."],
+        ["See No. 5 for the rest. ", "It is in vol. 2, ch. 4, p. 10, est. 1990."],
+        ["St. John lives on the hill. ", "Gen. Lee and Prof. Moriarty do not."],
+        ["We met at 10:30 a.m. on Monday. ", "At 5 p.m. the sun set."],
+        ["Smith et al. wrote it, cf. Jones. ", "It was Rome vs. Carthage."],
+        # Numbers, prices, versions, addresses.
+        ["Pi is 3.14 and more. ", "It cost $5.99, or 1,000.50 yen. ", "Really?"],
+        ["Version v2.5.1 is out now. ", "Python 3.11 came before."],
+        ["Go to https://example.com/a.b?c=d&e=f.html. ", "Then write to a.b@example.org."],
+        ["Open README.md and Node.Js files. ", "Visit Example.Com today."],
+        # Ellipses and runs of marks.
+        ["Wait... ", "What was that?! ", "Nothing!!! ", "Fine."],
+        ["Well … maybe not today. ", "We shall see…"],
+        # Quotations and brackets keep their closing marks.
+        ['"Stop it now!" she said. ', '"I will not." ', "Then he left."],
+        ["“Hello there.” ", "He said nothing. ", "‘I’m here.’ ", "She’s gone."],
+        ["He said (see p. 5. It is good.) and left. ", "Nobody minded."],
+        ["Then he left us. ", "(He was sad.) ", "We stayed at home."],
+        ["Really?!) ", "Yes, it is so. [1] ", "Note the mark."],
+        # Lists and lines.
+        ["1. First item here. ", "2. Second item here."],
+        ["Roses are red\n", "Violets are blue\n", "Sugar is sweet"],
+        ["Things to buy today, when you get to the market in town:\n", "- apples and pears\n", "- cheese and milk"],
+        ["This paragraph was wrapped by hand after seventy\ncharacters or so, as letters once were. ", "Yes."],
+    ],
+    "zh": [
+        ["你好，世界，今天天气很好。", "我们去公园吧！", "真的吗？！"],
+        ["“你好，很高兴见到你。”", "他说。", "她笑了笑就走了。"],
+        ["「你好，很高興見到你。」", "他說。"],
+        ["他说：“走吧，我们快迟到了！”", "然后就走了。"],
+        ["（真的是这样吗？）", "我不知道该怎么说。"],
+        ["我今天用 Python 3.11 写了 API。", "It works! ", "价格是 $5.99。"],
+        ["请联系 Dr. Smith 或者 J. K. Rowling。", "谢谢大家的帮助。"],
+        ["请看 https://example.com/a.b 上的说明。", "版本是 v2.5.1。"],
+        ["他等了很久……还是没有人来。。。", "算了，我们走吧。"],
+        ["《红楼梦》是一本很有名的书。", "你读过没有？"],
+        ["会议在10:30开始，大约1,000人参加。", "请准时到场。"],
+    ],
+    "ja": [
+        ["「こんにちは、元気ですか。」", "と彼は言った。", "はい、元気です！"],
+        ["今日は晴れです。", "明日は雨が降るでしょうか？"],
+        ["彼は『本を読みたい。』", "と言いました。", "それだけです。"],
+        ["（笑いながら。）", "そうですね、と彼は言った。"],
+        ["東京（日本の首都。）に住んでいます。", "とても便利です。"],
+        ["バージョンは3.11です。", "値段は1,000円です。"],
+    ],
+    "es": [
+        ["¿Cómo estás hoy, amigo? ", "¡Muy bien, gracias! ", "Me alegro."],
+        ["El Sr. García y la Sra. López viven en EE. UU. y son felices. ", "Ya lo sé."],
+        ["La Dra. Ruiz llegó a las 10:30. ", "Ud. la conoce bien."],
+        ["Véase la pág. 5 y el n.º 4 del libro. ", "D. Juan lo escribió."],
+        ["Murió en el siglo II d. C. en Roma. ", "Cuesta $5,99 o 1.000,50 euros."],
+        ["«¡Hola, buenos días!» dijo la niña. ", "Nadie contestó nada."],
+    ],
+    "ko": [["안녕하세요, 반갑습니다. ", "저는 학생입니다. ", "정말이에요?"]],
+    "ru": [["Привет, как твои дела? ", "Всё хорошо, спасибо!"]],
+    "hi": [["यह एक किताब है। ", "वह मेरा घर है।"]],
+    "fr": [["M. Dupont est arrivé hier soir. ", "Il est déjà reparti."]],
+    "de": [["Das ist z. B. sehr gut gemacht. ", "Am 3. Mai kam Dr. Maier."]],
+}
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"), [(language, row) for language, rows in SENTENCES.items() for row in rows]
+)
+def test_sentences(language: str, expected: list[str]) -> None:
+    text = "".join(expected)
+    assert clean(text) == text
+    stops = [0, *sentences.ends(text, 0, len(text), language)]
+    assert [text[a:b] for a, b in pairwise(stops)] == expected
+
+
+def texts(segments: list[Segment]) -> list[str]:
+    return [s.text for s in segments]
+
+
+def test_a_short_text_is_one_segment() -> None:
+    assert segment("Hello. How are you?", Cut(), "en") == [Segment("Hello. How are you?", 0.0, 0, 19)]
+    assert segment("", Cut(), "en") == []
+
+
+def test_sentences_are_joined_up_to_the_target() -> None:
+    one = "This is a sentence of forty characters. "
+    assert [len(s.text) for s in segment(clean(one * 10), Cut(), "en")] == [160, 160, 79]
+
+
+def test_a_slight_sentence_is_not_left_alone() -> None:
+    long = "Then came " + "word " * 29 + "ends. "
+    assert length(long) == 161
+    assert texts(segment(f"Never. {long}Yes.", Cut(), "en")) == [f"Never. {long}Yes."]
+    assert texts(segment(f"Never. {long}{long}Yes.", Cut(), "en")) == [f"Never. {long}", f"{long}Yes."]
+
+
+def test_pauses_follow_what_lies_between() -> None:
+    cut = Cut(target_chars=30)
+    text = clean(
+        "The first sentence is here. The second one ends a line.\nThe third ends its paragraph.\n\nThe last one."
+    )
+    assert [s.pause for s in segment(text, cut, "en")] == [PAUSE[Break.SENTENCE], LINE_PAUSE, PARAGRAPH_PAUSE, 0.0]
+    clauses = "many words are standing here before the comma comes, and after it there are as many words again"
+    assert [s.pause for s in segment(clauses, Cut(max_chars=60), "en")] == [PAUSE[Break.CLAUSE], 0.0]
+    words = "many words are standing here and no comma ever comes between them so that a word must be the border"
+    assert [s.pause for s in segment(words, Cut(max_chars=60), "en")] == [PAUSE[Break.WORD], 0.0]
+
+
+def test_no_segment_crosses_a_blank_line() -> None:
+    assert texts(segment("One.\n\nTwo.\n\nThree.", Cut(), "en")) == ["One.\n\n", "Two.\n\n", "Three."]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("... ... Hello.", ["... ... Hello."]),
+        ("One.\n\n-----\n\nTwo.", ["One.\n\n---\n\n", "Two."]),
+        ("-----\n\nOne.\n\n***\n\n!!!\n\nTwo.\n\n---", ["---\n\nOne.\n\n***\n\n!!!\n\n", "Two.\n\n---"]),
+        ("----", ["---"]),
+    ],
+)
+def test_what_cannot_be_said_goes_to_a_neighbour(text: str, expected: list[str]) -> None:
+    assert texts(segment(clean(text), Cut(), "en")) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        # At clauses; not at the comma of a number or the colon of a time.
+        (
+            "en",
+            ["Take the 10:30 with 1,000,000 coins, ", "as nobody who lives there saw; ", "it is cold, you see: very"],
+        ),
+        ("en", ["This is one half of a sentence — ", "and here is the other half of it"]),
+        ("en", ["They waited there for him... ", "and waited, but he never came"]),
+        ("zh", ["我们昨天一起去了公园，", "看见很多漂亮的花，还有小鸟"]),
+        # At sentences inside a quotation before clauses.
+        ("zh", ["“我们昨天去了公园。", "看见很多花，还有小鸟。”"]),
+        ("en", ["(They saw the big park. ", "Then, after it, they saw the sea)"]),
+        # At words, whole numbers and foreign words.
+        ("en", ["many words are standing ", "here and no comma ever comes"]),
+        ("zh", ["我们昨天一起去公园", "Beautiful12345看见很多漂亮花"]),
+        # A clause too short to be worth a cut.
+        ("en", ["Well, this one goes on and ", "on to its end without one"]),
+        # Between letters.
+        ("en", ["a" * 30, "a" * 30]),
+    ],
+)
+def test_a_long_sentence_is_cut_where_it_hurts_least(language: str, expected: list[str]) -> None:
+    assert texts(segment("".join(expected), Cut(max_chars=40, target_chars=30), language)) == expected
+
+
+def test_a_french_mark_stays_at_its_word() -> None:
+    text = "je ne sais vraiment pas dire : nous verrons bien ce que demain nous apportera"
+    assert texts(segment(text, Cut(max_chars=30, target_chars=30), "fr"))[0] == "je ne sais vraiment pas "
+
+
+@pytest.mark.parametrize(
+    "text", ["きょうはとてもよいてんきでしょうカーテンをちょっとあけっぱなしにして", "x\u0323\u0306" * 40, "กี่" * 40]
+)
+def test_no_piece_begins_with_what_clings_to_the_one_before(text: str) -> None:
+    for most in range(10, 30):
+        heads = [s[0] for s in texts(segment(text, Cut(max_chars=most, target_chars=most), "ja"))]
+        assert len(heads) > 1
+        assert not any(head in "ょっー" or unicodedata.category(head) == "Mn" for head in heads)
+
+
+def test_a_quick_first_segment_ends_at_its_first_clause() -> None:
+    text = clean("Well then, my friend, " + "this sentence goes on and on without an end in sight " * 4)
+    assert texts(segment(text, Cut(), "en", quick_first=True))[0] == "Well then, my friend, "
+    assert len(texts(segment(text, Cut(), "en"))[0]) > 60
+    two = "Here is a short sentence. " + "And here is a second one that is rather longer than the first one was."
+    assert texts(segment(two, Cut(), "en", quick_first=True))[0] == "Here is a short sentence. "
+    assert texts(segment(two, Cut(), "en")) == [two]
+
+
+@pytest.mark.parametrize(
+    "text", ["Short enough, as it is.", "Oh, " + "no clause ever ends in this long sentence " * 3, "word " * 30]
+)
+def test_a_quick_first_segment_is_not_forced(text: str) -> None:
+    text = clean(text)
+    assert segment(text, Cut(), "en", quick_first=True) == segment(text, Cut(), "en")
+
+
+#: Texts with more borders, marks and runs than chance would give.
+MARKED = st.lists(
+    st.one_of(
+        st.sampled_from(["Dr. ", "Hello. ", "word ", "你好", "。", "，", "“", "”", "「", "」", "…", "... ", "\n", "\n\n", "3.14 ", "カー"]),
+        st.sampled_from(["a" * 90, "好" * 90, "一，" * 40, "e, " * 40, "!?" * 30, "x\u0323\u0306" * 40, "-----", "No. 5 ", "(", ") ", "ก\u0e34"]),
+        st.text(max_size=8),
+    ),
+    max_size=30,
+).map(lambda parts: clean("".join(parts)))  # fmt: skip
+LANGUAGE = st.sampled_from(["en", "zh", "ja", "es", "ko", "fr", "xx", ""])
+CUT = st.builds(
+    Cut,
+    max_chars=st.integers(100, 400),
+    target_chars=st.integers(1, 500),
+    first_chars=st.integers(0, 200),
+    cjk_weight=st.floats(1, 3),
+)
+
+
+@given(MARKED, LANGUAGE, CUT, st.booleans())
+@example("a" + "." * 38 + "b" + "." * 40 + "c", "en", Cut(max_chars=100, target_chars=12), False)
+def test_segments_are_the_text_again_bounded_and_sayable(text: str, language: str, cut: Cut, quick: bool) -> None:
+    segments = segment(text, cut, language, quick_first=quick)
+    assert "".join(texts(segments)) == text
+    assert [s.text for s in segments] == [text[s.start : s.end] for s in segments]
+    assert all(length(s.text, cut.cjk_weight) <= cut.max_chars for s in segments)
+    if any(ch.isalnum() for ch in text):
+        assert all(any(ch.isalnum() for ch in s.text) for s in segments)
+    assert all(s.text and s.pause >= 0 for s in segments)
+    assert not segments or segments[-1].pause == 0
+    assert not any(
+        "\n\n" in s.text.strip() and all(map(str.strip, s.text.split("\n\n"))) and spoken_twice(s.text)
+        for s in segments
+    )
+
+
+def spoken_twice(text: str) -> bool:
+    """Whether there is something to say on both sides of a blank line."""
+    return sum(any(ch.isalnum() for ch in part) for part in text.split("\n\n")) > 1
+
+
+@given(st.text(), st.integers(1, 20), st.integers(0, 20), st.booleans())
+def test_a_tiny_bound_is_kept_by_everything_but_single_characters(
+    text: str, most: int, target: int, quick: bool
+) -> None:
+    segments = segment(clean(text), Cut(max_chars=most, target_chars=target, first_chars=5), "en", quick_first=quick)
+    assert "".join(texts(segments)) == clean(text)
+    assert all(s.text and (length(s.text) <= most or len(s.text) == 1) for s in segments)
+
+
+def test_the_longest_runs_without_words_leave_room_for_one() -> None:
+    rubble = "-+" * (MAX_RUBBLE // 2)
+    text = clean(f"a{rubble}b{rubble}c{rubble}d")
+    assert len(segment(text, Cut(max_chars=2 * MAX_RUBBLE + 3, target_chars=20), "en")) > 1
+    assert all(
+        any(map(str.isalnum, s.text)) for s in segment(text, Cut(max_chars=2 * MAX_RUBBLE + 3, target_chars=20), "en")
+    )
+
+
+def test_one_letter_in_a_long_run_is_not_parted_from_it() -> None:
+    text = clean("word " * 20 + "b" + "-+" * (MAX_RUBBLE // 2))
+    segments = segment(text, Cut(max_chars=100, target_chars=12), "en")
+    assert len(segments) > 5
+    assert all(any(map(str.isalnum, s.text)) for s in segments)
+
+
+@given(st.text(st.sampled_from("ab好カ한，. ")), st.floats(0.5, 3), st.floats(0, 30), st.data())
+def test_a_ruler_measures_as_length_does(text: str, weight: float, limit: float, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    ruler = Ruler(text, weight)
+    assert ruler.measure(start, end) == length(text[start:end], weight)
+    if start < end:
+        stop = ruler.reach(start, end, limit)
+        assert start < stop <= end
+        assert stop == start + 1 or ruler.measure(start, stop) <= limit
+        assert stop == end or ruler.measure(start, stop + 1) > limit
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "Dr. Smith went home. He was tired. ",
+        "你好，世界。今天很好。",
+        "「あ。」",
+        "好",
+        "a",
+        "word ",
+        "a, ",
+        "A. ",
+        "x\n",
+        "“",
+        "(. ",
+        "a\u0301\u0302",
+    ],
+)
+def test_a_long_text_takes_linear_time(piece: str) -> None:
+    text = clean(piece * (200_000 // len(piece)))
+    began = time.perf_counter()
+    assert "".join(texts(segment(text, Cut(), "en"))) == text
+    # At most about a second; what this must catch is quadratic: sentencex alone takes 20 s and more for some of these.
+    assert time.perf_counter() - began < 8
+
+
+def test_the_text_room_is_light() -> None:
+    code = (
+        "import sys, antiphon.text.segment, antiphon.text.normalise, antiphon.text.language;"
+        "print([m for m in ('numpy', 'pydantic', 'asyncio', 'regex') if m in sys.modules])"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
