@@ -19,9 +19,8 @@ def main() -> None:
     for name in names:
         print(f"measuring {name} …", file=sys.stderr, flush=True)
         rows += ROWS[name]()
-    print(
-        f"{date.today()}, {os.cpu_count()} cores, Python {platform.python_version()}, load generator on the same cores\n"
-    )
+    machine = f"{os.cpu_count()} cores, Python {platform.python_version()}"
+    print(f"{date.today()}, {machine}, load generator on the same cores\n")
     print("| what | Antiphon | baseline | ratio | goal |\n|---|---|---|---|---|")
     for row in rows:
         print(f"| {row.what} | {row.ours} | {row.baseline} | {row.ratio} | {row.goal} |")

@@ -82,6 +82,7 @@ class Server:
         """As the power would."""
         self.process.kill()
         self.process.wait()
+        self._close()
 
     def stop(self) -> int:
         if self.process.poll() is None:
@@ -90,8 +91,13 @@ class Server:
                 self.process.wait(timeout=20)
             except subprocess.TimeoutExpired:
                 self.kill()
-        self.client.close()
+        self._close()
         return self.process.returncode
+
+    def _close(self) -> None:
+        self.client.close()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def lines(self) -> list[dict[str, Any]]:
         """The server's log."""
@@ -123,6 +129,8 @@ def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: boo
     line = process.stdout.readline()
     if "listens on" not in line:
         process.kill()
+        process.wait()
+        process.stdout.close()
         pytest.fail(f"the server did not start: {line}{log.read_text()[-3000:]}")
     server = Server(process, line.split()[-1], data, list(args), env or {}, log)
     if ready:

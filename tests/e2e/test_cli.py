@@ -89,7 +89,7 @@ def test_import_is_quick_and_light() -> None:
     """The heavy things are loaded when they are used; the time is a loose bound, `make bench` has the figure."""
     script = (
         "import sys, antiphon; heavy = {'numpy', 'torch', 'onnxruntime', 'av', 'fastapi', 'pydantic'} & set(sys.modules); "
-        "sys.exit(' '.join(heavy))"
+        "sys.exit(' '.join(heavy) or 0)"
     )
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
@@ -99,5 +99,5 @@ def test_import_is_quick_and_light() -> None:
 
 def test_the_server_process_never_loads_an_engine(espeak: Server) -> None:
     maps = Path(f"/proc/{espeak.process.pid}/maps").read_text()
-    assert "espeak" not in maps
+    assert "libespeak" not in maps
     assert "onnxruntime" not in maps

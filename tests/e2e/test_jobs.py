@@ -142,7 +142,7 @@ def events(server: Server, path: str, last: int | None = None) -> list[dict[str,
 
 
 def test_events_replay_without_gap_or_repeat(tone: Server) -> None:
-    job = submit(tone, input=LONG)
+    job = submit(tone, input=LONG.replace("book", "replay"))
     path = f"/v1/jobs/{job['id']}/events"
     live = events(tone, path)
     types = [e["type"] for e in live]

@@ -31,6 +31,12 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/livez": {"get"},
         "/readyz": {"get"},
         "/v1/workers": {"get"},
+        "/v1/queue": {"get"},
+        "/v1/queue/pause": {"post"},
+        "/v1/queue/resume": {"post"},
+        "/v1/queue/{id}": {"delete"},
+        "/v1/queue/{id}/front": {"post"},
+        "/v1/queue/{id}/class": {"post"},
     }
     assert {path: set(methods) for path, methods in paths.items()} == expected
 

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from antiphon.audio import codec, muxer, pcm, wav
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, SAMPLE_RATES, Format
-from tests.conftest import wait_until
 from tests.unit.test_audio_pcm import pitch, tone
 
 COMPRESSED: tuple[Format, ...] = ("mp3", "opus", "aac", "flac")
@@ -228,17 +227,34 @@ def test_living_encoders_have_no_threads() -> None:
         encoder.close()
 
 
-@pytest.mark.parametrize("format", COMPRESSED)
+class SlowResampler(pcm.Resampler):
+    """Stops in the middle of a feed until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(22050, 24000)
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def feed(self, audio: bytes) -> bytes:
+        self.begun.set()
+        assert self.go_on.wait(30)
+        return super().feed(audio)
+
+
+@pytest.mark.parametrize("format", FORMATS)
 def test_closing_while_another_thread_feeds(format: Format) -> None:
     encoder = codec.Encoder(format, 22050, rate_out=24000, streaming=True)
+    slow = SlowResampler()
+    encoder._resampler = slow
     got: list[bytes] = []
-    feeding = threading.Thread(target=lambda: got.append(encoder.feed(tone(60.0, 22050))))
+    feeding = threading.Thread(target=lambda: got.append(encoder.feed(tone(1.0, 22050))))
     feeding.start()
-    wait_until(encoder._lock.locked, "the feed has begun")
+    assert slow.begun.wait(30)
     encoder.close()
     assert encoder._writer is not None, "close gave back what the other thread was using"
+    slow.go_on.set()
     feeding.join(30)
     assert got
+    assert got[0]
     assert encoder._writer is None
     with pytest.raises(ValueError, match="closed"):
         encoder.feed(b"ab")

@@ -69,11 +69,12 @@ def test_the_number_of_jobs_is_bounded_by_client() -> None:
 
 
 def test_many_small_numbers_add_up_to_what_just_fits() -> None:
-    admission = books()
-    for _ in range(1000):
-        admission.take("ann", 0.1, 1)
+    """Ten times 0.7 is a little more than 7 in binary."""
+    admission = books(client_seconds=7.0)
+    for _ in range(10):
+        admission.take("ann", 0.7, 1)
     with pytest.raises(errors.OverShare):
-        admission.take("ann", 0.1, 0)
+        admission.take("ann", EPSILON, 0)
 
 
 def test_a_client_with_nothing_waiting_may_bring_one_job_however_long() -> None:

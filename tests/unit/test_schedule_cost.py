@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from antiphon.schedule.cost import LEAST, CostModel, CostModels
+from antiphon.schedule.cost import DOUBT, LEAST, CostModel, CostModels
 
 TRUTHS = [(0.05, 0.01), (0.5, 0.1), (2.0, 0.3), (0.0, 0.004), (0.3, 0.0)]
 
@@ -65,6 +65,9 @@ def test_units_of_one_length_do_not_make_it_forget_the_slope() -> None:
     assert model.predict(100) == pytest.approx(1.1, rel=0.05)
     assert 0.2 < model.predict(30) < 1.1
     assert 1.1 < model.predict(300) < 4.0
+    kept = model.to_json()
+    assert kept["p"][0] <= DOUBT * kept["scale"][0] ** 2 * 1.001
+    assert kept["p"][2] <= DOUBT * kept["scale"][1] ** 2 * 1.001
 
 
 def test_it_never_predicts_less_than_nothing() -> None:

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 
 from antiphon.domain.job import Priority
+from antiphon.schedule.eta import start
 from antiphon.schedule.flow import Flow, VirtualTime
 from antiphon.schedule.heap import Heap
-from antiphon.schedule.line import STEP, Line
+from antiphon.schedule.line import STEP, Line, bucket_of
 from antiphon.schedule.queue import FairQueue, Ticket
 
 
@@ -67,34 +68,49 @@ def test_what_goes_next_is_the_best_by_the_exact_rule_up_to_the_promised_factor(
     assert line.score(line.head(now), now) <= STEP * exact * (1 + 1e-9)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from((0.2, 0.25, 1.0, 7.0)), st.integers(0, 50)), min_size=1, max_size=700), st.data()
-)
-def test_a_line_counts_who_is_before_a_job_of_its_size_as_brute_force_does(
-    jobs: list[tuple[float, int]], data: st.DataObject
-) -> None:
-    """Enough jobs for several blocks, arriving in any order, some of them gone again."""
-    line, tickets = Line(30.0), []
-    for n, (seconds, arrived) in enumerate(jobs):
-        tickets.append(Ticket(str(n), "ann", costs=[seconds], arrived=arrived))
+@pytest.mark.parametrize("seed", range(3))
+def test_a_line_counts_as_brute_force_does(seed: int) -> None:
+    """Enough jobs for many blocks, of any age, some handed out in part, some taken out again."""
+    rnd, line, tickets = random.Random(seed), Line(30.0), []
+    for n in range(1500):
+        costs = [rnd.choice((0.2, 1.0, 7.0))] * rnd.choice((1, 2, 5))
+        tickets.append(Ticket(str(n), "ann", costs=costs, arrived=float(rnd.randrange(50))))
         tickets[-1].serial = n
         line.add(tickets[-1])
-    gone = data.draw(st.sets(st.sampled_from(range(len(tickets))), max_size=len(tickets) - 1))
-    for n in gone:
-        line.remove(tickets[n])
-    kept = [each for n, each in enumerate(tickets) if n not in gone]
-    assert (line.count, line.seconds) == (len(kept), pytest.approx(math.fsum(each.remaining for each in kept)))
-    each = data.draw(st.sampled_from(kept))
-    # At the last arrival and at equal sizes the estimate for the other buckets is exact as well.
-    before = [
-        o for o in kept if (line.score(o, 50), o.arrived, o.serial) < (line.score(each, 50), each.arrived, each.serial)
-    ]
-    sizes = {o.remaining for o in kept}
-    if sizes <= {0.2, 1.0, 7.0} or sizes <= {0.25, 1.0, 7.0}:
-        count, seconds = line.ahead(each, 50)
-        ties = sum(line.score(o, 50) == pytest.approx(line.score(each, 50)) for o in kept)
-        assert abs(count - len(before)) <= ties
-        assert seconds == pytest.approx(math.fsum(o.remaining for o in before), abs=ties * max(sizes) + 1e-6)
+    for each in rnd.sample(tickets, 700):
+        line.remove(each)
+        tickets.remove(each)
+    for each in rnd.sample(tickets, 300):
+        line.take(each)
+        if not each.left:
+            tickets.remove(each)
+    assert line.count == len(tickets)
+    assert line.units == sum(each.left for each in tickets)
+    assert line.seconds == pytest.approx(math.fsum(each.remaining for each in tickets))
+    assert sum(bucket.count for bucket in line.buckets.values()) == len(tickets)
+    for level, bucket in line.buckets.items():
+        kept = sorted((e for e in tickets if bucket_of(e.remaining) == level), key=lambda e: (e.arrived, e.serial))
+        assert [entry[2] for block in bucket.blocks for entry in block] == kept
+        assert bucket.head is kept[0]
+        assert bucket.total == pytest.approx(math.fsum(e.remaining for e in kept))
+        for place in (0, len(kept) // 3, len(kept) - 1):
+            count, seconds = bucket.before((kept[place].arrived, kept[place].serial))
+            assert count == place
+            assert seconds == pytest.approx(math.fsum(e.remaining for e in kept[:place]), abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_is_ahead_of_a_job_is_who_has_the_better_score(seed: int) -> None:
+    rnd, line, tickets = random.Random(seed), Line(30.0), []
+    for n in range(300):
+        tickets.append(Ticket(str(n), "ann", costs=[rnd.choice((0.2, 1.0, 7.0))], arrived=rnd.uniform(0, 60)))
+        tickets[-1].serial = n
+        line.add(tickets[-1])
+    exact = sorted(tickets, key=lambda each: line.score(each, 60.0))
+    for place in range(0, 300, 17):
+        count, seconds = line.ahead(exact[place], 60.0)
+        assert count == place
+        assert seconds == pytest.approx(math.fsum(each.remaining for each in exact[:place]), abs=1e-6)
 
 
 def test_a_unit_whose_worker_died_goes_first_within_its_job() -> None:
@@ -181,6 +197,33 @@ def test_the_front_goes_before_all_and_nobody_pays_for_it() -> None:
     queue.push(ticket("next"), 0.0)
     queue.push(ticket("last", "cyd"), 0.0)
     assert order(queue)[0] in ("other:0", "next:0")
+
+
+def test_a_unit_from_the_front_that_took_long_is_paid_for_by_nobody() -> None:
+    ann, gift, bob = ticket("a", costs=[1.0] * 9), ticket("gift"), ticket("b", "bob", costs=[1.0] * 9)
+    queue = filled(ann, gift, bob)
+    queue.move_to_front(gift)
+    queue.settle(*(queue.pop(0.0) or pytest.fail("nothing to hand out")), 1000.0)
+    assert {unit[0] for unit in order(queue)[:2]} == {"a", "b"}
+
+
+def test_who_waits_behind_the_front_is_told_so() -> None:
+    ann, gift = ticket("a", costs=[1.0]), ticket("gift", costs=[5.0] * 3)
+    queue = filled(ann, gift)
+    queue.move_to_front(gift)
+    assert queue.eta(ann, 1, 0.0) == pytest.approx(16.0)
+    assert queue.eta(gift, 1, 0.0, [2.0]) == pytest.approx(17.0)
+    queue.move_to_front(ann)
+    assert queue.eta(gift, 1, 0.0) == pytest.approx(16.0)
+
+
+@pytest.mark.parametrize("slots", [1, 2, 3, 4, 8])
+def test_a_unit_is_expected_to_start_when_a_slot_comes_free(slots: int) -> None:
+    for count in range(60):
+        assert start(slots, [], count * 0.5, 0.5) == pytest.approx(count // slots * 0.5, abs=0.25)
+    assert start(slots, [3.0] * slots, 0.0, 0.5) == 3.0
+    assert start(slots, [3.0] * (slots - 1), 0.0, 0.5) == 0.0
+    assert start(slots, [9.0] * (slots + 5), 0.0, 0.5) == 9.0
 
 
 def test_a_unit_that_comes_back_does_not_overtake_who_was_moved_to_the_front_later() -> None:
@@ -331,6 +374,14 @@ def test_a_queue_that_was_emptied_has_forgotten_its_clients() -> None:
     assert len(queue._shares._flows) <= 1
 
 
+def test_time_has_caught_up_with_everybody_when_all_is_done() -> None:
+    rnd, queue = random.Random(1), FairQueue()
+    for n in range(1000):
+        queue.push(ticket("job", f"client {n}", rnd.choice(("vip", "normal", "bulk"))), 0.0)
+    order(queue)
+    assert len(queue._shares._flows) <= 1
+
+
 def test_idle_flows_are_let_go_while_others_are_busy() -> None:
     queue = filled(ticket("book", "busy", costs=[1.0] * 5000))
     for n in range(1000):
@@ -395,6 +446,8 @@ def test_the_heap_tells_the_least_whatever_was_changed_or_taken_out(steps: list[
 def test_virtual_time_never_goes_back_and_its_weight_is_that_of_who_shares(steps: list[tuple[int, str]]) -> None:
     time = VirtualTime()
     flows = [Flow(str(n), "normal", weight, 30.0) for n, weight in enumerate((4.0, 1.0, 1.0, 0.25))]
+    time.join(flows[0])
+    time.join(flows[3])
     for n, step in steps:
         flow, before = flows[n], time.now
         if step == "join" and not flow.active:

@@ -24,9 +24,9 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
     match = _NAME.match(name)
     if match is None or match[2] not in _TYPES:
         raise errors.NotFound("There is no such file")
-    job = await antiphon.store.get(match[1])
+    job = await antiphon.jobs.stored(match[1])
     path = antiphon.settings.output_path / name
-    if job is None or job.result is None or job.result.name != name or not is_plain(path):
+    if job.result is None or job.result.name != name or not is_plain(path):
         raise errors.NotFound("There is no such file, or it was removed because it was old")
     etag = f'"{job.result.digest}"'
     headers = {

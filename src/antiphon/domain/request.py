@@ -85,9 +85,9 @@ def check_text(text: str, limit: int) -> None:
         raise errors.InvalidText("Text has nothing to say: it holds no letter and no digit", param="text")
 
 
-def check_number(name: str, value: float, low: float, high: float) -> None:
+def check_number(name: str, value: float, low: float, high: float, *, param: str | None = None) -> None:
     if not (math.isfinite(value) and low <= value <= high):
-        raise errors.InvalidRequest(f"{name} must be between {low} and {high}", param=name)
+        raise errors.InvalidRequest(f"{name} must be between {low} and {high}", param=param or name)
 
 
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -141,7 +141,7 @@ def parse_emotion(value: object) -> dict[str, float]:
             raise errors.InvalidRequest(f"emotion must be one of {', '.join(names)}", param="emotion")
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             raise errors.InvalidRequest("emotion weights must be numbers", param="emotion")
-        check_number("emotion weights", float(weight), 0.0, 1.2)
+        check_number("emotion weights", float(weight), 0.0, 1.2, param="emotion")
         if weight and name != "neutral":
             weights[str(name)] = float(weight)
     return weights

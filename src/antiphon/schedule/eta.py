@@ -21,6 +21,8 @@ from antiphon.schedule.ticket import Ticket
 
 #: Units that are laid onto slots one by one; more are taken as a fluid.
 ONE_BY_ONE = 16
+#: Seconds of virtual time by which equal tags may seem to differ.
+SAME = 1e-9
 #: How often an estimate is made again, with the line as it will be after this part of it, until it moves no more.
 LOOKS, LATER, NEAR = 2, 0.65, 0.05
 
@@ -70,7 +72,8 @@ class Outlook:
         if ticket.place == "front":
             return len(self._front) - self._front.index(ticket)
         jobs, seconds = flow.line.ahead(ticket, self._now)
-        key = self._key(flow, seconds)
+        # Of flows with the same tag, none is before another.
+        key = self._key(flow, seconds) - SAME
         for other in self._flows:
             if other is not flow and (work := handed(other, key, self._quantum)) > 0:
                 jobs += other.line.started(work)
@@ -94,10 +97,10 @@ class Outlook:
 
 def handed(flow: Flow, key: float, quantum: float) -> float:
     """Seconds of a flow's work that are handed out before a unit whose key is `key`."""
-    lead = key - flow.start - quantum / flow.weight
-    if lead <= 0:
+    begin = flow.start + quantum / flow.weight
+    if key < begin:
         return 0.0
-    return min(flow.line.seconds, flow.weight * lead + flow.line.seconds / flow.line.units / 2)
+    return min(flow.line.seconds, flow.weight * (key - begin) + flow.line.seconds / flow.line.units / 2)
 
 
 class Handed:

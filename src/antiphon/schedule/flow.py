@@ -1,15 +1,14 @@
 """Flows, and the virtual time that shares slots between them.
 
-A flow is one client's work of one class. Each has a start tag: the virtual time at which its next unit
-starts. A unit of c seconds moves the tag on by c / weight, and the flow with the least tag goes next
-(Goyal, Vin and Cheng, "Start-time Fair Queueing", 1996). A flow that had nothing to do starts at the
-present virtual time or where it left off, whichever is later, so idling earns nothing, and leaving does not
-wipe out what was had.
+A flow is one client's work of one class. Each has a start tag: the virtual time at which its next unit starts. A unit
+of c seconds moves the tag on by c / weight, and the flow with the least tag goes next (Goyal, Vin and Cheng,
+"Start-time Fair Queueing", 1996). A flow that had nothing to do starts at the present virtual time or where it left
+off, whichever is later: idling earns nothing, and leaving does not wipe out what was had. While it is busy its tag
+follows from its own work alone; taking the later of the two at every unit would give the heavier flow everything.
 
-Virtual time moves as fast as every flow that is served at once would be: by c / (sum of the weights of the
-flows that are behind their tags) for c seconds handed out. It never stands still. In the paper it is the
-tag of what is served, which stands still while a stream of newcomers that are seen once is served, and
-everybody else starves meanwhile.
+For c seconds handed out virtual time moves on by c / (sum of the weights that share), as if all were served at once.
+So it never stands still. In the paper it is the tag of what is served, which stands still while newcomers that come
+once are served, and as long as they keep coming everybody else would starve.
 """
 
 from __future__ import annotations
@@ -102,12 +101,6 @@ class VirtualTime:
             self._remember(flow)
         self._owed += seconds
         return self._advance()
-
-    def reset(self) -> None:
-        """Begins again at 0: nothing is queued and nothing is in flight."""
-        self.now = self._owed = 0.0
-        self._sharing.clear()
-        self._ahead.clear()
 
     def _advance(self) -> list[Flow]:
         passed = []

@@ -62,10 +62,6 @@ class Heap(Generic[T]):
             heapq.heappop(heap)
         return None
 
-    def clear(self) -> None:
-        self._entries.clear()
-        self._heap.clear()
-
     def _compact(self) -> None:
         if len(self._heap) > 2 * len(self._entries) + SLACK:
             self._heap = list(self._entries.values())

@@ -56,7 +56,6 @@ class FairQueue:
         if math.isnan(ticket.arrived):
             ticket.arrived = now
         self._shares.quantum = self._shares.quantum or ticket.remaining / ticket.left
-        self._begin_anew()
         self._insert(ticket)
 
     def pop(self, now: float) -> tuple[Ticket, int, float] | None:
@@ -99,7 +98,6 @@ class FairQueue:
         self._land(ticket, index, -cost)
         if ticket.closed or ticket.flow is None:
             return False
-        self._begin_anew()
         with self._changing(ticket):
             return ticket.put(index, cost)
 
@@ -282,11 +280,6 @@ class FairQueue:
         if flight.flow is not None:
             flight.flow.running -= 1
             self._shares.charge(flight.flow, correction)
-
-    def _begin_anew(self) -> None:
-        """What is over and done with is forgotten when something comes into an idle queue."""
-        if not (self._jobs or self._flying):
-            self._shares.reset()
 
     def _count(self, flow: Flow, jobs: int, seconds: float) -> None:
         flow.count(jobs, seconds)

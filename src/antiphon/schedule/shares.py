@@ -89,8 +89,3 @@ class Shares:
         # A finished job may still name a flow that was let go, while its client has another by now.
         if self._flows.get(name) is flow and not (flow.jobs or flow.running or self.time.remembers(flow)):
             del self._flows[name]
-
-    def reset(self) -> None:
-        """Begins anew: nothing is queued or in flight, and nobody has had more than another."""
-        self._flows.clear()
-        self.time.reset()

@@ -17,7 +17,7 @@ from antiphon.cache import Cache
 from antiphon.catalog.download import Downloader
 from antiphon.domain import errors
 from antiphon.domain.event import Event
-from antiphon.domain.job import Job
+from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
@@ -62,8 +62,10 @@ class Antiphon:
         #: Set when the store can no longer be trusted; the process must end.
         self.broken = asyncio.Event()
         self._lock: IO[str] | None = None
+        self._opened = False
         self._tasks: list[asyncio.Task[None]] = []
         self._events: list[Event] = []
+        self._flushing = asyncio.Lock()
 
     # Start
 
@@ -74,6 +76,7 @@ class Antiphon:
             path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
         await self.store.open()
+        self._opened = True
         await self.cache.open()
         self.bus.start_after(await self.store.last_event_id())
         self.bus.listen(self._remember)
@@ -106,23 +109,24 @@ class Antiphon:
 
     async def _rescue(self) -> None:
         """Takes up what was queued or running when the last life ended, model by model as they become ready."""
-        waiting: dict[str, list[Job]] = {}
+        waiting: dict[str, list[str]] = {}
         async for job in self.store.rescue():
-            waiting.setdefault(str(job.request.get("model") or ""), []).append(job)
+            # Only ids: a long queue is not to be in memory as a whole, texts and all.
+            waiting.setdefault(str(job.request.get("model") or ""), []).append(job.id)
         if waiting:
-            count = sum(map(len, waiting.values()))
-            log.info("taking up jobs of an earlier life", jobs=count)
+            log.info("taking up jobs of an earlier life", jobs=sum(map(len, waiting.values())))
         await asyncio.gather(*(self._resume(model, found) for model, found in waiting.items()))
 
-    async def _resume(self, model: str, found: list[Job]) -> None:
+    async def _resume(self, model: str, found: list[str]) -> None:
         hosted = self.models.hosted.get(model)
         if hosted is not None:
             await hosted.ready.wait()
         else:
             await self.ready()
-        for job in found:
-            await durable.resume(self.jobs, job)
-            await asyncio.sleep(0)
+        for job_id in found:
+            job = await self.store.get(job_id)
+            if job is not None and job.state is State.QUEUED:
+                await durable.resume(self.jobs, job)
 
     # Serve
 
@@ -180,11 +184,19 @@ class Antiphon:
         await self.jobs.drain(self.settings.drain_seconds)
 
     async def stop(self) -> None:
+        """Ends everything; also after a start that failed half-way."""
         self.state = "stopped"
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.bus.close()
+        if self._opened:
+            await self._stop_rooms()
+        self.threads.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    async def _stop_rooms(self) -> None:
         await self.jobs.drain(0.0)
         await self.models.stop(grace=2.0)
         await self.jobs.close()
@@ -193,9 +205,6 @@ class Antiphon:
             await self.flush_events()
         await self.cache.close()
         await self.store.close()
-        self.threads.close()
-        if self._lock is not None:
-            self._lock.close()
 
     async def __aenter__(self) -> Self:
         try:
@@ -227,9 +236,11 @@ class Antiphon:
             await self.flush_events()
 
     async def flush_events(self) -> None:
-        if self._events:
-            batch, self._events = self._events, []
-            await self.store.append_events(batch)
+        """Everything published so far is in the store when this returns, also what another call is writing."""
+        async with self._flushing:
+            if self._events:
+                batch, self._events = self._events, []
+                await self.store.append_events(batch)
 
     async def _keep_costs(self) -> None:
         while True:

@@ -62,11 +62,22 @@ async def carry(jobs: Jobs, live: Live) -> None:
     if result is None and failure is None:
         return
     state = State.SUCCEEDED if result else State.FAILED
-    ours = await jobs.store.finish(live.id, fence, state, result=result, error=failure, units=live.units)
+    ours = await _finish(jobs, live, fence, state, result, failure)
     jobs.forget(live)
     if ours:
         ending = views.of_ending(live, result, failure)
         jobs.tell(live, "job.succeeded" if result else "job.failed", ending)
+
+
+async def _finish(
+    jobs: Jobs, live: Live, fence: int, state: State, result: Result | None, failure: Failure | None
+) -> bool:
+    while True:
+        try:
+            return await jobs.store.finish(live.id, fence, state, result=result, error=failure, units=live.units)
+        except errors.StorageFull:
+            log.warning("disk full, the job's end waits for space", job=live.id, again_in=RETRY_WRITE)
+            await asyncio.sleep(RETRY_WRITE)
 
 
 async def _outcome(jobs: Jobs, live: Live) -> tuple[Result | None, Failure | None]:

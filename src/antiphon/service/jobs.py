@@ -48,6 +48,8 @@ class Jobs:
         self.threads, self.output = threads, output
         self._shelf = Shelf(cache, SingleFlight())
         self.live: dict[str, Live] = {}
+        #: Ended requests that are not in the store yet; whoever was answered may ask for them at once.
+        self._recording: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
         self._ended = asyncio.Event()
@@ -218,8 +220,15 @@ class Jobs:
             started_at=live.started_at or now, finished_at=now, units=live.units, result=result, error=failure,
             attempt=1,
         )  # fmt: skip
-        self.spawn(self.store.record(job), f"record {live.id}")
+        self._recording[job.id] = job
+        self.spawn(self._record(job), f"record {live.id}")
         self.tell(live, ENDINGS[state], views.of_ending(live, result, failure))
+
+    async def _record(self, job: Job) -> None:
+        try:
+            await self.store.record(job)
+        finally:
+            del self._recording[job.id]
 
     def withdraw(self, live: Live) -> None:
         """Stops all work for a job; what others wait for is finished."""
@@ -250,6 +259,9 @@ class Jobs:
 
     async def stored(self, job_id: str, owner: str | None = None) -> Job:
         """The store's row. Raises `NotFound`."""
+        job = self._recording.get(job_id)
+        if job is not None and owner in (None, job.owner):
+            return job
         job = await self.store.get(job_id, owner) if ids.is_id(job_id) else None
         if job is None:
             raise errors.NotFound(f"There is no job {job_id[:40]!r}")
@@ -298,7 +310,8 @@ class Jobs:
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Queues a failed or cancelled job again; finished segments are cache hits. Raises `NotFound`, `Conflict`."""
         self._open()
-        await self.stored(job_id, owner)
+        if not (await self.stored(job_id, owner)).request["text"]:
+            raise errors.Conflict("This was a request that somebody waited for; its text was not kept. Send it again")
         await durable.resume(self, await self.store.retry(job_id, owner))
         return await self.get(job_id, owner)
 

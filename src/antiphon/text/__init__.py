@@ -1,0 +1,1 @@
+"""What is spoken, before anybody speaks it: clean text, its language, its segments."""

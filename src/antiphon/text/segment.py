@@ -39,8 +39,8 @@ def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) ->
     Sentences are joined up to about `cut.target_chars`, never across a blank line. No segment is longer than
     `cut.max_chars` (only a single character may be, where that is tiny); what is longer is cut at clauses, then at
     words, then between letters. If the text holds a letter or a digit then each segment does, as long as
-    `cut.max_chars` is above the longest run without any (`normalise.MAX_RUBBLE`). With `quick_first` the first
-    segment ends within `cut.first_chars` if a clause or a sentence ends there.
+    `cut.max_chars` has room for one between two of the longest runs without any (`normalise.MAX_RUBBLE`). With
+    `quick_first` the first segment ends within `cut.first_chars` if a clause or a sentence ends there.
     """
     if not text:
         return []

@@ -12,7 +12,7 @@ from antiphon.text import language as languages
 #: Characters given to sentencex at once. It is quadratic in a stretch of sentences without spaces (a million
 #: characters of Chinese take it minutes), and drops blank lines of long texts; in windows it is linear and lossless.
 _WINDOW = 800
-#: Characters that are not looked into: their sentences would be joined again.
+#: A line of fewer characters is not looked into: its sentences would be joined again.
 _BRIEF = 12
 #: A line shorter than this (length units) was not broken to fit a page: its end ends a sentence.
 _SHORT_LINE = 45
