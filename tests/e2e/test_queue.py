@@ -90,7 +90,8 @@ def test_position_and_eta_are_honest_on_a_fixed_backlog(serve: Start) -> None:
     """The ETA that each job was told when it was accepted, against when it was done."""
     server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.1"})
     for n in range(20):
-        server.wait_job(submit(server, f"The cost model learns from this, number {n}."))
+        # Of several lengths: from one length alone nobody can tell what a segment costs and what a character does.
+        server.wait_job(submit(server, f"The cost model learns {'a little more ' * (n % 5)}from this, number {n}."))
     told = {}
     for n in range(60):
         answer = server.client.post("/v1/jobs", json={"input": f"Backlog job number {n} is here."}).json()

@@ -35,9 +35,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     def view() -> Response:
         return reply({"object": "queue", "paused": control.paused, "data": control.look(SHOWN)})
 
-    @router.get(
-        "/v1/queue", summary="Everybody's queue, by expected end", responses={200: {"model": QueueView}}
-    )
+    @router.get("/v1/queue", summary="Everybody's queue, by expected end", responses={200: {"model": QueueView}})
     async def queue(request: Request) -> Response:
         reading.admin(request)
         return view()

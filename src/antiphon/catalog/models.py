@@ -39,6 +39,8 @@ class ModelSpec:
     rank: int = 0
     #: Bytes of memory that one worker needs, about; 0: too little to count.
     footprint: int = 0
+    #: Seconds a unit costs before anything is learned: a constant, and per character on an ordinary machine.
+    prior: tuple[float, float] = (0.1, 0.02)
     #: Given to the engine, JSON values.
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -162,6 +164,7 @@ _ALL = (
         description="A sine per segment, for tests and for measuring the server itself.",
         languages=(),
         licence="Apache-2.0",
+        prior=(0.02, 0.0001),
     ),
     ModelSpec(
         name="espeak",
@@ -173,6 +176,7 @@ _ALL = (
         licence="GPL-3.0-or-later",
         modules=("espeakng_loader",),
         rank=10,
+        prior=(0.003, 0.0001),
     ),
     ModelSpec(
         name="kokoro",
@@ -196,6 +200,7 @@ _ALL = (
         files=(_KOKORO_MODEL, _KOKORO_VOICES),
         rank=50,
         footprint=600 * MIB,
+        prior=(0.3, 0.045),
     ),
     ModelSpec(
         name="whisper-base",

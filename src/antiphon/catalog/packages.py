@@ -77,7 +77,7 @@ class _Pip:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            process_group=0,
+            start_new_session=True,
             limit=1024 * 1024,
         )
         try:

@@ -158,8 +158,10 @@ class Dispatcher:
             source.failed(index, errors.AntiphonError(f"The server failed over a segment: {type(e).__name__}"))
             raise
         else:
-            self.cost.learn(unit.length, result.seconds)
-            self.queue.settle(ticket, index, running.predicted, result.seconds)
+            # What a unit costs is the time that its slot was taken, not what the engine computed of it.
+            took = self._clock() - running.since
+            self.cost.learn(unit.length, took)
+            self.queue.settle(ticket, index, running.predicted, took)
             self._deaths.pop((ticket.job, index), None)
             source.done(index, result)
 

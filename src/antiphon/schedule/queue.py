@@ -1,13 +1,12 @@
 """The fair queue of one pool of slots: which unit goes next, when a job will be done, and who is before it.
 
-Between flows: start-time fair queueing in predicted seconds (`flow.py`, `shares.py`). Inside a flow: least
-remaining work first, with ageing (`line.py`). Pure: the clock is passed in, seconds of any monotonic clock
-that only grows.
+Between flows: start-time fair queueing in predicted seconds (`flow.py`, `shares.py`). Inside a flow: least remaining
+work first, with ageing (`line.py`). Pure: the clock is passed in, seconds of any clock that only grows.
 
-Fairness: take two flows that both have work queued throughout some time. What each is handed out in it,
-divided by its weight, differs by no more than `2 · c · (1/w + 1/w')`, c being the largest unit's seconds;
-in the steady state it is half of that, the bound of the paper. Every pop moves virtual time on, so a flow
-is passed by a bounded number of units.
+Fairness: take two flows that both have work queued throughout some time. What each is handed out in it, divided by
+its weight, differs by no more than `2 · c · (1/w + 1/w')`, c being the largest unit's seconds, and between flows of
+one class by half of that, the bound of start-time fair queueing. Every pop moves virtual time on, so a flow is passed
+by a bounded number of units, whoever comes.
 """
 
 from __future__ import annotations
@@ -55,7 +54,8 @@ class FairQueue:
         ticket.serial = self._serial
         if math.isnan(ticket.arrived):
             ticket.arrived = now
-        self._shares.quantum = self._shares.quantum or ticket.remaining / ticket.left
+        if not self._shares.quantum:
+            self._shares.follow(ticket.remaining / ticket.left)
         self._insert(ticket)
 
     def pop(self, now: float) -> tuple[Ticket, int, float] | None:

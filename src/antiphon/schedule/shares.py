@@ -27,8 +27,9 @@ class Shares:
         self._order: Heap[Flow] = Heap()
         self._paused: set[str] = set()
         self.time = VirtualTime()
-        #: Seconds of a unit, on average over those handed out lately; 0 before the first.
+        #: About the seconds of a unit; 0 before the first.
         self.quantum = 0.0
+        self._mean = 0.0
 
     def __iter__(self) -> Iterator[Flow]:
         """The flows that take part."""
@@ -63,8 +64,13 @@ class Shares:
             self.forget(other)
 
     def follow(self, cost: float) -> None:
-        """Takes the seconds of a unit into the mean."""
-        self.quantum += (FOLLOW if self.quantum else 1.0) * (cost - self.quantum)
+        """Takes the seconds of a unit into the mean, and that as the quantum once it is off by a factor of two."""
+        self._mean += (FOLLOW if self.quantum else 1.0) * (cost - self._mean)
+        # Flows must be ranked by the same quantum, or those ranked lately would be favoured or set back.
+        if not self.quantum / 2 <= self._mean <= self.quantum * 2:
+            self.quantum = self._mean
+            for flow in tuple(self._order):
+                self.refresh(flow)
 
     def pause(self, client: str, paused: bool) -> None:
         (self._paused.add if paused else self._paused.discard)(client)

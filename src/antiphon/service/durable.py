@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -127,8 +128,9 @@ async def resume(jobs: Jobs, job: Job) -> None:
     live.id, live.created_at, live.attempts = job.id, job.created_at, job.attempt
     missing = jobs.new_run(live, plan).missing()
     costs = intake.costs(hosted, plan, missing)
-    live.seconds = sum(costs)
-    jobs.intake.admission.force(live.owner, live.seconds, live.nbytes)
+    jobs.intake.readmit(live, plan, costs)
+    # Its age goes on counting, or a queue that restarts often would be one that never ends.
+    live.arrived = time.monotonic() - max(0.0, time.time() - live.created_at)
     jobs.take_in(live, missing, costs)
 
 

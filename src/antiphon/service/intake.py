@@ -48,17 +48,28 @@ class Intake:
         make = _make_quick if quick_first else plans.make
         return await self.threads.run(make, request, hosted.name, hosted.can)
 
-    def admit(self, live: Live, costs: list[float]) -> None:
+    def admit(self, live: Live, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
-        seconds = sum(costs)
-        slots = max(1, live.hosted.pool.slots)
-        self.admission.take(live.owner, seconds, live.nbytes, slots=slots)
-        live.seconds = seconds
+        seconds, nbytes = sum(costs), _bytes(plan)
+        self.admission.take(live.owner, seconds, nbytes, slots=max(1, live.hosted.pool.slots))
+        live.seconds, live.nbytes = seconds, nbytes
+
+    def readmit(self, live: Live, plan: Plan, costs: list[float]) -> None:
+        """Counts the work of a job that was admitted in an earlier life."""
+        live.seconds, live.nbytes = sum(costs), _bytes(plan)
+        self.admission.force(live.owner, live.seconds, live.nbytes)
+
+    def spend(self, live: Live, seconds: float) -> None:
+        """A unit of the job is done: its predicted seconds are no longer queued."""
+        seconds = min(seconds, live.seconds)
+        self.admission.spend(live.owner, seconds)
+        live.seconds -= seconds
 
     def give_back(self, live: Live) -> None:
         """The job's work is done or gone; asked twice it gives back once."""
-        self.admission.give_back(live.owner, live.seconds, live.nbytes)
-        live.seconds, live.nbytes = 0.0, 0
+        if live.nbytes:
+            self.admission.give_back(live.owner, live.seconds, live.nbytes)
+            live.seconds, live.nbytes = 0.0, 0
 
 
 def costs(hosted: Hosted, plan: Plan, units: list[int]) -> list[float]:
@@ -76,10 +87,13 @@ def new_live(owner: str, hosted: Hosted, plan: Plan, *, durable: bool) -> Live:
         created_at=time.time(),
         hosted=hosted,
         units=Units(len(plan.segments)),
-        nbytes=len(plan.request.text.encode("utf-8")),
         deadline=plan.request.deadline,
         warnings=plan.warnings,
     )
+
+
+def _bytes(plan: Plan) -> int:
+    return len(plan.request.text.encode("utf-8"))
 
 
 def _make_quick(request: SpeechRequest, model: str, can: Capabilities) -> Plan:

@@ -78,9 +78,9 @@ class Jobs:
         missing = run.missing()
         costs = intake.costs(hosted, plan, missing)
         if missing:
-            self.intake.admit(live, costs)
+            self.intake.admit(live, plan, costs)
         else:
-            live.nbytes, live.started_at = 0, time.time()
+            live.started_at = time.time()
         self.live[live.id] = live
         self.tell(live, "job.queued")
         if missing:
@@ -96,7 +96,7 @@ class Jobs:
         live = intake.new_live(owner, hosted, plan, durable=True)
         missing = self.new_run(live, plan).missing()
         costs = intake.costs(hosted, plan, missing)
-        self.intake.admit(live, costs)
+        self.intake.admit(live, plan, costs)
         # The model that was chosen is kept, so that a restart goes on with the same one.
         kept = {**plan.request.to_json(), "model": hosted.name}
         job = Job(live.id, "speech", State.QUEUED, owner, live.priority, kept, live.created_at, units=live.units)
@@ -159,7 +159,9 @@ class Jobs:
         indices = None if len(missing) == live.units.total else missing
         # Deadlines are wall-clock times; the queue knows only the clock that never jumps.
         deadline = None if live.deadline is None else time.monotonic() + live.deadline - time.time()
-        live.ticket = Ticket(live.id, live.owner, live.priority, costs, indices, live, deadline=deadline)
+        live.ticket = Ticket(
+            live.id, live.owner, live.priority, costs, indices, live, deadline=deadline, arrived=live.arrived
+        )
         live.hosted.dispatcher.submit(live.ticket)
 
     async def _load(self, live: Live) -> None:
@@ -199,6 +201,7 @@ class Jobs:
         if run is None or live.id not in self.live:
             return
         live.units = Units(run.total, run.done_units, run.cached)
+        self.intake.spend(live, live.hosted.dispatcher.cost.predict(run.plan.length(index)))
         self.tell(live, "unit.done", {"index": index, "cached": cached})
         if live.durable and live.units.total > 1 and live.fence is not None and live.fence.done():
             fence = live.fence.result()

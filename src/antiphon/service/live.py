@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from antiphon.audio import pcm
 from antiphon.domain import errors
 from antiphon.domain.job import Priority, State, Units
 from antiphon.domain.unit import Unit, UnitResult
@@ -31,6 +32,8 @@ class Live:
     #: Predicted seconds and bytes of text that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
+    #: Monotonic seconds since when it waits, for a job of an earlier life; None: since it is queued.
+    arrived: float | None = None
     ticket: Ticket | None = None
     run: Run | None = None
     #: Makes the run of a durable job and sets `run`; called once, when its first unit is due.
@@ -66,6 +69,8 @@ class Live:
 
     def done(self, index: int, result: UnitResult) -> None:
         assert self.run is not None
+        length, rate = self.run.plan.length(index), int(result.meta["sample_rate"])
+        self.hosted.dispatcher.cost.learn_audio(length, pcm.duration(len(result.payload), rate))
         self.run.done(index, result)
 
     def lost(self, index: int) -> None:

@@ -162,7 +162,7 @@ class Models:
             on_change=lambda: self._changed(spec.name),
         )
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
-        return Hosted(spec, pool, Dispatcher(spec.name, queue, pool, self._costs.model(spec.name)))
+        return Hosted(spec, pool, Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior)))
 
     def _changed(self, name: str) -> None:
         hosted = self.hosted[name]

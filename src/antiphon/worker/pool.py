@@ -66,9 +66,7 @@ class Pool:
     ) -> None:
         """`on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
         self.name, self._engine, self._options = name, engine_ref, dict(options)
-        self._limits = Limits(
-            heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace
-        )
+        self._limits = Limits(heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace)
         self._on_change, self._clock = on_change, clock
         self.capabilities: Capabilities | None = None
         self._reserved = 0
