@@ -134,6 +134,10 @@ class Bus:
         """Whether anybody is listening to this job just now."""
         return job in self._by_job or any(s.owner in (None, owner) for s in self._others)
 
+    def watched(self) -> list[str]:
+        """Jobs that somebody subscribed to by name."""
+        return list(self._by_job)
+
     def after(self, last_id: int, *, job: str | None = None, owner: str | None = None) -> list[Event] | None:
         """Past events with a greater id, oldest first; None when memory does not reach back that far."""
         if not self._past or self._past[0].id > last_id + 1:

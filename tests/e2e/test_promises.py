@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
-from antiphon.engines.tone import frequency_of
 
+from antiphon.engines.tone import frequency_of
 from tests.conftest import Server, Start, wait_until
 
 SENTENCE = "Sentence number {} of {} is long enough to be a segment of its own, since it fills the line well and more."

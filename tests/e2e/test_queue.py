@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -103,3 +104,19 @@ def test_position_and_eta_are_honest_on_a_fixed_backlog(serve: Start) -> None:
     errors_.sort()
     print(f"ETA error: median {errors_[30]:.2f}, p90 {errors_[54]:.2f}")
     assert errors_[54] <= 0.25, errors_
+
+
+def test_who_watches_a_waiting_job_is_told_its_place_anew(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.2"})
+    submit(server, BOOK, priority="vip")
+    waiting = submit(server, "I wait.", priority="bulk")
+    places = []
+    with server.client.stream("GET", f"/v1/jobs/{waiting}/events") as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data: "):
+                event = json.loads(line[6:])
+                places.append((event["type"], event.get("position"), event.get("eta")))
+    told = [eta for kind, _, eta in places if kind == "job.progress"]
+    assert len(told) >= 2
+    assert told == sorted(told, reverse=True)
+    assert places[-1][0] == "job.succeeded"

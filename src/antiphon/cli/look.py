@@ -26,7 +26,7 @@ def models(folder: Path) -> None:
             f"{size / 1e6:.0f} MB" if size else "-",
             here(spec, folder),
             spec.licence,
-            spec.title,
+            spec.description,
         )
     Console().print(table)
 

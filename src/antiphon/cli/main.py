@@ -33,7 +33,7 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 @app.command(context_settings=PASS_ON)
 def serve(ctx: typer.Context) -> None:
-    """Start the server (`antiphon serve --help` lists every option)."""
+    """Start the server; its own --help has every option."""
     from antiphon.cli import serve as command
 
     command.main(ctx.args)
@@ -55,7 +55,7 @@ def say(
     data_dir: DataDir = DATA_DIR,
     models_dir: ModelsDir = None,
 ) -> None:
-    """Speak a text into a file, with a running server or without one."""
+    """Speak a text into a file, with or without a server."""
     from antiphon.cli import say as command
 
     request = {"voice": voice, "model": model, "emotion": emotion, "speed": speed, "language": language}
@@ -69,7 +69,7 @@ def pull(
     data_dir: DataDir = DATA_DIR,
     models_dir: ModelsDir = None,
 ) -> None:
-    """Fetch a model's files, verified and resumable, so that nothing is fetched later."""
+    """Fetch a model's files, verified and resumable."""
     from antiphon.cli import pull as command
 
     command.main(models, output or models_dir or data_dir / "cache_hub" / "models")
@@ -77,7 +77,7 @@ def pull(
 
 @app.command()
 def models(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
-    """List the models: what each speaks, whether it is here, what it needs."""
+    """List the models and whether they can run here."""
     from antiphon.cli import look as command
 
     command.models(models_dir or data_dir / "cache_hub" / "models")
@@ -91,7 +91,7 @@ def voices(
     data_dir: DataDir = DATA_DIR,
     models_dir: ModelsDir = None,
 ) -> None:
-    """List the voices, of a running server or of the models on disk."""
+    """List the voices of a server or of the models here."""
     from antiphon.cli import look as command
 
     command.voices(model, language, server, data_dir, models_dir)
@@ -99,7 +99,7 @@ def voices(
 
 @app.command()
 def doctor(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
-    """Say what this machine can run, why not the rest, and what would help."""
+    """What this machine can run, and why not the rest."""
     from antiphon.cli import doctor as command
 
     command.main(data_dir, models_dir or data_dir / "cache_hub" / "models")

@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Phase, Voice
 from antiphon.domain.request import EMOTIONS, SPEED_MAX, SPEED_MIN
 
@@ -84,6 +85,8 @@ class Tone:
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         text = params["text"]
+        if params["voice"] not in VOICES:
+            raise errors.UnknownVoice(f"tone has the voices {', '.join(VOICES)}", param="voice")
         if not self._wait(self._delay + self._delay_per_char * len(text), context):
             return
         frequency = int(frequency_of(text, emotion=params["emotion"], voice=params["voice"]))
@@ -100,7 +103,7 @@ class Tone:
                 return False
             time.sleep(min(STEP, left))
             context.progress(1 - left / seconds)
-        return True
+        return not context.cancelled()
 
     def _samples(self, frequency: int, count: int) -> bytes:
         """`count` samples of mono signed 16-bit PCM: slices of the table, one for each walk through it."""

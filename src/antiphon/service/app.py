@@ -34,6 +34,8 @@ log = structlog.get_logger("antiphon")
 
 #: Seconds between saves of what was learned about costs, and between sweeps of what is too old.
 SAVE_COSTS, SWEEP = 30.0, 3600.0
+#: Seconds between two corrections of the place in line that somebody watches.
+CORRECT = 1.0
 
 
 class Antiphon:
@@ -91,6 +93,7 @@ class Antiphon:
             asyncio.create_task(self._keep_costs(), name="keep costs"),
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(self._write_events(), name="write events"),
+            asyncio.create_task(self._correct(), name="correct etas"),
         ]
         for task in self._tasks:
             task.add_done_callback(_watch)
@@ -227,8 +230,19 @@ class Antiphon:
 
     def _remember(self, event: Event) -> None:
         live = self.jobs.live.get(event.job or "")
+        if event.type == "job.progress":
+            return  # True for a second; a replay is better off without.
         if event.job is not None and (live is None or live.durable):
             self._events.append(event)
+
+    async def _correct(self) -> None:
+        """Tells those who watch a waiting job its place anew: others came, went, or took longer than thought."""
+        while True:
+            await asyncio.sleep(CORRECT)
+            for job_id in self.bus.watched():
+                live = self.jobs.live.get(job_id)
+                if live is not None and live.state is State.QUEUED:
+                    self.jobs.tell(live, "job.progress")
 
     async def _write_events(self) -> None:
         while True:

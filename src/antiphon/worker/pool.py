@@ -183,13 +183,11 @@ class Pool:
 
     async def stop(self, grace: float) -> None:
         """Ends all workers; what they hold gets `grace` seconds."""
-        for task in self._tasks:
-            task.remove_done_callback(self._watch)
-        await asyncio.gather(*(place.stop(grace) for place in self._places))
+        # First those who would start new ones.
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(worker.stop(0) for worker in self._workers()))
+        await asyncio.gather(*(place.stop(grace) for place in self._places))
 
     def _workers(self) -> list[WorkerProcess]:
         return [worker for place in self._places for worker in place.workers()]

@@ -82,6 +82,7 @@ class WorkerProcess:
         self._stderr = Stderr(on_line)
         #: Set once it is ready or gone; once it is to end; once it is reaped; whenever a unit was answered.
         self._settled, self._ending, self._gone, self._answered = (asyncio.Event() for _ in range(4))
+        self._closed = asyncio.Event()
         self._life: asyncio.Task[None] | None = None
 
     # What it is like
@@ -185,6 +186,7 @@ class WorkerProcess:
         except TimeoutError:
             self.kill("stopped", fault=False, blame=frozenset())
         await self._gone.wait()
+        await asyncio.shield(self._life)
 
     async def wait(self) -> End:
         """Waits until the process is gone and reaped."""
@@ -213,6 +215,10 @@ class WorkerProcess:
                 self._take(message, payload)
         except errors.FrameError as e:
             self.kill(f"it wrote what is no frame: {e.message}")
+
+    def _disconnected(self) -> None:
+        self._closed.set()
+        self._lost()
 
     def _lost(self) -> None:
         """The pipe ended: so did the process, or it soon will."""
@@ -284,7 +290,7 @@ class WorkerProcess:
                 ours.close()
                 raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e
         try:
-            self._transport, _ = await loop.create_unix_connection(lambda: Pipe(self._received, self._lost), sock=ours)
+            self._transport, _ = await loop.create_unix_connection(lambda: Pipe(self._received, self._disconnected), sock=ours)
             self._stderr_transport, _ = await loop.connect_read_pipe(lambda: self._stderr, self._process.stderr)
         except BaseException:
             ours.close()
@@ -309,6 +315,7 @@ class WorkerProcess:
         finally:
             self._transport.abort()
             self._stderr_transport.close()
+            await self._closed.wait()
 
     def _check(self, now: float) -> None:
         """Kills it if a clock ran out."""

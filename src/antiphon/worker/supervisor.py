@@ -107,15 +107,13 @@ class Supervisor:
         self._restart.set()
 
     async def run(self) -> None:
-        try:
-            while True:
-                await asyncio.sleep(await self._one_life())
-        finally:
-            for worker in self.workers():
-                worker.kill("stopped", fault=False, blame=frozenset())
+        """Until it is cancelled; the worker it leaves is ended by `stop`."""
+        while True:
+            wait = await self._one_life()
+            await asyncio.sleep(wait)
 
     async def stop(self, grace: float) -> None:
-        """Ends its workers, each with `grace` seconds for what it holds."""
+        """Ends its workers, each with `grace` seconds for what it holds; `run` must have ended."""
         await asyncio.gather(*(worker.stop(grace) for worker in self.workers()))
 
     async def _one_life(self) -> float:

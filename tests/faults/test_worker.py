@@ -1,0 +1,239 @@
+"""P3 and P5: workers that die, hang, lie or leak, and what the others notice of it: nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from antiphon.domain import errors
+from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
+from antiphon.worker import supervisor
+from antiphon.worker.pool import Pool
+from tests.conftest import PATIENCE
+
+ENGINES = "tests.faults.engines.broken"
+
+
+def unit(text: str, index: int = 0) -> Unit:
+    params = SpeechParams(text, "v", "en").as_params()
+    return Unit("job", index, Recipe("speech", "m", "1", params), len(text))
+
+
+class Changes:
+    """Lets a test wait for a condition that a pool's `on_change` announces."""
+
+    def __init__(self) -> None:
+        self.happened = asyncio.Event()
+
+    def __call__(self) -> None:
+        self.happened.set()
+
+    async def until(self, condition: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            self.happened.clear()
+            try:
+                # Some conditions (memory, processes) change without a word.
+                await asyncio.wait_for(self.happened.wait(), 0.05)
+            except TimeoutError:
+                assert time.monotonic() < deadline, what
+
+
+@asynccontextmanager
+async def pool(
+    engine: str, monkeypatch: pytest.MonkeyPatch, replicas: int = 1, ready: bool = True, **more: Any
+) -> AsyncIterator[tuple[Pool, Changes]]:
+    # -P keeps the current directory out of the worker's path, and the broken engines are not installed.
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    changes = Changes()
+    options = more.pop("options", {})
+    made = Pool("broken", f"{ENGINES}:{engine}", options, replicas, on_change=changes, **more)
+    await made.start()
+    try:
+        if ready:
+            await changes.until(lambda: made.slots >= replicas, f"{replicas} workers are ready: {made.error}")
+        yield made, changes
+    finally:
+        await made.stop(0.5)
+
+
+async def run(made: Pool, changes: Changes, text: str, index: int = 0) -> UnitResult:
+    await changes.until(lambda: made.free > 0, "a slot is free")
+    assert made.reserve()
+    return await made.run(unit(text, index))
+
+
+async def test_a_unit_gives_its_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Fine", monkeypatch) as (made, changes):
+        result = await run(made, changes, "ok, this is said")
+        assert int.from_bytes(result.payload[:2], "little") == len("ok, this is said")
+        assert result.meta["sample_rate"] == 8000
+        assert result.worker == "broken-1"
+        assert result.seconds >= 0
+        assert made.state == "ready"
+        assert made.capabilities is not None
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [
+        ("ExitsOnUnit", "exit code 7; it last said: goodbye"),
+        ("Segfaults", "SIGSEGV"),
+        ("WritesGarbage", "no frame"),
+        ("LiesAboutLength", "over the bound"),
+        ("CudaError", "device-side assert"),
+    ],
+)
+async def test_a_death_is_noticed_at_once_and_the_worker_replaced(
+    monkeypatch: pytest.MonkeyPatch, engine: str, says: str
+) -> None:
+    async with pool(engine, monkeypatch, replicas=2) as (made, changes):
+        before = {worker.pid for worker in made.workers()}
+        memory = psutil.Process().memory_info().rss
+        neighbour = asyncio.ensure_future(run(made, changes, "ok, a neighbour"))
+        began = time.monotonic()
+        with pytest.raises(errors.WorkerDied, match=says):
+            await run(made, changes, "bad")
+        assert time.monotonic() - began < 5
+        assert psutil.Process().memory_info().rss - memory < 16 * 1024 * 1024
+        await neighbour
+        await changes.until(lambda: made.slots == 2, "both are back")
+        assert len(before - {worker.pid for worker in made.workers()}) == 1
+        assert sum(worker.restarts for worker in made.workers()) == 1
+        await run(made, changes, "ok again")
+
+
+@pytest.mark.parametrize("engine", ["HoldsTheInterpreter", "StopsItself"])
+async def test_a_worker_without_a_pulse_is_killed(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    async with pool(engine, monkeypatch, heartbeat_timeout=2.0) as (made, changes):
+        began = time.monotonic()
+        with pytest.raises(errors.WorkerDied, match="no heartbeat for 2 s"):
+            await run(made, changes, "bad")
+        assert time.monotonic() - began >= 0.9
+        await run(made, changes, "ok again")
+
+
+async def test_a_unit_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Spins", monkeypatch, unit_timeout=1.0) as (made, changes):
+        with pytest.raises(errors.WorkerDied, match="longer than 1 s"):
+            await run(made, changes, "bad")
+        await run(made, changes, "ok again")
+
+
+async def test_an_exception_fails_the_unit_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Raises", monkeypatch) as (made, changes):
+        pid = made.workers()[0].pid
+        with pytest.raises(errors.UnitFailed, match="ValueError: cannot say that"):
+            await run(made, changes, "bad")
+        await run(made, changes, "ok again")
+        assert made.workers()[0].pid == pid
+
+
+async def test_what_libraries_print_does_not_reach_the_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("PrintsToStdout", monkeypatch) as (made, changes):
+        result = await run(made, changes, "prints")
+        assert len(result.payload) == 1600
+
+
+async def test_cancel_by_flag_keeps_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("WaitsForCancel", monkeypatch) as (made, changes):
+        pid = made.workers()[0].pid
+        task = asyncio.ensure_future(run(made, changes, "bad"))
+        await changes.until(lambda: made.workers()[0].busy, "it runs")
+        made.cancel("job:0")
+        with pytest.raises(errors.Cancelled):
+            await task
+        await run(made, changes, "ok again")
+        assert made.workers()[0].pid == pid
+
+
+async def test_cancel_by_force_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Spins", monkeypatch, cancel_grace=0.3) as (made, changes):
+        task = asyncio.ensure_future(run(made, changes, "bad"))
+        await changes.until(lambda: made.workers()[0].busy, "it runs")
+        made.cancel("job:0")
+        with pytest.raises(errors.Cancelled):
+            await task
+        assert made.error is None
+        await run(made, changes, "ok again")
+
+
+async def test_a_neighbour_in_another_slot_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Spins", monkeypatch, cancel_grace=0.2, options={"slots": 2}) as (made, changes):
+        first = asyncio.ensure_future(run(made, changes, "bad", 0))
+        second = asyncio.ensure_future(run(made, changes, "bad too", 1))
+        await changes.until(lambda: len(made.workers()[0].busy) == 2, "both run")
+        made.cancel("job:0")
+        with pytest.raises(errors.Cancelled):
+            await first
+        with pytest.raises(errors.Displaced):
+            await second
+
+
+async def test_a_model_that_cannot_start_is_unavailable_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "BACKOFF_FIRST", 0.01)
+    async with pool("DiesOnLoad", monkeypatch, ready=False) as (made, changes):
+        await changes.until(lambda: made.state == "unavailable", f"it is given up; it is {made.state}")
+        assert made.error is not None
+        assert "weights.bin is missing" in made.error
+        assert not made.reserve()
+
+
+async def test_one_bad_start_is_forgiven(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(supervisor, "BACKOFF_FIRST", 0.01)
+    async with pool("DiesOnceOnLoad", monkeypatch, options={"mark": str(tmp_path / "mark")}) as (made, changes):
+        await run(made, changes, "ok")
+        assert made.error is None
+
+
+@pytest.mark.parametrize("why", [{"recycle_units": 3}, {"recycle_growth": 25_000_000}], ids=["units", "growth"])
+async def test_recycling_starts_the_spare_first_and_loses_no_slot(
+    monkeypatch: pytest.MonkeyPatch, why: dict[str, int]
+) -> None:
+    monkeypatch.setattr(supervisor, "LOOK", 0.05)
+    async with pool("Leaks", monkeypatch, **why) as (made, changes):
+        first = made.workers()[0].pid
+        least = made.slots
+
+        def watch() -> bool:
+            nonlocal least
+            least = min(least, made.slots)
+            return made.workers()[0].pid != first
+
+        for n in range(4):
+            await run(made, changes, f"ok {n}")
+        await changes.until(watch, "the worker is replaced")
+        assert least == 1
+        assert made.workers()[0].restarts == 0
+        assert made.workers()[0].recycled == 1
+        await run(made, changes, "ok")
+
+
+async def test_thirty_lives_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Fine", monkeypatch):
+        pass
+    me = psutil.Process()
+    before, tasks = me.num_fds(), len(asyncio.all_tasks())
+    for _ in range(10):
+        async with pool("Fine", monkeypatch, replicas=3):
+            pass
+    assert me.num_fds() <= before + 1
+    assert len(asyncio.all_tasks()) == tasks
+    assert not me.children()
+
+
+async def test_a_killed_worker_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Fine", monkeypatch) as (made, changes):
+        pid = made.workers()[0].pid
+        assert pid is not None
+        os.kill(pid, 9)
+        await changes.until(lambda: made.workers()[0].pid != pid and made.slots == 1, "it is replaced")
+        assert not os.path.exists(f"/proc/{pid}")
