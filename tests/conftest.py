@@ -122,6 +122,9 @@ def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: boo
         str(data),
         *args,
     ]
+    if "--drain-seconds" not in args:
+        # Most tests end while something runs that nobody will wait for.
+        command += ["--drain-seconds", "2"]
     surroundings = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | (env or {})
     with log.open("a") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=surroundings)

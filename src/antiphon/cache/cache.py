@@ -183,6 +183,10 @@ class Cache:
             else:
                 self._dropped += 1
 
+    def remember(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
+        """In memory only: for what is made again sooner than a file is written."""
+        self._keep(key, payload, meta)
+
     async def discard(self, key: str) -> None:
         """Forgets the entry; its file is gone when this returns."""
         self._memory.pop(key)

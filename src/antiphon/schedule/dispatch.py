@@ -16,6 +16,8 @@ from antiphon.schedule.queue import FairQueue, Ticket
 
 #: A unit that brought down this many workers is not tried again.
 DEATHS = 3
+#: A unit of this length tells the level of prices; queued work is priced anew when that changed by this factor.
+ORDINARY, NEWS = 60.0, 1.25
 
 
 class Source(Protocol):
@@ -56,13 +58,22 @@ class Dispatcher:
         cost: CostModel,
         *,
         clock: Callable[[], float] = time.monotonic,
+        on_level: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_level` is called when the cost model has learned so much that queued work should be priced anew."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
-        self._clock = clock
+        self._clock, self.on_level = clock, on_level
+        #: Predicted seconds of an ordinary unit when queued work was last priced.
+        self._told = self.level
         self._running: dict[int, Running] = {}
         self._serial = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaths: dict[tuple[str, int], int] = {}
+
+    @property
+    def level(self) -> float:
+        """Predicted seconds of an ordinary unit: what prices are compared by."""
+        return self.cost.predict(ORDINARY)
 
     def submit(self, ticket: Ticket) -> None:
         self.queue.push(ticket, self._clock())
@@ -162,6 +173,9 @@ class Dispatcher:
             took = self._clock() - running.since
             self.cost.learn(unit.length, took)
             self.queue.settle(ticket, index, running.predicted, took)
+            if not 1 / NEWS < self.level / self._told < NEWS:
+                self._told = self.level
+                self.on_level()
             self._deaths.pop((ticket.job, index), None)
             source.done(index, result)
 

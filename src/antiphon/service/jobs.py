@@ -22,7 +22,7 @@ from antiphon.schedule.queue import Ticket
 from antiphon.service import durable, ids, intake, views
 from antiphon.service.intake import Intake
 from antiphon.service.live import Live
-from antiphon.service.models import Models
+from antiphon.service.models import Hosted, Models
 from antiphon.service.pipeline import Run, Shelf
 from antiphon.service.plan import Plan
 from antiphon.service.speech import Speech
@@ -31,6 +31,8 @@ from antiphon.store.base import Idempotency, JobStore
 
 log = structlog.get_logger("antiphon.jobs")
 
+#: Jobs priced anew between two turns of the event loop.
+BATCH = 200
 ENDINGS: Mapping[State, EventType] = {
     State.SUCCEEDED: "job.succeeded",
     State.FAILED: "job.failed",
@@ -53,6 +55,7 @@ class Jobs:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
         self._ended = asyncio.Event()
+        self._repricing: set[str] = set()
 
     # Accept
 
@@ -155,7 +158,8 @@ class Jobs:
             raise errors.Draining(retry_after=5.0)
 
     def _enqueue(self, live: Live, missing: builtins.list[int], costs: builtins.list[float]) -> None:
-        live.on_start = self._started
+        live.on_start, live.level = self._started, live.hosted.dispatcher.level
+        live.hosted.dispatcher.on_level = lambda: self._reprice_soon(live.hosted)
         indices = None if len(missing) == live.units.total else missing
         # Deadlines are wall-clock times; the queue knows only the clock that never jumps.
         deadline = None if live.deadline is None else time.monotonic() + live.deadline - time.time()
@@ -163,6 +167,23 @@ class Jobs:
             live.id, live.owner, live.priority, costs, indices, live, deadline=deadline, arrived=live.arrived
         )
         live.hosted.dispatcher.submit(live.ticket)
+
+    def _reprice_soon(self, hosted: Hosted) -> None:
+        if hosted.name not in self._repricing:
+            self._repricing.add(hosted.name)
+            self.spawn(self._reprice(hosted), f"reprice {hosted.name}")
+
+    async def _reprice(self, hosted: Hosted) -> None:
+        """Queued work was priced by what was known then; short and long must be told apart by what is known now."""
+        self._repricing.discard(hosted.name)
+        dispatcher = hosted.dispatcher
+        for number, live in enumerate(tuple(self.live.values())):
+            if number % BATCH == BATCH - 1:
+                await asyncio.sleep(0)
+            factor = dispatcher.level / live.level
+            if live.hosted is hosted and live.ticket is not None and not live.ticket.closed and factor != 1.0:
+                dispatcher.queue.reprice(live.ticket, factor)
+                live.level = dispatcher.level
 
     async def _load(self, live: Live) -> None:
         await durable.load(self, live)

@@ -32,6 +32,8 @@ class Live:
     #: Predicted seconds and bytes of text that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
+    #: Level of prices (see `Dispatcher.level`) when its units were priced.
+    level: float = 1.0
     #: Monotonic seconds since when it waits, for a job of an earlier life; None: since it is queued.
     arrived: float | None = None
     ticket: Ticket | None = None

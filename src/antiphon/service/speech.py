@@ -140,7 +140,8 @@ class Speech:
             b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads
         )
         self.result = Result("", self.plan.media_type, len(data), timeline.seconds, digest, tuple(timeline.segments))
-        if len(data) <= KEEP_WHOLE:
+        # A WAV is its segments behind a header: joining them again is cheaper than a second copy on disk.
+        if len(data) <= KEEP_WHOLE and self.plan.request.format != "wav":
             self._keep(data)
         return data
 

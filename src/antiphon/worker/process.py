@@ -290,7 +290,9 @@ class WorkerProcess:
                 ours.close()
                 raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e
         try:
-            self._transport, _ = await loop.create_unix_connection(lambda: Pipe(self._received, self._disconnected), sock=ours)
+            self._transport, _ = await loop.create_unix_connection(
+                lambda: Pipe(self._received, self._disconnected), sock=ours
+            )
             self._stderr_transport, _ = await loop.connect_read_pipe(lambda: self._stderr, self._process.stderr)
         except BaseException:
             ours.close()
