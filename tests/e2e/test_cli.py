@@ -101,3 +101,22 @@ def test_the_server_process_never_loads_an_engine(espeak: Server) -> None:
     maps = Path(f"/proc/{espeak.process.pid}/maps").read_text()
     assert "libespeak" not in maps
     assert "onnxruntime" not in maps
+
+
+def test_jobs_from_the_command_line(tone: Server, tmp_path: Path) -> None:
+    def jobs(*args: str) -> subprocess.CompletedProcess[bytes]:
+        return antiphon("jobs", *args, "--server", tone.base, cwd=tmp_path)
+
+    job = tone.client.post("/v1/jobs", json={"input": "From the command line. And once more. And then again."}).json()
+    watched = jobs("watch", job["id"])
+    assert watched.returncode == 0, watched.stderr
+    assert b"/output/speech_" in watched.stdout
+    assert job["id"] in jobs("list", "--status", "succeeded").stdout.decode()
+    assert jobs("cancel", job["id"]).stdout.decode().strip().endswith("succeeded")
+    refused = jobs("retry", job["id"])
+    assert refused.returncode == 1
+    assert "antiphon:" in refused.stderr.decode()
+    missing = jobs("watch", "nothing")
+    assert "no job" in missing.stderr.decode()
+    nobody = antiphon("jobs", "list", "--server", "http://127.0.0.1:9", cwd=tmp_path)
+    assert "no server answers" in nobody.stderr.decode()

@@ -119,6 +119,12 @@ def test_the_same_sound_gives_the_same_bytes(format: Format) -> None:
     assert streamed(format, sound, 24000) == streamed(format, sound, 24000)
 
 
+def test_mp3_has_no_tags() -> None:
+    sound = tone(0.2, 24000)
+    for data in (codec.encode(sound, 24000, "mp3"), b"".join(streamed("mp3", sound, 24000))):
+        assert data[0] == 0xFF, "frames from the first byte on, so that streams can be joined"
+
+
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("format", FORMATS)
 def test_no_audio_is_no_error(format: Format, streaming: bool) -> None:

@@ -127,6 +127,13 @@ def test_chinese_breaks_between_characters_and_not_before_punctuation() -> None:
     assert not any(line[0] in "，。！？" for line in lines)
 
 
+@given(st.lists(st.sampled_from(["字", "字", "字", "字，", "（字", "「字。」", "字……"]), max_size=80).map("".join))
+def test_punctuation_stays_with_its_word(text: str) -> None:
+    for line in subtitles.wrap(text):
+        assert line[0] not in "，。」…"
+        assert line[-1] not in "（「"
+
+
 def test_a_word_longer_than_a_line_is_cut() -> None:
     assert [len(line) for line in subtitles.wrap("x" * 100)] == [42, 42, 16]
 

@@ -24,7 +24,7 @@ class _Codec:
 
 
 _CODECS: Mapping[Format, _Codec] = {
-    # No ID3 tag: it would only name the encoder.
+    # Without the ID3 tag, which is empty but for its header: streams of bare frames can be joined.
     "mp3": _Codec("libmp3lame", "mp3", 64_000, {"id3v2_version": "0"}),
     # A page (in microseconds) is the least that a player gets at once; a second, the default, would be heard as lag.
     "opus": _Codec("libopus", "ogg", 32_000, {"page_duration": "200000"}),
@@ -41,8 +41,8 @@ class Muxer:
 
     def __init__(self, format: Format, rate: int, sink: io.RawIOBase | io.BufferedIOBase) -> None:
         codec = _CODECS[format]
-        # Bit-exact leaves out random stream numbers and version strings; flushing hands every packet on at once.
-        options = {"fflags": "+bitexact", "flush_packets": "1", **codec.options}
+        # Leaves out random stream numbers and version strings.
+        options = {"fflags": "+bitexact", **codec.options}
         self._rate = rate
         self._at = 0
         self._container = av.open(sink, "w", format=codec.container, container_options=options)

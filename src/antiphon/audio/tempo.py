@@ -9,7 +9,7 @@ from antiphon.domain.request import SPEED_MAX, SPEED_MIN, check_number
 
 #: The factors between which one `atempo` filter sounds well; beyond two it drops samples instead of blending them.
 _LOW, _HIGH = 0.5, 2.0
-#: Seconds of silence that are added for the filter to swallow: it keeps up to a window's worth of the end to itself.
+#: Seconds of silence that are added for the filter to swallow: it keeps the end of what it is given to itself.
 _RUN_OUT = 0.25
 
 
@@ -23,7 +23,7 @@ def stretch(audio: bytes, rate: int, factor: float) -> bytes:
     if factor == 1.0 or not audio:
         return audio
     length = pcm.WIDTH * round(len(audio) // pcm.WIDTH / factor)
-    return _filter(audio + pcm.silence(_RUN_OUT, rate), rate, factor)[:length].ljust(length, b"\0")
+    return _filter(audio + pcm.silence(_RUN_OUT, rate), rate, factor)[:length]
 
 
 def _filter(audio: bytes, rate: int, factor: float) -> bytes:

@@ -105,6 +105,47 @@ def doctor(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
     command.main(data_dir, models_dir or data_dir / "cache_hub" / "models")
 
 
+jobs = typer.Typer(help="The jobs of a running server.", no_args_is_help=True)
+app.add_typer(jobs, name="jobs")
+JobId = Annotated[str, typer.Argument(help="As `antiphon jobs list` shows it.")]
+
+
+@jobs.command("list")
+def jobs_list(
+    status: Annotated[str | None, typer.Option(help="queued, running, succeeded, failed or cancelled.")] = None,
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    server: Server = SERVER,
+) -> None:
+    """Your jobs, newest first."""
+    from antiphon.cli import jobs as command
+
+    command.listing(server, status, limit)
+
+
+@jobs.command("watch")
+def jobs_watch(job: JobId, server: Server = SERVER) -> None:
+    """A progress bar until the job's end."""
+    from antiphon.cli import jobs as command
+
+    command.watch(server, job)
+
+
+@jobs.command("cancel")
+def jobs_cancel(job: JobId, server: Server = SERVER) -> None:
+    """Cancel a job, wherever it is."""
+    from antiphon.cli import jobs as command
+
+    command.cancel(server, job)
+
+
+@jobs.command("retry")
+def jobs_retry(job: JobId, server: Server = SERVER) -> None:
+    """Queue a failed or cancelled job again."""
+    from antiphon.cli import jobs as command
+
+    command.retry(server, job)
+
+
 @app.command()
 def version() -> None:
     """Print the version."""
