@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(512 * MIB, gt=0, description="Bytes of text queued overall.")
     max_body: int = Field(16 * MIB, gt=0, description="Bytes of one request body.")
 
+    webhook_private: bool = Field(False, description="Let webhooks call addresses that are not public.")
+
     # How it treats workers
     heartbeat_timeout: float = Field(
         10.0, gt=0, description="Seconds without a sign of life after which a worker is killed."

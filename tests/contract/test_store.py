@@ -13,7 +13,7 @@ import pytest
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
-from antiphon.store.base import IDEMPOTENCY_SECONDS, Idempotency, JobStore
+from antiphon.store.base import IDEMPOTENCY_SECONDS, Idempotency, JobStore, Webhook
 from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
 
@@ -492,3 +492,34 @@ async def test_a_closed_store_says_so(store: JobStore) -> None:
     with pytest.raises(errors.StoreError):
         await store.get("a")
     await store.close()
+
+
+async def test_a_webhook_is_kept_with_its_job_until_it_is_done(store: JobStore) -> None:
+    hooks = [Webhook(f"msg_{n}", "", f"http://receiver/{n}", "whsec_x" if n else None) for n in range(2)]
+    for n, hook in enumerate(hooks):
+        await store.add(job(f"j{n}"), webhook=hook)
+    await added(store, "without")
+    assert await store.pending_webhooks() == [replace(hook, job=f"j{n}") for n, hook in enumerate(hooks)]
+    await store.webhook_failed("msg_0", 12.5, "no answer")
+    await store.webhook_failed("msg_0", 25.0, "no answer")
+    await store.webhook_done("msg_1")
+    assert await store.pending_webhooks() == [replace(hooks[0], job="j0", tries=2, next_at=25.0)]
+    await store.webhook_failed("msg_1", 1.0, "too late")
+    await store.webhook_done("msg_1")
+    assert len(await store.pending_webhooks()) == 1
+
+
+async def test_a_webhook_of_a_refused_job_is_not_kept(store: JobStore) -> None:
+    key = Idempotency("me", "k", "d")
+    await store.add(job("a"), idempotency=key, webhook=Webhook("msg_1", "", "http://receiver/"))
+    await store.add(job("b"), idempotency=key, webhook=Webhook("msg_2", "", "http://receiver/"))
+    with pytest.raises(errors.Conflict):
+        await store.add(job("a"), webhook=Webhook("msg_3", "", "http://receiver/"))
+    assert [hook.id for hook in await store.pending_webhooks()] == ["msg_1"]
+
+
+async def test_a_webhook_goes_with_its_job(store: JobStore, clock: Clock) -> None:
+    await store.add(job("a"), webhook=Webhook("msg_1", "", "http://receiver/"))
+    await store.cancel("a")
+    await store.prune(clock() + 1e6)
+    assert await store.pending_webhooks() == []

@@ -31,6 +31,7 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/livez": {"get"},
         "/readyz": {"get"},
         "/v1/workers": {"get"},
+        "/v1/webhooks/secret": {"get"},
         "/v1/queue": {"get"},
         "/v1/queue/pause": {"post"},
         "/v1/queue/resume": {"post"},

@@ -22,6 +22,8 @@ from antiphon.audio import codec, subtitles
 from antiphon.domain import errors
 from antiphon.domain.job import State
 from antiphon.service.app import Antiphon
+from antiphon.service.webhooks import new_webhook
+from antiphon.store.base import Webhook
 from antiphon.text.normalise import log_text
 
 SUBTITLES: Mapping[str, tuple[str, Callable[[Iterable[Mapping[str, Any]]], str]]] = {
@@ -50,7 +52,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         asked, warnings = body.request()
         note(request.scope, text=log_text(body.input, settings.log_text))
         owner = reading.owner(request)
-        job, new = await jobs.submit(asked, owner, reading.idempotency(request, owner, raw))
+        key = reading.idempotency(request, owner, raw)
+        job, new = await jobs.submit(asked, owner, key, webhook_of(body))
         note(request.scope, job=job["id"], new=new)
         headers = {"Location": f"/v1/jobs/{job['id']}", **warning([*job["warnings"], *warnings])}
         return reply(job, 202, headers)
@@ -121,7 +124,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         if job.result is None:
             raise errors.Conflict("The job is not finished; subtitles come with its result")
         media_type, write = SUBTITLES[kind]
-        return Response(write(job.result.segments), media_type=media_type)
+        text = await antiphon.threads.run(write, job.result.segments)
+        return Response(text, media_type=media_type)
 
     @router.get("/{id}/events", summary="What happens to one job, as SSE", responses=_404)
     async def events(request: Request, id: str) -> Response:
@@ -129,6 +133,14 @@ def routes(antiphon: Antiphon) -> APIRouter:
         return sse_response(antiphon, request, job=id)
 
     return router
+
+
+def webhook_of(body: JobBody) -> Webhook | None:
+    if body.webhook is None:
+        return None
+    if isinstance(body.webhook, str):
+        return new_webhook(body.webhook, None)
+    return new_webhook(body.webhook.url, body.webhook.secret)
 
 
 async def _next(parts: AsyncGenerator[bytes]) -> bytes:

@@ -83,6 +83,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
         reading.admin(request)
         return reply(await antiphon.jobs.cancel(id))
 
+    @router.get("/v1/webhooks/secret", summary="What webhooks without a secret of their own are signed with")
+    async def secret(request: Request) -> Response:
+        reading.admin(request)
+        return reply({"secret": antiphon.webhooks.secret})
+
     @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
     async def workers() -> Response:
         data = [{"model": h.name, **asdict(w)} for h in antiphon.models.ranked() for w in h.pool.workers()]

@@ -99,10 +99,16 @@ class SpeechBody(SpeechFields, Foreign):
     extra_params: dict[str, Any] | None = Field(None, description="vLLM-Omni's engine parameters.")
 
 
+class WebhookBody(Own):
+    url: StrictStr = Field(description="Called once the job has ended, signed as Standard Webhooks says.")
+    secret: StrictStr | None = Field(None, description="whsec_…; without it the server's own, GET /v1/webhooks/secret.")
+
+
 class JobBody(SpeechFields, Own):
     """`POST /v1/jobs`."""
 
     type: Literal["speech"] = "speech"
+    webhook: StrictStr | WebhookBody | None = Field(None, description="A URL that is told when the job has ended.")
     deadline: StrictStr | None = Field(
         None, description="06:00 or an ISO 8601 time: bulk work that is sped up only when it would be late."
     )

@@ -26,6 +26,7 @@ from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.models import Hosted, Models
 from antiphon.service.threads import Threads
+from antiphon.service.webhooks import Webhooks
 from antiphon.settings import Settings, load
 from antiphon.store.base import JobStore
 from antiphon.store.sqlite import SqliteStore
@@ -58,7 +59,10 @@ class Antiphon:
             total_bytes=s.max_queue_bytes,
         )
         intake = Intake(self.models, self.admission, self.threads)
-        self.jobs = Jobs(intake, self.models, self.store, self.cache, self.bus, self.threads, s.output_path)
+        self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
+        self.jobs = Jobs(
+            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path
+        )
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -87,6 +91,7 @@ class Antiphon:
             self.costs.load_json(learned)
         for leftover in s.output_path.glob(".*.part"):
             leftover.unlink(missing_ok=True)
+        await self.webhooks.start()
         await self.models.start()
         self._tasks = [
             asyncio.create_task(self._rescue(), name="rescue"),
@@ -203,6 +208,7 @@ class Antiphon:
         await self.jobs.drain(0.0)
         await self.models.stop(grace=2.0)
         await self.jobs.close()
+        await self.webhooks.stop()
         if not self.broken.is_set():
             await self._save_costs()
             await self.flush_events()

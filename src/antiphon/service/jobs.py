@@ -27,7 +27,8 @@ from antiphon.service.pipeline import Run, Shelf
 from antiphon.service.plan import Plan
 from antiphon.service.speech import Speech
 from antiphon.service.threads import Threads
-from antiphon.store.base import Idempotency, JobStore
+from antiphon.service.webhooks import Webhooks
+from antiphon.store.base import Idempotency, JobStore, Webhook
 
 log = structlog.get_logger("antiphon.jobs")
 
@@ -44,10 +45,18 @@ class Jobs:
     """Everything that is not final is in `live`; everything durable is in the store as well."""
 
     def __init__(
-        self, intake: Intake, models: Models, store: JobStore, cache: Cache, bus: Bus, threads: Threads, output: Path
+        self,
+        intake: Intake,
+        models: Models,
+        store: JobStore,
+        cache: Cache,
+        bus: Bus,
+        webhooks: Webhooks,
+        threads: Threads,
+        output: Path,
     ) -> None:
         self.intake, self.models, self.store, self.bus = intake, models, store, bus
-        self.threads, self.output = threads, output
+        self.webhooks, self.threads, self.output = webhooks, threads, output
         self._shelf = Shelf(cache, SingleFlight())
         self.live: dict[str, Live] = {}
         #: Ended requests that are not in the store yet; whoever was answered may ask for them at once.
@@ -91,7 +100,11 @@ class Jobs:
         return Speech(live, run, plan, self._shelf.cache, self.threads, self.output, self._release)
 
     async def submit(
-        self, request: SpeechRequest, owner: str, idempotency: Idempotency | None = None
+        self,
+        request: SpeechRequest,
+        owner: str,
+        idempotency: Idempotency | None = None,
+        webhook: Webhook | None = None,
     ) -> tuple[dict[str, Any], bool]:
         """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key."""
         self._open()
@@ -104,13 +117,15 @@ class Jobs:
         kept = {**plan.request.to_json(), "model": hosted.name}
         job = Job(live.id, "speech", State.QUEUED, owner, live.priority, kept, live.created_at, units=live.units)
         try:
-            stored, new = await self.store.add(job, idempotency=idempotency)
+            stored, new = await self.store.add(job, idempotency=idempotency, webhook=webhook)
         except BaseException:
             self.intake.give_back(live)
             raise
         if not new:
             self.intake.give_back(live)
             return self._view(stored), False
+        if webhook is not None:
+            self.webhooks.expect(webhook, live.id)
         self.take_in(live, missing, costs)
         return views.of_live(live), True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import os
@@ -12,7 +13,7 @@ from typing import Any
 
 from antiphon.audio import codec, pcm
 from antiphon.domain.job import Result
-from antiphon.domain.request import Format
+from antiphon.domain.request import Format, SpeechRequest
 from antiphon.service.pipeline import Piece, Run
 from antiphon.service.plan import Plan
 from antiphon.service.threads import Threads
@@ -102,7 +103,7 @@ async def write(run: Run, path: Path, threads: Threads) -> Result:
         async for piece in run.pieces(threads):
             timeline.add(run.plan, piece)
             if writer is None:
-                writer = await threads.run(codec.FileWriter, part, request.format, piece.rate, request.sample_rate)
+                writer = await _open(part, request, piece.rate, threads)
             await threads.run(writer.feed, padded(piece))
         assert writer is not None, "a plan has at least one segment"
         size, digest, seconds = await threads.run(writer.finish)
@@ -113,3 +114,19 @@ async def write(run: Run, path: Path, threads: Threads) -> Result:
         part.unlink(missing_ok=True)
         raise
     return Result(path.name, run.plan.media_type, size, seconds, digest, tuple(timeline.segments))
+
+
+async def _open(part: Path, request: SpeechRequest, rate: int, threads: Threads) -> codec.FileWriter:
+    """Opens the file in a thread; a cancel meanwhile does not leave it open with nobody to close it."""
+    opening = asyncio.ensure_future(threads.run(codec.FileWriter, part, request.format, rate, request.sample_rate))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(lambda done: _discard(done, part))
+        raise
+
+
+def _discard(opened: asyncio.Future[codec.FileWriter], part: Path) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
+        part.unlink(missing_ok=True)

@@ -24,6 +24,21 @@ class Idempotency:
     body_digest: str
 
 
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell of a job's end, and how often that was tried."""
+
+    #: The same for every try.
+    id: str
+    job: str
+    url: str
+    #: None: the server's own.
+    secret: str | None = None
+    tries: int = 0
+    #: Seconds since the epoch; None before the first try.
+    next_at: float | None = None
+
+
 class JobStore(Protocol):
     """Durable jobs. A method that changes something has made it durable when it returns, or has raised.
 
@@ -43,8 +58,12 @@ class JobStore(Protocol):
 
     # Life of a job
 
-    async def add(self, job: Job, *, idempotency: Idempotency | None = None) -> tuple[Job, bool]:
-        """Keeps a queued job: (job, True). For a key that is known with this body: (the job it made, False).
+    async def add(
+        self, job: Job, *, idempotency: Idempotency | None = None, webhook: Webhook | None = None
+    ) -> tuple[Job, bool]:
+        """Keeps a queued job, and its webhook with it: (job, True).
+
+        For a key that is known with this body: (the job it made, False), and the webhook is not kept.
 
         Raises `IdempotencyMismatch` for a known key with another body, and `Conflict` if the id is taken.
         """
@@ -137,6 +156,20 @@ class JobStore(Protocol):
 
     async def last_event_id(self) -> int:
         """The greatest id ever kept; 0 if there is none."""
+        ...
+
+    # Webhooks
+
+    async def pending_webhooks(self) -> builtins.list[Webhook]:
+        """Those that are neither delivered nor given up, in the order of their ids."""
+        ...
+
+    async def webhook_done(self, id: str) -> None:
+        """Forgets a webhook that was delivered, or is given up."""
+        ...
+
+    async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
+        """One more try was in vain; the next is due at `next_at` (seconds since the epoch)."""
         ...
 
     # Housekeeping

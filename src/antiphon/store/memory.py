@@ -14,7 +14,7 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, rows
-from antiphon.store.base import Idempotency
+from antiphon.store.base import Idempotency, Webhook
 
 T = TypeVar("T")
 
@@ -37,6 +37,7 @@ class MemoryStore:
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}
         self._events: dict[int, Event] = {}
         self._values: dict[str, str] = {}
+        self._webhooks: dict[str, Webhook] = {}
 
     async def open(self) -> None:
         self._open = True
@@ -46,7 +47,9 @@ class MemoryStore:
 
     # Life of a job
 
-    async def add(self, job: Job, *, idempotency: Idempotency | None = None) -> tuple[Job, bool]:
+    async def add(
+        self, job: Job, *, idempotency: Idempotency | None = None, webhook: Webhook | None = None
+    ) -> tuple[Job, bool]:
         base.check_new(job)
         self._check()
         if idempotency is not None:
@@ -57,6 +60,8 @@ class MemoryStore:
         if idempotency is not None:
             made = (idempotency.body_digest, job.id, self._clock())
             self._keys[idempotency.owner, idempotency.key] = made
+        if webhook is not None:
+            self._webhooks[webhook.id] = replace(webhook, job=job.id)
         return job, True
 
     def _known(self, idempotency: Idempotency) -> Job | None:
@@ -195,6 +200,22 @@ class MemoryStore:
     async def last_event_id(self) -> int:
         self._check()
         return max(self._events, default=0)
+
+    # Webhooks
+
+    async def pending_webhooks(self) -> builtins.list[Webhook]:
+        self._check()
+        return [hook for _, hook in sorted(self._webhooks.items()) if hook.job in self._jobs]
+
+    async def webhook_done(self, id: str) -> None:
+        self._check()
+        self._webhooks.pop(id, None)
+
+    async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
+        self._check()
+        if id in self._webhooks:
+            hook = self._webhooks[id]
+            self._webhooks[id] = replace(hook, tries=hook.tries + 1, next_at=next_at)
 
     # Housekeeping
 

@@ -128,3 +128,15 @@ SELECT value FROM documents WHERE name = ?1;
 
 -- name: set_value
 INSERT INTO documents (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: add_webhook
+INSERT INTO webhooks (id, job, url, secret) VALUES (?1, ?2, ?3, ?4);
+
+-- name: pending_webhooks
+SELECT id, job, url, secret, tries, next_at FROM webhooks ORDER BY id;
+
+-- name: webhook_done
+DELETE FROM webhooks WHERE id = ?1;
+
+-- name: webhook_failed
+UPDATE webhooks SET tries = tries + 1, next_at = ?2, error = ?3 WHERE id = ?1;

@@ -15,7 +15,7 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, connect, queries, rows
-from antiphon.store.base import Idempotency
+from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.reader import Reader
 from antiphon.store.writer import Writer
 
@@ -71,7 +71,9 @@ class SqliteStore:
 
     # Life of a job
 
-    async def add(self, job: Job, *, idempotency: Idempotency | None = None) -> tuple[Job, bool]:
+    async def add(
+        self, job: Job, *, idempotency: Idempotency | None = None, webhook: Webhook | None = None
+    ) -> tuple[Job, bool]:
         base.check_new(job)
 
         def op(db: apsw.Connection) -> tuple[Job, bool]:
@@ -83,6 +85,8 @@ class SqliteStore:
             if idempotency is not None:
                 i = idempotency
                 db.execute(SQL["keep_key"], (i.owner, i.key, i.body_digest, job.id, self._clock()))
+            if webhook is not None:
+                db.execute(SQL["add_webhook"], (webhook.id, job.id, webhook.url, webhook.secret))
             return job, True
 
         return await self._writer.run(op)
@@ -202,6 +206,17 @@ class SqliteStore:
     async def last_event_id(self) -> int:
         found: int = await self._reader.run(lambda db: db.execute(SQL["last_event"]).get)
         return found
+
+    # Webhooks
+
+    async def pending_webhooks(self) -> builtins.list[Webhook]:
+        return await self._reader.run(lambda db: [Webhook(*row) for row in db.execute(SQL["pending_webhooks"])])
+
+    async def webhook_done(self, id: str) -> None:
+        await self._writer.run(lambda db: db.execute(SQL["webhook_done"], (id,)).get)
+
+    async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
+        await self._writer.run(lambda db: db.execute(SQL["webhook_failed"], (id, next_at, error)).get)
 
     # Housekeeping
 
