@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -163,9 +164,73 @@ async def _theirs() -> list[float]:
             os.environ.pop(name, None)
 
 
+def burst(rounds: int = 3, jobs: int = 2000) -> list[Row]:
+    """A burst of durable jobs from 64 connections while two workers are busy: each 202 means that it is on disk."""
+    rates, latest = [], []
+    with servers.antiphon("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.05"}) as port:
+        for r in range(rounds):
+            bodies = [json.dumps({"input": f"Burst {r}, job {n} is a short one."}).encode() for n in range(jobs)]
+            took, answers = asyncio.run(load(port, "/v1/jobs", bodies, 64))
+            rates.append(jobs / took)
+            latest.append(percentile([answer.seconds for answer in answers], 99))
+    rate, p99 = statistics.median(rates), statistics.median(latest) * 1000
+    return [Row("2,000 durable jobs in a burst", f"{rate:.0f}/s, p99 {p99:.0f} ms", "-", "-", "≥ 2,000/s, p99 ≤ 50 ms")]
+
+
+def eta(jobs: int = 120) -> list[Row]:
+    """What a job was told against when it was done: asked on a backlog that stays as it is, and told under arrivals."""
+    fixed = asyncio.run(_eta_errors(jobs, gap=0.0))
+    random_ = asyncio.run(_eta_errors(jobs, gap=0.09))
+    good = sum(e <= 0.25 for e in fixed) / len(fixed)
+    fixed_text = f"median {statistics.median(fixed):.0%}, p90 {percentile(fixed, 90):.0%}"
+    random_text = f"median {statistics.median(random_):.0%}, p90 {percentile(random_, 90):.0%}"
+    return [
+        Row("error of the ETA, fixed backlog", fixed_text, "-", f"{good:.0%} within 25 %", "90 % within 25 %"),
+        Row("error of the ETA, random arrivals at 90 % load", random_text, "-", "-", "reported"),
+    ]
+
+
+async def _eta_errors(jobs: int, gap: float) -> list[float]:
+    rnd = random.Random(1)
+    env = {"ANTIPHON_TONE_DELAY": "0.05", "ANTIPHON_TONE_DELAY_PER_CHAR": "0.001"}
+    with servers.antiphon("--model", "tone", "--workers", "2", env=env) as port:
+        connection = Connection(port)
+        for n in range(30):
+            await connection.request("POST", "/tts", tts(f"Learning {'a little more ' * (n % 6)}{n}."))
+        told: dict[str, tuple[float, float]] = {}
+        for n in range(jobs):
+            text = "\n\n".join(SEGMENT.format(part, f"job {n}") for part in range(rnd.choice((1, 1, 1, 2, 4))))
+            answer = await connection.request("POST", "/v1/jobs", json.dumps({"input": text}).encode())
+            job = json.loads(answer.body)
+            told[job["id"]] = (job["created_at"], job["eta"])
+            await asyncio.sleep(rnd.expovariate(1 / gap) if gap else 0)
+        if not gap:
+            # The backlog is complete: from now on nothing arrives, and every ETA can be held to its word.
+            for job_id in told:
+                job = json.loads((await connection.request("GET", f"/v1/jobs/{job_id}")).body)
+                told[job_id] = (time.time(), job["eta"])
+            told = {job_id: (at, predicted) for job_id, (at, predicted) in told.items() if predicted is not None}
+        wrong = []
+        for job_id, (at, predicted) in told.items():
+            took = await _end(connection, job_id) - at
+            wrong.append(abs(predicted - took) / max(took, 0.2))
+        connection.close()
+        return wrong
+
+
+async def _end(connection: Connection, job_id: str) -> float:
+    while True:
+        job = json.loads((await connection.request("GET", f"/v1/jobs/{job_id}")).body)
+        if job["finished_at"]:
+            return float(job["finished_at"])
+        await asyncio.sleep(0.05)
+
+
 ROWS: dict[str, Callable[[], list[Row]]] = {
     "overhead": overhead,
     "espeak": espeak,
     "article": article,
     "book": behind_a_book,
+    "burst": burst,
+    "eta": eta,
 }

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 from antiphon import __version__
 from antiphon.api import article, docs, events, jobs, ops, queue, speech
 from antiphon.api import errors as answers
+from antiphon.api.direct import Direct, endpoints
 from antiphon.api.middleware import RequestLog
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
@@ -34,13 +35,14 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
     )
-    for room in (article, speech, jobs, events, queue, ops):
-        app.include_router(room.routes(antiphon))
+    routers = [room.routes(antiphon) for room in (article, speech, jobs, events, queue, ops)]
+    for router in routers:
+        app.include_router(router)
     app.add_exception_handler(errors.AntiphonError, answers.on_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
     docs.complete(app)
-    return RequestLog(app, antiphon)
+    return RequestLog(Direct(app, endpoints(routers)), antiphon)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

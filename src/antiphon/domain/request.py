@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, time, timedelta
@@ -10,6 +11,9 @@ from typing import Any, Literal
 
 from antiphon.domain import errors
 from antiphon.domain.job import PRIORITIES, Priority
+
+#: A letter or a digit of any script.
+_SAYABLE = re.compile(r"[^\W_]")
 
 Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 FORMATS: tuple[Format, ...] = ("mp3", "opus", "aac", "flac", "wav", "pcm")
@@ -81,7 +85,7 @@ def check_text(text: str, limit: int) -> None:
     """At least one character that can be said, and at most `limit` characters."""
     if not len(text.strip()) >= 1 or len(text) > limit:
         raise errors.InvalidText(f"Text must be 1-{limit} characters", param="text")
-    if not any(ch.isalnum() for ch in text):
+    if not _SAYABLE.search(text):
         raise errors.InvalidText("Text has nothing to say: it holds no letter and no digit", param="text")
 
 
