@@ -523,3 +523,17 @@ async def test_a_webhook_goes_with_its_job(store: JobStore, clock: Clock) -> Non
     await store.cancel("a")
     await store.prune(clock() + 1e6)
     assert await store.pending_webhooks() == []
+
+
+async def test_a_finished_job_can_be_asked_for_anew(store: JobStore) -> None:
+    fence = await running(store)
+    with pytest.raises(errors.Conflict):
+        await store.again("a", {"text": "b"})
+    assert await store.finish("a", fence, State.SUCCEEDED, result=RESULT)
+    job = await store.again("a", {"text": "b", "takes": {"0": 1}})
+    assert (job.state, job.result, job.finished_at) == (State.QUEUED, None, None)
+    assert (await one(store)).request == {"text": "b", "takes": {"0": 1}}
+    assert not await store.finish("a", fence, State.SUCCEEDED, result=RESULT)
+    assert await store.start("a") == fence + 1
+    with pytest.raises(errors.NotFound):
+        await store.again("nobody", {"text": "b"})

@@ -173,3 +173,24 @@ def test_a_long_text_is_accepted_and_a_longer_one_is_not(tone: Server) -> None:
     job = submit(tone, input="word " * 20_000, priority="bulk")
     assert job["units"]["total"] > 200
     tone.client.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_one_segment_is_made_anew_and_the_rest_is_kept(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.03"})
+    job = server.wait_job(submit(server, input=LONG)["id"])
+    made = sum(worker["units"] for worker in server.workers())
+    audio = server.client.get(job["result"]["path"]).content
+    answer = server.client.post(f"/v1/jobs/{job['id']}/units/3/retry")
+    assert answer.status_code == 202
+    again = server.wait_job(job["id"])
+    assert again["status"] == "succeeded"
+    assert again["units"]["cached"] == job["units"]["total"] - 1
+    assert sum(worker["units"] for worker in server.workers()) == made + 1
+    assert server.client.get(again["result"]["path"]).content == audio
+    server.client.post(f"/v1/jobs/{job['id']}/units/3/retry")
+    server.wait_job(job["id"])
+    assert sum(worker["units"] for worker in server.workers()) == made + 2
+    for index in (-1, job["units"]["total"], 10**6):
+        assert server.client.post(f"/v1/jobs/{job['id']}/units/{index}/retry").status_code == 404
+    spoken = server.client.post("/tts", json={"text": "Waited for."}).json()
+    assert server.client.post(f"/v1/jobs/{spoken['id']}/units/0/retry").status_code == 409

@@ -26,6 +26,7 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/v1/jobs/{id}/result": {"get"},
         "/v1/jobs/{id}/events": {"get"},
         "/v1/jobs/{id}/retry": {"post"},
+        "/v1/jobs/{id}/units/{index}/retry": {"post"},
         "/v1/jobs/{id}/subtitles.{kind}": {"get"},
         "/v1/events": {"get"},
         "/livez": {"get"},

@@ -126,16 +126,21 @@ async def stream(antiphon: Antiphon, *, job: str | None, owner: str | None, afte
             for event in await past(antiphon, after, job, owner):
                 seen = event.id
                 yield event
-                if job is not None and event.type in FINAL_EVENTS:
+                if _is_last(antiphon, job, event):
                     return
         async for event in subscription:
             if event.id <= seen and event.type != "gap":
                 continue
             yield event
-            if job is not None and event.type in FINAL_EVENTS:
+            if _is_last(antiphon, job, event):
                 return
     finally:
         subscription.close()
+
+
+def _is_last(antiphon: Antiphon, job: str | None, event: Event) -> bool:
+    """Whether nothing follows: a job that ended may have been asked for anew since."""
+    return job is not None and event.type in FINAL_EVENTS and job not in antiphon.jobs.live
 
 
 async def past(antiphon: Antiphon, after: int, job: str | None, owner: str | None) -> list[Event]:

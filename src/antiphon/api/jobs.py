@@ -86,6 +86,15 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def retry(request: Request, id: str) -> Response:
         return reply(await jobs.retry(id, reading.owner(request)), 202)
 
+    @router.post(
+        "/{id}/units/{index}/retry",
+        summary="Make one segment of a finished job anew; the rest is kept",
+        responses={202: {"model": JobView}, 409: {"model": ErrorObject}, **_404},
+        status_code=202,
+    )
+    async def retry_unit(request: Request, id: str, index: int) -> Response:
+        return reply(await jobs.retry_unit(id, index, reading.owner(request)), 202)
+
     @router.get(
         "/{id}/result",
         summary="The audio; with wait=true while it is being made",

@@ -52,6 +52,8 @@ class SpeechRequest:
     deadline: float | None = None
     #: Engine-specific extras.
     options: Mapping[str, Any] = field(default_factory=dict)
+    #: How often a segment (its number, as text) was asked for anew; each time it is made again, not found.
+    takes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_text(self.text, MAX_TEXT)
@@ -76,6 +78,9 @@ class SpeechRequest:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SpeechRequest:
         return cls(**data)
+
+    def with_another_take(self, index: int) -> SpeechRequest:
+        return replace(self, takes={**self.takes, str(index): self.takes.get(str(index), 0) + 1})
 
     def with_text(self, text: str) -> SpeechRequest:
         return replace(self, text=text)

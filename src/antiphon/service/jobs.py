@@ -354,6 +354,18 @@ class Jobs:
         await durable.resume(self, await self.store.retry(job_id, owner))
         return await self.get(job_id, owner)
 
+    async def retry_unit(self, job_id: str, index: int, owner: str | None = None) -> dict[str, Any]:
+        """Has one segment of a finished job made anew; the others are kept. Raises `NotFound`, `Conflict`."""
+        self._open()
+        job = await self.stored(job_id, owner)
+        if not job.request["text"]:
+            raise errors.Conflict("This was a request that somebody waited for; its text was not kept. Send it again")
+        if not 0 <= index < job.units.total:
+            raise errors.NotFound(f"The job has segments 0 to {job.units.total - 1}; there is no {index}")
+        request = SpeechRequest.from_json(job.request).with_another_take(index)
+        await durable.resume(self, await self.store.again(job_id, request.to_json(), owner))
+        return await self.get(job_id, owner)
+
     # Drain
 
     async def drain(self, seconds: float) -> None:

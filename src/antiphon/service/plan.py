@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from antiphon.audio import codec
 from antiphon.domain.engine import Capabilities
-from antiphon.domain.request import SpeechRequest
+from antiphon.domain.request import MAX_SEED, SpeechRequest
 from antiphon.domain.unit import Recipe, SpeechParams, Unit
 from antiphon.service import voices
 from antiphon.text import language as languages
@@ -35,6 +35,7 @@ class Plan:
     warnings: tuple[str, ...]
 
     def recipe(self, index: int) -> Recipe:
+        take = self.request.takes.get(str(index), 0)
         params = SpeechParams(
             text=self.segments[index].text.strip(),
             voice=self.voice,
@@ -42,8 +43,8 @@ class Plan:
             emotion=self.emotion,
             speed=self.speed,
             # A seed means nothing to an engine that always gives the same samples: one recipe, one cache entry.
-            seed=0 if self.can.deterministic else self.request.seed,
-            options=self.request.options,
+            seed=0 if self.can.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
+            options={**self.request.options, "take": take} if take else self.request.options,
         )
         return Recipe(self.can.kind, self.model, self.can.revision, params.as_params())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -116,6 +116,10 @@ class JobStore(Protocol):
         """Moves a failed or cancelled job back to queued. Raises `NotFound`; `Conflict` in another state."""
         ...
 
+    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+        """Moves a succeeded job back to queued with another request. Raises `NotFound`; `Conflict` otherwise."""
+        ...
+
     def rescue(self) -> AsyncIterator[Job]:
         """Moves every running job back to queued (its attempt stays spent), then yields all queued jobs.
 
@@ -191,6 +195,10 @@ class JobStore(Protocol):
 
 def no_job(id: str) -> str:
     return f"There is no job {id[:40]!r}"
+
+
+def not_succeeded(job: Job) -> str:
+    return f"The job is {job.state}; only what succeeded can be made anew in part"
 
 
 def no_retry(job: Job) -> str:

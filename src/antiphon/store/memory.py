@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -133,6 +133,17 @@ class MemoryStore:
         if kept.job.state not in (State.FAILED, State.CANCELLED):
             raise errors.Conflict(base.no_retry(kept.job))
         kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, error=None)
+        return kept.job
+
+    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+        self._check()
+        kept = self._find(id, owner)
+        if kept is None:
+            raise errors.NotFound(base.no_job(id))
+        if kept.job.state is not State.SUCCEEDED:
+            raise errors.Conflict(base.not_succeeded(kept.job))
+        changed = rows.decode(rows.encode(request))
+        kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, result=None, request=changed)
         return kept.job
 
     async def rescue(self) -> AsyncIterator[Job]:

@@ -50,6 +50,12 @@ UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL
  WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('failed', 'cancelled')
 RETURNING 1;
 
+-- name: again
+-- A finished job with a changed request: its result goes, and it waits for another start.
+UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = ?3
+ WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state = 'succeeded'
+RETURNING 1;
+
 -- name: requeue_running
 -- At start nobody runs anything: what the database calls running was cut off.
 UPDATE jobs SET state = 'queued' WHERE state = 'running';

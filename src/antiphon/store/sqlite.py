@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +150,20 @@ class SqliteStore:
                 raise errors.NotFound(base.no_job(id))
             if changed is None:
                 raise errors.Conflict(base.no_retry(job))
+            return job
+
+        return await self._writer.run(op)
+
+    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+        text = rows.encode(request)
+
+        def op(db: apsw.Connection) -> Job:
+            changed = db.execute(SQL["again"], (id, owner, text)).get
+            job = _get(db, id, owner)
+            if job is None:
+                raise errors.NotFound(base.no_job(id))
+            if changed is None:
+                raise errors.Conflict(base.not_succeeded(job))
             return job
 
         return await self._writer.run(op)
