@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: serve install test check lint types format bench clean help
+.PHONY: serve install test check lint types format bench bench-reliability clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ format: install ## rewrite the files in the house style
 
 bench: install ## the table of benchmarks/README.md, measured here
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-reliability: install ## kills at full size; minutes, prints its seed
+	$(BIN)/python -m benchmarks.reliability $(ARGS)
 
 clean: ## remove what was built, not what was downloaded
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
