@@ -1,0 +1,1 @@
+"""Audio: PCM in, encoded audio and subtitles out."""

@@ -14,7 +14,7 @@ from rich.console import Console
 from antiphon import __version__, plugins
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader
-from antiphon.service.models import cores, replicas
+from antiphon.service.sizing import cores, replicas
 
 GB = 1e9
 

@@ -21,7 +21,7 @@ from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import durable
+from antiphon.service import drain, durable
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.models import Hosted, Models
@@ -189,7 +189,7 @@ class Antiphon:
     async def drain(self) -> None:
         """Readiness turns false at once; running work gets `drain_seconds`."""
         self.state = "draining"
-        await self.jobs.drain(self.settings.drain_seconds)
+        await drain.drain(self.jobs, self.settings.drain_seconds)
 
     async def stop(self) -> None:
         """Ends everything; also after a start that failed half-way."""
@@ -205,7 +205,7 @@ class Antiphon:
             self._lock.close()
 
     async def _stop_rooms(self) -> None:
-        await self.jobs.drain(0.0)
+        await drain.drain(self.jobs, 0.0)
         await self.models.stop(grace=2.0)
         await self.jobs.close()
         await self.webhooks.stop()

@@ -132,15 +132,3 @@ async def resume(jobs: Jobs, job: Job) -> None:
     # Its age goes on counting, or a queue that restarts often would be one that never ends.
     live.arrived = time.monotonic() - max(0.0, time.time() - live.created_at)
     jobs.take_in(live, missing, costs)
-
-
-async def put_away(jobs: Jobs, live: Live) -> None:
-    """What a drain does to work that did not end in time: back to the queue, without spending the attempt."""
-    if live.task is not None:
-        live.task.cancel()
-    jobs.withdraw(live)
-    jobs.forget(live)
-    if live.durable and live.fence is not None:
-        fence = await live.fence
-        if fence is not None:
-            await jobs.store.release(live.id, fence, spend=False)

@@ -19,7 +19,7 @@ from antiphon.domain.event import EventType
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.queue import Ticket
-from antiphon.service import durable, ids, intake, views
+from antiphon.service import durable, ids, intake, pricing, views
 from antiphon.service.intake import Intake
 from antiphon.service.live import Live
 from antiphon.service.models import Hosted, Models
@@ -32,8 +32,6 @@ from antiphon.store.base import Idempotency, JobStore, Webhook
 
 log = structlog.get_logger("antiphon.jobs")
 
-#: Jobs priced anew between two turns of the event loop.
-BATCH = 200
 ENDINGS: Mapping[State, EventType] = {
     State.SUCCEEDED: "job.succeeded",
     State.FAILED: "job.failed",
@@ -63,7 +61,8 @@ class Jobs:
         self._recording: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self.draining = False
-        self._ended = asyncio.Event()
+        #: Set whenever a job leaves `live`.
+        self.left = asyncio.Event()
         self._repricing: set[str] = set()
 
     # Accept
@@ -189,16 +188,8 @@ class Jobs:
             self.spawn(self._reprice(hosted), f"reprice {hosted.name}")
 
     async def _reprice(self, hosted: Hosted) -> None:
-        """Queued work was priced by what was known then; short and long must be told apart by what is known now."""
         self._repricing.discard(hosted.name)
-        dispatcher = hosted.dispatcher
-        for number, live in enumerate(tuple(self.live.values())):
-            if number % BATCH == BATCH - 1:
-                await asyncio.sleep(0)
-            factor = dispatcher.level / live.level
-            if live.hosted is hosted and live.ticket is not None and not live.ticket.closed and factor != 1.0:
-                dispatcher.queue.reprice(live.ticket, factor)
-                live.level = dispatcher.level
+        await pricing.reprice(hosted, tuple(self.live.values()))
 
     async def _load(self, live: Live) -> None:
         await durable.load(self, live)
@@ -280,7 +271,7 @@ class Jobs:
     def forget(self, live: Live) -> None:
         self.live.pop(live.id, None)
         self.intake.give_back(live)
-        self._ended.set()
+        self.left.set()
 
     # Watch
 
@@ -366,26 +357,7 @@ class Jobs:
         await durable.resume(self, await self.store.again(job_id, request.to_json(), owner))
         return await self.get(job_id, owner)
 
-    # Drain
-
-    async def drain(self, seconds: float) -> None:
-        """Takes nothing new; what runs gets `seconds` to end, then goes back to the queue without losing an attempt."""
-        self.draining = True
-        for live in tuple(self.live.values()):
-            if live.durable and live.started_at is None:
-                # It is on disk as queued: that is all the next life needs.
-                await durable.put_away(self, live)
-        deadline = time.monotonic() + seconds
-        while self.live and (left := deadline - time.monotonic()) > 0:
-            await self._next_end(left)
-        for live in tuple(self.live.values()):
-            await durable.put_away(self, live)
-
-    async def _next_end(self, patience: float) -> None:
-        """Waits until some job leaves `live`, at most `patience` seconds."""
-        self._ended = asyncio.Event()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), patience)
+    # End
 
     async def close(self) -> None:
         if self._tasks:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import psutil
 import structlog
 
 from antiphon import plugins
@@ -19,6 +17,7 @@ from antiphon.domain.engine import Capabilities
 from antiphon.schedule.cost import CostModels
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
+from antiphon.service import sizing
 from antiphon.settings import Settings
 from antiphon.worker.pool import Pool
 
@@ -152,8 +151,8 @@ class Models:
         pool = Pool(
             spec.name,
             plugins.engine_reference(spec.engine),
-            {**spec.options, "dir": str(self._settings.models_path / spec.name), "threads": threads(spec)},
-            replicas(spec, self._settings.workers),
+            {**spec.options, "dir": str(self._settings.models_path / spec.name), "threads": sizing.threads(spec)},
+            sizing.replicas(spec, self._settings.workers),
             heartbeat_timeout=self._settings.heartbeat_timeout,
             unit_timeout=self._settings.unit_timeout,
             cancel_grace=self._settings.cancel_grace,
@@ -297,23 +296,3 @@ def recommended() -> list[catalog.ModelSpec]:
 
 def speaks(languages: tuple[str, ...], language: str) -> bool:
     return not languages or language in languages
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def threads(spec: catalog.ModelSpec) -> int:
-    """Compute threads of one worker: neural models on a CPU gain from two, the others use one."""
-    return 1 if spec.name in ("tone", "espeak") else min(2, cores())
-
-
-def replicas(spec: catalog.ModelSpec, asked: int | str) -> int:
-    """Workers of a model: as asked, or as many as the cores and the free memory carry, at least one."""
-    if isinstance(asked, int):
-        return max(1, asked)
-    by_cores = max(1, cores() // threads(spec))
-    footprint = spec.footprint
-    if not footprint:
-        return by_cores
-    return max(1, min(by_cores, int(psutil.virtual_memory().available * 0.7) // footprint))

@@ -63,7 +63,7 @@ class Run:
         again: Callable[[int], None],
     ) -> None:
         self.job, self.plan, self.shelf = job, plan, shelf
-        self.keys = [plan.recipe(i).key() for i in range(len(plan.segments))]
+        self.keys = plan.keys
         self._read, self._write = read_cache, write_cache
         self._on_unit, self._on_failure, self._again = on_unit, on_failure, again
         self._finished: dict[int, Entry] = {}

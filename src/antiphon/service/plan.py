@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from antiphon.audio import codec
 from antiphon.domain.engine import Capabilities
@@ -33,6 +33,12 @@ class Plan:
     stretch: float
     emotion: dict[str, float]
     warnings: tuple[str, ...]
+    #: Names of the units' recipes, in order.
+    keys: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Here, because a long text is planned in a thread, and hashing thousands of recipes is long too.
+        self.keys = [self.recipe(index).key() for index in range(len(self.segments))]
 
     def recipe(self, index: int) -> Recipe:
         take = self.request.takes.get(str(index), 0)
@@ -54,10 +60,10 @@ class Plan:
     def length(self, index: int) -> float:
         return languages.length(self.segments[index].text) / self.speed
 
-    def result_key(self, keys: list[str]) -> str:
+    def result_key(self) -> str:
         """The name in the cache of the whole encoded answer, from the names of its units."""
         pauses = [s.pause for s in self.segments]
-        form = [JOIN_FORMAT, keys, pauses, self.stretch, self.request.format, self.request.sample_rate]
+        form = [JOIN_FORMAT, self.keys, pauses, self.stretch, self.request.format, self.request.sample_rate]
         return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
 
     @property

@@ -148,7 +148,7 @@ class Speech:
     async def _stored(self) -> Entry | None:
         if self.run.missing():
             return None
-        key = self.plan.result_key(self.run.keys)
+        key = self.plan.result_key()
         hot = self.cache.get_hot(key)
         if hot is None and self.cache.contains(key):
             return await self.cache.get(key)
@@ -164,7 +164,7 @@ class Speech:
             "segments": [dict(s) for s in result.segments],
         }
         if self.run.writes_cache:
-            self.cache.put_soon(self.plan.result_key(self.run.keys), data, meta)
+            self.cache.put_soon(self.plan.result_key(), data, meta)
 
     def _succeeded(self) -> None:
         self.release(self.live, State.SUCCEEDED, self.result, None)
