@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import msgspec
@@ -93,7 +93,7 @@ def last_id(text: str | None) -> int | None:
     return int(text)
 
 
-async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
+async def _sse(events: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
     # Said at once, so that the client sees the stream open before anything happens.
     yield b": listening\n\n"
     waiting: asyncio.Task[Event] | None = None
@@ -115,9 +115,10 @@ async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
         if waiting is not None:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+        await events.aclose()
 
 
-async def stream(antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None) -> AsyncIterator[Event]:
+async def stream(antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None) -> AsyncGenerator[Event]:
     """Past events after `after`, then live ones, each once and in order; ends with the job's last event."""
     subscription = antiphon.bus.subscribe(job=job, owner=owner)
     seen = 0

@@ -113,9 +113,8 @@ class Speech:
         self._succeeded()
 
     def close(self) -> None:
-        """Gives the place in the queue back if the end was not reached."""
-        if self.result is None:
-            self.release(self.live, State.CANCELLED, None, None)
+        """Gives the place in the queue back if the end was not reached; after the end it does nothing."""
+        self.release(self.live, State.CANCELLED, None, None)
 
     async def _whole(self) -> bytes:
         stored = await self._stored()
