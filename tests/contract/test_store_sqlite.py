@@ -14,6 +14,7 @@ from antiphon.domain import errors
 from antiphon.domain.job import Job, State
 from antiphon.store import connect, queries, sqlite
 from antiphon.store import writer as writers
+from antiphon.store.base import Webhook
 from antiphon.store.sqlite import SQL, SqliteStore
 from antiphon.store.writer import Writer
 
@@ -299,14 +300,17 @@ async def test_a_migration_happens_whole_or_not_at_all(path: Path, monkeypatch: 
     await store.add(job("a"))
     await store.close()
     known = queries.migrations()
+    following = len(known) + 1
     good = "CREATE TABLE more (x TEXT) STRICT; INSERT INTO more SELECT id FROM jobs;"
-    monkeypatch.setattr(queries, "migrations", lambda: [*known, (2, good + "UPDATE jobs SET state = 'nonsense';")])
+    monkeypatch.setattr(
+        queries, "migrations", lambda: [*known, (following, good + "UPDATE jobs SET state = 'nonsense';")]
+    )
     with pytest.raises(errors.StoreError, match="CHECK"):
         await SqliteStore(path).open()
     with apsw.Connection(str(path)) as db:
-        assert (db.pragma("user_version"), db.table_exists("main", "more")) == (1, False)
+        assert (db.pragma("user_version"), db.table_exists("main", "more")) == (len(known), False)
     db.close()
-    monkeypatch.setattr(queries, "migrations", lambda: [*known, (2, good)])
+    monkeypatch.setattr(queries, "migrations", lambda: [*known, (following, good)])
     for _ in range(2):
         store = SqliteStore(path)
         await store.open()
@@ -314,7 +318,25 @@ async def test_a_migration_happens_whole_or_not_at_all(path: Path, monkeypatch: 
         await store.close()
     with apsw.Connection(str(path)) as db:
         assert db.execute("SELECT x FROM more").fetchall() == [("a",)]
-        assert db.pragma("user_version") == 2
+        assert db.pragma("user_version") == following
+
+
+async def test_every_older_schema_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = queries.migrations()
+    for version in range(1, len(known)):
+        path.unlink(missing_ok=True)
+        with monkeypatch.context() as older:
+            older.setattr(queries, "migrations", lambda upto=version: known[:upto])
+            store = SqliteStore(path)
+            await store.open()
+            await store.add(job("a"))
+            await store.close()
+        store = SqliteStore(path)
+        await store.open()
+        assert await store.get("a") == job("a")
+        await store.add(job("b"), webhook=Webhook("msg_1", "", "http://receiver/"))
+        assert len(await store.pending_webhooks()) == 1
+        await store.close()
 
 
 async def test_what_is_no_database_is_named(path: Path) -> None:
