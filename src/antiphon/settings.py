@@ -59,6 +59,9 @@ class Settings(BaseSettings):
     max_queue_bytes: int = Field(512 * MIB, gt=0, description="Bytes of text queued overall.")
     max_body: int = Field(16 * MIB, gt=0, description="Bytes of one request body.")
 
+    stall_seconds: float = Field(
+        30.0, gt=0, description="Seconds after which a client is cut off that takes nothing of its answer."
+    )
     webhook_private: bool = Field(False, description="Let webhooks call addresses that are not public.")
 
     # How it treats workers

@@ -122,10 +122,62 @@ def test_readers_that_stall_cost_little_and_hold_nobody_up(serve: Start) -> None
         sock.close()
 
 
+def test_readers_that_stop_reading_are_cut_off_and_slow_ones_are_not(serve: Start) -> None:
+    server = serve("--model", "tone", "--stall-seconds", "1")
+    process = psutil.Process(server.process.pid)
+    stalled = [stall(server) for _ in range(5)] + [stall_socket(server) for _ in range(5)]
+    slow = stall(server)
+    ports = {sock.getsockname()[1] for sock in stalled}
+    stop = threading.Event()
+    took: list[int] = []
+
+    def sip() -> None:
+        while not stop.wait(0.1):
+            took.append(len(slow.recv(10_000)))
+
+    sipping = threading.Thread(target=sip)
+    sipping.start()
+
+    # Events beyond what the sockets' buffers take without anybody reading.
+    for job in range(6):
+        text = " ".join(f"Sentence {n} of story {job}, that makes an event for every part of it." for n in range(400))
+        server.client.post("/v1/jobs", json={"input": text})
+
+    def cut() -> bool:
+        return not any(peer(c) in ports for c in process.net_connections("tcp"))
+
+    try:
+        wait_until(cut, "the stalled readers are cut off", 60)
+        before = len(took)
+        wait_until(lambda: len(took) > before + 5, "the slow reader still gets something")
+        assert all(took)
+    finally:
+        stop.set()
+        sipping.join()
+        for sock in [*stalled, slow]:
+            sock.close()
+
+
 def stall(server: Server) -> socket.socket:
     """Asks for the events and never reads an answer."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(("127.0.0.1", server.port))
     sock.sendall(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    return sock
+
+
+def peer(connection: Any) -> int:
+    return connection.raddr.port if connection.raddr else 0
+
+
+def stall_socket(server: Server) -> socket.socket:
+    """The same by WebSocket."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(("127.0.0.1", server.port))
+    sock.sendall(
+        b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bm90IGEgc2VjcmV0IGF0IGFsbA==\r\n\r\n"
+    )
     return sock

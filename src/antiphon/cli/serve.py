@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from antiphon.api import stalled
 from antiphon.api.app import create_app
 from antiphon.cli import logs
 from antiphon.domain import errors
@@ -28,6 +29,8 @@ log = structlog.get_logger("antiphon")
 
 #: Seconds that open streams get once everything else is done.
 LAST_WORDS = 2
+#: Bytes of an answer that the system keeps for one connection: at 200 ms of distance still 6 Mbit/s.
+SEND_BUFFER = 128 * 1024
 
 
 def main(arguments: list[str]) -> None:
@@ -92,6 +95,8 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Connections inherit it. Left to itself the system lets a reader that stalls hold megabytes each.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     try:
         sock.bind((host, port))
     except OSError as e:
@@ -129,6 +134,8 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=LAST_WORDS,
             ws_max_size=4 * 1024 * 1024,
+            http=stalled.http(settings.stall_seconds),
+            ws=stalled.websocket(settings.stall_seconds),
         )
         server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="http")
