@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -14,20 +17,29 @@ class Answer:
     status: int
     seconds: float
     body: bytes
+    headers: Mapping[str, str] = NONE
 
 
 class Connection:
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        """`source` is the address it comes from: without keys another client."""
+        self.port, self._source = port, source
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    async def request(self, method: str, path: str, body: bytes = b"") -> Answer:
+    async def request(self, method: str, path: str, body: bytes = b"", more: Mapping[str, str] = NONE) -> Answer:
         began = time.perf_counter()
         if self._writer is None or self._writer.is_closing():
-            self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self.port)
+            self._reader, self._writer = await asyncio.open_connection(
+                "127.0.0.1", self.port, local_addr=(self._source, 0)
+            )
         assert self._reader is not None
-        fields = ("Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {len(body)}")
+        fields = (
+            "Host: 127.0.0.1",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            *map(": ".join, more.items()),
+        )
         head = "\r\n".join((f"{method} {path} HTTP/1.1", *fields, "", ""))
         self._writer.write(head.encode() + body)
         raw = await self._reader.readuntil(b"\r\n\r\n")
@@ -39,7 +51,8 @@ class Connection:
             data = await self._reader.readexactly(int(headers.get(b"content-length", b"0")))
         if headers.get(b"connection") == b"close":
             self.close()
-        return Answer(int(lines[0].split()[1]), time.perf_counter() - began, data)
+        told = {name.decode(): value.decode("latin-1") for name, value in headers.items()}
+        return Answer(int(lines[0].split()[1]), time.perf_counter() - began, data, told)
 
     async def _chunks(self) -> bytes:
         assert self._reader is not None

@@ -11,7 +11,7 @@ from antiphon.api import docs, reading
 from antiphon.api.errors import reply
 from antiphon.api.files import file_response
 from antiphon.api.middleware import note
-from antiphon.api.schemas import Accepted, ErrorText, Status, TtsAnswer, TtsBody
+from antiphon.api.schemas import Accepted, ErrorText, Status, TtsAnswer, TtsBody, asked_voice
 from antiphon.api.waiting import unless_gone
 from antiphon.domain import errors
 from antiphon.domain.job import Result
@@ -145,7 +145,7 @@ def tts_request(body: TtsBody) -> SpeechRequest:
     return SpeechRequest(
         text=text,
         model=body.model,
-        voice=body.voice,
+        voice=asked_voice(body.voice),
         emotion={} if body.emotion == "neutral" else {body.emotion: 1.0},
         speed=float(body.speed),
         seed=body.seed,

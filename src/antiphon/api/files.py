@@ -28,7 +28,14 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
     path = antiphon.settings.output_path / name
     if job.result is None or job.result.name != name or not is_plain(path):
         raise errors.NotFound("There is no such file, or it was removed because it was old")
-    etag = f'"{job.result.digest}"'
+    return plain_file(request, path, job.result.digest, _TYPES[match[2]], download_as=download_as)
+
+
+def plain_file(
+    request: Request, path: Path, digest: str, media_type: str, *, download_as: str | None = None
+) -> Response:
+    """A file whose name the server made, and whose bytes never change: its digest is the entity tag."""
+    etag = f'"{digest}"'
     headers = {
         "ETag": etag,
         "Cache-Control": "private, max-age=31536000, immutable",
@@ -40,7 +47,7 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
         request.scope["headers"] = [(k, v) for k, v in request.scope["headers"] if k != b"range"]
     if download_as:
         headers["Content-Disposition"] = f'attachment; filename="{download_as}"'
-    return FileResponse(path, media_type=_TYPES[match[2]], headers=headers)
+    return FileResponse(path, media_type=media_type, headers=headers)
 
 
 def is_plain(path: Path) -> bool:

@@ -50,7 +50,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         raw = await reading.body(request, settings.max_body)
         body = reading.parse(JobBody, raw)
         asked, warnings = body.request()
-        note(request.scope, text=log_text(body.input, settings.log_text))
+        note(request.scope, text=log_text(asked.text, settings.log_text))
         owner = reading.owner(request)
         key = reading.idempotency(request, owner, raw)
         job, new = await jobs.submit(asked, owner, key, webhook_of(body))

@@ -1,4 +1,4 @@
-"""OpenAI's speech: POST /v1/audio/speech, streamed as it is made, and the voices that can be asked for."""
+"""OpenAI's speech: POST /v1/audio/speech, streamed as it is made."""
 
 from __future__ import annotations
 
@@ -15,10 +15,9 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.api import docs, reading
 from antiphon.api.article import finished, warning
-from antiphon.api.errors import reply
 from antiphon.api.files import file_response
 from antiphon.api.middleware import note
-from antiphon.api.schemas import ErrorObject, SpeechBody, VoiceList
+from antiphon.api.schemas import DialogueBody, ErrorObject, SpeechBody
 from antiphon.api.waiting import unless_gone
 from antiphon.domain.request import SpeechRequest
 from antiphon.service.app import Antiphon
@@ -39,66 +38,84 @@ BROKEN: dict[int | str, dict[str, Any]] = {
 }
 
 
+#: Characters from which an answer is streamed with its first segment cut short.
+LONG = 200
+#: Segments up to which an answer that is there already goes out in one piece, with its true length. More would be
+#: held whole for every slow reader.
+PIECES = 2
+
+
 def routes(antiphon: Antiphon) -> APIRouter:
     router = APIRouter(prefix="/v1/audio", tags=["speech"])
     settings = antiphon.settings
+    answers = {200: docs.audio(), **BROKEN}
+    headers = {"Cache-Control": "no-cache: make it anew; no-store: keep nothing", **docs.IDEMPOTENCY}
 
     @router.post(
         "/speech",
         summary="Speak a text, as OpenAI's route does",
-        responses={200: docs.audio(), **BROKEN},
-        openapi_extra=docs.takes(
-            SpeechBody, headers={"Cache-Control": "no-cache: make it anew; no-store: keep nothing"}
-        ),
+        responses=answers,
+        openapi_extra=docs.takes(SpeechBody, headers=headers),
     )
     async def speech(request: Request) -> Response:
         raw = await reading.body(request, settings.max_body)
-        body = reading.parse(SpeechBody, raw)
-        asked, warnings = body.request()
-        note(
-            request.scope,
-            text=log_text(body.input, settings.log_text),
-            emotion=",".join(asked.emotion) or "neutral",
-        )
-        owner = reading.owner(request)
-        key = reading.idempotency(request, owner, raw)
-        if key is not None:
-            return await once(request, asked, owner, key, warnings)
-        control = request.headers.get("cache-control", "")
-        streamed = body.stream_format == "sse" or len(asked.text) > 200
-        spoken = await antiphon.jobs.speak(
-            asked,
-            owner,
-            streamed=streamed,
-            read_cache="no-cache" not in control and "no-store" not in control,
-            write_cache="no-store" not in control,
-        )
-        note(request.scope, model=spoken.plan.model, cached=spoken.hit)
-        try:
-            if body.stream_format == "sse":
-                return await begin(request, spoken, sse(spoken), "text/event-stream", warnings)
-            if spoken.run.total == 1 or not spoken.run.missing():
-                return await whole(request, spoken, warnings)
-            return await begin(request, spoken, spoken.stream(), spoken.plan.media_type, warnings)
-        except BaseException:
-            spoken.close()
-            raise
+        return await answer(antiphon, request, raw, reading.parse(SpeechBody, raw))
 
-    async def once(
-        request: Request, asked: SpeechRequest, owner: str, key: Idempotency, warnings: list[str]
-    ) -> Response:
-        """With a key the request is a durable job; its file is the answer, to the first and to every repetition."""
-        job, _ = await antiphon.jobs.submit(asked, owner, key)
-        result = await unless_gone(request, finished(antiphon, job["id"], owner))
-        answer = await file_response(antiphon, request, result.name)
-        answer.headers.update({"X-Job-Id": job["id"], **warning([*job["warnings"], *warnings])})
-        return answer
-
-    @router.get("/voices", summary="Voices of the served models", response_model=VoiceList)
-    async def voices() -> Response:
-        return reply({"voices": antiphon.voices()})
+    @router.post(
+        "/dialogue",
+        summary="Speak a dialogue: turns of voice and text, one audio",
+        responses=answers,
+        openapi_extra=docs.takes(DialogueBody, headers=headers),
+    )
+    async def dialogue(request: Request) -> Response:
+        raw = await reading.body(request, settings.max_body)
+        return await answer(antiphon, request, raw, reading.parse(DialogueBody, raw))
 
     return router
+
+
+async def answer(antiphon: Antiphon, request: Request, raw: bytes, body: SpeechBody | DialogueBody) -> Response:
+    """Speaks while the caller waits; with an Idempotency-Key as a durable job, whose file is the answer."""
+    asked, warnings = body.asked()
+    note(
+        request.scope,
+        text=log_text(asked.text, antiphon.settings.log_text),
+        emotion=",".join(asked.emotion) or "neutral",
+    )
+    owner = reading.owner(request)
+    key = reading.idempotency(request, owner, raw)
+    if key is not None:
+        return await once(antiphon, request, asked, key, warnings)
+    control = request.headers.get("cache-control", "")
+    as_events = body.stream_format == "sse"
+    spoken = await antiphon.jobs.speak(
+        asked,
+        owner,
+        streamed=as_events or len(asked.text) > LONG,
+        read_cache="no-cache" not in control and "no-store" not in control,
+        write_cache="no-store" not in control,
+    )
+    note(request.scope, model=spoken.plan.model, cached=spoken.hit)
+    try:
+        if as_events:
+            return await begin(request, spoken, sse(spoken), "text/event-stream", warnings)
+        if spoken.run.total == 1 or (spoken.run.total <= PIECES and not spoken.run.missing()):
+            return await whole(request, spoken, warnings)
+        return await begin(request, spoken, spoken.stream(), spoken.plan.media_type, warnings)
+    except BaseException:
+        spoken.close()
+        raise
+
+
+async def once(
+    antiphon: Antiphon, request: Request, asked: SpeechRequest, key: Idempotency, warnings: list[str]
+) -> Response:
+    """The same key gives the same file, to the first caller and to every repetition."""
+    job, _ = await antiphon.jobs.submit(asked, key.owner, key)
+    result = await unless_gone(request, finished(antiphon, job["id"], key.owner))
+    response = await file_response(antiphon, request, result.name)
+    response.headers.update({"X-Job-Id": job["id"], **warning([*job["warnings"], *warnings])})
+    return response
 
 
 async def whole(request: Request, speech: Speech, warnings: list[str]) -> Response:

@@ -1,6 +1,6 @@
 """Subtitles from the bounds of the segments: SRT, WebVTT and JSON.
 
-A segment is `{"text", "start", "end"}` in seconds. One that is too long for two lines becomes several cues, its time
+A segment is `{"text", "start", "end"}` in seconds, in a dialogue with its `"speaker"`. One that is too long for two lines becomes several cues, its time
 shared out by characters.
 """
 
@@ -33,13 +33,15 @@ class Cue:
     start: int
     end: int
     lines: tuple[str, ...]
+    speaker: str | None = None
 
 
 def srt(segments: Segments) -> str:
     blocks = []
     for number, cue in enumerate(cues(segments), 1):
         # SRT knows no escapes; an arrow in the text must not pass for a time line.
-        text = "\n".join(cue.lines).replace("-->", "→")
+        text = "\n".join(cue.lines)
+        text = (f"{cue.speaker}: {text}" if cue.speaker else text).replace("-->", "→")
         blocks.append(f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n")
     return "\n".join(blocks)
 
@@ -48,14 +50,21 @@ def vtt(segments: Segments) -> str:
     blocks = ["WEBVTT\n"]
     for cue in cues(segments):
         text = html.escape("\n".join(cue.lines), quote=False)
+        if cue.speaker:
+            text = f"<v {html.escape(cue.speaker, quote=False)}>{text}"
         blocks.append(f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n")
     return "\n".join(blocks)
 
 
 def to_json(segments: Segments) -> str:
-    """`{"segments": [{"text", "start", "end"}, …]}`, whole segments as they were spoken."""
-    found = [{"text": _clean(s["text"]), "start": float(s["start"]), "end": float(s["end"])} for s in segments]
+    """`{"segments": [{"text", "start", "end"}, …]}`, whole segments as they were spoken, with `speaker` if known."""
+    found = [_plain(s) for s in segments]
     return json.dumps({"segments": found}, ensure_ascii=False)
+
+
+def _plain(segment: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {"text": _clean(segment["text"]), "start": float(segment["start"]), "end": float(segment["end"])}
+    return plain | {"speaker": _clean(segment["speaker"])} if segment.get("speaker") else plain
 
 
 def cues(segments: Segments) -> Iterator[Cue]:
@@ -66,6 +75,7 @@ def cues(segments: Segments) -> Iterator[Cue]:
         pages = [tuple(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
         if not pages:
             continue
+        speaker = _clean(segment.get("speaker") or "") or None
         start = max(at, round(1000 * segment["start"]))
         # A millisecond each is the least that counts as a time.
         end = max(start + len(pages), round(1000 * segment["end"]))
@@ -74,7 +84,7 @@ def cues(segments: Segments) -> Iterator[Cue]:
         for index, page in enumerate(pages):
             due = start + (end - start) * spoken[index] // spoken[-1]
             stop = min(max(due, at + 1), end - (len(pages) - 1 - index))
-            yield Cue(at, stop, page)
+            yield Cue(at, stop, page, speaker)
             at = stop
 
 

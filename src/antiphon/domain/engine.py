@@ -54,6 +54,8 @@ class Capabilities:
     speed_max: float = 1.0
     #: Speaks with an uploaded reference's voice.
     cloning: bool = False
+    #: Names of `SpeechParams.options` that it understands; others never reach it.
+    options: tuple[str, ...] = ()
     #: Takes voice mixes such as "a(2)+b".
     mixing: bool = False
     #: The same recipe gives the same samples.

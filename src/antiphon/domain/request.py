@@ -31,6 +31,30 @@ SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MAX_SEED = 2**32 - 1
 
 
+MAX_TURNS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker says in a dialogue. What is None is as in the request that the turn belongs to."""
+
+    text: str
+    voice: str | None = None
+    #: Name in the subtitles; None: the voice's.
+    speaker: str | None = None
+    emotion: Mapping[str, float] | None = None
+    speed: float = 1.0
+    language: str | None = None
+
+    def __post_init__(self) -> None:
+        check_text(self.text, MAX_TEXT)
+        check_number("speed", self.speed, SPEED_MIN, SPEED_MAX)
+
+    def to_json(self) -> dict[str, Any]:
+        out = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: value for name, value in out.items() if name == "text" or value not in (None, 1.0)}
+
+
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
     """Text to be spoken. Values are in range; whether this machine has the model and the voice is asked later."""
@@ -52,6 +76,10 @@ class SpeechRequest:
     deadline: float | None = None
     #: Engine-specific extras.
     options: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the text is SSML; None: if it is wrapped in `<speak>`.
+    ssml: bool | None = None
+    #: Who says what; then `text` is all of it, a line each. Empty: one voice.
+    turns: tuple[Turn, ...] = ()
     #: How often a segment (its number, as text) was asked for anew; each time it is made again, not found.
     takes: Mapping[str, int] = field(default_factory=dict)
 
@@ -62,6 +90,8 @@ class SpeechRequest:
             raise errors.InvalidRequest(f"seed must be between 0 and {MAX_SEED}", param="seed")
         check_choice("response_format", self.format, FORMATS)
         check_choice("priority", self.priority, PRIORITIES)
+        if len(self.turns) > MAX_TURNS:
+            raise errors.InvalidRequest(f"A dialogue has at most {MAX_TURNS} turns", param="turns")
         if self.sample_rate is not None and self.sample_rate not in SAMPLE_RATES:
             rates = ", ".join(map(str, SAMPLE_RATES))
             raise errors.InvalidRequest(f"sample_rate must be one of {rates}", param="sample_rate")
@@ -71,13 +101,17 @@ class SpeechRequest:
         out: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
-            if f.name == "text" or value not in (f.default, {}, None):
+            if f.name == "turns":
+                if value:
+                    out["turns"] = [turn.to_json() for turn in value]
+            elif f.name == "text" or value not in (f.default, {}, None):
                 out[f.name] = dict(value) if isinstance(value, Mapping) else value
         return out
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> SpeechRequest:
-        return cls(**data)
+        turns = tuple(Turn(**turn) for turn in data.get("turns", ()))
+        return cls(**{**data, "turns": turns})
 
     def with_another_take(self, index: int) -> SpeechRequest:
         return replace(self, takes={**self.takes, str(index): self.takes.get(str(index), 0) + 1})
@@ -90,8 +124,13 @@ def check_text(text: str, limit: int) -> None:
     """At least one character that can be said, and at most `limit` characters."""
     if not len(text.strip()) >= 1 or len(text) > limit:
         raise errors.InvalidText(f"Text must be 1-{limit} characters", param="text")
-    if not _SAYABLE.search(text):
+    if not sayable(text):
         raise errors.InvalidText("Text has nothing to say: it holds no letter and no digit", param="text")
+
+
+def sayable(text: str) -> bool:
+    """Whether it holds a letter or a digit."""
+    return _SAYABLE.search(text) is not None
 
 
 def check_number(name: str, value: float, low: float, high: float, *, param: str | None = None) -> None:

@@ -8,9 +8,12 @@ import os
 import time
 from array import array
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from antiphon.audio import wav
 from antiphon.domain import errors
+from antiphon.domain import voice as voices
 from antiphon.domain.engine import Capabilities, Chunk, Context, Phase, Voice
 from antiphon.domain.request import EMOTIONS, SPEED_MAX, SPEED_MIN
 
@@ -35,8 +38,26 @@ def frequency_of(text: str, *, emotion: Mapping[str, float] | None = None, voice
     """Hz, a whole number: 200 plus the first four bytes of the text's SHA-256 (big-endian) modulo 3800; then times
     the voice's factor and times 1 plus the weighted sum of `PITCH`, rounded; never above 11000."""
     number = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], "big")
+    return _bent((LOW + number % SPAN) * VOICES[voice], emotion)
+
+
+def _bent(frequency: float, emotion: Mapping[str, float] | None) -> float:
     bend = 1.0 + sum(PITCH[name] * weight for name, weight in (emotion or {}).items())
-    return float(min(HIGHEST, round((LOW + number % SPAN) * VOICES[voice] * max(bend, 0.1))))
+    return float(min(HIGHEST, max(1, round(frequency * max(bend, 0.1)))))
+
+
+def pitch_of(audio: bytes, rate: int) -> float:
+    """Hz of the strongest sound in mono PCM, as far as its zero crossings tell: exact for one tone."""
+    samples = array("h", audio)
+    # What is softer than a tenth of the loudest is no crossing: hiss, and what an encoder leaves around a sound.
+    least = max(1, max(samples, default=0) // 10)
+    at, above = [], False
+    for index, sample in enumerate(samples):
+        if abs(sample) >= least and (sample > 0) is not above:
+            at.append(index)
+            above = not above
+    # From crossing to crossing is half a wave; silence before the first and after the last does not count.
+    return (len(at) - 1) * rate / 2 / (at[-1] - at[0]) if len(at) > 2 else LOW
 
 
 def seconds_of(text: str, speed: float = 1.0) -> float:
@@ -45,7 +66,8 @@ def seconds_of(text: str, speed: float = 1.0) -> float:
 
 
 class Tone:
-    """Options: `delay` (seconds that every unit takes), `delay_per_char` (more per character), `slots`.
+    """Options: `delay` (seconds that every unit takes), `delay_per_char` (more per character), `slots`, and `voices`
+    (the directory of the references). It clones: with a reference every text has the reference's pitch.
 
     `ANTIPHON_TONE_DELAY` and `ANTIPHON_TONE_DELAY_PER_CHAR` are what the first two are without an option.
     """
@@ -55,6 +77,7 @@ class Tone:
         per_char = os.environ.get("ANTIPHON_TONE_DELAY_PER_CHAR") or 0.0
         self._delay_per_char = float(options.get("delay_per_char", per_char))
         self._slots = int(options.get("slots", 1))
+        self._voices = Path(options["voices"]) if options.get("voices") else None
 
     def load(self, phase: Phase) -> None:
         phase("computing the table")
@@ -77,6 +100,7 @@ class Tone:
             emotions=EMOTIONS,
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
+            cloning=True,
             deterministic=True,
             slots=self._slots,
             footprint=24 * 1024 * 1024,
@@ -85,15 +109,28 @@ class Tone:
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         text = params["text"]
-        if params["voice"] not in VOICES:
-            raise errors.UnknownVoice(f"tone has the voices {', '.join(VOICES)}", param="voice")
+        frequency = self._frequency(params)
         if not self._wait(self._delay + self._delay_per_char * len(text), context):
             return
-        frequency = int(frequency_of(text, emotion=params["emotion"], voice=params["voice"]))
-        yield Chunk(self._samples(frequency, round(SAMPLE_RATE * seconds_of(text, params["speed"]))))
+        yield Chunk(self._samples(int(frequency), round(SAMPLE_RATE * seconds_of(text, params["speed"]))))
 
     def close(self) -> None:
         """Holds nothing."""
+
+    def _frequency(self, params: Mapping[str, Any]) -> float:
+        voice = str(params["voice"])
+        digest = voices.digest_of(voice)
+        if digest is None:
+            if voice not in VOICES:
+                raise errors.UnknownVoice(f"tone has the voices {', '.join(VOICES)}", param="voice")
+            return frequency_of(params["text"], emotion=params["emotion"], voice=voice)
+        try:
+            if self._voices is None:
+                raise FileNotFoundError("no directory of voices")
+            recording = (self._voices / f"{digest}.wav").read_bytes()
+        except FileNotFoundError as e:
+            raise errors.UnknownVoice("The voice's recording is no longer here; upload it again", param="voice") from e
+        return _bent(pitch_of(*wav.read(recording)), params["emotion"])
 
     def _wait(self, seconds: float, context: Context) -> bool:
         """Sleeps that long; False if the unit was cancelled meanwhile."""

@@ -25,11 +25,13 @@ from antiphon.service import drain, durable
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.models import Hosted, Models
+from antiphon.service.references import References
 from antiphon.service.threads import Threads
 from antiphon.service.webhooks import Webhooks
 from antiphon.settings import Settings, load
 from antiphon.store.base import JobStore
 from antiphon.store.sqlite import SqliteStore
+from antiphon.voices.library import Library
 
 log = structlog.get_logger("antiphon")
 
@@ -58,7 +60,8 @@ class Antiphon:
             client_bytes=s.max_client_bytes,
             total_bytes=s.max_queue_bytes,
         )
-        intake = Intake(self.models, self.admission, self.threads)
+        self.references = References(self.store, Library(s.data_dir / "voices"), self.threads)
+        intake = Intake(self.models, self.admission, self.threads, self.references)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
         self.jobs = Jobs(
             intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path
@@ -275,6 +278,7 @@ class Antiphon:
             before = time.time() - self.settings.keep_days * 86400
             for name in filter(None, await self.store.prune(before)):
                 (self.settings.output_path / name).unlink(missing_ok=True)
+            await self.references.sweep(self.settings.keep_days * 86400)
             await asyncio.sleep(SWEEP)
 
     def _fatal(self, error: BaseException) -> None:

@@ -82,7 +82,7 @@ class Jobs:
         kin for what can never work, `Busy` and its kin with a true `retry_after`.
         """
         self._open()
-        hosted, plan = await self.intake.prepare(request, quick_first=streamed)
+        hosted, plan = await self.intake.prepare(request, owner, quick_first=streamed)
         live = intake.new_live(owner, hosted, plan, durable=False)
         run = live.run = self.new_run(live, plan, read_cache=read_cache, write_cache=write_cache)
         live.units = Units(run.total, run.done_units, run.cached)
@@ -107,11 +107,18 @@ class Jobs:
     ) -> tuple[dict[str, Any], bool]:
         """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key."""
         self._open()
-        hosted, plan = await self.intake.prepare(request)
+        hosted, plan = await self.intake.prepare(request, owner)
         live = intake.new_live(owner, hosted, plan, durable=True)
         missing = self.new_run(live, plan).missing()
         costs = intake.costs(hosted, plan, missing)
-        self.intake.admit(live, plan, costs)
+        try:
+            self.intake.admit(live, plan, costs)
+        except errors.AntiphonError:
+            # A repetition asks for no more work: it is answered however full it is.
+            known = await self.store.known(idempotency) if idempotency is not None else None
+            if known is None:
+                raise
+            return self._view(known), False
         # The model that was chosen is kept, so that a restart goes on with the same one.
         kept = {**plan.request.to_json(), "model": hosted.name}
         job = Job(live.id, "speech", State.QUEUED, owner, live.priority, kept, live.created_at, units=live.units)

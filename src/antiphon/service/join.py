@@ -31,8 +31,13 @@ class Timeline:
     rate: int = 0
 
     def add(self, plan: Plan, piece: Piece) -> None:
-        text = plan.segments[piece.index].text.strip()
-        self.segments.append({"text": text, "start": round(piece.start, 3), "end": round(piece.end, 3)})
+        segment: dict[str, Any] = {
+            "text": plan.segments[piece.index].text.strip(),
+            "start": round(piece.start, 3),
+            "end": round(piece.end, 3),
+        }
+        speaker = plan.voicings[piece.index].speaker
+        self.segments.append(segment | {"speaker": speaker} if speaker else segment)
         self.seconds = piece.end + piece.pause
         self.rate = piece.rate
 
@@ -67,7 +72,10 @@ async def _feed(encoder: codec.Encoder, piece: Piece, threads: Threads) -> bytes
 
 
 def padded(piece: Piece) -> bytes:
-    return piece.pcm + pcm.silence(piece.pause, piece.rate) if piece.pause else piece.pcm
+    """The piece with the silence around it."""
+    if not piece.pause and not piece.lead:
+        return piece.pcm
+    return pcm.silence(piece.lead, piece.rate) + piece.pcm + pcm.silence(piece.pause, piece.rate)
 
 
 async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, threads: Threads) -> tuple[bytes, str]:

@@ -17,7 +17,7 @@ from antiphon.domain.engine import Capabilities
 from antiphon.schedule.cost import CostModels
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
-from antiphon.service import sizing
+from antiphon.service import sizing, voices
 from antiphon.settings import Settings
 from antiphon.worker.pool import Pool
 
@@ -151,7 +151,12 @@ class Models:
         pool = Pool(
             spec.name,
             plugins.engine_reference(spec.engine),
-            {**spec.options, "dir": str(self._settings.models_path / spec.name), "threads": sizing.threads(spec)},
+            {
+                **spec.options,
+                "dir": str(self._settings.models_path / spec.name),
+                "threads": sizing.threads(spec),
+                "voices": str(self._settings.data_dir / "voices"),
+            },
             sizing.replicas(spec, self._settings.workers),
             heartbeat_timeout=self._settings.heartbeat_timeout,
             unit_timeout=self._settings.unit_timeout,
@@ -220,11 +225,16 @@ class Models:
 
     # Which one
 
-    def choose(self, asked: str | None, language: str) -> Hosted:
-        """The model for a request. Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
+    def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> Hosted:
+        """The model for a request: the named one, else the best that has the voice, can clone, or speaks the language.
+
+        Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES:
             return self._named(asked)
         speech = [h for h in self.ranked() if h.spec.kind == "speech"]
+        suited = self._suited(speech, voice, clone)
+        if suited is not None:
+            return suited
         for hosted in speech:
             if hosted.usable and hosted.can is not None and speaks(hosted.can.languages, language):
                 return hosted
@@ -244,6 +254,17 @@ class Models:
             "; ".join(self._why_not(h) for h in speech) or "no speech model is served",
             retry_after=RETRY_DOWNLOAD,
         )
+
+    @staticmethod
+    def _suited(speech: list[Hosted], voice: str | None, clone: bool) -> Hosted | None:
+        """A voice that one model has is as good as the model's name, and so is one that only some can imitate."""
+        for hosted in speech:
+            if hosted.usable and hosted.can is not None:
+                if clone and hosted.can.cloning:
+                    return hosted
+                if voice is not None and voices.has(hosted.can, voice):
+                    return hosted
+        return None
 
     def _named(self, name: str) -> Hosted:
         hosted = self.hosted.get(name)

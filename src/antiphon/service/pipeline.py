@@ -14,7 +14,7 @@ from antiphon.service.plan import Plan
 from antiphon.service.threads import Threads
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
-AHEAD = 16 * 1024 * 1024
+AHEAD = 256 * 1024
 #: Seconds of computing from which a unit is kept on disk. Creating a file was measured at 0.6 ms of processor time here
 #: (ext4), reading it back at 0.1: what espeak says in 4 ms is worth remembering, but not worth a file.
 WORTH_A_FILE = 0.02
@@ -41,6 +41,8 @@ class Piece:
     end: float
     #: Seconds of silence that follow.
     pause: float
+    #: Seconds of silence before it; only the first may have some.
+    lead: float = 0.0
 
 
 class Run:
@@ -155,17 +157,16 @@ class Run:
 
     async def pieces(self, threads: Threads) -> AsyncGenerator[Piece]:
         """Every segment's audio in the order of the text; raises the error that ended the run."""
-        at = 0.0
-        for index, segment in enumerate(self.plan.segments):
+        at = lead = self.plan.lead
+        for index, (segment, how) in enumerate(zip(self.plan.segments, self.plan.voicings, strict=True)):
             entry = await self._take(index)
             rate = int(entry.meta["sample_rate"])
             audio = entry.payload
-            if self.plan.stretch != 1.0:
-                audio = await threads.run(tempo.stretch, audio, rate, self.plan.stretch)
+            if how.stretch != 1.0:
+                audio = await threads.run(tempo.stretch, audio, rate, how.stretch)
             end = at + pcm.duration(len(audio), rate)
-            pause = segment.pause / self.plan.request.speed
-            yield Piece(index, audio, rate, at, end, pause)
-            at = end + pause
+            yield Piece(index, audio, rate, at, end, segment.pause, lead)
+            at, lead = end + segment.pause, 0.0
 
     async def _take(self, index: int) -> Entry:
         while True:

@@ -4,18 +4,39 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from antiphon.audio import codec
+from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
-from antiphon.domain.request import MAX_SEED, SpeechRequest
+from antiphon.domain.request import MAX_SEED, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
 from antiphon.domain.unit import Recipe, SpeechParams, Unit
+from antiphon.domain.voice import digest_of
 from antiphon.service import voices
 from antiphon.text import language as languages
+from antiphon.text import markup
+from antiphon.text.normalise import clean
 from antiphon.text.segment import Segment, segment
 
 #: Part of a finished result's name in the cache: raised when joining or encoding changes.
-JOIN_FORMAT = 1
+JOIN_FORMAT = 2
+#: Seconds of silence between two speakers.
+TURN_PAUSE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Voicing:
+    """How a segment is spoken; many segments share one."""
+
+    voice: str
+    language: str
+    emotion: dict[str, float]
+    #: What the engine is asked for, and by what factor its audio is then stretched to the speed that was asked for.
+    speed: float
+    stretch: float
+    #: For subtitles; None where one voice speaks all.
+    speaker: str | None = None
 
 
 @dataclass(slots=True)
@@ -25,14 +46,15 @@ class Plan:
     request: SpeechRequest
     model: str
     can: Capabilities
-    voice: str
-    language: str
+    #: Their pauses are seconds as they will be heard.
     segments: list[Segment]
-    #: What the engine is asked for, and by what factor its audio is then stretched to the speed that was asked for.
-    speed: float
-    stretch: float
-    emotion: dict[str, float]
+    #: One for each segment.
+    voicings: list[Voicing]
     warnings: tuple[str, ...]
+    #: What else the engine is told: those of the request's options that it understands.
+    options: dict[str, Any] = field(default_factory=dict)
+    #: Seconds of silence before the first.
+    lead: float = 0.0
     #: Names of the units' recipes, in order.
     keys: list[str] = field(init=False)
 
@@ -42,15 +64,16 @@ class Plan:
 
     def recipe(self, index: int) -> Recipe:
         take = self.request.takes.get(str(index), 0)
+        how = self.voicings[index]
         params = SpeechParams(
             text=self.segments[index].text.strip(),
-            voice=self.voice,
-            language=self.language,
-            emotion=self.emotion,
-            speed=self.speed,
+            voice=how.voice,
+            language=how.language,
+            emotion=how.emotion,
+            speed=how.speed,
             # A seed means nothing to an engine that always gives the same samples: one recipe, one cache entry.
             seed=0 if self.can.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
-            options={**self.request.options, "take": take} if take else self.request.options,
+            options={**self.options, "take": take} if take else self.options,
         )
         return Recipe(self.can.kind, self.model, self.can.revision, params.as_params())
 
@@ -58,12 +81,13 @@ class Plan:
         return Unit(job, index, self.recipe(index), self.length(index))
 
     def length(self, index: int) -> float:
-        return languages.length(self.segments[index].text) / self.speed
+        return languages.length(self.segments[index].text) / self.voicings[index].speed
 
     def result_key(self) -> str:
         """The name in the cache of the whole encoded answer, from the names of its units."""
-        pauses = [s.pause for s in self.segments]
-        form = [JOIN_FORMAT, self.keys, pauses, self.stretch, self.request.format, self.request.sample_rate]
+        request = self.request
+        joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
+        form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
         return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
 
     @property
@@ -72,30 +96,114 @@ class Plan:
 
 
 def make(request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool = False) -> Plan:
-    """Plans a request whose text is clean. Raises `UnknownVoice`; pure computing, linear in the text.
+    """Plans a request. Raises `UnknownVoice`, `InvalidText`; pure computing, linear in the text.
 
     `quick_first` cuts the first segment short where that brings the first sound earlier.
     """
-    language = (request.language or languages.detect(request.text)).lower().partition("-")[0]
-    warnings: list[str] = []
-    if can.languages and language not in can.languages:
-        warnings.append(f"{model} does not speak language {language} well")
-    voice, bent = voices.choose(request.voice, language, can)
-    if bent:
-        warnings.append(bent)
-    emotion = {name: weight for name, weight in request.emotion.items() if name in can.emotions}
-    left_out = [name for name in request.emotion if name not in can.emotions and name != "calm"]
-    warnings += [f"{model} cannot sound {name}; the emotion was left out" for name in left_out]
-    speed = min(max(request.speed, can.speed_min), can.speed_max)
-    return Plan(
-        request=request,
-        model=model,
-        can=can,
-        voice=voice,
-        language=language,
-        segments=segment(request.text, can.cut, language, quick_first=quick_first),
-        speed=speed,
-        stretch=request.speed / speed,
-        emotion=emotion,
-        warnings=tuple(warnings),
-    )
+    planner = _Planner(request, model, can, quick_first=quick_first)
+    for turn in turns(request):
+        planner.add(turn)
+    return planner.plan()
+
+
+class _Planner:
+    def __init__(self, request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool) -> None:
+        self.request, self.model, self.can, self.quick_first = request, model, can, quick_first
+        self.segments: list[Segment] = []
+        self.voicings: list[Voicing] = []
+        self.lead = 0.0
+        self.offset = 0
+        #: In the order in which they came up, each once.
+        self.warnings: dict[str, None] = {}
+
+    def add(self, turn: Turn) -> None:
+        """One speaker's text, behind what is there."""
+        if self.segments:
+            self._pause(TURN_PAUSE)
+        spans = markup.parse(turn.text, ssml=self.request.ssml)
+        how = self._voicing(turn, " ".join(span.text for span in spans) if len(spans) > 1 else spans[0].text)
+        for span in spans:
+            # Cleaned here and not before: to a text's marks, its spaces and brackets mean something.
+            self._span(clean(span.text), span.rate, how, turn)
+            self._pause(span.pause)
+
+    def _span(self, text: str, rate: float, how: Voicing, turn: Turn) -> None:
+        if not sayable(text):
+            return
+        speed = self._speed(turn, rate)
+        if rate != 1.0:
+            engine = self._engine_speed(speed)
+            how = replace(how, speed=engine, stretch=speed / engine)
+        quick = self.quick_first and not self.segments
+        for part in segment(text, self.can.cut, how.language, quick_first=quick):
+            self.segments.append(
+                Segment(part.text, part.pause / speed, self.offset + part.start, self.offset + part.end)
+            )
+            self.voicings.append(how)
+        self.offset += len(text)
+
+    def _pause(self, seconds: float) -> None:
+        if not self.segments:
+            self.lead += seconds
+            return
+        last = self.segments[-1]
+        self.segments[-1] = Segment(last.text, last.pause + seconds, last.start, last.end)
+
+    def _voicing(self, turn: Turn, text: str) -> Voicing:
+        request, can = self.request, self.can
+        language = turn.language or request.language or languages.detect(text)
+        language = language.lower().partition("-")[0]
+        if can.languages and language not in can.languages:
+            self._warn(f"{self.model} does not speak language {language} well")
+        asked = turn.voice or request.voice
+        recorded = asked if asked and digest_of(asked) else None
+        voice, bent = (recorded, None) if recorded else voices.choose(asked, language, can)
+        if bent:
+            self._warn(bent)
+        mood = request.emotion if turn.emotion is None else turn.emotion
+        for name in mood:
+            if name not in can.emotions and name != "calm":
+                self._warn(f"{self.model} cannot sound {name}; the emotion was left out")
+        speed = self._speed(turn, 1.0)
+        engine = self._engine_speed(speed)
+        return Voicing(
+            voice=voice,
+            language=language,
+            emotion={name: weight for name, weight in mood.items() if name in can.emotions},
+            speed=engine,
+            stretch=speed / engine,
+            speaker=(turn.speaker or asked or voice) if request.turns else None,
+        )
+
+    def _speed(self, turn: Turn, rate: float) -> float:
+        return min(max(self.request.speed * turn.speed * rate, SPEED_MIN), SPEED_MAX)
+
+    def _engine_speed(self, speed: float) -> float:
+        """What of a speed the engine does itself; the rest is done to its audio."""
+        return min(max(speed, self.can.speed_min), self.can.speed_max)
+
+    def _warn(self, message: str) -> None:
+        self.warnings[message] = None
+
+    def plan(self) -> Plan:
+        if not self.segments:
+            raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
+        for name in self.request.options:
+            if name not in self.can.options:
+                self._warn(f"{self.model} does not use {name}")
+        options = {name: value for name, value in self.request.options.items() if name in self.can.options}
+        return Plan(
+            self.request,
+            self.model,
+            self.can,
+            self.segments,
+            self.voicings,
+            tuple(self.warnings),
+            options,
+            self.lead,
+        )
+
+
+def turns(request: SpeechRequest) -> tuple[Turn, ...]:
+    """Who says what; one turn where one voice says all."""
+    return request.turns or (Turn(request.text),)

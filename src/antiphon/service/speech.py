@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from antiphon.audio import codec, pcm
+from antiphon.audio import codec
 from antiphon.cache import Entry
 from antiphon.domain import errors
 from antiphon.domain.job import Failure, Result, State
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from antiphon.cache import Cache
 
 #: Bytes of a finished answer that are kept in the cache; longer ones are joined again from their segments.
-KEEP_WHOLE = 4 * 1024 * 1024
+KEEP_WHOLE = 1024 * 1024
+#: Bytes that are handed on at a time: what is handed on cannot be taken back from a reader that is slow.
+SLICE = 64 * 1024
 
 Release = Callable[[Live, State, Result | None, Failure | None], None]
 
@@ -87,8 +89,9 @@ class Speech:
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Encoded audio, each part as soon as its segment is done. Raises what ended the job."""
-        if not self.run.missing():
-            yield await self.whole()
+        if not self.run.missing() and (self.run.total == 1 or self.cache.contains(self.plan.result_key())):
+            for part in _slices(await self.whole()):
+                yield part
             return
         parts: list[bytes] = []
         size = 0
@@ -101,7 +104,8 @@ class Speech:
                     if size <= KEEP_WHOLE:
                         parts.append(data)
                     digest.update(data)
-                    yield data
+                    for part in _slices(data):
+                        yield part
         except errors.AntiphonError as e:
             self._failed(e)
             raise
@@ -133,7 +137,7 @@ class Speech:
         audio: list[bytes] = []
         async for piece in self.run.pieces(self.threads):
             timeline.add(self.plan, piece)
-            audio += [piece.pcm, pcm.silence(piece.pause, piece.rate)] if piece.pause else [piece.pcm]
+            audio.append(join.padded(piece))
         request = self.plan.request
         data, digest = await join.encode(
             b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads
@@ -173,3 +177,11 @@ class Speech:
             self.release(self.live, State.CANCELLED, None, None)
         else:
             self.release(self.live, State.FAILED, None, Failure(error.code, error.message))
+
+
+def _slices(data: bytes) -> Iterator[bytes]:
+    if len(data) <= SLICE:
+        yield data
+        return
+    for start in range(0, len(data), SLICE):
+        yield data[start : start + SLICE]

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.voice import Reference
 
 #: Seconds for which an idempotency key is remembered.
 IDEMPOTENCY_SECONDS = 24 * 3600.0
@@ -67,6 +68,10 @@ class JobStore(Protocol):
 
         Raises `IdempotencyMismatch` for a known key with another body, and `Conflict` if the id is taken.
         """
+        ...
+
+    async def known(self, idempotency: Idempotency) -> Job | None:
+        """What `add` would answer for a key that is known, without keeping anything. Raises `IdempotencyMismatch`."""
         ...
 
     async def record(self, job: Job) -> None:
@@ -174,6 +179,28 @@ class JobStore(Protocol):
 
     async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
         """One more try was in vain; the next is due at `next_at` (seconds since the epoch)."""
+        ...
+
+    # Voices
+
+    async def add_voice(self, reference: Reference) -> None:
+        """Keeps an uploaded voice. Raises `Conflict` if its owner has one of that name, or the id is taken."""
+        ...
+
+    async def voices(self, owner: str) -> builtins.list[Reference]:
+        """One owner's, oldest first."""
+        ...
+
+    async def voice(self, owner: str, id_or_name: str) -> Reference | None:
+        """The owner's voice of that id, else of that name; the voices of others do not exist."""
+        ...
+
+    async def remove_voice(self, owner: str, id_or_name: str) -> Reference | None:
+        """Forgets a voice, found as `voice` finds it, and returns it; None if there is none."""
+        ...
+
+    async def digest_used(self, digest: str) -> bool:
+        """Whether anybody's voice is the recording of that digest."""
         ...
 
     # Housekeeping

@@ -15,6 +15,7 @@ from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, rows
 from antiphon.store.base import Idempotency, Webhook
+from antiphon.store.voices import MemoryVoices
 
 T = TypeVar("T")
 
@@ -26,10 +27,11 @@ class _Kept:
     fence: int
 
 
-class MemoryStore:
+class MemoryStore(MemoryVoices):
     """A `JobStore` in dicts, which keep the order of acceptance; a change is one step of the event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__()
         self._clock = clock
         self._open = False
         self._jobs: dict[str, _Kept] = {}
@@ -63,6 +65,10 @@ class MemoryStore:
         if webhook is not None:
             self._webhooks[webhook.id] = replace(webhook, job=job.id)
         return job, True
+
+    async def known(self, idempotency: Idempotency) -> Job | None:
+        self._check()
+        return self._known(idempotency)
 
     def _known(self, idempotency: Idempotency) -> Job | None:
         found = self._keys.get((idempotency.owner, idempotency.key))

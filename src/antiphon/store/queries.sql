@@ -146,3 +146,24 @@ DELETE FROM webhooks WHERE id = ?1;
 
 -- name: webhook_failed
 UPDATE webhooks SET tries = tries + 1, next_at = ?2, error = ?3 WHERE id = ?1;
+
+-- name: add_voice
+INSERT INTO voices (id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description,
+                    languages)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12);
+
+-- name: voices
+-- One owner's, oldest first.
+SELECT id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages
+  FROM voices WHERE owner = ?1 ORDER BY created_at, id;
+
+-- name: voice
+-- By its id, else by its name: an id is nobody's choice, so it goes first.
+SELECT id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages
+  FROM voices WHERE owner = ?1 AND (id = ?2 OR name = ?2) ORDER BY id <> ?2 LIMIT 1;
+
+-- name: remove_voice
+DELETE FROM voices WHERE id = ?1;
+
+-- name: digest_used
+SELECT 1 FROM voices WHERE digest = ?1 LIMIT 1;

@@ -1,4 +1,4 @@
-"""Jobs and events as rows, and back."""
+"""Jobs, events and references as rows, and back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.voice import Reference
 
 Row = tuple[Any, ...]
 
@@ -71,3 +72,15 @@ def to_job(row: Row) -> Job:
 def to_event(row: Row) -> Event:
     id, type_, at, job, owner, data = row
     return Event(id, type_, at, job, owner, _any.decode(data))
+
+
+def from_reference(reference: Reference) -> Row:
+    """The parameters of the statement `add_voice`."""
+    r = reference
+    known = (r.id, r.owner, r.name, r.digest, r.seconds, r.bytes, r.consent, r.created_at, r.media_type)
+    return (*known, r.ref_text, r.description, encode(r.languages))
+
+
+def to_reference(row: Row) -> Reference:
+    *columns, languages = row
+    return Reference(*columns, tuple(_any.decode(languages)))

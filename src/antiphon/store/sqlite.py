@@ -17,6 +17,7 @@ from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, connect, queries, rows
 from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.reader import Reader
+from antiphon.store.voices import SqliteVoices
 from antiphon.store.writer import Writer
 
 SQL = queries.load()
@@ -27,7 +28,7 @@ RESCUE_JOBS, RESCUE_CHARS = 500, 4 * 1024 * 1024
 PRUNE = 500
 
 
-class SqliteStore:
+class SqliteStore(SqliteVoices):
     """A `JobStore` in one file (and its `-wal` and `-shm` while it is open)."""
 
     def __init__(
@@ -90,6 +91,9 @@ class SqliteStore:
             return job, True
 
         return await self._writer.run(op)
+
+    async def known(self, idempotency: Idempotency) -> Job | None:
+        return await self._writer.run(lambda db: self._known(db, idempotency))
 
     def _known(self, db: apsw.Connection, idempotency: Idempotency) -> Job | None:
         """The job that this key made; raises `IdempotencyMismatch` if it was made from another body."""

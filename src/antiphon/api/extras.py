@@ -1,0 +1,58 @@
+"""vLLM-Omni's `extra_params`, IndexTTS's among them, in our own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.domain import errors
+from antiphon.domain.request import check_number
+
+#: What an engine may be told as it is, by the name that the engine's options have.
+_PLAIN = {
+    "num_beams": int,
+    "temperature": float,
+    "top_p": float,
+    "top_k": int,
+    "repetition_penalty": float,
+    "length_penalty": float,
+    "text_normalization": bool,
+    "diffusion_steps": int,
+}
+
+
+@dataclass(slots=True)
+class Extras:
+    #: As `SpeechRequest`'s `emotion` is given, None: none.
+    emotion: object = None
+    strength: float = 1.0
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+def read(extra: Mapping[str, Any]) -> Extras:
+    """Names that nobody knows are left out, as the original does. Raises `InvalidRequest` for values out of range."""
+    found = Extras()
+    if (vector := extra.get("emo_vector")) is not None:
+        found.emotion = vector
+    if (alpha := extra.get("emo_alpha")) is not None:
+        found.strength = _number("emo_alpha", alpha)
+        check_number("emo_alpha", found.strength, 0.0, 1.0, param="extra_params.emo_alpha")
+    if extra.get("use_emo_text", True) and isinstance(extra.get("emo_text"), str) and extra["emo_text"]:
+        found.options["emotion_text"] = extra["emo_text"][:1000]
+    if isinstance(extra.get("emo_audio"), str):
+        found.options["emotion_ref"] = extra["emo_audio"]
+    for name, kind in _PLAIN.items():
+        if name in extra:
+            value = extra[name]
+            if kind is bool:
+                found.options[name] = bool(value)
+            else:
+                found.options[name] = kind(_number(name, value))
+    return found
+
+
+def _number(name: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
+        raise errors.InvalidRequest(f"{name} must be a number", param=f"extra_params.{name}")
+    return float(value)

@@ -1,0 +1,63 @@
+"""A short sentence by a model's own voice, so that it can be heard before it is chosen; made once and cached."""
+
+from __future__ import annotations
+
+import hashlib
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from antiphon.api.files import matches
+from antiphon.api.waiting import unless_gone
+from antiphon.domain import errors
+from antiphon.domain.engine import Voice
+from antiphon.domain.request import SpeechRequest
+from antiphon.service.app import Antiphon
+from antiphon.service.models import Hosted
+
+#: By primary language; what has none here hears English.
+SENTENCES = {
+    "en": "This is how I sound. Shall I read to you?",
+    "zh": "这就是我的声音。要我读给你听吗？",
+    "ja": "これが私の声です。何か読みましょうか。",
+    "ko": "제 목소리는 이렇습니다. 읽어 드릴까요?",
+    "de": "So klinge ich. Soll ich Ihnen vorlesen?",
+    "fr": "Voici ma voix. Voulez-vous que je vous lise un texte ?",
+    "es": "Así suena mi voz. ¿Quiere que le lea algo?",
+    "it": "Questa è la mia voce. Vuole che le legga qualcosa?",
+    "pt": "Esta é a minha voz. Quer que eu leia para você?",
+    "nl": "Zo klinkt mijn stem. Zal ik u voorlezen?",
+    "pl": "Tak brzmi mój głos. Czy mam coś przeczytać?",
+    "ru": "Вот так звучит мой голос. Почитать вам?",
+    "hi": "मेरी आवाज़ ऐसी है। क्या मैं आपको पढ़कर सुनाऊँ?",
+}
+_CACHING = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
+
+
+async def spoken(antiphon: Antiphon, request: Request, voice: str, model: str | None, owner: str) -> Response:
+    """The sentence as a WAV file, behind everything else that waits. Raises `NotFound` for a voice that is not served,
+    and whatever speaking raises."""
+    hosted, found = _find(antiphon, voice, model)
+    language = found.languages[0].lower().partition("-")[0] if found.languages else "en"
+    text = SENTENCES.get(language, SENTENCES["en"])
+    assert hosted.can is not None
+    name = "\0".join((hosted.name, hosted.can.revision, found.id, text))
+    etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
+    if matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers={"ETag": etag, **_CACHING})
+    asked = SpeechRequest(text, model=hosted.name, voice=found.id, language=language, format="wav", priority="bulk")
+    speech = await antiphon.jobs.speak(asked, owner)
+    try:
+        audio = await unless_gone(request, speech.whole())
+    finally:
+        speech.close()
+    return Response(audio, headers={"ETag": etag, **_CACHING}, media_type="audio/wav")
+
+
+def _find(antiphon: Antiphon, voice: str, model: str | None) -> tuple[Hosted, Voice]:
+    for hosted in antiphon.models.ranked():
+        if hosted.can is not None and model in (None, hosted.name):
+            for each in hosted.can.voices:
+                if each.id == voice:
+                    return hosted, each
+    raise errors.NotFound(f"There is no voice {voice[:60]!r} here; GET /v1/audio/voices lists those that exist")

@@ -1,0 +1,46 @@
+"""A thin typed client: `Client` waits, `AsyncClient` is awaited, and everything else they share.
+
+It knows nothing of the server but its HTTP surface, and of Antiphon only `antiphon.domain`.
+"""
+
+from antiphon.client.aio import AsyncClient
+from antiphon.client.answers import Audio, Event, Job, JobResult, Model, UploadedVoice, Voice
+from antiphon.client.errors import (
+    ApiError,
+    BadRequest,
+    ClientError,
+    Conflict,
+    Forbidden,
+    JobFailed,
+    NotFound,
+    RateLimited,
+    ServerFailed,
+    Unavailable,
+    Unreachable,
+    WaitTimeout,
+)
+from antiphon.client.sync import Client
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Audio",
+    "BadRequest",
+    "Client",
+    "ClientError",
+    "Conflict",
+    "Event",
+    "Forbidden",
+    "Job",
+    "JobFailed",
+    "JobResult",
+    "Model",
+    "NotFound",
+    "RateLimited",
+    "ServerFailed",
+    "Unavailable",
+    "Unreachable",
+    "UploadedVoice",
+    "Voice",
+    "WaitTimeout",
+]

@@ -1,0 +1,166 @@
+"""Uploaded voices: read within limits, kept by digest, and each its owner's alone."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import time
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from antiphon.audio import pcm, wav
+from antiphon.domain import errors
+from antiphon.domain import voice as voices
+from antiphon.domain.voice import Reference
+from antiphon.service import ids
+from antiphon.service.threads import Threads
+from antiphon.store.base import JobStore
+from antiphon.voices import reading
+from antiphon.voices.library import Library
+
+#: Children that decode at the same time, and uploads that wait for one: each holds its file in memory.
+CHILDREN, WAITING = 2, 8
+#: Voices of one owner.
+MAX_VOICES = 200
+#: Owners whose voices are remembered between requests.
+REMEMBERED = 1000
+
+_NONE: Mapping[str, Reference] = MappingProxyType({})
+
+
+class References:
+    """Used in one event loop; the only writer of the voices in the store and of the library."""
+
+    def __init__(self, store: JobStore, library: Library, threads: Threads) -> None:
+        self._store, self._threads = store, threads
+        self.library = library
+        self._children = asyncio.Semaphore(CHILDREN)
+        self._reading = 0
+        #: Seconds that a child took of late.
+        self._took = 1.0
+        # A file is removed when no row names it: no row may come in between.
+        self._changing = asyncio.Lock()
+        self._known: dict[str, Mapping[str, Reference]] = {}
+
+    # Change
+
+    async def upload(
+        self,
+        owner: str,
+        name: str,
+        data: bytes,
+        *,
+        consent: str,
+        ref_text: str | None = None,
+        description: str | None = None,
+    ) -> Reference:
+        """Takes a voice. `data` is a file of any audio format.
+
+        Raises `InvalidRequest` saying what is wrong with which of them, `Conflict` for a name that is taken,
+        `QueueFull` while too many recordings are being read.
+        """
+        voices.check_name(name)
+        voices.check_consent(consent)
+        voices.check_length("ref_text", ref_text, voices.MAX_REF_TEXT)
+        voices.check_length("speaker_description", description, voices.MAX_DESCRIPTION)
+        await self._check_free(owner, name)
+        recording = await self._read(data)
+        audio, rate = wav.read(recording)
+        async with self._changing:
+            await self._check_free(owner, name)
+            digest = await self._threads.run(self.library.put, recording)
+            reference = Reference(
+                id=ids.new_id(),
+                owner=owner,
+                name=name,
+                digest=digest,
+                seconds=pcm.duration(len(audio), rate),
+                bytes=len(recording),
+                consent=consent.strip(),
+                created_at=time.time(),
+                media_type="audio/wav",
+                ref_text=ref_text or None,
+                description=description or None,
+            )
+            try:
+                await self._store.add_voice(reference)
+            except BaseException:
+                await self._remove_unused(digest)
+                raise
+            self._known.pop(owner, None)
+        return reference
+
+    async def once(self, data: bytes) -> str:
+        """Keeps a recording that was given inside a request, without a name; returns its digest.
+
+        Raises as `upload` does for the recording. `sweep` removes it when it is old.
+        """
+        recording = await self._read(data)
+        async with self._changing:
+            return await self._threads.run(self.library.put, recording)
+
+    async def delete(self, owner: str, id_or_name: str) -> Reference | None:
+        """Forgets a voice, and its recording unless another voice is the same; None if there is none."""
+        async with self._changing:
+            gone = await self._store.remove_voice(owner, id_or_name)
+            self._known.pop(owner, None)
+            if gone is not None:
+                await self._remove_unused(gone.digest)
+        return gone
+
+    async def sweep(self, seconds: float) -> None:
+        """Removes recordings that are older than that and belong to no voice."""
+        for digest in await self._threads.run(lambda: builtins.list(self.library.older(seconds))):
+            async with self._changing:
+                await self._remove_unused(digest)
+
+    # Questions
+
+    async def find(self, owner: str, id_or_name: str) -> Reference | None:
+        """The owner's voice of that id or name; the voices of others do not exist."""
+        return (await self.known(owner)).get(id_or_name)
+
+    async def list(self, owner: str) -> builtins.list[Reference]:
+        """One owner's, oldest first."""
+        return await self._store.voices(owner)
+
+    async def known(self, owner: str) -> Mapping[str, Reference]:
+        """One owner's voices by id and by name, as `voices.choose` takes them; cheap when asked again."""
+        found = self._known.get(owner)
+        if found is None:
+            if len(self._known) >= REMEMBERED:
+                self._known.clear()
+            async with self._changing:
+                listed = await self._store.voices(owner)
+                by_name = {each.name: each for each in listed}
+                found = MappingProxyType(by_name | {each.id: each for each in listed}) if listed else _NONE
+                self._known[owner] = found
+        return found
+
+    # Reading
+
+    async def _read(self, data: bytes) -> bytes:
+        if self._reading >= CHILDREN + WAITING:
+            after = self._took * (self._reading - CHILDREN) / CHILDREN
+            raise errors.QueueFull("Too many recordings are being read; send it again soon", retry_after=after)
+        self._reading += 1
+        try:
+            async with self._children:
+                began = time.monotonic()
+                recording = await reading.read(data)
+                self._took += 0.3 * (time.monotonic() - began - self._took)
+                return recording
+        except errors.InvalidRequest as e:
+            raise errors.InvalidRequest(e.message, param="audio_sample") from e
+        finally:
+            self._reading -= 1
+
+    async def _check_free(self, owner: str, name: str) -> None:
+        if await self._store.voice(owner, name) is not None:
+            raise errors.Conflict(f"You have a voice {name!r} already; delete it, or choose another name", param="name")
+        if len(await self._store.voices(owner)) >= MAX_VOICES:
+            raise errors.Conflict(f"You have {MAX_VOICES} voices; delete one before you add another")
+
+    async def _remove_unused(self, digest: str) -> None:
+        if not await self._store.digest_used(digest):
+            await self._threads.run(self.library.remove, digest)

@@ -1,0 +1,69 @@
+"""The process that decodes one stranger's file and ends: `python -m antiphon.voices.child MEMORY CPU WALL`.
+
+The file comes by standard input, the answer goes to standard output: one byte of kind, four of length (big-endian), and
+as many bytes of a WAV file, or of the reason why it is refused. While it decodes it cannot open a file or a socket,
+write to a disk, or outlive its bounds, also when nobody is left to kill it.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import struct
+import sys
+
+FRAME = struct.Struct(">cI")
+AUDIO, REFUSAL = b"A", b"R"
+#: Bytes of a refusal.
+MAX_REASON = 2000
+
+
+def main() -> None:
+    memory, cpu, wall = map(int, sys.argv[1:4])
+    signal.alarm(wall)  # Its default action ends the process, whatever a decoder is doing.
+    _limit(resource.RLIMIT_AS, memory)
+    _limit(resource.RLIMIT_CPU, cpu)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_CORE, 0)
+    answer = os.dup(1)
+    os.dup2(2, 1)  # Libraries print; the answer's descriptor is no place for it.
+    kind, payload = _read(_load())
+    with os.fdopen(answer, "wb") as out:
+        out.write(FRAME.pack(kind, len(payload)) + payload)
+
+
+def _limit(which: int, value: int) -> None:
+    _, hard = resource.getrlimit(which)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def _load() -> bytes:
+    """The file; from then on no descriptor can be had: no file, no socket, no library."""
+    from antiphon.audio import wav
+    from antiphon.voices import recording
+
+    # A rehearsal: libraries load parts of themselves when they are first used.
+    rate = 2 * recording.MAX_RATE
+    wave = (b"\0\x20" * 100 + b"\0\xe0" * 100) * (2 * rate // 200)
+    recording.read(wav.header(rate, len(wave)) + wave)
+    data = sys.stdin.buffer.read(recording.MAX_BYTES + 1)
+    _limit(resource.RLIMIT_NOFILE, 0)
+    return data
+
+
+def _read(data: bytes) -> tuple[bytes, bytes]:
+    from antiphon.domain import errors
+    from antiphon.voices import recording
+
+    try:
+        return AUDIO, recording.read(data)
+    except errors.InvalidRequest as e:
+        return REFUSAL, e.message.encode()[:MAX_REASON]
+    except MemoryError:
+        return REFUSAL, b"The audio file needs more memory to be read than any honest recording does"
+
+
+if __name__ == "__main__":
+    main()

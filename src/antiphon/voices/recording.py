@@ -1,0 +1,83 @@
+"""What a recording must be before a voice is cloned from it: long enough, short enough, loud and not clipped."""
+
+from __future__ import annotations
+
+import math
+
+from antiphon.audio import decode, pcm, wav
+from antiphon.domain import errors
+
+#: Bytes of an upload, as vLLM-Omni's; seconds of it before silence is trimmed.
+MAX_BYTES, MAX_RAW_SECONDS = 10 * 1024 * 1024, 120.0
+#: Seconds of sound that must be left, and that may be.
+MIN_SECONDS, MAX_SECONDS = 1.0, 60.0
+#: Hz; a recording at a higher rate is brought down to it.
+MAX_RATE = 48_000
+#: Silence is what stays this far below the loudest sample (a ratio: 40 dB), and is kept this long (seconds).
+BELOW_PEAK, KEPT = 100, 0.1
+#: dB below full scale, over the whole recording: speech at arm's length is 20 dB above it.
+MIN_LEVEL = -45.0
+#: Share of samples at full scale: what an overdriven input has, and no music or speech that was let be.
+MAX_CLIPPED = 0.02
+_FULL = 32_767
+
+
+def read(data: bytes) -> bytes:
+    """The recording as a mono 16-bit WAV file. Raises `InvalidRequest` with the figure that is wrong and the remedy.
+
+    For the child: it decodes what strangers sent.
+    """
+    audio, rate = decode.decode(data, max_seconds=MAX_RAW_SECONDS, max_bytes=MAX_BYTES)
+    return prepare(audio, rate)
+
+
+def prepare(audio: bytes, rate: int) -> bytes:
+    """Trims, measures and brings down to `MAX_RATE`; `audio` is mono PCM at `rate` Hz. Raises `InvalidRequest`."""
+    import numpy as np
+
+    peak = int(np.abs(np.frombuffer(audio, "<i2").astype(np.int32)).max(initial=0))
+    if peak <= pcm.SILENCE:
+        raise errors.InvalidRequest(
+            f"The recording is silent: its loudest moment is {_decibels(peak)}. Check the microphone and record again"
+        )
+    audio = pcm.trim_silence(audio, rate, KEPT, max(pcm.SILENCE, peak // BELOW_PEAK))
+    _check_length(pcm.duration(len(audio), rate))
+    if rate > MAX_RATE:
+        audio, rate = pcm.resample(audio, rate, MAX_RATE), MAX_RATE
+    _check_level(audio)
+    return wav.header(rate, len(audio)) + audio
+
+
+def _check_length(seconds: float) -> None:
+    if seconds < MIN_SECONDS:
+        raise errors.InvalidRequest(
+            f"Without the silence the recording is {seconds:.2f} seconds long; {MIN_SECONDS:g} to {MAX_SECONDS:g} are "
+            "taken, and 5 to 15 seconds of one person speaking serve best"
+        )
+    if seconds > MAX_SECONDS:
+        raise errors.InvalidRequest(
+            f"Without the silence the recording is {seconds:.1f} seconds long; at most {MAX_SECONDS:g} are taken. "
+            "Cut out 5 to 15 seconds of one person speaking"
+        )
+
+
+def _check_level(audio: bytes) -> None:
+    import numpy as np
+
+    samples = np.frombuffer(audio, "<i2")
+    level = math.sqrt(float(np.mean(np.square(samples, dtype=np.float32), dtype=np.float64)))
+    if level < 10 ** (MIN_LEVEL / 20) * _FULL:
+        raise errors.InvalidRequest(
+            f"The recording is too quiet: {_decibels(level)} on average, and at least {MIN_LEVEL:g} dBFS are needed. "
+            "Speak closer to the microphone, or raise its level"
+        )
+    clipped = float(np.mean((samples >= _FULL) | (samples <= -_FULL)))
+    if clipped > MAX_CLIPPED:
+        raise errors.InvalidRequest(
+            f"The recording is overdriven: {clipped:.0%} of its samples are clipped, and at most {MAX_CLIPPED:.0%} "
+            "may be. Lower the microphone's level and record again"
+        )
+
+
+def _decibels(level: float) -> str:
+    return f"{20 * math.log10(level / _FULL):.0f} dBFS" if level else "digital silence"

@@ -1,0 +1,85 @@
+"""Which recording a request means, who may name it, and what models that cannot clone say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.audio import wav
+from antiphon.domain import errors
+from antiphon.domain.voice import Reference, digest_of
+from antiphon.engines.tone import SAMPLE_RATE, Tone, frequency_of
+from antiphon.service import voices
+from antiphon.voices.library import Library
+from tests.unit.test_audio_pcm import pitch, tone
+from tests.unit.test_service_voices import CAN
+
+ANNA = Reference("0" * 26, "me", "Anna", "ab" * 32, 2.0, 100, "yes", 1.0, "audio/wav", languages=("en",))
+MINE = {"Anna": ANNA, ANNA.id: ANNA, "nova": replace(ANNA, name="nova", digest="cd" * 32)}
+CLONES = replace(CAN, cloning=True)
+
+
+@pytest.mark.parametrize("asked", ["Anna", ANNA.id])
+def test_an_uploaded_voice(asked: str) -> None:
+    assert voices.choose(asked, "en", CLONES, MINE) == ("ref:" + "ab" * 32, None)
+    voice, warning = voices.choose(asked, "zh", CLONES, MINE)
+    assert digest_of(voice) == "ab" * 32
+    assert warning is not None
+    assert "zh" in warning
+
+
+def test_it_goes_before_the_models_own_of_that_name() -> None:
+    assert voices.choose("nova", "en", CLONES, MINE)[0] == "ref:" + "cd" * 32
+    assert voices.choose("nova", "en", CAN, MINE)[0] == "af_nova"
+
+
+def test_models_that_cannot_clone_say_which_can() -> None:
+    with pytest.raises(errors.UnknownVoice, match="indextts-2"):
+        voices.choose("Anna", "en", CAN, MINE, ["indextts-2"])
+    with pytest.raises(errors.UnknownVoice, match="no model that is served here can"):
+        voices.choose("Anna", "en", CAN, MINE)
+
+
+@pytest.mark.parametrize("asked", ["Anna", ANNA.id, "ref:" + "ab" * 32, "REF:" + "ab" * 32, "ref:Anna"])
+@pytest.mark.parametrize("can", [CAN, CLONES], ids=["plain", "clones"])
+def test_the_voices_of_others_do_not_exist(asked: str, can: Any) -> None:
+    with pytest.raises(errors.UnknownVoice):
+        voices.choose(asked, "en", can)
+
+
+def test_a_digest_is_no_voice_even_for_its_owner() -> None:
+    with pytest.raises(errors.UnknownVoice, match="digest"):
+        voices.choose("ref:" + "ab" * 32, "en", CLONES, MINE)
+
+
+class Quiet:
+    def cancelled(self) -> bool:
+        return False
+
+    def progress(self, fraction: float) -> None: ...
+
+
+def speak(engine: Tone, voice: str, emotion: dict[str, float] | None = None) -> float:
+    params = {"text": "A text that is long enough to be heard.", "voice": voice, "emotion": emotion or {}, "speed": 1.0}
+    return pitch(b"".join(chunk.payload for chunk in engine.run(params, Quiet())), SAMPLE_RATE)
+
+
+def test_tone_imitates_the_pitch_of_the_right_recording(tmp_path: Path) -> None:
+    library = Library(tmp_path)
+    audio = {hertz: bytes(4000) + tone(1.5, 16000, hertz) + bytes(4000) for hertz in (300.0, 523.0)}
+    digests = {hertz: library.put(wav.header(16000, len(pcm)) + pcm) for hertz, pcm in audio.items()}
+    engine = Tone({"voices": str(tmp_path)})
+    engine.load(lambda name, fraction=None: None)
+    for hertz, digest in digests.items():
+        assert speak(engine, f"ref:{digest}") == pytest.approx(hertz, abs=3)
+    assert speak(engine, f"ref:{digests[300.0]}", {"happy": 1.0}) == pytest.approx(336, abs=3)
+    own = frequency_of("A text that is long enough to be heard.")
+    assert speak(engine, "tone") == pytest.approx(own, abs=3)
+    for gone in ("ref:" + "0" * 64, "ref:../../etc/passwd"):
+        with pytest.raises(errors.UnknownVoice):
+            speak(engine, gone)
+    with pytest.raises(errors.UnknownVoice):
+        speak(Tone({}), f"ref:{digests[300.0]}")

@@ -1,0 +1,170 @@
+"""Uploaded voices: taken with consent, each its owner's alone, and a recording stays as long as a voice needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from antiphon.audio import pcm, wav
+from antiphon.domain import errors
+from antiphon.domain import voice as voices
+from antiphon.service import references as module
+from antiphon.service.references import References
+from antiphon.service.threads import Threads
+from antiphon.store.memory import MemoryStore
+from antiphon.voices import reading
+from antiphon.voices.library import Library
+from tests.unit.test_audio_pcm import tone
+
+YES = "I agree that my voice is imitated. A. Speaker"
+
+
+def file(hertz: float = 440.0) -> bytes:
+    audio = tone(1.5, 8000, hertz)
+    return wav.header(8000, len(audio)) + audio
+
+
+@pytest.fixture
+async def references(tmp_path: Path) -> AsyncIterator[References]:
+    store, threads = MemoryStore(), Threads()
+    await store.open()
+    yield References(store, Library(tmp_path / "voices"), threads)
+    threads.close()
+
+
+async def test_a_voice_is_its_owners(references: References) -> None:
+    made = await references.upload("me", "Anna", file(), consent=YES, ref_text="Hello.", description="warm")
+    assert (made.owner, made.name, made.consent, made.ref_text, made.description) == (
+        "me", "Anna", YES, "Hello.", "warm",
+    )  # fmt: skip
+    assert made.seconds == pytest.approx(1.5, abs=0.01)
+    assert made.bytes == references.library.path(made.digest).stat().st_size
+    assert await references.find("me", "Anna") == made
+    assert await references.find("me", made.id) == made
+    assert await references.list("me") == [made]
+    assert dict(await references.known("me")) == {"Anna": made, made.id: made}
+    assert await references.find("you", "Anna") is None
+    assert await references.find("you", made.id) is None
+    assert await references.list("you") == []
+    assert await references.delete("you", made.id) is None
+    assert references.library.has(made.digest)
+
+
+async def test_what_was_remembered_is_news_after_a_change(references: References) -> None:
+    assert await references.find("me", "Anna") is None
+    made = await references.upload("me", "Anna", file(), consent=YES)
+    assert await references.find("me", "Anna") == made
+    assert await references.delete("me", "Anna") == made
+    assert await references.find("me", "Anna") is None
+    assert not references.library.has(made.digest)
+
+
+async def test_a_recording_stays_while_another_voice_is_the_same(references: References) -> None:
+    mine = await references.upload("me", "Anna", file(), consent=YES)
+    yours = await references.upload("you", "Berta", file(), consent=YES)
+    assert mine.digest == yours.digest
+    await references.delete("me", "Anna")
+    assert references.library.has(mine.digest)
+    await references.delete("you", yours.id)
+    assert not references.library.has(mine.digest)
+
+
+async def test_deleting_and_uploading_the_same_at_once(references: References) -> None:
+    """Whoever comes first: a voice that is there has its recording."""
+    made = await references.upload("me", "Anna", file(), consent=YES)
+    await asyncio.gather(
+        references.delete("me", "Anna"), *(references.upload(str(n), "Berta", file(), consent=YES) for n in range(2))
+    )
+    assert references.library.has(made.digest)
+
+
+async def test_a_name_is_taken_once(references: References) -> None:
+    first, second = await asyncio.gather(
+        references.upload("me", "Anna", file(440), consent=YES),
+        references.upload("me", "Anna", file(880), consent=YES),
+        return_exceptions=True,
+    )
+    lost = [each for each in (first, second) if isinstance(each, BaseException)]
+    assert [type(each) for each in lost] == [errors.Conflict]
+    with pytest.raises(errors.Conflict, match="Anna"):
+        await references.upload("me", "Anna", b"not even read", consent=YES)
+    assert len(list(references.library.directory.iterdir())) == 1
+
+
+async def test_there_are_only_so_many(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_VOICES", 1)
+    await references.upload("me", "Anna", file(), consent=YES)
+    with pytest.raises(errors.Conflict, match="1 voices"):
+        await references.upload("me", "Berta", file(), consent=YES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a" * 65, "a/b", "a\\b", "a\nb", "a\x00", " a", "..", "ref:" + "0" * 64, "REF:x", "a\u202eb", "\ud800"],
+)
+async def test_what_is_no_name(references: References, name: str) -> None:
+    with pytest.raises(errors.InvalidRequest) as caught:
+        await references.upload("me", name, file(), consent=YES)
+    assert caught.value.param == "name"
+
+
+@pytest.mark.parametrize("name", ["a", "Ä" * 64, "小贝", "O'Hara (2)", "v1.0", "<b>"])
+def test_names(name: str) -> None:
+    voices.check_name(name)
+
+
+@pytest.mark.parametrize("consent", ["", " ", "false", "No", "0", "null"])
+async def test_without_consent_no_voice(references: References, consent: str) -> None:
+    with pytest.raises(errors.InvalidRequest, match="consent") as caught:
+        await references.upload("me", "Anna", file(), consent=consent)
+    assert caught.value.param == "consent"
+    assert not references.library.directory.exists()
+
+
+async def test_a_refusal_names_the_field(references: References) -> None:
+    with pytest.raises(errors.InvalidRequest, match="silent") as caught:
+        await references.upload("me", "Anna", wav.header(8000, 16000) + pcm.silence(1, 8000), consent=YES)
+    assert caught.value.param == "audio_sample"
+    with pytest.raises(errors.InvalidRequest, match="2000") as caught:
+        await references.upload("me", "Anna", file(), consent=YES, ref_text="a" * 2001)
+    assert caught.value.param == "ref_text"
+
+
+async def test_only_so_many_are_read_at_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most, let = 0, 0, asyncio.Event()
+
+    async def slow(data: bytes) -> bytes:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await let.wait()
+        running -= 1
+        return data
+
+    monkeypatch.setattr(reading, "read", slow)
+    tasks = [asyncio.create_task(references.once(file())) for _ in range(module.CHILDREN + module.WAITING)]
+    while running < module.CHILDREN:
+        await asyncio.sleep(0)
+    with pytest.raises(errors.QueueFull) as caught:
+        await references.once(file())
+    assert caught.value.retry_after
+    let.set()
+    assert len(set(await asyncio.gather(*tasks))) == 1
+    assert most == module.CHILDREN
+    await references.once(file())
+
+
+async def test_what_was_given_once_goes_when_it_is_old(references: References) -> None:
+    digest = await references.once(file(880))
+    made = await references.upload("me", "Anna", file(), consent=YES)
+    await references.sweep(3600)
+    assert references.library.has(digest)
+    for each in (digest, made.digest):
+        os.utime(references.library.path(each), (1, 1))
+    await references.sweep(3600)
+    assert not references.library.has(digest)
+    assert references.library.has(made.digest)
