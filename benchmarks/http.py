@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 NONE: Mapping[str, str] = MappingProxyType({})
@@ -17,7 +17,7 @@ class Answer:
     status: int
     seconds: float
     body: bytes
-    headers: Mapping[str, str] = NONE
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Connection:

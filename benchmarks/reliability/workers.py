@@ -21,7 +21,7 @@ UNIT = 0.1
 
 
 @asynccontextmanager
-async def others(port: int, every: float) -> AsyncIterator[list[float]]:
+async def others(port: int, every: float, word: str) -> AsyncIterator[list[float]]:
     """Other clients, each with a new short request every so often; what they waited."""
     waited: list[float] = []
     stop = asyncio.Event()
@@ -30,7 +30,9 @@ async def others(port: int, every: float) -> AsyncIterator[list[float]]:
         connection = Connection(port, f"127.0.0.{number}")
         turn = 0
         while not stop.is_set():
-            answer = await connection.request("POST", "/tts", tts(f"Client {number} asks for the {turn}th time."))
+            answer = await connection.request(
+                "POST", "/tts", tts(f"Client {number}, {word}, asks for the {turn}th time.")
+            )
             if answer.status != 200:
                 raise RuntimeError(f"a bystander was answered {answer.status}: {answer.body[:200]!r}")
             waited.append(answer.seconds)
@@ -60,18 +62,23 @@ async def until(what: Callable[[list[dict[str, Any]]], Any], connection: Connect
     raise RuntimeError("the workers did not come to the state that was waited for")
 
 
+def _serving(found: list[dict[str, Any]], pid: int) -> bool:
+    return any(w["pid"] == pid and w["state"] == "ready" for w in found)
+
+
 async def _noticed(target: Server, kind: int, times: int, rnd: random.Random) -> tuple[list[float], int]:
     """How long it took each time until the worker was replaced, and how many of the jobs meanwhile failed."""
     connection = Connection(target.port)
     jobs = [await submit(connection, f"Job {n} of many, while workers come and go.") for n in range(40)]
     took = []
     for _ in range(times):
-        await asyncio.sleep(rnd.uniform(0.0, 0.2))
+        # Longer than a unit takes, or the same one would be hit until it counts as poison.
+        await asyncio.sleep(rnd.uniform(2 * UNIT, 5 * UNIT))
         pids = await until(lambda found: [w["pid"] for w in found if w["state"] == "ready"], connection)
         victim = rnd.choice(pids)
         os.kill(victim, kind)
         began = time.monotonic()
-        await until(lambda found, gone=victim: gone not in {w["pid"] for w in found}, connection)  # type: ignore[misc]
+        await until(lambda found, gone=victim: not _serving(found, gone), connection)  # type: ignore[misc]
         took.append(time.monotonic() - began)
     statuses = [(await ended(connection, job["id"]))["status"] for job in jobs if job is not None]
     connection.close()
@@ -135,10 +142,10 @@ def poison(seed: int, scale: float) -> list[Row]:
     rounds = max(2, round(10 * scale))
 
     async def measure(port: int) -> tuple[list[float], list[float], list[dict[str, Any]]]:
-        async with others(port, 0.3) as quiet:
+        async with others(port, 0.3, "alone") as quiet:
             while len(quiet) < 20 * rounds * scale + 20:
                 await asyncio.sleep(0.1)
-        async with others(port, 0.3) as beside:
+        async with others(port, 0.3, "beside") as beside:
             jobs = await _poisoned(port, rounds)
         return quiet, beside, jobs
 

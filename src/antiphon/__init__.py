@@ -3,18 +3,20 @@
 The package itself imports nothing heavy: what a caller names is loaded when it is first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Antiphon", "__version__"]
+__all__ = ["Antiphon", "AsyncClient", "Client", "__version__"]
 
 if TYPE_CHECKING:
+    from antiphon.client import AsyncClient, Client
     from antiphon.service.app import Antiphon
+
+_HOMES = {"Antiphon": "antiphon.service.app", "AsyncClient": "antiphon.client", "Client": "antiphon.client"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Antiphon":
-        from antiphon.service.app import Antiphon
-
-        return Antiphon
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'antiphon' has no attribute {name!r}")

@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,15 +56,15 @@ def test_a_bomb_does_not_grow_the_server(tone: Server, bomb: bytes) -> None:
         status = Path(f"/proc/{tone.process.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
-    def send() -> int:
-        return tone.client.post("/v1/audio/voices", data=FORM, files={"audio_sample": bomb}).status_code
+    def send() -> str:
+        answer = tone.client.post("/v1/audio/voices", data=FORM, files={"audio_sample": bomb})
+        assert answer.status_code == 400
+        return str(answer.json()["error"]["message"])
 
-    assert send() == 400
+    assert "longer than 120 seconds" in send()
     before = high_water()
-    assert [send() for _ in range(2)] == [400] * 2
+    assert send() == send()
     assert high_water() - before < 8 * MEBIBYTE
-    answer = tone.client.post("/v1/audio/voices", data=FORM, files={"audio_sample": bomb})
-    assert "longer than 120 seconds" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(
@@ -122,12 +123,15 @@ def damaged(good: bytes, rng: random.Random) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("bounds", "action", "signal"),
-    [(("1", "60"), "while True: pass", "XCPU"), (("60", "1"), "import time; time.sleep(60)", "ALRM")],
+    ("bounds", "action", "signals"),
+    [
+        (("1", "60"), "while True: pass", {signal.SIGXCPU, signal.SIGKILL}),
+        (("60", "1"), "import time; time.sleep(60)", {signal.SIGALRM}),
+    ],
     ids=["busy", "asleep"],
 )
 def test_a_decoder_that_never_ends_is_ended_though_nobody_kills_it(
-    bounds: tuple[str, str], action: str, signal: str
+    bounds: tuple[str, str], action: str, signals: set[signal.Signals]
 ) -> None:
     code = (
         f"import sys; sys.argv[1:] = ['800000000', *{bounds!r}]\n"
@@ -137,6 +141,4 @@ def test_a_decoder_that_never_ends_is_ended_though_nobody_kills_it(
         "child.main()\n"
     )
     done = subprocess.run([sys.executable, "-c", code], input=b"", capture_output=True, timeout=30)
-    assert done.returncode < 0
-
-    assert {24: "XCPU", 9: "XCPU", 14: "ALRM"}[-done.returncode] == signal
+    assert -done.returncode in signals

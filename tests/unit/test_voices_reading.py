@@ -84,16 +84,34 @@ async def test_a_child_without_memory_is_a_refusal(memory: int) -> None:
         await reading.read(wav.header(44100, len(audio)) + audio, Bounds(memory=memory * 1024 * 1024))
 
 
-async def test_an_answer_that_is_none_is_a_refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+LONG_REASON = b"R" + (3000).to_bytes(4, "big") + b"x" * 3000
+LONG_AUDIO = b"A" + (reading.MAX_ANSWER + 1).to_bytes(4, "big")
+
+
+@pytest.mark.parametrize(
+    ("says", "then"),
+    [
+        (LONG_REASON, ""),
+        (LONG_AUDIO, "while True: os.write(1, bytes(65536))"),
+        (b"X\x00\x00\x00\x00", ""),
+        (b"A\x00\x00\x00\x02no", ""),
+        (b"A", ""),
+        (b"", ""),
+    ],
+    ids=["long reason", "endless audio", "unknown", "no audio", "cut", "nothing"],
+)
+async def test_an_answer_that_is_none_is_a_refusal(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, says: bytes, then: str
+) -> None:
     """A decoder that was taken over can say what it wants, and is not believed."""
-    for says in (b"A\xff\xff\xff\xff", b"R\x00\x01\x00\x00no", b"X\x00\x00\x00\x00", b"A\x00\x00\x00\x02no", b"A"):
-        fake = tmp_path / "python"
-        fake.write_text(f"#!{sys.executable}\nimport os\nos.write(1, {says!r})\n")
-        fake.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(fake))
-        with pytest.raises(errors.InvalidRequest):
-            await asyncio.wait_for(reading.read(b"data"), 20)
-        monkeypatch.undo()
+    fake = tmp_path / "python"
+    fake.write_text(f"#!{sys.executable}\nimport os\nos.write(1, {says!r})\n{then}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(fake))
+    before = children()
+    with pytest.raises(errors.InvalidRequest, match="within the server's bounds"):
+        await reading.read(b"data")
+    assert children() == before
 
 
 def probe(action: str) -> str:

@@ -158,6 +158,23 @@ async def test_only_so_many_are_read_at_once(references: References, monkeypatch
     await references.once(file())
 
 
+async def test_the_same_recording_is_read_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = await references.once(file())
+    os.utime(references.library.path(digest), (1, 1))
+
+    async def again(data: bytes) -> bytes:
+        raise AssertionError("it was read again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "read", again)
+        assert await references.once(file()) == digest
+    await references.sweep(3600)
+    assert references.library.has(digest)
+    references.library.remove(digest)
+    assert await references.once(file()) == digest
+    assert references.library.has(digest)
+
+
 async def test_what_was_given_once_goes_when_it_is_old(references: References) -> None:
     digest = await references.once(file(880))
     made = await references.upload("me", "Anna", file(), consent=YES)

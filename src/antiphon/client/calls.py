@@ -8,7 +8,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
 from antiphon.client.answers import Audio, Job, Model, UploadedVoice, Voice, known
@@ -16,10 +16,9 @@ from antiphon.client.flow import Answer, Call
 from antiphon.domain.job import Priority
 from antiphon.domain.request import Format
 
-T = TypeVar("T")
 SubtitleKind = Literal["srt", "vtt", "json"]
 
-_WARNING = re.compile(r'\b\d{3} \S+ "((?:[^"\\]|\\.)*)"')
+_WARNING = re.compile(r'^\d{3} \S+ "([^"]*)"')
 
 
 class SpeechOptions(TypedDict, total=False):
@@ -87,6 +86,10 @@ def retry(id: str | Job) -> Call[Job]:
     return Call("POST", f"{_job(id)}/retry", lambda answer: Job.of(_json(answer)))
 
 
+def events_path(id: str | Job) -> str:
+    return f"{_job(id)}/events"
+
+
 def subtitles(id: str | Job, kind: SubtitleKind) -> Call[str]:
     return Call("GET", f"{_job(id)}/subtitles.{kind}", lambda answer: answer.body.decode())
 
@@ -130,8 +133,9 @@ def audio(answer: Answer, job: str | None = None) -> Audio:
 
 
 def warnings(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """The texts of a `Warning` header (RFC 7234)."""
-    return tuple(re.sub(r"\\(.)", r"\1", text) for text in _WARNING.findall(headers.get("warning", "")))
+    """The texts of the server's `Warning` header, which it joins by semicolons."""
+    found = _WARNING.search(headers.get("warning", ""))
+    return tuple(found[1].split("; ")) if found else ()
 
 
 def _uploaded(answer: Answer) -> UploadedVoice:

@@ -97,6 +97,10 @@ class Retries:
         return after if after <= self.longest else None
 
 
+#: No repetition.
+ONCE = Retries(0, 0.0)
+
+
 def backoff(attempt: int) -> float:
     """Doubled each time, and never the same for two clients that failed together."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311

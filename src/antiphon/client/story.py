@@ -18,8 +18,8 @@ class Story:
     The format is that of the HTML standard, as far as the server uses it: one `data` line to an event.
     """
 
-    def __init__(self, job: str, after: int | None) -> None:
-        self._path = f"/v1/jobs/{job}/events"
+    def __init__(self, path: str, after: int | None) -> None:
+        self._path = path
         self._seen = after
         self._absence = Absence()
         self.over = False
@@ -32,7 +32,9 @@ class Story:
 
     def take(self, line: str) -> Event | None:
         """The event that a line completes."""
-        self._absence.over()
+        if line and line != ": listening":
+            # Only what comes after the greeting is progress: a server that greets and hangs up is not back.
+            self._absence.over()
         if not line.startswith("data: "):
             return None
         event = Event.of(json.loads(line[6:]))
@@ -45,5 +47,3 @@ class Story:
         if isinstance(error, ApiError) and error.status not in (429, 503):
             raise error
         return self._absence.pause(str(error or "the stream of events ended early"))
-
-

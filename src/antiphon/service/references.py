@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import hashlib
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,7 +23,7 @@ from antiphon.voices.library import Library
 CHILDREN, WAITING = 2, 8
 #: Voices of one owner.
 MAX_VOICES = 200
-#: Owners whose voices are remembered between requests.
+#: Owners whose voices, and recordings whose digests, are remembered between requests.
 REMEMBERED = 1000
 
 _NONE: Mapping[str, Reference] = MappingProxyType({})
@@ -41,6 +42,8 @@ class References:
         # A file is removed when no row names it: no row may come in between.
         self._changing = asyncio.Lock()
         self._known: dict[str, Mapping[str, Reference]] = {}
+        #: Digest of what was sent → digest of what is kept.
+        self._sent: dict[str, str] = {}
 
     # Change
 
@@ -93,11 +96,20 @@ class References:
     async def once(self, data: bytes) -> str:
         """Keeps a recording that was given inside a request, without a name; returns its digest.
 
-        Raises as `upload` does for the recording. `sweep` removes it when it is old.
+        Raises as `upload` does for the recording. The same bytes are read once, for clients send them with every
+        sentence. `sweep` removes what nobody sent of late.
         """
+        sent = await self._threads.run(lambda: hashlib.sha256(data).hexdigest())
+        digest = self._sent.get(sent)
+        if digest is not None and await self._threads.run(self.library.touch, digest):
+            return digest
         recording = await self._read(data)
         async with self._changing:
-            return await self._threads.run(self.library.put, recording)
+            digest = await self._threads.run(self.library.put, recording)
+        if len(self._sent) >= REMEMBERED:
+            self._sent.clear()
+        self._sent[sent] = digest
+        return digest
 
     async def delete(self, owner: str, id_or_name: str) -> Reference | None:
         """Forgets a voice, and its recording unless another voice is the same; None if there is none."""

@@ -11,8 +11,9 @@ from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.domain.voice import Reference
 
-#: Seconds for which an idempotency key is remembered.
-IDEMPOTENCY_SECONDS = 24 * 3600.0
+#: Seconds for which an idempotency key is remembered: the day that is promised, and another in case somebody sets
+#: the clock.
+IDEMPOTENCY_SECONDS = 2 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,5 +82,8 @@ def from_reference(reference: Reference) -> Row:
 
 
 def to_reference(row: Row) -> Reference:
-    *columns, languages = row
-    return Reference(*columns, tuple(_any.decode(languages)))
+    id, owner, name, digest, seconds, nbytes, consent, created, media_type, ref_text, description, languages = row
+    known = tuple(_any.decode(languages))
+    return Reference(
+        id, owner, name, digest, seconds, nbytes, consent, created, media_type, ref_text, description, known
+    )

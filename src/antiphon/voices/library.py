@@ -45,6 +45,14 @@ class Library:
         path = self.path(digest)
         return path.is_file() and not path.is_symlink()
 
+    def touch(self, digest: str) -> bool:
+        """Whether it is there; if so, it counts as put now."""
+        try:
+            os.utime(self.path(digest), follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
     def remove(self, digest: str) -> None:
         """Nothing happens if it is not there."""
         self.path(digest).unlink(missing_ok=True)

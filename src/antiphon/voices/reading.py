@@ -21,6 +21,7 @@ log = structlog.get_logger("antiphon.voices")
 
 #: Of an answer: what `recording` can make, with room for a header.
 MAX_ANSWER = int(2 * recording.MAX_RATE * (recording.MAX_SECONDS + 1)) + 1024
+_LIMITS = {AUDIO: MAX_ANSWER, REFUSAL: MAX_REASON}
 #: Bytes of what the child complained about that are logged.
 MAX_COMPLAINT = 2000
 #: What the child needs of the surroundings to find Python and its libraries; keys and tokens are not among it.
@@ -81,17 +82,26 @@ async def _converse(child: Process, data: bytes) -> bytes:
         await child.stdin.drain()
         child.stdin.close()
     try:
-        kind, size = FRAME.unpack(await child.stdout.readexactly(FRAME.size))
-        if size > {AUDIO: MAX_ANSWER, REFUSAL: MAX_REASON}.get(kind, 0):
-            raise _NoAnswer
-        payload = await child.stdout.readexactly(size)
-        if kind == REFUSAL:
-            raise errors.InvalidRequest(payload.decode(errors="replace"))
-        wav.read(payload)
-        return payload
+        kind, payload = await _answer(child.stdout)
     except (asyncio.IncompleteReadError, _NoAnswer) as e:
         await _complain(child)
         raise _NoAnswer from e
+    if kind == REFUSAL:
+        raise errors.InvalidRequest(payload.decode(errors="replace"))
+    return payload
+
+
+async def _answer(stdout: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    kind, size = FRAME.unpack(await stdout.readexactly(FRAME.size))
+    if size > _LIMITS.get(kind, -1):
+        raise _NoAnswer
+    payload = await stdout.readexactly(size)
+    if kind == AUDIO:
+        try:
+            wav.read(payload)
+        except errors.InvalidRequest as e:
+            raise _NoAnswer from e
+    return kind, payload
 
 
 async def _complain(child: Process) -> None:
@@ -109,6 +119,7 @@ async def _end(child: Process) -> None:
     if child.returncode is None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(child.pid, signal.SIGKILL)
-    await child.wait()
-    # A transport that is not closed keeps its pipes until it is collected.
+    # Its exit is told once its pipes are closed, and a pipe that nobody reads to its end, or that something else holds
+    # open, is closed by this only.
     child._transport.close()  # type: ignore[attr-defined]
+    await child.wait()
