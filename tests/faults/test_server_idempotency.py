@@ -63,3 +63,16 @@ def test_every_route_keeps_its_keys(tone: Server, path: str) -> None:
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_a_key_that_is_none_is_refused(tone: Server, key: str) -> None:
     assert tone.client.post("/v1/jobs", json=BODY, headers={"Idempotency-Key": key}).status_code == 400
+
+
+def test_a_repetition_is_answered_however_full_the_share_is(serve: Start) -> None:
+    server = serve("--model", "tone", "--max-client-seconds", "1", env={"ANTIPHON_TONE_DELAY": "0.05"})
+    text = " ".join(f"Sentence number {n} of a book that fills the share of its owner alone." for n in range(300))
+    first = server.client.post("/v1/jobs", json={"input": text}, headers=KEY)
+    assert first.status_code == 202
+    assert server.client.post("/v1/jobs", json={"input": f"More. {text}"}).status_code == 429
+    again = server.client.post("/v1/jobs", json={"input": text}, headers=KEY)
+    assert again.status_code == 202
+    assert again.json()["id"] == first.json()["id"]
+    other = server.client.post("/v1/jobs", json={"input": f"Another. {text}"}, headers=KEY)
+    assert other.status_code == 422
