@@ -10,7 +10,6 @@ TEXTS = [f"Announcement number {n}: the train to platform {n % 6 + 1} is on time
 
 
 async def main(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     async with AsyncClient() as client:
 
         async def one(number: int, text: str) -> int:
@@ -23,4 +22,6 @@ async def main(folder: Path) -> None:
     print(f"{folder}: {len(sizes)} files, {sum(sizes)} bytes")
 
 
-asyncio.run(main(Path(sys.argv[1] if len(sys.argv) > 1 else "announcements")))
+target = Path(sys.argv[1] if len(sys.argv) > 1 else "announcements")
+target.mkdir(parents=True, exist_ok=True)
+asyncio.run(main(target))

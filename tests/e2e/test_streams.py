@@ -53,13 +53,15 @@ def samples(tone: Tone, text: str) -> bytes:
     return b"".join(made)
 
 
-def test_thirty_streams_at_once_deliver_every_sample_in_order(tone: Server) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Cache-Control": "no-store"}], ids=["cached", "no-store"])
+def test_thirty_streams_at_once_deliver_every_sample_in_order(tone: Server, headers: dict[str, str]) -> None:
     start = threading.Barrier(STREAMS)
     texts = [text(f"story {n}", 12) for n in range(STREAMS)]
 
     def listen(said: str) -> bytes:
         start.wait()
-        with tone.client.stream("POST", "/v1/audio/speech", json={"input": said, "response_format": "pcm"}) as answer:
+        body = {"input": said, "response_format": "pcm"}
+        with tone.client.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer:
             assert answer.status_code == 200
             return b"".join(answer.iter_raw())
 

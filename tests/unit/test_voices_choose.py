@@ -78,7 +78,9 @@ def test_tone_imitates_the_pitch_of_the_right_recording(tmp_path: Path) -> None:
     assert speak(engine, f"ref:{digests[300.0]}", {"happy": 1.0}) == pytest.approx(336, abs=3)
     own = frequency_of("A text that is long enough to be heard.")
     assert speak(engine, "tone") == pytest.approx(own, abs=3)
-    for gone in ("ref:" + "0" * 64, "ref:../../etc/passwd"):
+    outside = tmp_path.parent / "outside.wav"
+    outside.write_bytes(library.path(digests[300.0]).read_bytes())
+    for gone in ("ref:" + "0" * 64, "ref:../outside"):
         with pytest.raises(errors.UnknownVoice):
             speak(engine, gone)
     with pytest.raises(errors.UnknownVoice):

@@ -54,7 +54,8 @@ async def test_what_is_no_recording(data: bytes) -> None:
         await reading.read(data)
 
 
-async def test_what_is_too_large_starts_no_child() -> None:
+async def test_what_is_too_large_starts_no_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(errors.InvalidRequest, match=str(recording.MAX_BYTES)):
         await reading.read(bytes(recording.MAX_BYTES + 1))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from antiphon.audio import pcm, wav
 from antiphon.domain import errors
 from antiphon.domain import voice as voices
+from antiphon.domain.voice import Reference
 from antiphon.service import references as module
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
@@ -73,13 +75,42 @@ async def test_a_recording_stays_while_another_voice_is_the_same(references: Ref
     assert not references.library.has(mine.digest)
 
 
-async def test_deleting_and_uploading_the_same_at_once(references: References) -> None:
-    """Whoever comes first: a voice that is there has its recording."""
+async def test_deleting_and_uploading_the_same_at_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look whether a recording is used and its removal nobody begins to use it."""
+    library, put = references.library, threading.Event()
+    keep, remove = library.put, library.remove
+
+    def noted(recording: bytes) -> str:
+        digest = keep(recording)
+        put.set()
+        return digest
+
+    def late(digest: str) -> None:
+        put.wait(0.5)
+        remove(digest)
+
     made = await references.upload("me", "Anna", file(), consent=YES)
-    await asyncio.gather(
-        references.delete("me", "Anna"), *(references.upload(str(n), "Berta", file(), consent=YES) for n in range(2))
-    )
-    assert references.library.has(made.digest)
+
+    async def at_once(data: bytes) -> bytes:
+        return library.path(made.digest).read_bytes()
+
+    monkeypatch.setattr(reading, "read", at_once)
+    monkeypatch.setattr(library, "put", noted)
+    monkeypatch.setattr(library, "remove", late)
+    await asyncio.gather(references.delete("me", "Anna"), references.upload("you", "Berta", file(), consent=YES))
+    assert library.has(made.digest)
+
+
+async def test_a_voice_that_cannot_be_stored_leaves_no_recording(
+    references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(self: MemoryStore, reference: Reference) -> None:
+        raise errors.StorageFull
+
+    monkeypatch.setattr(MemoryStore, "add_voice", full)
+    with pytest.raises(errors.StorageFull):
+        await references.upload("me", "Anna", file(), consent=YES)
+    assert list(references.library.directory.iterdir()) == []
 
 
 async def test_a_name_is_taken_once(references: References) -> None:

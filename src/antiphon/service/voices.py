@@ -19,8 +19,6 @@ OPENAI: dict[str, str] = {
 }  # fmt: skip
 
 _MIX = re.compile(r"^[\w.\-]+(\(\d+(\.\d+)?\))?(\+[\w.\-]+(\(\d+(\.\d+)?\))?)*$")
-
-
 _NONE: Mapping[str, Reference] = MappingProxyType({})
 
 
