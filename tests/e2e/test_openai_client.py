@@ -13,6 +13,7 @@ from antiphon.audio import codec, wav
 from tests import ear
 from tests.conftest import Server, launch
 
+#: Half of them are heard as asked for at once, half as streamed; another test says that the two ways give the same.
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 #: One text for each format, so that nothing is answered from another's cache.
 TEXTS = (
@@ -38,24 +39,24 @@ def as_wav(audio: bytes, fmt: str) -> bytes:
 
 
 @pytest.mark.models
-def test_every_format_is_what_was_said(client: openai.OpenAI) -> None:
+def test_compressed_audio_is_what_was_said(client: openai.OpenAI) -> None:
     heard = []
-    for fmt, text in zip(FORMATS, TEXTS, strict=True):
+    for fmt, text in zip(FORMATS[:3], TEXTS[:3], strict=True):
         answer = client.audio.speech.create(model="tts-1", voice="alloy", input=text, response_format=fmt)  # type: ignore[arg-type]
         heard.append(ear.hear(as_wav(answer.content, fmt)))
-    assert ear.wer(list(TEXTS), heard) <= 0.35, heard
+    assert ear.wer(list(TEXTS[:3]), heard) <= 0.35, heard
 
 
 @pytest.mark.models
-async def test_every_format_streamed_and_awaited_is_what_was_said(espeak: Server) -> None:
+async def test_streamed_and_awaited_audio_is_what_was_said(espeak: Server) -> None:
     heard = []
     async with openai.AsyncOpenAI(base_url=f"{espeak.base}/v1", api_key="none") as client:
-        for fmt, text in zip(FORMATS, reversed(TEXTS), strict=True):
+        for fmt, text in zip(FORMATS[3:], TEXTS[3:], strict=True):
             speech = client.audio.speech.with_streaming_response
             async with speech.create(model="tts-1", voice="nova", input=text, response_format=fmt) as answer:  # type: ignore[arg-type]
                 audio = b"".join([part async for part in answer.iter_bytes()])
             heard.append(ear.hear(as_wav(audio, fmt)))
-    assert ear.wer(list(reversed(TEXTS)), heard) <= 0.35, heard
+    assert ear.wer(list(TEXTS[3:]), heard) <= 0.35, heard
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
@@ -122,7 +123,7 @@ def test_errors_are_the_packages_own(client: openai.OpenAI) -> None:
 
 
 def test_too_much_is_a_rate_limit_error_and_says_when(tmp_path_factory: pytest.TempPathFactory) -> None:
-    args = ("--model", "tone", "--workers", "1", "--max-client-seconds", "2")
+    args = ("--model", "tone", "--workers", "1", "--max-client-seconds", "2", "--drain-seconds", "0")
     server = launch(tmp_path_factory.mktemp("full"), *args, env={"ANTIPHON_TONE_DELAY": "0.3"})
     try:
         with openai.OpenAI(base_url=f"{server.base}/v1", api_key="none", max_retries=0) as client:

@@ -20,6 +20,20 @@ from antiphon.service.app import Antiphon
 KEEP_ALIVE = 15.0
 
 
+#: How the streams are documented: each event as its fields.
+STREAM: dict[str, Any] = {
+    "description": "Server-sent events; `data` is JSON with id, type, at, job and what the event tells.",
+    "content": {
+        "text/event-stream": {
+            "schema": {
+                "type": "object",
+                "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+            }
+        }
+    },
+}
+
+
 def view(event: Event) -> dict[str, Any]:
     return {"id": event.id, "type": event.type, "at": event.at, "job": event.job, **event.data}
 
@@ -27,7 +41,7 @@ def view(event: Event) -> dict[str, Any]:
 def routes(antiphon: Antiphon) -> APIRouter:
     router = APIRouter(tags=["events"])
 
-    @router.get("/v1/events", summary="What happens to your jobs and to the models, as SSE")
+    @router.get("/v1/events", summary="What happens to your jobs and to the models, as SSE", response_class=EventStream)
     async def events(request: Request) -> Response:
         return sse_response(antiphon, request, owner=reading.owner(request))
 

@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from antiphon.api import docs, reading
 from antiphon.api.article import warning
 from antiphon.api.errors import reply
-from antiphon.api.events import sse_response
+from antiphon.api.events import STREAM, sse_response
 from antiphon.api.files import file_response
 from antiphon.api.middleware import note
 from antiphon.api.schemas import ErrorObject, JobBody, JobList, JobView
@@ -136,7 +136,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         text = await antiphon.threads.run(write, job.result.segments)
         return Response(text, media_type=media_type)
 
-    @router.get("/{id}/events", summary="What happens to one job, as SSE", responses=_404)
+    @router.get("/{id}/events", summary="What happens to one job, as SSE", responses=_404, response_class=EventStream)
     async def events(request: Request, id: str) -> Response:
         await jobs.get(id, reading.owner(request))
         return sse_response(antiphon, request, job=id)

@@ -291,7 +291,7 @@ class UnitsView(BaseModel):
 
 
 class ResultView(BaseModel):
-    path: str
+    path: str | None = Field(description="null for a request that somebody waited for: its audio was the answer.")
     media_type: str
     bytes: int
     duration: float

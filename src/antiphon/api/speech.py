@@ -29,6 +29,7 @@ BROKEN: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorObject},
     404: {"model": ErrorObject, "description": "The model is not served."},
     413: {"model": ErrorObject},
+    422: {"model": ErrorObject, "description": "The Idempotency-Key was used before with another body."},
     429: {"model": ErrorObject, "description": "Too much work of yours is waiting; see Retry-After."},
     500: {"model": ErrorObject, "description": "The synthesis failed."},
     503: {

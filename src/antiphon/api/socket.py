@@ -1,0 +1,235 @@
+"""vLLM-Omni's speech over a WebSocket: text goes in as a language model writes it, sentences come out spoken.
+
+The client sends `session.config` (any field of `POST /v1/audio/speech` but the text, and `stream_audio`,
+`split_granularity`), then `input.text {text}` as often as it likes, `input.done` at the end of an utterance (the
+connection stays), `input.cancel` to interrupt (ours), `session.close`. The server sends for every sentence
+`audio.start`, binary frames, `audio.done`; after each utterance `session.done`; and `error {message}`, after which the
+connection stays unless a limit of time was passed. Every sentence is an audio of its own, with its own header.
+
+`input.cancel` ends the sentence that is being sent with `audio.done {cancelled: true}` and the utterance with
+`session.done {cancelled: true}`; no sound of it follows. A reader that takes nothing is cut off by `api.stalled`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import msgspec
+import structlog
+from fastapi import APIRouter, WebSocket
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
+from starlette.websockets import WebSocketDisconnect
+
+from antiphon.api import reading
+from antiphon.api.schemas import DeliveryFields, Foreign
+from antiphon.domain import errors
+from antiphon.domain.request import FORMATS, SpeechRequest
+from antiphon.service.app import Antiphon
+from antiphon.service.session import Ended, Event, SpeechSession, Started, UtteranceEnded, Voice
+from antiphon.text.incremental import MAX_HELD, Granularity
+
+log = structlog.get_logger("antiphon.socket")
+
+#: WebSocket close codes (RFC 6455, section 7.4.1).
+NORMAL, POLICY = 1000, 1008
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """vLLM-Omni's. Messages larger than 4 MiB end the connection with 1009 before they get here."""
+
+    #: Seconds until `session.config` must have come.
+    config: float = 10.0
+    #: Seconds without a message, while nothing is spoken either.
+    idle: float = 30.0
+    #: Bytes of one `input.text`, and characters that may wait to be spoken.
+    text: int = MAX_HELD
+
+
+class SessionConfig(DeliveryFields, Foreign):
+    """`session.config`."""
+
+    response_format: StrictStr = Field("wav", description=f"One of {', '.join(FORMATS)}.")
+    stream_audio: StrictBool = Field(False, description="Frames as the audio is made, else one for each sentence.")
+    split_granularity: Granularity = Field("sentence", description="What is spoken as soon as it is complete.")
+    extra_params: dict[str, Any] | None = None
+
+    def spoken(self) -> tuple[Voice, list[str]]:
+        """In our own words, and warnings. Raises `InvalidRequest`."""
+        fields, warnings = self.delivery(self.extra_params)
+        return Voice(SpeechRequest(text="a", **fields), self.split_granularity, self.stream_audio), warnings
+
+
+class Message(BaseModel):
+    """Any message of the client."""
+
+    model_config = ConfigDict(extra="ignore")
+    type: StrictStr
+
+
+class InputText(Message):
+    type: Literal["input.text"]
+    text: StrictStr
+
+
+def routes(antiphon: Antiphon, limits: Limits | None = None) -> APIRouter:
+    router = APIRouter(tags=["speech"])
+    bounds = limits or Limits()
+
+    @router.websocket("/v1/audio/speech/stream")
+    async def stream(socket: WebSocket) -> None:
+        await socket.accept()
+        with contextlib.suppress(WebSocketDisconnect):
+            await Conversation(antiphon, socket, bounds).run()
+
+    return router
+
+
+class Conversation:
+    """One connection: reads what the client says while a second task sends what is spoken."""
+
+    def __init__(self, antiphon: Antiphon, socket: WebSocket, limits: Limits) -> None:
+        self._antiphon, self._socket, self._limits = antiphon, socket, limits
+        self._owner = reading.owner(socket)
+        self._warnings: list[str] = []
+        self._session: SpeechSession | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Until the client closes or goes, a limit of time is passed, or nothing can be sent any more."""
+        listening = asyncio.create_task(self._listen(), name="speech socket read")
+        try:
+            while not listening.done():
+                tasks = {task for task in (listening, self._sending) if task is not None}
+                # Sending begins with the configuration; until then there is only what is heard.
+                done, _ = await asyncio.wait(tasks, timeout=None if self._sending else 0.25)
+                if self._sending is not None and self._sending in done:
+                    break
+        finally:
+            await self._end(listening)
+
+    async def _end(self, listening: asyncio.Task[None]) -> None:
+        tasks = [task for task in (listening, self._sending) if task is not None]
+        for task in tasks:
+            task.cancel()
+        for error in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
+                log.error("a speech session failed", error=repr(error), exc_info=error)
+        if self._session is not None:
+            self._session.close()
+        with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+            await self._socket.close()
+
+    async def _listen(self) -> None:
+        """What the client says. Ends with the connection or on `session.close`."""
+        deadline = asyncio.get_running_loop().time() + self._limits.config
+        while True:
+            left = deadline - asyncio.get_running_loop().time() if self._session is None else self._limits.idle
+            try:
+                async with asyncio.timeout(max(0.0, left)):
+                    raw = await self._receive()
+            except TimeoutError:
+                if self._session is not None and not self._session.idle:
+                    continue
+                what = "came" if self._session else "of type session.config came"
+                seconds = self._limits.idle if self._session else self._limits.config
+                await self._error(f"No message {what} for {seconds:g} s")
+                await self._socket.close(POLICY, "too long without a message")
+                return
+            try:
+                if not self._take(raw):
+                    await self._socket.close(NORMAL)
+                    return
+            except errors.AntiphonError as e:
+                await self._error(e.message, e)
+
+    async def _receive(self) -> bytes:
+        message = await self._socket.receive()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message.get("code", NORMAL))
+        text: str | None = message.get("text")
+        return text.encode("utf-8", "surrogatepass") if text is not None else message["bytes"]
+
+    def _take(self, raw: bytes) -> bool:
+        """False for the last message. Raises `InvalidRequest` for what cannot be taken."""
+        kind = reading.parse(Message, raw).type
+        if kind == "session.close":
+            return False
+        if kind == "session.config":
+            self._configure(reading.parse(SessionConfig, raw))
+        elif kind not in ("input.text", "input.done", "input.cancel"):
+            raise errors.InvalidRequest(
+                f"There is no message {kind[:40]!r}; there are: session.config, input.text, input.done, "
+                "input.cancel, session.close"
+            )
+        elif self._session is None:
+            raise errors.InvalidRequest("The first message must be session.config")
+        elif kind == "input.text":
+            text = reading.parse(InputText, raw).text
+            if len(text.encode("utf-8", "surrogatepass")) > self._limits.text:
+                raise errors.InvalidText(f"An input.text has at most {self._limits.text} bytes")
+            self._session.put(text)
+        elif kind == "input.done":
+            self._session.done()
+        else:
+            self._session.cancel()
+        return True
+
+    def _configure(self, config: SessionConfig) -> None:
+        voice, warnings = config.spoken()
+        if self._session is None:
+            self._session = SpeechSession(self._antiphon.jobs, self._owner, voice)
+            self._sending = asyncio.create_task(self._send(self._session), name="speech socket send")
+        else:
+            self._session.configure(voice)
+        self._warnings = warnings
+
+    async def _send(self, session: SpeechSession) -> None:
+        async with contextlib.aclosing(session.events()) as events:
+            async for event in events:
+                if isinstance(event, bytes):
+                    await self._socket.send_bytes(event)
+                else:
+                    await self._say(said(event, self._warnings))
+
+    async def _error(self, message: str, error: errors.AntiphonError | None = None) -> None:
+        detail = {} if error is None else {"code": error.code, "param": error.param}
+        await self._say({"type": "error", "message": message, **detail})
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        await self._socket.send_text(msgspec.json.encode(message).decode())
+
+
+def said(event: Event, warnings: list[str]) -> dict[str, Any]:
+    """An event in the protocol's words."""
+    match event:
+        case Started(sentence=sentence, speech=speech):
+            return {
+                "type": "audio.start",
+                "utterance_index": sentence.utterance,
+                "sentence_index": sentence.index,
+                "sentence_text": sentence.text,
+                "format": speech.plan.request.format,
+                "sample_rate": event.sample_rate,
+                "warnings": [*speech.plan.warnings, *warnings],
+            }
+        case Ended(sentence=sentence):
+            return {
+                "type": "audio.done",
+                "utterance_index": sentence.utterance,
+                "sentence_index": sentence.index,
+                "total_bytes": event.bytes,
+                "error": event.error.message if event.error else None,
+                "cancelled": sentence.cancelled,
+            }
+        case UtteranceEnded():
+            return {
+                "type": "session.done",
+                "utterance_index": event.utterance,
+                "total_sentences": event.sentences,
+                "cancelled": event.cancelled,
+            }
+    raise AssertionError(event)
