@@ -55,7 +55,7 @@ def test_made_up_requests_break_nothing_and_are_answered_as_documented(tone: Ser
             # Made-up names exist nowhere; half of the questions are about something real.
             if "id" in (case.path_parameters or {}) and len(seen) % 2:
                 case.path_parameters["id"] = real[len(seen) // 2 % len(real)]
-            seen.append(operation.label)
+            seen.append(case.operation.label)
             response = case.call(timeout=30)
             counts[response.status_code] = counts.get(response.status_code, 0) + 1
             if response.status_code in BUSY:

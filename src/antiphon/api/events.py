@@ -41,7 +41,12 @@ def view(event: Event) -> dict[str, Any]:
 def routes(antiphon: Antiphon) -> APIRouter:
     router = APIRouter(tags=["events"])
 
-    @router.get("/v1/events", summary="What happens to your jobs and to the models, as SSE", response_class=EventStream)
+    @router.get(
+        "/v1/events",
+        summary="What happens to your jobs and to the models, as SSE",
+        responses={200: STREAM},
+        response_class=StreamingResponse,
+    )
     async def events(request: Request) -> Response:
         return sse_response(antiphon, request, owner=reading.owner(request))
 

@@ -136,7 +136,12 @@ def routes(antiphon: Antiphon) -> APIRouter:
         text = await antiphon.threads.run(write, job.result.segments)
         return Response(text, media_type=media_type)
 
-    @router.get("/{id}/events", summary="What happens to one job, as SSE", responses=_404, response_class=EventStream)
+    @router.get(
+        "/{id}/events",
+        summary="What happens to one job, as SSE",
+        responses={200: STREAM, **_404},
+        response_class=StreamingResponse,
+    )
     async def events(request: Request, id: str) -> Response:
         await jobs.get(id, reading.owner(request))
         return sse_response(antiphon, request, job=id)
