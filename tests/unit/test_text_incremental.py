@@ -47,7 +47,10 @@ def test_chopping_changes_nothing_and_loses_nothing(text: str, data: st.DataObje
         ('He said "Stop." Then he left.', ['He said "Stop."', "Then he left."]),
         ("你好。今天天气很好！我们走吧？好", ["你好。", "今天天气很好！", "我们走吧？", "好"]),
         ("他说：“走吧。”然后走了。好的。", ["他说：“走吧。”", "然后走了。", "好的。"]),
-        ("我用 Python 3.11 写的。It works well. 真的！好", ["我用 Python 3.11 写的。", "It works well.", "真的！", "好"]),
+        (
+            "我用 Python 3.11 写的。It works well. 真的！好",
+            ["我用 Python 3.11 写的。", "It works well.", "真的！", "好"],
+        ),
         ("A title\n\nThe first line. The second.", ["A title", "The first line.", "The second."]),
         ("Wait... what? ?! Yes.", ["Wait... what? ?!", "Yes."]),
     ],

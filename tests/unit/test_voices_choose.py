@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pytest
 
 from antiphon.audio import wav
 from antiphon.domain import errors
-from antiphon.domain.voice import Reference, digest_of
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.request import SpeechRequest, Turn
+from antiphon.domain.voice import Reference
 from antiphon.engines.tone import SAMPLE_RATE, Tone, frequency_of
-from antiphon.service import voices
+from antiphon.service import recordings, voices
 from antiphon.voices.library import Library
 from tests.unit.test_audio_pcm import pitch, tone
 from tests.unit.test_service_voices import CAN
@@ -20,39 +23,60 @@ from tests.unit.test_service_voices import CAN
 ANNA = Reference("0" * 26, "me", "Anna", "ab" * 32, 2.0, 100, "yes", 1.0, "audio/wav", languages=("en",))
 MINE = {"Anna": ANNA, ANNA.id: ANNA, "nova": replace(ANNA, name="nova", digest="cd" * 32)}
 CLONES = replace(CAN, cloning=True)
+NOBODY: Any = None
+
+
+def resolved(request: SpeechRequest, can: Capabilities, cloning: list[str] | None = None) -> SpeechRequest:
+    return asyncio.run(recordings.resolve(request, MINE, can, cloning or [], NOBODY))
 
 
 @pytest.mark.parametrize("asked", ["Anna", ANNA.id])
 def test_an_uploaded_voice(asked: str) -> None:
-    assert voices.choose(asked, "en", CLONES, MINE) == ("ref:" + "ab" * 32, None)
-    voice, warning = voices.choose(asked, "zh", CLONES, MINE)
-    assert digest_of(voice) == "ab" * 32
-    assert warning is not None
-    assert "zh" in warning
+    request = SpeechRequest("Hi", voice=asked, turns=(Turn("Hi", asked), Turn("Ho", "af_nova"), Turn("Hum")))
+    assert recordings.wanted(request, MINE)
+    made = resolved(request, CLONES)
+    assert made.voice == "ref:" + "ab" * 32
+    assert [turn.voice for turn in made.turns] == ["ref:" + "ab" * 32, "af_nova", None]
 
 
 def test_it_goes_before_the_models_own_of_that_name() -> None:
-    assert voices.choose("nova", "en", CLONES, MINE)[0] == "ref:" + "cd" * 32
-    assert voices.choose("nova", "en", CAN, MINE)[0] == "af_nova"
+    assert resolved(SpeechRequest("Hi", voice="nova"), CLONES).voice == "ref:" + "cd" * 32
+    assert resolved(SpeechRequest("Hi", voice="nova"), CAN).voice == "nova"
 
 
 def test_models_that_cannot_clone_say_which_can() -> None:
     with pytest.raises(errors.UnknownVoice, match="indextts-2"):
-        voices.choose("Anna", "en", CAN, MINE, ["indextts-2"])
+        resolved(SpeechRequest("Hi", voice="Anna"), CAN, ["indextts-2"])
     with pytest.raises(errors.UnknownVoice, match="no model that is served here can"):
-        voices.choose("Anna", "en", CAN, MINE)
+        resolved(SpeechRequest("Hi", voice="Anna"), CAN)
 
 
-@pytest.mark.parametrize("asked", ["Anna", ANNA.id, "ref:" + "ab" * 32, "REF:" + "ab" * 32, "ref:Anna"])
+def test_the_mood_of_a_recording() -> None:
+    made = resolved(SpeechRequest("Hi", options={"emotion_ref": "Anna"}), CAN)
+    assert made.options == {"emotion_ref": "ab" * 32}
+    with pytest.raises(errors.UnknownVoice, match="emotion_audio"):
+        resolved(SpeechRequest("Hi", options={"emotion_ref": "Berta"}), CAN)
+
+
+@pytest.mark.parametrize("asked", ["Berta", "1" * 26])
 @pytest.mark.parametrize("can", [CAN, CLONES], ids=["plain", "clones"])
-def test_the_voices_of_others_do_not_exist(asked: str, can: Any) -> None:
+def test_the_voices_of_others_do_not_exist(asked: str, can: Capabilities) -> None:
+    request = SpeechRequest("Hi", voice=asked)
+    assert not recordings.wanted(request, MINE)
+    assert resolved(request, can).voice == asked
     with pytest.raises(errors.UnknownVoice):
         voices.choose(asked, "en", can)
 
 
-def test_a_digest_is_no_voice_even_for_its_owner() -> None:
-    with pytest.raises(errors.UnknownVoice, match="digest"):
-        voices.choose("ref:" + "ab" * 32, "en", CLONES, MINE)
+@pytest.mark.parametrize("asked", ["ref:" + "ab" * 32, "REF:" + "AB" * 32, "ab" * 32])
+def test_a_digest_is_no_voice_even_for_its_owner(asked: str) -> None:
+    for request in (
+        SpeechRequest("Hi", voice=asked),
+        SpeechRequest("Hi", options={"emotion_ref": asked}),
+        SpeechRequest("Hi", turns=(Turn("Hi", asked),)),
+    ):
+        with pytest.raises(errors.UnknownVoice, match="digest"):
+            recordings.check(request)
 
 
 class Quiet:

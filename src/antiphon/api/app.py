@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from antiphon import __version__
-from antiphon.api import article, docs, events, jobs, ops, queue, speech, voices
+from antiphon.api import article, batch, docs, events, faces, jobs, ops, queue, socket, speech, voices
 from antiphon.api import errors as answers
 from antiphon.api.direct import Direct, endpoints
 from antiphon.api.middleware import RequestLog
@@ -35,7 +35,7 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
     )
-    routers = [room.routes(antiphon) for room in (article, speech, voices, jobs, events, queue, ops)]
+    routers = [room.routes(antiphon) for room in (article, speech, socket, batch, voices, jobs, events, queue, ops, faces)]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(errors.AntiphonError, answers.on_error)

@@ -361,15 +361,3 @@ class ModelView(BaseModel):
 class ModelList(BaseModel):
     object: Literal["list"]
     data: list[ModelView]
-
-
-class VoiceView(BaseModel):
-    id: str
-    name: str
-    model: str
-    languages: list[str]
-    gender: str | None
-
-
-class VoiceList(BaseModel):
-    voices: list[VoiceView]

@@ -96,23 +96,20 @@ class Conversation:
         self._owner = reading.owner(socket)
         self._warnings: list[str] = []
         self._session: SpeechSession | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._configured = asyncio.Event()
 
     async def run(self) -> None:
         """Until the client closes or goes, a limit of time is passed, or nothing can be sent any more."""
-        listening = asyncio.create_task(self._listen(), name="speech socket read")
+        tasks = (
+            asyncio.create_task(self._listen(), name="speech socket read"),
+            asyncio.create_task(self._send(), name="speech socket send"),
+        )
         try:
-            while not listening.done():
-                tasks = {task for task in (listening, self._sending) if task is not None}
-                # Sending begins with the configuration; until then there is only what is heard.
-                done, _ = await asyncio.wait(tasks, timeout=None if self._sending else 0.25)
-                if self._sending is not None and self._sending in done:
-                    break
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._end(listening)
+            await self._end(tasks)
 
-    async def _end(self, listening: asyncio.Task[None]) -> None:
-        tasks = [task for task in (listening, self._sending) if task is not None]
+    async def _end(self, tasks: tuple[asyncio.Task[None], ...]) -> None:
         for task in tasks:
             task.cancel()
         for error in await asyncio.gather(*tasks, return_exceptions=True):
@@ -182,13 +179,15 @@ class Conversation:
         voice, warnings = config.spoken()
         if self._session is None:
             self._session = SpeechSession(self._antiphon.jobs, self._owner, voice)
-            self._sending = asyncio.create_task(self._send(self._session), name="speech socket send")
+            self._configured.set()
         else:
             self._session.configure(voice)
         self._warnings = warnings
 
-    async def _send(self, session: SpeechSession) -> None:
-        async with contextlib.aclosing(session.events()) as events:
+    async def _send(self) -> None:
+        await self._configured.wait()
+        assert self._session is not None
+        async with contextlib.aclosing(self._session.events()) as events:
             async for event in events:
                 if isinstance(event, bytes):
                     await self._socket.send_bytes(event)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from antiphon.domain import errors, voice
 from antiphon.domain import request as requests
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Units
 from antiphon.domain.request import SpeechRequest
-from antiphon.domain.voice import Reference
 from antiphon.schedule.admission import Admission
-from antiphon.service import ids
+from antiphon.service import ids, recordings
 from antiphon.service import plan as plans
 from antiphon.service.live import Live
 from antiphon.service.models import Hosted, Models
@@ -35,57 +32,29 @@ class Intake:
     threads: Threads
     references: References
 
-    async def prepare(self, request: SpeechRequest, owner: str, *, quick_first: bool = False) -> tuple[Hosted, Plan]:
+    async def prepare(
+        self, request: SpeechRequest, owner: str, *, quick_first: bool = False, trusted: bool = False
+    ) -> tuple[Hosted, Plan]:
         """The model that answers and the plan for it. The plan's request has the cleaned text, and the recordings of
-        voices in place of the names that their owner gave them.
+        voices in place of the names that their owner gave them; a `trusted` request has been through this before.
 
         Raises `InvalidRequest` and its kin for what can never work, `ModelLoading` and `ModelUnavailable`.
         """
         short = len(request.text) <= INLINE_TEXT
         request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
         language = (request.language or languages.detect(text)).lower().partition("-")[0]
-        known = await self.references.known(owner)
-        recorded = [asked for asked in _voices(request) if _is_recording(asked, known)]
-        if not recorded and "emotion_ref" not in request.options:
-            hosted = self.models.choose(request.model, language, request.voice)
+        if trusted:
+            hosted = self.models.choose(request.model, language)
             return hosted, await self.plan(request, hosted, quick_first=quick_first)
-        hosted = self._cloning(request, language, recorded)
-        return hosted, await self.plan(await self._recordings(request, known), hosted, quick_first=quick_first)
-
-    def _cloning(self, request: SpeechRequest, language: str, recorded: list[str]) -> Hosted:
-        """The model for a request with recordings. Raises `UnknownVoice` if it cannot imitate a voice."""
-        able = [h for h in self.models.ranked() if h.usable and h.can is not None and h.can.cloning]
-        hosted = self.models.choose(request.model, language, clone=bool(recorded))
-        if recorded and hosted not in able:
-            help = f'name one that can with "model": {", ".join(h.name for h in able)}' if able else "no model here can"
-            param = "ref_audio" if recorded[0].startswith("data:") else "voice"
-            raise errors.UnknownVoice(f"{hosted.name} cannot imitate an uploaded voice; {help}", param=param)
-        return hosted
-
-    async def _recordings(self, request: SpeechRequest, known: Mapping[str, Reference]) -> SpeechRequest:
-        """The request with recordings by digest in place of data: URLs and of the names that their owner gave them."""
-
-        async def recording(asked: str | None, param: str) -> str | None:
-            if asked is None or asked in known:
-                return known[asked].voice if asked else None
-            if not asked.startswith("data:"):
-                return asked
-            try:
-                return voice.PREFIX + await self.references.once(voice.from_data_url(asked, param))
-            except errors.InvalidRequest as e:
-                raise errors.InvalidRequest(e.message, param=param) from e
-
-        turns = [replace(turn, voice=await recording(turn.voice, "turns")) for turn in request.turns]
-        options = dict(request.options)
-        if "emotion_ref" in options:
-            mood = await recording(str(options["emotion_ref"]), "emotion_audio")
-            digest = voice.digest_of(mood or "")
-            if digest is None:
-                raise errors.UnknownVoice(
-                    "emotion_audio must be a data: URL, or the name of a voice that you uploaded", param="emotion_audio"
-                )
-            options["emotion_ref"] = digest
-        return replace(request, voice=await recording(request.voice, "ref_audio"), turns=tuple(turns), options=options)
+        recordings.check(request)
+        known = await self.references.known(owner)
+        clone = recordings.wanted(request, known)
+        hosted = self.models.choose(request.model, language, None if clone else request.voice, clone=clone)
+        if clone or "emotion_ref" in request.options:
+            assert hosted.can is not None
+            able = [h.name for h in self.models.ranked() if h.usable and h.can is not None and h.can.cloning]
+            request = await recordings.resolve(request, known, hosted.can, able, self.references)
+        return hosted, await self.plan(request, hosted, quick_first=quick_first)
 
     async def plan(self, request: SpeechRequest, hosted: Hosted, *, quick_first: bool = False) -> Plan:
         assert hosted.can is not None
@@ -116,14 +85,6 @@ class Intake:
         if live.nbytes:
             self.admission.give_back(live.owner, live.seconds, live.nbytes)
             live.seconds, live.nbytes = 0.0, 0
-
-
-def _voices(request: SpeechRequest) -> list[str]:
-    return [asked for asked in (request.voice, *(turn.voice for turn in request.turns)) if asked]
-
-
-def _is_recording(asked: str, known: Mapping[str, Reference]) -> bool:
-    return asked in known or asked.startswith("data:") or voice.digest_of(asked) is not None
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:

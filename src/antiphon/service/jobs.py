@@ -75,14 +75,16 @@ class Jobs:
         streamed: bool = False,
         read_cache: bool = True,
         write_cache: bool = True,
+        trusted: bool = False,
     ) -> Speech:
         """Takes a request whose caller waits. The answer's audio is made while it is read; `close` it in any case.
 
-        `streamed` cuts the first segment short so that the first sound comes early. Raises `InvalidRequest` and its
+        `streamed` cuts the first segment short so that the first sound comes early; `trusted` says that the request is
+        one that this server kept. Raises `InvalidRequest` and its
         kin for what can never work, `Busy` and its kin with a true `retry_after`.
         """
         self._open()
-        hosted, plan = await self.intake.prepare(request, owner, quick_first=streamed)
+        hosted, plan = await self.intake.prepare(request, owner, quick_first=streamed, trusted=trusted)
         live = intake.new_live(owner, hosted, plan, durable=False)
         run = live.run = self.new_run(live, plan, read_cache=read_cache, write_cache=write_cache)
         live.units = Units(run.total, run.done_units, run.cached)
@@ -317,7 +319,7 @@ class Jobs:
     async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
         """The encoded audio of an unfinished durable job, from its beginning, as its segments finish."""
         job = await self.stored(job_id, owner)
-        speech = await self.speak(SpeechRequest.from_json(job.request), job.owner)
+        speech = await self.speak(SpeechRequest.from_json(job.request), job.owner, trusted=True)
         try:
             async with contextlib.aclosing(speech.stream()) as parts:
                 async for data in parts:

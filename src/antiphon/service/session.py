@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest, sayable
@@ -18,6 +18,8 @@ from antiphon.text.incremental import MAX_HELD, Granularity, Splitter
 AHEAD = 3
 #: Characters of the sentences that are made ahead: half a megabyte of 24 kHz audio.
 AHEAD_CHARS = 160
+#: Sentences and ends of utterances that may wait: what a client that sends and never reads can make us hold.
+MAX_WAITING = 4096
 #: Characters up to which a sentence is given in one piece where that is asked for.
 WHOLE = 300
 
@@ -102,6 +104,7 @@ class SpeechSession:
 
     def put(self, text: str) -> None:
         """More of the utterance. Raises `InvalidText`, and takes nothing, when too much waits to be spoken."""
+        self._check_room()
         waiting = sum(len(s.text) for s in self._queue if isinstance(s, Sentence)) + self._splitter.held
         if waiting + len(text) > MAX_HELD:
             raise errors.InvalidText(f"More than {MAX_HELD} characters wait to be spoken; send the rest later")
@@ -109,7 +112,8 @@ class SpeechSession:
             self._add(piece)
 
     def done(self) -> None:
-        """The utterance is complete: what is held is spoken too."""
+        """The utterance is complete: what is held is spoken too. Raises `InvalidText` when too much waits."""
+        self._check_room()
         self._add(self._splitter.flush())
         self._end(cancelled=False)
 
@@ -117,8 +121,10 @@ class SpeechSession:
         """Stops at once: what runs is cancelled, what waits is dropped, and new text is a new utterance."""
         for sentence in self._sentences():
             _drop(sentence)
-        self._queue.clear()
+        ends = [replace(item, cancelled=True) for item in self._queue if isinstance(item, UtteranceEnded)]
+        self._queue = deque(ends)
         self._splitter.flush()
+        self._check_room()
         self._end(cancelled=True)
 
     async def events(self) -> AsyncGenerator[Event]:
@@ -187,6 +193,10 @@ class SpeechSession:
     def _sentences(self) -> list[Sentence]:
         waiting = [item for item in self._queue if isinstance(item, Sentence)]
         return waiting if self._current is None else [self._current, *waiting]
+
+    def _check_room(self) -> None:
+        if len(self._queue) >= MAX_WAITING:
+            raise errors.InvalidText("Too many sentences wait to be spoken; send the rest later")
 
     def _add(self, text: str) -> None:
         if not sayable(text):

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from antiphon.domain import errors
-from antiphon.domain import voice as uploaded
 from antiphon.domain.engine import Capabilities, Voice
-from antiphon.domain.voice import Reference
 
 #: OpenAI's voices and how they sound; what decides when a model has no voice of that name.
 OPENAI: dict[str, str] = {
@@ -19,31 +16,14 @@ OPENAI: dict[str, str] = {
 }  # fmt: skip
 
 _MIX = re.compile(r"^[\w.\-]+(\(\d+(\.\d+)?\))?(\+[\w.\-]+(\(\d+(\.\d+)?\))?)*$")
-_NONE: Mapping[str, Reference] = MappingProxyType({})
 
 
-def choose(
-    asked: str | None,
-    language: str,
-    can: Capabilities,
-    references: Mapping[str, Reference] = _NONE,
-    cloning: Sequence[str] = (),
-) -> tuple[str, str | None]:
-    """The engine's voice for a request and, where it had to be bent, a warning. Raises `UnknownVoice`.
-
-    `references` are the voices that the caller uploaded, by id and by name: they go before the model's own of the same
-    name, unless the model cannot clone. `cloning` names the served models that can, for the refusal.
-    """
+def choose(asked: str | None, language: str, can: Capabilities) -> tuple[str, str | None]:
+    """The engine's voice for a request and, where it had to be bent, a warning. Raises `UnknownVoice`."""
     speaking = [v for v in can.voices if language in v.languages]
     if asked is None or asked in ("", "default"):
         return default(language, can, speaking), None
     voice = next((v for v in can.voices if v.id == asked), None)
-    reference = references.get(asked)
-    if reference is not None:
-        if can.cloning:
-            return reference.voice, _foreign(reference, language)
-        if voice is None and asked.lower() not in OPENAI:
-            raise cannot_clone(asked, cloning)
     if voice is not None:
         if speaking and language not in voice.languages:
             return voice.id, f"voice {voice.id} is not made for language {language}"
@@ -52,11 +32,6 @@ def choose(
         return stand_in(asked.lower(), language, can, speaking), None
     if "+" in asked or "(" in asked:
         return mix(asked, can), None
-    if asked.lower().startswith(uploaded.PREFIX):
-        raise errors.UnknownVoice(
-            "A recording cannot be named by its digest; name the voice that you uploaded, or send it as ref_audio",
-            param="voice",
-        )
     raise errors.UnknownVoice(
         f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist",
         param="voice",
@@ -69,18 +44,11 @@ def has(can: Capabilities, asked: str) -> bool:
     return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
 
 
-def cannot_clone(asked: str, cloning: Sequence[str]) -> errors.UnknownVoice:
+def cannot_clone(asked: str, cloning: Sequence[str], param: str) -> errors.UnknownVoice:
     """Why an uploaded voice is refused by a model that cannot imitate, and what would help."""
+    what = "a recording was given" if asked.startswith("data:") else f"{asked[:60]!r} is an uploaded voice"
     help = f'name one that can with "model": {", ".join(cloning)}' if cloning else "no model that is served here can"
-    return errors.UnknownVoice(
-        f"{asked[:60]!r} is an uploaded voice, and this model cannot imitate one; {help}", param="voice"
-    )
-
-
-def _foreign(reference: Reference, language: str) -> str | None:
-    if reference.languages and language not in reference.languages:
-        return f"voice {reference.name} was not recorded in language {language}"
-    return None
+    return errors.UnknownVoice(f"{what}, and this model cannot imitate one; {help}", param=param)
 
 
 def default(language: str, can: Capabilities, speaking: list[Voice]) -> str:

@@ -1,0 +1,184 @@
+"""What clients of other servers call: Kokoro-FastAPI's captioned speech, and index-tts-vllm's /tts_url."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
+from starlette.responses import Response
+
+from antiphon.api import docs, reading
+from antiphon.api.article import BROKEN, warning
+from antiphon.api.errors import reply
+from antiphon.api.middleware import note
+from antiphon.api.schemas import Foreign, Number, SpeechBody
+from antiphon.api.waiting import unless_gone
+from antiphon.domain import errors
+from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
+from antiphon.service.app import Antiphon
+from antiphon.service.speech import Speech
+from antiphon.text import language as languages
+
+#: The answers are held whole: 20,000 characters are some 80 MB of WAV.
+MAX_TEXT = 20_000
+#: index-tts's bound on the sum of the eight weights.
+MAX_EMOTIONS = 1.5
+#: index-tts's own default of `max_text_tokens_per_sentence`, which asks for nothing.
+SENTENCE_TOKENS = 120
+#: Each Chinese or Japanese character is a word to a caption; elsewhere white space parts words.
+_WORD = re.compile(rf"[{languages.UNSPACED}][^\w\s]*|[^\s{languages.UNSPACED}]+")
+
+ANSWERS = {code: BROKEN[code] for code in (400, 413, 429, 500, 503)}
+
+
+class CaptionedBody(SpeechBody):
+    """`POST /dev/captioned_speech`."""
+
+    lang_code: StrictStr | None = Field(None, max_length=20, description="Kokoro's letter, a to z, or a BCP-47 tag.")
+    return_timestamps: StrictBool = True
+
+    def asked(self) -> tuple[SpeechRequest, list[str]]:
+        if self.language is None and self.lang_code:
+            return self.model_copy(update={"language": KOKORO.get(self.lang_code, self.lang_code)}).asked()
+        return super().asked()
+
+
+#: Kokoro's one-letter languages.
+KOKORO: Mapping[str, str] = {
+    "a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-br", "z": "zh",
+}  # fmt: skip
+
+
+class WavResponse(Response):
+    media_type = "audio/wav"
+
+
+class WordTime(BaseModel):
+    word: str
+    start_time: float
+    end_time: float
+
+
+class Captioned(BaseModel):
+    audio: str = Field(description="Base64.")
+    audio_format: str = Field(examples=["mp3"])
+    timestamps: list[WordTime] | None
+
+
+class TtsUrlBody(Foreign):
+    """`POST /tts_url` of index-tts-vllm, version 2."""
+
+    text: StrictStr
+    spk_audio_path: StrictStr = Field(description="A voice's id or name; no path is ever opened.")
+    emo_control_method: Literal[0, 1, 2, 3] = Field(
+        0, description="0: the voice's own mood; 1: emo_ref_path's; 2: emo_vec; 3: emo_text's."
+    )
+    emo_ref_path: StrictStr | None = Field(None, description="A voice's id or name whose mood is taken.")
+    emo_weight: Number = Field(1.0, description="0 to 1; scales the emotion.")
+    emo_vec: list[Number] = Field(
+        default_factory=lambda: [0.0] * len(EMOTIONS), description=f"Weights of {', '.join(EMOTIONS)}; sum up to 1.5."
+    )
+    emo_text: StrictStr | None = Field(None, max_length=1000)
+    emo_random: StrictBool = False
+    max_text_tokens_per_sentence: StrictInt = SENTENCE_TOKENS
+
+    def asked(self) -> tuple[SpeechRequest, list[str]]:
+        """In our own words, and warnings for what nothing here can do. Raises `InvalidRequest`."""
+        check_number("emo_weight", self.emo_weight, 0.0, 1.0)
+        body = SpeechBody(
+            input=self.text,
+            voice=self.spk_audio_path,
+            response_format="wav",
+            emotion_strength=self.emo_weight,
+            **self._emotion(),
+        )
+        request, warnings = body.asked()
+        if self.emo_random:
+            warnings.append("emo_random is not supported; the same request sounds the same")
+        if self.max_text_tokens_per_sentence != SENTENCE_TOKENS:
+            warnings.append("max_text_tokens_per_sentence is not supported; the model's own cut was used")
+        return request, warnings
+
+    def _emotion(self) -> dict[str, Any]:
+        match self.emo_control_method:
+            case 1 if not self.emo_ref_path:
+                raise errors.InvalidRequest("emo_control_method 1 needs emo_ref_path", param="emo_ref_path")
+            case 1:
+                return {"emotion_audio": self.emo_ref_path}
+            case 2 if len(self.emo_vec) != len(EMOTIONS):
+                raise errors.InvalidRequest(f"emo_vec must have {len(EMOTIONS)} numbers", param="emo_vec")
+            case 2 if not sum(self.emo_vec) <= MAX_EMOTIONS:
+                raise errors.InvalidRequest(f"The sum of emo_vec must be at most {MAX_EMOTIONS}", param="emo_vec")
+            case 2:
+                return {"emotion": self.emo_vec}
+            case 3:
+                return {"emotion_text": self.emo_text or self.text[:1000]}
+        return {}
+
+
+def routes(antiphon: Antiphon) -> APIRouter:
+    router = APIRouter(tags=["compatibility"])
+
+    async def spoken(
+        request: Request, asked: SpeechRequest, warnings: list[str]
+    ) -> tuple[bytes, Speech, dict[str, str]]:
+        if len(asked.text) > MAX_TEXT:
+            raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
+        speech = await antiphon.jobs.speak(asked, reading.owner(request))
+        note(request.scope, model=speech.plan.model, cached=speech.hit)
+        try:
+            data = await unless_gone(request, speech.whole())
+        finally:
+            speech.close()
+        return data, speech, {"X-Job-Id": speech.id, **warning([*speech.plan.warnings, *warnings])}
+
+    @router.post(
+        "/dev/captioned_speech",
+        summary="Speech with the times of its words, as Kokoro-FastAPI answers",
+        responses={200: {"model": Captioned}, **ANSWERS},
+        openapi_extra=docs.takes(CaptionedBody),
+    )
+    async def captioned_speech(request: Request) -> Response:
+        """Segments are timed by what was made; within a segment, words are spread by their length."""
+        body = reading.parse(CaptionedBody, await reading.body(request, antiphon.settings.max_body))
+        data, speech, headers = await spoken(request, *body.asked())
+        assert speech.result is not None
+        answer = {
+            "audio": base64.b64encode(data).decode(),
+            "audio_format": speech.plan.request.format,
+            "timestamps": word_times(speech.result.segments) if body.return_timestamps else None,
+        }
+        return reply(answer, headers=headers)
+
+    @router.post(
+        "/tts_url",
+        summary="Speech as index-tts-vllm answers",
+        response_class=WavResponse,
+        responses={200: {"description": "The audio, whole."}, **ANSWERS},
+        openapi_extra=docs.takes(TtsUrlBody),
+    )
+    async def tts_url(request: Request) -> Response:
+        body = reading.parse(TtsUrlBody, await reading.body(request, antiphon.settings.max_body))
+        data, _, headers = await spoken(request, *body.asked())
+        return WavResponse(data, headers=headers)
+
+    return router
+
+
+def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """`{word, start_time, end_time}` in seconds. Where a segment begins and ends is known; inside it the words are
+    spread by their length, a Chinese character counting as two and a half letters, so these times are estimates."""
+    times: list[dict[str, Any]] = []
+    for segment in segments:
+        words = _WORD.findall(segment["text"])
+        lengths = [languages.length(word) for word in words]
+        at, seconds = segment["start"], segment["end"] - segment["start"]
+        for word, length in zip(words, lengths, strict=True):
+            end = at + seconds * length / sum(lengths)
+            times.append({"word": word, "start_time": round(at, 3), "end_time": round(end, 3)})
+            at = end
+    return times
