@@ -68,7 +68,7 @@ def test_sound_comes_before_the_text_is_complete_and_in_order(tone: Server) -> N
         starts = [h for h in heard if isinstance(h, dict) and h["type"] == "audio.start"]
         assert [s["sentence_index"] for s in starts] == [0, 1, 2]
         assert all((s["format"], s["sample_rate"]) == ("pcm", SAMPLE_RATE) for s in starts)
-        assert [" ".join(s["sentence_text"].split()) for s in starts][0] == sentences[0]
+        assert [s["sentence_text"] for s in starts] == sentences
         at = -1
         for start in starts:
             begin = heard.index(start, at + 1)
@@ -121,7 +121,7 @@ def test_mistakes_are_answered_and_the_connection_stays(tone: Server) -> None:
 
         def error(message: str) -> str:
             socket.send(message)
-            return str(hear(socket, "error")[0]["message"])
+            return str(hear(socket, "error")[-1]["message"])
 
         assert "session.config" in error('{"type": "input.text", "text": "Too early."}')
         assert "JSON" in error("{")
@@ -155,9 +155,12 @@ def test_a_voice_that_does_not_exist_is_the_sentences_error(tone: Server) -> Non
 
 
 def test_a_message_of_more_than_4_mib_ends_the_connection(tone: Server) -> None:
-    with session(tone.port) as socket, pytest.raises(ConnectionClosed) as closed:
-        say(socket, "a" * (4 * 2**20))
-        socket.recv(timeout=PATIENCE)
+    with session(tone.port) as socket:
+        # The server may close before all of it is sent.
+        with contextlib.suppress(ConnectionClosed):
+            say(socket, "a" * (4 * 2**20))
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=PATIENCE)
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 1009
 

@@ -35,7 +35,8 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
     )
-    routers = [room.routes(antiphon) for room in (article, speech, socket, batch, voices, jobs, events, queue, ops, faces)]
+    rooms = (article, speech, socket, batch, voices, jobs, events, queue, ops, faces)
+    routers = [room.routes(antiphon) for room in rooms]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(errors.AntiphonError, answers.on_error)

@@ -1,8 +1,7 @@
 """Subtitles from the bounds of the segments: SRT, WebVTT and JSON.
 
 A segment is `{"text", "start", "end"}` in seconds, in a dialogue with its `"speaker"`. One that is too long for two
-lines becomes several cues, its time
-shared out by characters.
+lines becomes several cues, its time shared out by characters.
 """
 
 from __future__ import annotations

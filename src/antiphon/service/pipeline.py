@@ -14,7 +14,7 @@ from antiphon.service.plan import Plan
 from antiphon.service.threads import Threads
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
-AHEAD = 256 * 1024
+AHEAD = 128 * 1024
 #: Seconds of computing from which a unit is kept on disk. Creating a file was measured at 0.6 ms of processor time here
 #: (ext4), reading it back at 0.1: what espeak says in 4 ms is worth remembering, but not worth a file.
 WORTH_A_FILE = 0.02
@@ -72,6 +72,8 @@ class Run:
         self._held = 0
         self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shelf.cache.contains(key)}
         self._waiters: dict[int, asyncio.Future[None]] = {}
+        #: Units that wait for the reader: what may not be cached can only wait in memory.
+        self._parked: set[int] = set()
         #: Recipe keys of this run's units that are with a worker now.
         self._leads: set[str] = set()
         self.error: errors.AntiphonError | None = None
@@ -98,6 +100,9 @@ class Run:
 
     async def unit(self, index: int) -> Unit | None:
         if self.error is not None:
+            return None
+        if not self._write and self._held >= AHEAD and index not in self._waiters:
+            self._parked.add(index)
             return None
         key = self.keys[index]
         if self._read:
@@ -173,6 +178,8 @@ class Run:
             entry = self._finished.pop(index, None)
             if entry is not None:
                 self._held -= len(entry.payload)
+                if self._parked and self._held < AHEAD:
+                    self._unpark(min(self._parked))
                 return entry
             if self.error is not None:
                 raise self.error
@@ -184,10 +191,16 @@ class Run:
                 # Evicted or rotten since it was counted: it has to be made after all.
                 self._again(index)
             waiter = self._waiters.setdefault(index, asyncio.get_running_loop().create_future())
+            if index in self._parked:
+                self._unpark(index)
             try:
                 await waiter
             finally:
                 self._waiters.pop(index, None)
+
+    def _unpark(self, index: int) -> None:
+        self._parked.discard(index)
+        self._again(index)
 
     def _deliver(self, index: int, entry: Entry, *, cached: bool) -> None:
         if self.error is not None or index in self._finished:

@@ -103,6 +103,8 @@ class Speech:
                     size += len(data)
                     if size <= KEEP_WHOLE:
                         parts.append(data)
+                    else:
+                        parts.clear()
                     digest.update(data)
                     for part in _slices(data):
                         yield part
