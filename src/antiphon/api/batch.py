@@ -107,7 +107,7 @@ async def _all(made: list[Any]) -> list[dict[str, Any]]:
 
 async def item_result(antiphon: Antiphon, owner: str, index: int, item: dict[str, Any]) -> dict[str, Any]:
     """One item's outcome; an error that is its own becomes its status."""
-    nothing = {"audio_data": None, "media_type": None, "usage": None, "warnings": []}
+    nothing: dict[str, Any] = {"audio_data": None, "media_type": None, "usage": None, "warnings": []}
     try:
         asked, warnings = reading.parse(SpeechBody, msgspec.json.encode(item)).asked()
         return {"index": index, "status": "success", "error": None, **await _spoken(antiphon, owner, asked, warnings)}

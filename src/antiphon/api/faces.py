@@ -32,7 +32,7 @@ SENTENCE_TOKENS = 120
 #: Each Chinese or Japanese character is a word to a caption; elsewhere white space parts words.
 _WORD = re.compile(rf"[{languages.UNSPACED}][^\w\s]*|[^\s{languages.UNSPACED}]+")
 
-ANSWERS = {code: BROKEN[code] for code in (400, 413, 429, 500, 503)}
+ANSWERS: dict[int | str, dict[str, Any]] = {code: BROKEN[code] for code in (400, 413, 429, 500, 503)}
 
 
 class CaptionedBody(SpeechBody):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from antiphon.domain import errors
 from antiphon.domain import request as requests
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Units
@@ -93,6 +94,8 @@ def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
     if request.turns or markup.has_markup(request.text, request.ssml):
         spans = (span for turn in plans.turns(request) for span in markup.parse(turn.text, ssml=request.ssml))
         text = clean("\n".join(span.text for span in spans))
+        if not text:
+            raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
         requests.check_text(text, requests.MAX_TEXT)
         return request, text
     text = clean(request.text)

@@ -17,7 +17,7 @@ from antiphon.service import voices
 from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
-from antiphon.text.segment import Segment, segment
+from antiphon.text.segment import Segment, line_pause, segment
 
 #: Part of a finished result's name in the cache: raised when joining or encoding changes.
 JOIN_FORMAT = 2
@@ -125,7 +125,8 @@ class _Planner:
         for span in spans:
             # Cleaned here and not before: to a text's marks, its spaces and brackets mean something.
             self._span(clean(span.text), span.rate, how, turn)
-            self._pause(span.pause)
+            # Where the tempo changes at the end of a line, its pause would be lost with the line's end.
+            self._pause(span.pause or (line_pause(span.text) if span is not spans[-1] else 0.0))
 
     def _span(self, text: str, rate: float, how: Voicing, turn: Turn) -> None:
         if not sayable(text):

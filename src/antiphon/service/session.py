@@ -47,6 +47,10 @@ class Sentence:
     task: asyncio.Task[Speech] | None = None
     cancelled: bool = False
 
+    def wanted(self) -> bool:
+        """Whether nobody has interrupted it so far."""
+        return not self.cancelled
+
 
 @dataclass(frozen=True, slots=True)
 class Started:
@@ -157,18 +161,18 @@ class SpeechSession:
         size, error = 0, None
         try:
             await asyncio.wait((sentence.task,))
-            if not sentence.cancelled:
+            if sentence.wanted():
                 speech = sentence.task.result()
                 yield Started(sentence, speech)
                 if not sentence.voice.streamed and len(sentence.text) <= WHOLE:
                     data = await speech.whole()
-                    if not sentence.cancelled:
+                    if sentence.wanted():
                         yield data
                         size = len(data)
                 else:
                     async with contextlib.aclosing(speech.stream()) as parts:
                         async for part in parts:
-                            if sentence.cancelled:
+                            if not sentence.wanted():
                                 break
                             yield part
                             size += len(part)
@@ -222,7 +226,5 @@ def _drop(sentence: Sentence) -> None:
     if sentence.task is None or sentence.task.cancel():
         return
     if not sentence.task.cancelled() and sentence.task.exception() is None:
-        speech = sentence.task.result()
-        # Whoever waits for its audio hears of it at once.
-        speech.run.stop(errors.Cancelled())
-        speech.close()
+        # This ends its run too, so whoever waits for its audio hears of it at once.
+        sentence.task.result().close()

@@ -1,20 +1,60 @@
-"""(Being written.)"""
+"""Marks in a text: pauses as people write them, and a small part of SSML, read here and never passed on.
+
+`[pause 0.5s]`, `[pause 300ms]`, `[pause]` and `[停顿 0.5秒]` are silences. A text that is wrapped in `<speak>` is SSML;
+see `ssml`. `docs/text.md` lists all of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
 
+from antiphon.domain import errors
+from antiphon.text import ssml as dialect
+from antiphon.text.spans import Span, Spans
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    text: str
-    pause: float = 0.0
-    rate: float = 1.0
+#: Seconds of a pause that does not say how long it is.
+PAUSE = 0.5
+_PAUSE = re.compile(
+    r"[\[【]\s*(?:pause|停顿|暂停)(?:\s*[:：]?\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|sec|seconds?|毫秒|秒)?)?\s*[\]】]",
+    re.IGNORECASE,
+)
+_MILLI = frozenset({"ms", "毫秒"})
 
 
 def has_markup(text: str, ssml: bool | None = None) -> bool:
-    return False
+    """Whether `parse` would give more than the text itself."""
+    return _is_ssml(text, ssml) or (("[" in text or "【" in text) and _PAUSE.search(text) is not None)
 
 
 def parse(text: str, *, ssml: bool | None = None) -> list[Span]:
-    return [Span(text)]
+    """The text's stretches with their pauses and tempo, in order; at least one. Linear in the text.
+
+    `ssml=None` reads SSML where the text is wrapped in `<speak>`, True insists on it, False never does. Raises
+    `InvalidText` that says what is wrong and where.
+    """
+    if _is_ssml(text, ssml):
+        return dialect.parse(text)
+    spans = Spans()
+    start = 0
+    for mark in _PAUSE.finditer(text):
+        spans.add(text[start : mark.start()], 1.0)
+        spans.pause(_seconds(mark))
+        start = mark.end()
+    spans.add(text[start:], 1.0)
+    return spans.done() or [Span(text)]
+
+
+def _is_ssml(text: str, ssml: bool | None) -> bool:
+    if ssml is False:
+        return False
+    wrapped = dialect.looks_like(text)
+    if ssml and not wrapped:
+        raise errors.InvalidText("SSML must be wrapped in <speak>…</speak>", param="text")
+    return wrapped
+
+
+def _seconds(mark: re.Match[str]) -> float:
+    if mark["number"] is None:
+        return PAUSE
+    number = float(mark["number"])
+    return number / 1000 if (mark["unit"] or "").lower() in _MILLI else number

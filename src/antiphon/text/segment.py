@@ -130,9 +130,11 @@ def _segments(text: str, ends: list[tuple[int, Break]]) -> list[Segment]:
 
 
 def _pause(text: str, end: int, kind: Break) -> float:
-    if kind is Break.SENTENCE:
-        tail = text[end - 4 if end > 4 else 0 : end]
-        lines = tail.count("\n", len(tail.rstrip()))
-        if lines:
-            return LINE_PAUSE if lines == 1 else PARAGRAPH_PAUSE
-    return PAUSE[kind]
+    lines = line_pause(text[end - 4 if end > 4 else 0 : end]) if kind is Break.SENTENCE else 0.0
+    return lines or PAUSE[kind]
+
+
+def line_pause(text: str) -> float:
+    """Seconds of silence for the line ends at the end of a text; 0 if there are none."""
+    lines = text.count("\n", len(text.rstrip()))
+    return (0.0, LINE_PAUSE, PARAGRAPH_PAUSE)[min(lines, 2)]
