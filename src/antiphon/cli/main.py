@@ -41,11 +41,18 @@ def serve(ctx: typer.Context) -> None:
 
 @app.command()
 def say(
-    text: Annotated[str, typer.Argument(help="The text, or - to read it from standard input.")],
+    text: Annotated[str | None, typer.Argument(help="The text, or - to read it from standard input.")] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write; its ending is the format. - for standard output."),
+        typer.Option(
+            "-o",
+            "--output",
+            help="File to write; its ending is the format. - for standard output. A folder for chapters.",
+        ),
     ] = None,
+    file: Annotated[Path | None, typer.Option(help="Speak this text file: UTF-8, UTF-16 or GB18030.")] = None,
+    chapters: Annotated[bool, typer.Option("--chapters", help="A book: one audio file for each chapter.")] = False,
+    format: Annotated[str, typer.Option(help="Of the chapters: mp3, opus, aac, flac or wav.")] = "mp3",
     voice: Annotated[str | None, typer.Option(help="A voice of the model.")] = None,
     model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,
     emotion: Annotated[str | None, typer.Option(help="happy, sad, angry, neutral …")] = None,
@@ -59,7 +66,13 @@ def say(
     from antiphon.cli import say as command
 
     request = {"voice": voice, "model": model, "emotion": emotion, "speed": speed, "language": language}
-    command.main(text, output, request, server, data_dir, models_dir)
+    if chapters:
+        from antiphon.cli import book
+
+        book.main(command.book_of(file, text), output or command.folder_of(file), command.checked(format), request,
+                  server, data_dir, models_dir)  # fmt: skip
+    else:
+        command.main(command.text_of(text, file), output, request, server, data_dir, models_dir)
 
 
 @app.command()

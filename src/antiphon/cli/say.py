@@ -13,6 +13,7 @@ import structlog
 from antiphon.cli import running
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, parse_emotion
+from antiphon.text import chapters
 
 
 def main(
@@ -23,8 +24,6 @@ def main(
     data_dir: Path,
     models_dir: Path | None,
 ) -> None:
-    if text == "-":
-        text = sys.stdin.read()
     target = output or Path("speech.wav")
     kind = format_of(target)
     if running.answers(server):
@@ -36,6 +35,33 @@ def main(
         return
     target.write_bytes(audio)
     print(f"{target} ({len(audio):,} bytes)")  # noqa: T201 - it is the command's answer
+
+
+def text_of(text: str | None, file: Path | None) -> str:
+    """What to speak. Raises `InvalidRequest` unless there is exactly one of them."""
+    if (text is None) == (file is None):
+        raise errors.InvalidRequest("give a text, or --file; see antiphon say --help")
+    if file is not None:
+        return chapters.read_book(file)
+    return sys.stdin.read() if text == "-" else str(text)
+
+
+def book_of(file: Path | None, text: str | None) -> Path:
+    if file is None or text is not None:
+        raise errors.InvalidRequest("--chapters goes with --file BOOK and no other text")
+    return file
+
+
+def folder_of(file: Path | None) -> Path:
+    """Where the chapters go if nothing is said: a folder with the book's name beside it."""
+    assert file is not None
+    return file.with_suffix("") if file.suffix else file.with_name(f"{file.name}-audio")
+
+
+def checked(kind: str) -> str:
+    if kind not in FORMATS or kind == "pcm":
+        raise errors.InvalidRequest(f"there is no format {kind!r}; there are: mp3, opus, aac, flac, wav")
+    return kind
 
 
 def format_of(target: Path) -> str:

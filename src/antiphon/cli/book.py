@@ -1,0 +1,229 @@
+"""`antiphon say --file book.txt --chapters`: a book into a file for each chapter, as durable jobs of a server.
+
+What is done is skipped, what was begun goes on: the folder remembers what each file was made from, and the server
+knows each chapter's job by an idempotency key.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from antiphon.cli import running
+from antiphon.client import AsyncClient, errors
+from antiphon.client.answers import Job
+from antiphon.domain.errors import AntiphonError, InvalidRequest
+from antiphon.domain.request import MAX_TEXT
+from antiphon.text.chapters import Chapter, read_book, split
+
+#: What the folder's files were made from.
+LEDGER = ".antiphon-book.json"
+#: Chapters that are with the server at the same time: enough to keep any number of workers busy.
+AT_ONCE = 4
+#: Seconds between two looks at a job.
+LOOK = 0.3
+_UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+
+console = Console(stderr=True)
+
+
+@dataclass(slots=True)
+class Part:
+    """One file to be made."""
+
+    number: int
+    title: str
+    text: str
+    path: Path
+    #: What decides how it sounds; another recipe is another file.
+    recipe: str
+    bar: TaskID | None = None
+    error: str | None = None
+
+
+def main(
+    file: Path,
+    folder: Path,
+    kind: str,
+    request: dict[str, Any],
+    server: str,
+    data_dir: Path,
+    models_dir: Path | None,
+) -> None:
+    """Renders the book and says what came of it. Raises `AntiphonError` if a chapter could not be made."""
+    options = {name: value for name, value in request.items() if value is not None} | {"format": kind}
+    parts = plan(read_book(file), folder, options)
+    if not parts:
+        raise InvalidRequest(f"{file} has nothing to say")
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger = Ledger(folder / LEDGER)
+    todo = [part for part in parts if not ledger.has(part)]
+    skipped = f", {len(parts) - len(todo)} of them done before" if len(todo) < len(parts) else ""
+    console.print(f"{file.name}: {len(parts)} chapters{skipped}", highlight=False)
+    if todo:
+        with _server(server, data_dir, models_dir, request.get("model")) as base:
+            try:
+                asyncio.run(Rendering(base, options, ledger, len(parts)).run(todo))
+            except KeyboardInterrupt:
+                console.print("Stopped. The same command goes on where it was.")
+                sys.exit(130)
+    failed = [part for part in todo if part.error]
+    for part in failed:
+        console.print(f"[red]{part.path.name}: {part.error}", highlight=False)
+    if failed:
+        raise AntiphonError(f"{len(failed)} of {len(parts)} chapters could not be made; the same command tries again")
+    print(folder)  # noqa: T201 - it is the command's answer
+
+
+def plan(text: str, folder: Path, options: Mapping[str, Any]) -> list[Part]:
+    """The files of a book; a chapter that is too long for one job is several."""
+    pieces: list[tuple[str, str]] = []
+    for chapter in split(text):
+        pieces += _pieces(chapter)
+    pieces = [(title, body) for title, body in pieces if re.search(r"[^\W_]", body)]
+    width = max(2, len(str(len(pieces))))
+    parts = []
+    for number, (title, body) in enumerate(pieces, 1):
+        path = folder / f"{number:0{width}} - {safe_name(title)}.{options['format']}"
+        form = json.dumps([body, sorted(options.items())], ensure_ascii=False)
+        parts.append(Part(number, title, body, path, hashlib.sha256(form.encode("utf-8", "replace")).hexdigest()))
+    return parts
+
+
+def _pieces(chapter: Chapter) -> Iterator[tuple[str, str]]:
+    text, count = chapter.text, 1
+    while len(text) > MAX_TEXT:
+        cut = max(text.rfind("\n", 0, MAX_TEXT), text.rfind("。", 0, MAX_TEXT), text.rfind(" ", 0, MAX_TEXT)) + 1
+        cut = cut or MAX_TEXT
+        yield f"{chapter.title} ({count})", text[:cut]
+        text, count = text[cut:], count + 1
+    yield (f"{chapter.title} ({count})" if count > 1 else chapter.title), text
+
+
+def safe_name(title: str) -> str:
+    """A title as a file name that every file system takes; at most 100 bytes of UTF-8."""
+    plain = _UNSAFE.sub(" ", unicodedata.normalize("NFC", title))
+    plain = " ".join("".join(c for c in plain if unicodedata.category(c)[0] != "C").split()).strip(". ")
+    return plain.encode("utf-8", "replace")[:100].decode("utf-8", "ignore").strip() or "chapter"
+
+
+class Ledger:
+    """Which files are done, by recipe. A file that was removed is not."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._made: dict[str, str] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._made = {str(k): str(v) for k, v in json.loads(path.read_text("utf-8"))["made"].items()}
+
+    def has(self, part: Part) -> bool:
+        return self._made.get(part.path.name) == part.recipe and part.path.is_file()
+
+    def add(self, part: Part, data: bytes) -> None:
+        """Writes the file and remembers it; nobody ever sees half of either."""
+        _replace(part.path, data)
+        self._made[part.path.name] = part.recipe
+        _replace(self._path, json.dumps({"made": self._made}, ensure_ascii=False, indent=1).encode())
+
+
+def _replace(path: Path, data: bytes) -> None:
+    half = path.with_name(f".{path.name}.part")
+    half.write_bytes(data)
+    os.replace(half, path)
+
+
+@dataclass(slots=True)
+class Rendering:
+    """All chapters through one server, a few at a time."""
+
+    base: str
+    options: dict[str, Any]
+    ledger: Ledger
+    total: int
+    progress: Progress = field(init=False)
+    overall: TaskID = field(init=False)
+
+    async def run(self, todo: list[Part]) -> None:
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(None),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        with self.progress:
+            self.overall = self.progress.add_task("all", total=self.total, completed=self.total - len(todo))
+            slots = asyncio.Semaphore(AT_ONCE)
+            async with AsyncClient(self.base, patience=600.0, retries=20) as client, asyncio.TaskGroup() as tasks:
+                for part in todo:
+                    await slots.acquire()
+                    task = tasks.create_task(self._make(client, part), name=part.path.name)
+                    task.add_done_callback(lambda _: slots.release())
+
+    async def _make(self, client: AsyncClient, part: Part) -> None:
+        part.bar = self.progress.add_task(_short(part.title), total=None)
+        try:
+            job = await client.submit(
+                part.text, **{**self.options, "priority": "bulk", "idempotency_key": f"book-{part.recipe}"}
+            )
+            if job.ended and job.status != "succeeded":
+                job = await client.retry(job)
+            while not job.ended:
+                self._show(part, job)
+                await asyncio.sleep(LOOK)
+                job = await client.job(job)
+            if job.error is not None or job.status != "succeeded":
+                part.error = job.error.message if job.error else f"its job was {job.status}"
+                return
+            audio = await client.result(job)
+            await asyncio.to_thread(self.ledger.add, part, audio.data)
+            self.progress.advance(self.overall)
+        except errors.ClientError as e:
+            part.error = str(e)
+        finally:
+            self.progress.remove_task(part.bar)
+
+    def _show(self, part: Part, job: Job) -> None:
+        assert part.bar is not None
+        self.progress.update(part.bar, total=job.units.total, completed=job.units.done)
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= 24 else title[:23] + "…"
+
+
+@contextlib.contextmanager
+def _server(server: str, data_dir: Path, models_dir: Path | None, model: str | None) -> Iterator[str]:
+    """The server that answers there, else one of our own for as long as the book takes."""
+    if running.answers(server):
+        yield server
+        return
+    command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    command += ["--no-download", "--log-level", "error", "--drain-seconds", "0"]
+    command += ["--models-dir", str(models_dir)] if models_dir else []
+    command += ["--model", model] if model else []
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if "listens on" not in line:
+            raise AntiphonError("could not start a server for the book; its message is above")
+        yield line.split()[-1]
+    finally:
+        process.terminate()
+        process.wait()
+        process.stdout.close()
