@@ -54,6 +54,20 @@ class Connection:
         told = {name.decode(): value.decode("latin-1") for name, value in headers.items()}
         return Answer(int(lines[0].split()[1]), time.perf_counter() - began, data, told)
 
+    async def first(self, path: str, body: bytes, more: Mapping[str, str] = NONE, least: int = 1000) -> float:
+        """Seconds until the first `least` bytes of an answer's body are there; the connection ends then."""
+        began = time.perf_counter()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        fields = ("Host: 127.0.0.1", f"Content-Length: {len(body)}", *map(": ".join, more.items()))
+        writer.write("\r\n".join((f"POST {path} HTTP/1.1", *fields, "", "")).encode() + body)
+        head = await reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in head.split(b"\r\n")[0]:
+            raise RuntimeError(f"{path} answered {head[:100]!r}")
+        await reader.readexactly(least)
+        took = time.perf_counter() - began
+        writer.close()
+        return took
+
     async def _chunks(self) -> bytes:
         assert self._reader is not None
         parts = []

@@ -50,6 +50,13 @@ def antiphon(*args: str, env: dict[str, str] | None = None) -> Iterator[int]:
             end(process)
 
 
+def models(name: str) -> Path:
+    """A folder with the model's files, fetched once."""
+    folder = HERE.parent / "cache_hub" / "models"
+    subprocess.run([sys.executable, "-m", "antiphon.cli.main", "pull", name, "--output", str(folder)], check=True)
+    return folder
+
+
 @contextlib.contextmanager
 def article(port: int = 7990) -> Iterator[int]:
     """The article's server, after `npm install` of its one dependency."""

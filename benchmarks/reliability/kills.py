@@ -98,7 +98,7 @@ def once(seed: int, scale: float) -> list[Row]:
 
     async def first(killed: Server) -> int:
         task = asyncio.create_task(duplicates(killed.port, count // 2))
-        await asyncio.sleep(rnd.uniform(0.02, 0.2))
+        await asyncio.sleep(rnd.uniform(0.2, 0.4))
         killed.kill()
         return await task
 
