@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -166,6 +167,22 @@ def test_events_survive_a_restart(serve: Start) -> None:
     assert [e["id"] for e in events(again, f"/v1/jobs/{job['id']}/events", ids[0])] == ids[1:]
     fresh = submit(again, input="A new one.")
     assert events(again, f"/v1/jobs/{fresh['id']}/events")[0]["id"] > ids[-1]
+
+
+def test_what_happens_during_a_replay_is_told_once(serve: Start) -> None:
+    """After a restart the past comes from the disk; what happens while it is read must neither be lost nor repeated."""
+    server = serve("--model", "tone", env={"ANTIPHON_TONE_DELAY": "0.005"})
+    text = "\n\n".join(f"Part {n} of a text that makes an event for each of its parts." for n in range(300))
+    job = submit(server, input=text)
+    wait_until(lambda: server.job(job["id"])["units"]["done"] >= 20, "it has begun")
+    server.kill()
+    server = serve("--model", "tone", data=server.data, env={"ANTIPHON_TONE_DELAY": "0.005"})
+    with ThreadPoolExecutor(10) as pool:
+        heard = list(pool.map(lambda _: events(server, f"/v1/jobs/{job['id']}/events", 0), range(30)))
+    told = [[e["id"] for e in one if e["type"] != "job.progress"] for one in heard]
+    assert all(ids == sorted(set(ids)) for ids in told)
+    assert all(ids == told[0] for ids in told)
+    assert [e["type"] for e in heard[0]][-1] == "job.succeeded"
 
 
 def test_a_long_text_is_accepted_and_a_longer_one_is_not(tone: Server) -> None:

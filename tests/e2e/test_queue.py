@@ -76,6 +76,23 @@ def test_a_deadline_is_accepted_and_kept_over_a_restart(serve: Start) -> None:
         assert answer.json()["error"]["param"] == "deadline"
 
 
+def test_work_that_would_be_late_is_sped_up(serve: Start) -> None:
+    """Two jobs of bulk work behind much else: the one that is due soon passes, the other waits for its turn."""
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.1"})
+    for n in range(10):
+        server.wait_job(submit(server, f"The cost model learns {'a bit ' * (n % 5)}from this, number {n}."))
+    server.client.post("/v1/queue/pause")
+    others = [submit(server, f"One of many that came before, number {n}.") for n in range(60)]
+    soon = datetime.now().astimezone() + timedelta(seconds=2.5)
+    due = submit(server, "I am due in a moment.", deadline=soon.isoformat())
+    later = submit(server, "I have time.", deadline=(soon + timedelta(hours=5)).isoformat())
+    server.client.post("/v1/queue/resume")
+    finished = server.wait_job(due)["finished_at"]
+    before = [server.wait_job(job)["finished_at"] < finished for job in others]
+    assert sum(before) < 40
+    assert server.wait_job(later)["finished_at"] > finished
+
+
 def test_deadlines_are_the_next_time_it_is_that_late() -> None:
     now = datetime.fromisoformat("2026-11-23T10:00:00+08:00")
     tomorrow = datetime.fromisoformat("2026-11-24T06:00:00+08:00").timestamp()

@@ -75,6 +75,28 @@ def test_a_flood_is_refused_truthfully_and_loses_nothing(serve: Start) -> None:
             assert server.wait_job(answer.json()["id"])["status"] == "succeeded"
 
 
+def test_retry_after_is_when_it_fits(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", "--max-client-seconds", "6", env={"ANTIPHON_TONE_DELAY": "0.1"})
+    for n in range(20):
+        server.client.post("/tts", json={"text": f"Learn what I {'really ' * (n % 5)}cost, {n}."})
+    answers = flood(server, 150)
+    assert Counter(answer.status_code for answer in answers)[429] > 50
+    # Forty sentences of a tenth of a second each: two thirds of the share have to be worked off first.
+    big = {"input": "\n\n".join(f"Sentence {n} of what comes later." for n in range(40))}
+    refused = server.client.post("/v1/jobs", json=big)
+    assert refused.status_code == 429
+    told, began = int(refused.headers["retry-after"]), time.monotonic()
+    assert told >= 3
+
+    def taken() -> bool:
+        return server.client.post("/v1/jobs", json=big).status_code == 202
+
+    wait_until(taken, "it fits", 3 * told)
+    took = time.monotonic() - began
+    # Told in whole seconds, rounded up.
+    assert told / 2 - 1 <= took <= told + 1, (told, took)
+
+
 def test_a_book_is_taken_by_an_idle_server_however_long_it_is(serve: Start) -> None:
     server = serve("--model", "tone", "--max-client-seconds", "1", env={"ANTIPHON_TONE_DELAY": "0.05"})
     text = " ".join(f"Sentence number {n} of a book that nobody could read in a second." for n in range(600))
