@@ -95,6 +95,15 @@ def test_cancel(serve: Start, when: str) -> None:
     assert server.client.post(f"/v1/jobs/{victim['id']}/retry").status_code == 409
 
 
+def test_cancel_reaches_the_unit_that_runs(serve: Start) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "20"})
+    job = submit(server, input="I take long.")
+    wait_until(lambda: server.health()["concurrent"] == 1, "it runs")
+    server.client.delete(f"/v1/jobs/{job['id']}")
+    wait_until(lambda: server.health()["concurrent"] == 0, "its slot is free", 5)
+    assert server.workers()[0]["restarts"] == 0
+
+
 def test_a_result_can_be_heard_while_it_is_made(serve: Start) -> None:
     server = serve("--model", "tone", env={"ANTIPHON_TONE_DELAY": "0.05"})
     job = submit(server, input=LONG)

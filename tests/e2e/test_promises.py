@@ -178,6 +178,26 @@ def test_poison_fails_its_job_and_nobody_elses(serve: Start) -> None:
     assert server.client.post("/tts", json={"text": "But I am well."}).status_code == 200
 
 
+def test_poison_of_one_job_is_tried_anew_by_another_that_wants_the_same(serve: Start) -> None:
+    """Two jobs share one unit; it takes three workers down for the first. The second is not failed by that, nor hung."""
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.5"})
+    first = submit(server, "We are the same words.")
+    wait_until(lambda: server.job(first["id"])["status"] == "running", "the first runs")
+    second = submit(server, "We are the same words.")
+    killed: set[int] = set()
+
+    def struck() -> bool:
+        for worker in server.workers():
+            if worker["busy"] and worker["pid"] not in killed and len(killed) < 3:
+                os.kill(worker["pid"], signal.SIGKILL)
+                killed.add(worker["pid"])
+        return bool(server.job(first["id"])["status"] == "failed")
+
+    wait_until(struck, "the first is given up")
+    assert server.job(first["id"])["error"]["code"] == "poison"
+    assert server.wait_job(second["id"])["status"] == "succeeded"
+
+
 def test_a_client_that_goes_away_frees_its_place(serve: Start) -> None:
     server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "5"})
     with pytest.raises(httpx.ReadTimeout):

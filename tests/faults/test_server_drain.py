@@ -104,9 +104,11 @@ def test_open_event_streams_do_not_hold_it(serve: Start, streams: int) -> None:
                     opened.wait()
                     for _ in lines:
                         pass
+                told.append(True)
             except httpx.HTTPError:
-                return
+                told.append(False)
 
+    told: list[bool] = []
     threads = [threading.Thread(target=listen) for _ in range(streams)]
     for thread in threads:
         thread.start()
@@ -117,3 +119,4 @@ def test_open_event_streams_do_not_hold_it(serve: Start, streams: int) -> None:
     assert time.monotonic() - began < 10
     for thread in threads:
         thread.join()
+    assert told == [True] * streams, "streams were broken off, not ended"
