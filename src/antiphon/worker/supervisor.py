@@ -47,10 +47,11 @@ class Backoff:
 
     def failed(self, now: float, ready_for: float) -> float:
         """Seconds to wait, after a worker that was ready for so long (0: never) failed."""
-        self._failed.append(now)
         if ready_for >= STEADY:
-            self._wait = 0.0
+            # An accident, not a failed start: however many there are of them, the model can run.
+            self.recovered()
             return 0.0
+        self._failed.append(now)
         if self._wait == 0.0 and ready_for > 0:
             self._wait = BACKOFF_FIRST
             return 0.0
@@ -60,7 +61,7 @@ class Backoff:
         return wait * (0.5 + self._rng.random() / 2)
 
     def hopeless(self, now: float) -> bool:
-        """Whether the last `FAILURES` failures lie within `WINDOW` seconds."""
+        """Whether the last `FAILURES` failed starts lie within `WINDOW` seconds."""
         return len(self._failed) == FAILURES and now - self._failed[0] <= WINDOW
 
     def recovered(self) -> None:
@@ -138,8 +139,6 @@ class Supervisor:
 
     def _failed(self, worker: WorkerProcess, ready_for: float) -> float:
         now = self._clock()
-        if ready_for >= WINDOW:
-            self._backoff.recovered()
         wait = self._backoff.failed(now, ready_for)
         self.error, self.hint = worker.reason, worker.hint
         self.hopeless = self._backoff.hopeless(now)
