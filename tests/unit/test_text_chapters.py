@@ -20,7 +20,7 @@ def titles(text: str) -> list[str]:
     "heading",
     ["Chapter 1", "CHAPTER IV. The Storm", "Chapter Twenty-One: Home", "Part One", "Prologue", "EPILOGUE", "# A Title",
      "## 第二节 风", "第一章 开端", "第十二回　宝玉初试云雨情", "第3章：风起", "第 5 章 雨", "楔子", "卷一", "尾声", "番外 雪夜",
-     "Book II - The Return", "Appendix A"],
+     "Book II - The Return", "Appendix A", "Chapter 5 The Return"],
 )  # fmt: skip
 def test_headings(heading: str) -> None:
     text = f"Before it.\n\n{heading}\nWhat it tells.\n"
@@ -40,6 +40,10 @@ def test_a_table_of_contents_is_no_chapter() -> None:
     names = ["Chapter 1", "Chapter 2", "Chapter 3"]
     text = "Contents\n" + "\n".join(names) + "\n\n" + "\n".join(f"{name}\nIt begins.\n" for name in names)
     assert titles(text) == [FRONT, *names]
+
+
+def test_bare_chinese_headings_end_with_their_line() -> None:
+    assert titles("第一章\n他来了\n第二章\n她走了\n") == ["第一章", "第二章"]
 
 
 def test_the_title_of_a_part_goes_with_its_first_chapter() -> None:

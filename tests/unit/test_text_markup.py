@@ -122,6 +122,11 @@ def test_refusals_say_what_and_where(text: str, says: str) -> None:
         parse(text, ssml=True)
 
 
+@pytest.mark.parametrize("text", ["<speak>unfinished", "<speak>a</speak> and more >", "<speaker>a</speaker>"])
+def test_what_only_begins_like_ssml_is_read_out(text: str) -> None:
+    assert parse(text) == [Span(text)]
+
+
 def test_nothing_is_ever_declared_or_expanded() -> None:
     laughs = '<!DOCTYPE speak [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>'
     for text in (f"<speak>{laughs}</speak>", "<speak>&b;</speak>", "<speak><?php x ?>a</speak>"):
@@ -157,4 +162,11 @@ def test_anything_is_either_read_or_refused(text: str) -> None:
 def test_a_million_characters_are_no_matter() -> None:
     text = "<speak>" + "<p>A short paragraph.<break time='10ms'/></p>" * 20_000 + "</speak>"
     assert len(parse(text)) == 20_000
-    assert len(parse("[" * 1_000_000)) == 1
+    for text in (
+        "[" * 1_000_000,
+        "[pause" + " " * 1_000_000,
+        "[pause 1" + " " * 1_000_000,
+        "[pause " + "1" * 1_000_000,
+    ):
+        assert len(parse(text)) == 1
+        assert not has_markup(f"<speak>{text}")

@@ -79,7 +79,9 @@ def main(
             try:
                 asyncio.run(Rendering(base, options, ledger, len(parts)).run(todo))
             except KeyboardInterrupt:
-                console.print("Stopped. The same command goes on where it was.")
+                console.print(
+                    "Stopped. A server goes on with the chapters it has; the same command collects them and the rest."
+                )
                 sys.exit(130)
     failed = [part for part in todo if part.error]
     for part in failed:
@@ -156,6 +158,8 @@ class Rendering:
     total: int
     progress: Progress = field(init=False)
     overall: TaskID = field(init=False)
+    #: Chapters end together, and the ledger's half-written file has one name.
+    filing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, todo: list[Part]) -> None:
         self.progress = Progress(
@@ -190,7 +194,8 @@ class Rendering:
                 part.error = job.error.message if job.error else f"its job was {job.status}"
                 return
             audio = await client.result(job)
-            await asyncio.to_thread(self.ledger.add, part, audio.data)
+            async with self.filing:
+                await asyncio.to_thread(self.ledger.add, part, audio.data)
             self.progress.advance(self.overall)
         except errors.ClientError as e:
             part.error = str(e)

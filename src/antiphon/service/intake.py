@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from antiphon.domain import errors
 from antiphon.domain import request as requests
-from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Units
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
@@ -46,7 +46,7 @@ class Intake:
         language = (request.language or languages.detect(text)).lower().partition("-")[0]
         if trusted:
             hosted = self.models.choose(request.model, language)
-            return hosted, await self.plan(request, hosted, quick_first=quick_first)
+            return hosted, await self.plan(request, hosted, quick_first=quick_first, language=language)
         recordings.check(request)
         known = await self.references.known(owner)
         clone = recordings.wanted(request, known)
@@ -55,14 +55,14 @@ class Intake:
             assert hosted.can is not None
             able = [h.name for h in self.models.ranked() if h.usable and h.can is not None and h.can.cloning]
             request = await recordings.resolve(request, known, hosted.can, able, self.references)
-        return hosted, await self.plan(request, hosted, quick_first=quick_first)
+        return hosted, await self.plan(request, hosted, quick_first=quick_first, language=language)
 
-    async def plan(self, request: SpeechRequest, hosted: Hosted, *, quick_first: bool = False) -> Plan:
+    async def plan(
+        self, request: SpeechRequest, hosted: Hosted, *, quick_first: bool = False, language: str | None = None
+    ) -> Plan:
         assert hosted.can is not None
-        if len(request.text) <= INLINE_TEXT:
-            return plans.make(request, hosted.name, hosted.can, quick_first=quick_first)
-        make = _make_quick if quick_first else plans.make
-        return await self.threads.run(make, request, hosted.name, hosted.can)
+        make = partial(plans.make, request, hosted.name, hosted.can, quick_first=quick_first, language=language)
+        return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
 
     def admit(self, live: Live, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
@@ -125,7 +125,3 @@ def new_live(owner: str, hosted: Hosted, plan: Plan, *, durable: bool) -> Live:
 
 def _bytes(plan: Plan) -> int:
     return len(plan.request.text.encode("utf-8"))
-
-
-def _make_quick(request: SpeechRequest, model: str, can: Capabilities) -> Plan:
-    return plans.make(request, model, can, quick_first=True)

@@ -27,6 +27,8 @@ log = structlog.get_logger("antiphon.models")
 ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
 #: Seconds between tries to fetch a missing model while the network is down.
 RETRY_DOWNLOAD = 60.0
+#: Answers of `choose` that are remembered.
+REMEMBERED = 1000
 
 States = str
 
@@ -105,6 +107,8 @@ class Models:
         self._tasks: set[asyncio.Task[None]] = set()
         #: Grows whenever the answer of `choose` may have changed.
         self.generation = 0
+        self._chosen: dict[tuple[str, str | None, bool], Hosted] = {}
+        self._chosen_at = 0
         self._news = asyncio.Event()
         self._stopping = False
         self.network: str = "offline" if settings.offline else "unknown"
@@ -231,6 +235,16 @@ class Models:
         Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES:
             return self._named(asked)
+        if self._chosen_at != self.generation:
+            self._chosen, self._chosen_at = {}, self.generation
+        hosted = self._chosen.get((language, voice, clone))
+        if hosted is None:
+            hosted = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
+            if len(self._chosen) > REMEMBERED:
+                self._chosen.clear()
+        return hosted
+
+    def _best_for(self, language: str, voice: str | None, clone: bool) -> Hosted:
         speech = [h for h in self.ranked() if h.spec.kind == "speech"]
         suited = self._suited(speech, voice, clone)
         if suited is not None:

@@ -95,20 +95,27 @@ class Plan:
         return codec.MEDIA_TYPES[self.request.format]
 
 
-def make(request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool = False) -> Plan:
-    """Plans a request. Raises `UnknownVoice`, `InvalidText`; pure computing, linear in the text.
+def make(
+    request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool = False, language: str | None = None
+) -> Plan:
+    """Plans a request whose text is clean. Raises `UnknownVoice`, `InvalidText`; pure computing, linear in the text.
 
-    `quick_first` cuts the first segment short where that brings the first sound earlier.
+    `quick_first` cuts the first segment short where that brings the first sound earlier; `language` is that of the
+    text, if it was found out before.
     """
-    planner = _Planner(request, model, can, quick_first=quick_first)
+    planner = _Planner(request, model, can, quick_first=quick_first, language=language)
     for turn in turns(request):
         planner.add(turn)
     return planner.plan()
 
 
 class _Planner:
-    def __init__(self, request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool) -> None:
+    def __init__(
+        self, request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool, language: str | None
+    ) -> None:
         self.request, self.model, self.can, self.quick_first = request, model, can, quick_first
+        # Of a dialogue each turn has its own.
+        self.language = None if request.turns else language
         self.segments: list[Segment] = []
         self.voicings: list[Voicing] = []
         self.lead = 0.0
@@ -122,9 +129,10 @@ class _Planner:
             self._pause(TURN_PAUSE)
         spans = markup.parse(turn.text, ssml=self.request.ssml)
         how = self._voicing(turn, " ".join(span.text for span in spans) if len(spans) > 1 else spans[0].text)
+        plain = len(spans) == 1 and spans[0].text is self.request.text
         for span in spans:
             # Cleaned here and not before: to a text's marks, its spaces and brackets mean something.
-            self._span(clean(span.text), span.rate, how, turn)
+            self._span(span.text if plain else clean(span.text), span.rate, how, turn)
             # Where the tempo changes at the end of a line, its pause would be lost with the line's end.
             self._pause(span.pause or (line_pause(span.text) if span is not spans[-1] else 0.0))
 
@@ -152,7 +160,7 @@ class _Planner:
 
     def _voicing(self, turn: Turn, text: str) -> Voicing:
         request, can = self.request, self.can
-        language = turn.language or request.language or languages.detect(text)
+        language = turn.language or request.language or self.language or languages.detect(text)
         language = language.lower().partition("-")[0]
         if can.languages and language not in can.languages:
             self._warn(f"{self.model} does not speak language {language} well")

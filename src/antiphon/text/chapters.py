@@ -23,12 +23,13 @@ _CHINESE_NUMBER = "[0-9０-９一二三四五六七八九十百千零〇两廿�
 _HEADING = re.compile(
     rf"""^[ \t\u3000]*(?:
         \#{{1,3}}[ \t]+\S.{{0,99}}
-      | (?:chapter|part|book|volume)[ ]{_ENGLISH_NUMBER}(?:[ ]*[.:\-–—][ ]*.{{0,80}}|[ ]*)
+      | (?:chapter|part|book|volume)[ ]{_ENGLISH_NUMBER}
+        (?:[ ]*[.:\-–—][ ]*.{{0,80}}|[ ]+(?-i:[A-Z])[^.!?,\n]{{0,60}}|[ ]*)
       | (?:prologue|epilogue|introduction|preface|foreword|afterword|interlude|appendix)(?:[ ]+[a-z0-9]{{1,3}})?
         (?:[ ]*[.:\-–—][ ]*.{{0,80}}|[ ]*)
-      | 第[ ]?{_CHINESE_NUMBER}[ ]?[章回节卷部篇集话折](?:[ \t\u3000:：、.．·—-]+.{{0,40}}|[^。！？，,.]{{0,24}})
+      | 第[ ]?{_CHINESE_NUMBER}[ ]?[章回节卷部篇集话折](?:[ \t\u3000:：、.．·—-]+.{{0,40}}|[^\n。！？，,.]{{0,24}})
       | (?:楔子|序章|序言|前言|引子|引言|自序|尾声|终章|后记|跋|番外)
-        (?:[ \t\u3000:：、.．·—-]+.{{0,40}}|[^。！？，,.]{{0,12}})
+        (?:[ \t\u3000:：、.．·—-]+.{{0,40}}|[^\n。！？，,.]{{0,12}})
       | 卷{_CHINESE_NUMBER}(?:[ \t\u3000:：、.．·—-]+.{{0,40}}|[ \t]*)
     )$""",
     re.IGNORECASE | re.VERBOSE | re.MULTILINE,

@@ -15,7 +15,7 @@ from antiphon.text.spans import Span, Spans
 #: Seconds of a pause that does not say how long it is.
 PAUSE = 0.5
 _PAUSE = re.compile(
-    r"[\[【]\s*(?:pause|停顿|暂停)(?:\s*[:：]?\s*(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>ms|s|sec|seconds?|毫秒|秒)?)?\s*[\]】]",
+    r"[\[【]\s*(?:pause|停顿|暂停)\s*+(?:[:：]?\s*+(?P<number>\d++(?:\.\d++)?)\s*+(?P<unit>ms|seconds?|sec|s|毫秒|秒)?\s*+)?[\]】]",
     re.IGNORECASE,
 )
 _MILLI = frozenset({"ms", "毫秒"})

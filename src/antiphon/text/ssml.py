@@ -32,13 +32,17 @@ SAY_AS = {
     "number": False,
 }
 
-_WRAPPED = re.compile(r"\s*(?:<\?xml[^>]{0,200}\?>\s*)?<speak[\s>/]")
+_OPENS = re.compile(r"\s*+(?:<\?xml[^>]{0,200}\?>\s*+)?<speak[\s>/]")
+_CLOSES = re.compile(r"(?:</speak\s{0,20}>|<speak[^<>]{0,500}/>)\s*+\Z")
 _TIME = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s)")
 _NUMBER = re.compile(r"([+-]?)(\d+(?:\.\d+)?)(%?)")
 
 
 def looks_like(text: str) -> bool:
-    return _WRAPPED.match(text) is not None and text.rstrip().endswith((">",))
+    if _OPENS.match(text) is None:
+        return False
+    end = text.rstrip()
+    return _CLOSES.search(end, max(0, len(end) - 600)) is not None
 
 
 def parse(text: str) -> list[Span]:
