@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.worker.supervisor import BACKOFF_FIRST, BACKOFF_LONGEST, FAILURES, STEADY, WINDOW, Backoff
+from antiphon.worker.supervisor import BACKOFF_FIRST, BACKOFF_LONGEST, FAILURES, OVER_UNITS, STEADY, WINDOW, Backoff
 
 
 def test_failed_starts_wait_ever_longer_and_are_given_up() -> None:
@@ -38,6 +38,19 @@ def test_an_accident_ends_what_failed_starts_began() -> None:
         backoff.failed(float(n), 0.0)
     assert backoff.failed(20.0, STEADY) == 0.0
     assert not backoff.hopeless(20.0)
+
+
+def test_units_that_kill_are_blamed_before_the_engine_is() -> None:
+    backoff = Backoff()
+    for n in range(OVER_UNITS):
+        assert backoff.failed(float(n), 0.2, at_work=True) == 0.0
+        assert not backoff.hopeless(float(n))
+    # A dozen in a row, and never a unit computed: this engine kills whatever it is given.
+    for n in range(FAILURES):
+        backoff.failed(20.0 + n, 0.2, at_work=True)
+    assert backoff.hopeless(20.0 + FAILURES)
+    assert backoff.failed(40.0, 0.2, worked=True, at_work=True) == 0.0
+    assert not backoff.hopeless(40.0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)), max_size=60))

@@ -23,6 +23,8 @@ FAILURES, WINDOW = 5, 60.0
 BACKOFF_FIRST, BACKOFF_LONGEST = 1.0, 60.0
 #: Seconds that a worker must have been ready for its death to be an accident, after which the next starts at once.
 STEADY = 5.0
+#: Deaths of new workers over their first unit, until it is the engine that is thought to be broken and not the units.
+OVER_UNITS = 12
 #: Seconds between two looks at a worker's size.
 LOOK = 1.0
 
@@ -44,12 +46,21 @@ class Backoff:
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts, keeps no secret
         self._failed: deque[float] = deque(maxlen=FAILURES)
         self._wait = 0.0
+        #: Deaths over a first unit, since one was computed.
+        self._over_units = 0
 
-    def failed(self, now: float, ready_for: float) -> float:
-        """Seconds to wait, after a worker that was ready for so long (0: never) failed."""
-        if ready_for >= STEADY:
+    def failed(self, now: float, ready_for: float, *, worked: bool = False, at_work: bool = False) -> float:
+        """Seconds to wait, after a worker that was ready for so long (0: never) failed.
+
+        `worked`: it had computed some unit; `at_work`: it died over one.
+        """
+        if worked or ready_for >= STEADY:
             # An accident, not a failed start: however many there are of them, the model can run.
             self.recovered()
+            return 0.0
+        if at_work and self._over_units < OVER_UNITS:
+            # The unit may be to blame: one client's poison must not keep the model from everybody else.
+            self._over_units += 1
             return 0.0
         self._failed.append(now)
         if self._wait == 0.0 and ready_for > 0:
@@ -68,6 +79,7 @@ class Backoff:
         """It ran well: what was before does not count any more."""
         self._failed.clear()
         self._wait = 0.0
+        self._over_units = 0
 
 
 class Supervisor:
@@ -139,7 +151,7 @@ class Supervisor:
 
     def _failed(self, worker: WorkerProcess, ready_for: float) -> float:
         now = self._clock()
-        wait = self._backoff.failed(now, ready_for)
+        wait = self._backoff.failed(now, ready_for, worked=worker.units > 0, at_work=ready_for > 0 and worker.given > 0)
         self.error, self.hint = worker.reason, worker.hint
         self.hopeless = self._backoff.hopeless(now)
         if self.hopeless:
