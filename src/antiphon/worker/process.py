@@ -14,6 +14,7 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.worker import frames, spawn
+from antiphon.worker.discreet import Discretion
 from antiphon.worker.held import NONE, End, Held, Limits, error_of
 from antiphon.worker.stderr import Stderr
 
@@ -69,6 +70,8 @@ class WorkerProcess:
         self.size_ready = 0
         #: Units answered with a result.
         self.units = 0
+        #: Units it was given, those included that it has not answered.
+        self.given = 0
         #: False: it gets no further units.
         self.accepting = True
         #: Why it ended; None while it lives.
@@ -79,7 +82,8 @@ class WorkerProcess:
         self._serials = itertools.count(1)
         self._held: dict[int, Held] = {}
         self._decoder = frames.Decoder(frames.AT_SERVER)
-        self._stderr = Stderr(on_line)
+        self._discretion = Discretion()
+        self._stderr = Stderr(lambda line: on_line(self._discretion.clean(line)))
         #: Set once it is ready or gone; once it is to end; once it is reaped; whenever a unit was answered.
         self._settled, self._ending, self._gone, self._answered = (asyncio.Event() for _ in range(4))
         self._closed = asyncio.Event()
@@ -114,7 +118,7 @@ class WorkerProcess:
     @property
     def reason(self) -> str:
         """Why it ended, for people."""
-        return self.end.reason if self.end else ""
+        return self._discretion.clean(self.end.reason) if self.end else ""
 
     # Start, run, cancel, kill, stop
 
@@ -144,6 +148,8 @@ class WorkerProcess:
             raise errors.UnitFailed(f"This segment cannot be given to a worker: {e.message}") from e
         held = Held(unit, asyncio.get_running_loop().create_future(), self._clock())
         self._held[serial] = held
+        self.given += 1
+        self._discretion.given(unit.recipe.params)
         self._transport.write(frame)
         try:
             return await held.future
@@ -350,7 +356,7 @@ class WorkerProcess:
             pass  # Something that it started still holds the other end.
         assert self.end is not None
         if not self.end.reason:
-            words = self._stderr.last_line()
+            words = self._discretion.clean(self._stderr.last_line())
             reason = f"its process {spawn.describe(status)}" + (f"; it last said: {words}" if words else "")
             self.end = End(reason, self.end.fault, self.end.blame)
         self.state = "dead"

@@ -1,0 +1,69 @@
+"""Discretion: what a worker prints may quote the text that it was given, and a log is no place for texts.
+
+Engines and their libraries print what they stumble over: a word that is in no dictionary, a sentence that is too long.
+Whatever a printed line has in common with a text that the worker was given lately is left out of it. What was changed
+on the way, such as phonemes, is not recognised; so lines are short, too.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+#: Characters in common from which it is a quotation: a word or two; of scripts that need fewer, a name.
+RUN, SHORT_RUN = 8, 3
+#: Texts that are remembered: a line may be read after the unit that it is about was answered.
+TEXTS = 16
+#: Characters of a line.
+LINE = 300
+LEFT_OUT = "[…]"
+
+
+class Discretion:
+    """Knows what one worker was given lately."""
+
+    def __init__(self) -> None:
+        self._texts: deque[str] = deque(maxlen=TEXTS)
+
+    def given(self, params: Mapping[str, Any]) -> None:
+        """A unit's parameters: every string in them may be the client's."""
+        self._texts.extend(value for value in params.values() if isinstance(value, str) and len(value) >= SHORT_RUN)
+
+    def clean(self, line: str) -> str:
+        """The line without what it has in common with those texts, cut to `LINE` characters."""
+        return without(line, self._texts)[:LINE]
+
+
+def without(line: str, texts: Iterable[str]) -> str:
+    """The line with every quotation of a text left out, however it is capitalised or spaced."""
+    places = [(at, ch.casefold()) for at, ch in enumerate(line) if not ch.isspace()]
+    folded = [ch[:1] for _, ch in places]
+    hidden = [False] * len(line)
+    known = {part for text in texts for part in _runs([ch.casefold()[:1] for ch in text if not ch.isspace()])}
+    for length in (RUN, SHORT_RUN):
+        for begin in range(len(folded) - length + 1):
+            if "".join(folded[begin : begin + length]) in known:
+                first, last = places[begin][0], places[begin + length - 1][0]
+                hidden[first : last + 1] = [True] * (last + 1 - first)
+    return _told(line, hidden)
+
+
+def _runs(text: list[str]) -> Iterable[str]:
+    for begin in range(len(text)):
+        short = "".join(text[begin : begin + SHORT_RUN])
+        if len(short) == SHORT_RUN and not short.isascii():
+            yield short
+        run = "".join(text[begin : begin + RUN])
+        if len(run) == RUN:
+            yield run
+
+
+def _told(line: str, hidden: list[bool]) -> str:
+    parts: list[str] = []
+    for ch, hide in zip(line, hidden, strict=True):
+        if not hide:
+            parts.append(ch)
+        elif not parts or parts[-1] is not LEFT_OUT:
+            parts.append(LEFT_OUT)
+    return "".join(parts)
