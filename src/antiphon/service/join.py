@@ -18,7 +18,7 @@ from antiphon.service.pipeline import Piece, Run
 from antiphon.service.plan import Plan
 from antiphon.service.threads import Threads
 
-#: Bytes of PCM that are copied and hashed on the event loop; more, or anything compressed, goes to a thread.
+#: Bytes of PCM that are copied on the event loop; more, or anything compressed, goes to a thread.
 INLINE = 256 * 1024
 
 
@@ -78,24 +78,20 @@ def padded(piece: Piece) -> bytes:
     return pcm.silence(piece.lead, piece.rate) + piece.pcm + pcm.silence(piece.pause, piece.rate)
 
 
-async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, threads: Threads) -> tuple[bytes, str]:
-    """The whole at once, with its SHA-256."""
-    if fmt == "wav" and rate_out in (None, rate) and len(audio) <= INLINE:
-        return _encode(audio, rate, fmt, rate_out)
-    return await threads.run(_encode, audio, rate, fmt, rate_out)
+async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, threads: Threads) -> bytes:
+    """The whole at once."""
+    if fmt in ("wav", "pcm") and rate_out in (None, rate) and len(audio) <= INLINE:
+        return codec.encode(audio, rate, fmt, rate_out)
+    return await threads.run(codec.encode, audio, rate, fmt, rate_out)
 
 
-def _encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None) -> tuple[bytes, str]:
-    data = codec.encode(audio, rate, fmt, rate_out)
-    return data, hashlib.sha256(data).hexdigest()
-
-
-def put_file(path: Path, data: bytes) -> None:
-    """Writes a small file so that nobody ever sees half of it under its name."""
+def put_file(path: Path, data: bytes) -> str:
+    """Writes a small file so that nobody ever sees half of it under its name; returns its SHA-256."""
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_bytes(data)
         os.replace(part, path)
+        return hashlib.sha256(data).hexdigest()
     except BaseException:
         part.unlink(missing_ok=True)
         raise

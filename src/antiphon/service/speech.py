@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Bytes of a finished answer that are kept in the cache; longer ones are joined again from their segments.
 KEEP_WHOLE = 1024 * 1024
+#: The digest of what was answered and not filed: nobody can ask for it again, so it is not worth hashing.
+NO_FILE = ""
 #: Bytes that are handed on at a time: what is handed on cannot be taken back from a reader that is slow.
 SLICE = 64 * 1024
 
@@ -72,7 +73,7 @@ class Speech:
             data = await self._whole()
             assert self.result is not None
             name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
-            await self.threads.run(join.put_file, self.output / name, data)
+            digest = await self.threads.run(join.put_file, self.output / name, data)
         except errors.AntiphonError as e:
             self._failed(e)
             raise
@@ -81,7 +82,7 @@ class Speech:
             self._failed(full)
             raise full from e
         self.result = Result(
-            name, self.result.media_type, self.result.bytes, self.result.duration, self.result.digest,
+            name, self.result.media_type, self.result.bytes, self.result.duration, digest,
             self.result.segments,
         )  # fmt: skip
         self._succeeded()
@@ -95,7 +96,6 @@ class Speech:
             return
         parts: list[bytes] = []
         size = 0
-        digest = hashlib.sha256()
         timeline = join.Timeline()
         try:
             async with contextlib.aclosing(join.stream(self.run, self.threads, timeline)) as made:
@@ -105,14 +105,13 @@ class Speech:
                         parts.append(data)
                     else:
                         parts.clear()
-                    digest.update(data)
                     for part in _slices(data):
                         yield part
         except errors.AntiphonError as e:
             self._failed(e)
             raise
         media_type = self.plan.media_type
-        self.result = Result("", media_type, size, timeline.seconds, digest.hexdigest(), tuple(timeline.segments))
+        self.result = Result("", media_type, size, timeline.seconds, NO_FILE, tuple(timeline.segments))
         # A streamed WAV has no true length in its header, so it is not what `whole` may answer with.
         if size <= KEEP_WHOLE and self.plan.request.format not in ("wav", "flac"):
             self._keep(b"".join(parts))
@@ -131,7 +130,7 @@ class Speech:
                 meta["media_type"],
                 len(stored.payload),
                 meta["duration"],
-                meta["digest"],
+                NO_FILE,
                 tuple(meta["segments"]),
             )
             return stored.payload
@@ -141,10 +140,8 @@ class Speech:
             timeline.add(self.plan, piece)
             audio.append(join.padded(piece))
         request = self.plan.request
-        data, digest = await join.encode(
-            b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads
-        )
-        self.result = Result("", self.plan.media_type, len(data), timeline.seconds, digest, tuple(timeline.segments))
+        data = await join.encode(b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads)
+        self.result = Result("", self.plan.media_type, len(data), timeline.seconds, NO_FILE, tuple(timeline.segments))
         # A WAV is its segments behind a header: joining them again is cheaper than a second copy on disk.
         if len(data) <= KEEP_WHOLE and self.plan.request.format != "wav":
             self._keep(data)
@@ -165,7 +162,6 @@ class Speech:
         meta: dict[str, Any] = {
             "media_type": result.media_type,
             "duration": result.duration,
-            "digest": result.digest,
             "segments": [dict(s) for s in result.segments],
         }
         if self.run.writes_cache:
