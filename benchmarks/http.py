@@ -90,13 +90,16 @@ async def load(
     clients: int,
     method: str = "POST",
     ok: Callable[[int], bool] = lambda s: s < 300,
+    spread: bool = False,
 ) -> tuple[float, list[Answer]]:
-    """Sends every body once over `clients` connections; returns the seconds it took and the answers."""
+    """Sends every body once over `clients` connections; returns the seconds it took and the answers.
+
+    `spread`: each connection comes from an address of its own, and is another client."""
     waiting = iter(bodies)
     answers: list[Answer] = []
 
-    async def client() -> None:
-        connection = Connection(port)
+    async def client(number: int) -> None:
+        connection = Connection(port, f"127.0.0.{2 + number}" if spread else "127.0.0.1")
         try:
             for body in waiting:
                 answer = await connection.request(method, path, body)
@@ -107,7 +110,7 @@ async def load(
             connection.close()
 
     began = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(clients)))
+    await asyncio.gather(*(client(number) for number in range(clients)))
     return time.perf_counter() - began, answers
 
 

@@ -68,7 +68,7 @@ def depth(seed: int, scale: float) -> list[Row]:
         bodies = [
             json.dumps({"input": f"Job {n} waits in a long line."}).encode() for n in range(first, first + number)
         ]
-        took, _ = await load(target.port, "/v1/jobs", bodies, 16)
+        took, _ = await load(target.port, "/v1/jobs", bodies, 16, spread=True)
         return number / took
 
     async def queue(target: Server, action: str) -> None:

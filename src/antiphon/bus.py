@@ -55,6 +55,18 @@ class Subscription:
     def behind(self) -> int:
         return len(self._waiting)
 
+    async def batch(self, most: int = 64, patience: float | None = None) -> list[Event]:
+        """What is waiting, oldest first, at most so many; waits for the first. Empty after `patience` seconds without
+        any; raises `StopAsyncIteration` at the end."""
+        try:
+            async with asyncio.timeout(None if self._waiting or self._lost_after is not None else patience):
+                found = [await anext(self)]
+        except TimeoutError:
+            return []
+        while self._waiting and len(found) < most:
+            found.append(await anext(self))
+        return found
+
     def __aiter__(self) -> Self:
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
@@ -18,6 +19,8 @@ from antiphon.service.app import Antiphon
 
 #: Seconds of silence after which a comment keeps proxies from closing the stream.
 KEEP_ALIVE = 15.0
+#: Events whose written form is kept for the next listener.
+REMEMBERED = 512
 
 
 #: How the streams are documented: each event as its fields.
@@ -83,10 +86,10 @@ async def _push(antiphon: Antiphon, socket: WebSocket, job: str | None, owner: s
 
 
 async def _send_all(antiphon: Antiphon, socket: WebSocket, job: str | None, owner: str, after: int | None) -> None:
-    async for event in stream(
-        antiphon, job=job, owner=owner, after=after if after is not None else (0 if job else None)
-    ):
-        await socket.send_text(msgspec.json.encode(view(event)).decode())
+    after = after if after is not None else (0 if job else None)
+    async for events in stream(antiphon, job=job, owner=owner, after=after):
+        for event in events:
+            await socket.send_text(encoded(event).decode())
 
 
 async def _until_closed(socket: WebSocket) -> None:
@@ -112,47 +115,59 @@ def last_id(text: str | None) -> int | None:
     return int(text)
 
 
-async def _sse(events: AsyncGenerator[Event]) -> AsyncIterator[bytes]:
+async def _sse(batches: AsyncGenerator[list[Event]]) -> AsyncIterator[bytes]:
     # Said at once, so that the client sees the stream open before anything happens.
     yield b": listening\n\n"
-    waiting: asyncio.Task[Event] | None = None
-    try:
-        while True:
-            waiting = waiting or asyncio.ensure_future(anext(events))
-            done, _ = await asyncio.wait((waiting,), timeout=KEEP_ALIVE)
-            if not done:
-                yield b": still here\n\n"
-                continue
-            try:
-                event = waiting.result()
-            except StopAsyncIteration:
-                return
-            waiting = None
-            data = msgspec.json.encode(view(event))
-            yield b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), data)
-    finally:
-        if waiting is not None:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
-        await events.aclose()
+    async with contextlib.aclosing(batches):
+        async for events in batches:
+            yield b"".join(map(_block, events)) if events else b": still here\n\n"
 
 
-async def stream(antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None) -> AsyncGenerator[Event]:
-    """Past events after `after`, then live ones, each once and in order; ends with the job's last event."""
+def _block(event: Event) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.id, event.type.encode(), encoded(event))
+
+
+#: What events look like on the wire: hundreds may listen, and each event is written once.
+_written: dict[int, bytes] = {}
+
+
+def encoded(event: Event) -> bytes:
+    if event.type == "gap":
+        # Everybody has gaps of his own.
+        return msgspec.json.encode(view(event))
+    line = _written.get(event.id)
+    if line is None:
+        if len(_written) >= REMEMBERED:
+            _written.clear()
+        line = _written[event.id] = msgspec.json.encode(view(event))
+    return line
+
+
+async def stream(
+    antiphon: Antiphon, *, job: str | None, owner: str | None, after: int | None
+) -> AsyncGenerator[list[Event]]:
+    """Past events after `after`, then live ones, each once and in order; ends with the job's last event.
+
+    They come as they are there, several at a time; none at all after `KEEP_ALIVE` seconds of silence."""
     subscription = antiphon.bus.subscribe(job=job, owner=owner)
     seen = 0
     try:
         if after is not None:
-            for event in await past(antiphon, after, job, owner):
-                seen = event.id
-                yield event
-                if _is_last(antiphon, job, event):
-                    return
-        async for event in subscription:
-            if event.id <= seen and event.type != "gap":
-                continue
-            yield event
-            if _is_last(antiphon, job, event):
+            found = await past(antiphon, after, job, owner)
+            seen = found[-1].id if found else 0
+            if found:
+                yield found
+            if found and _is_last(antiphon, job, found[-1]):
+                return
+        while True:
+            try:
+                events = await subscription.batch(patience=KEEP_ALIVE)
+            except StopAsyncIteration:
+                return
+            fresh = [event for event in events if event.id > seen or event.type == "gap"]
+            if fresh or not events:
+                yield fresh
+            if any(_is_last(antiphon, job, event) for event in fresh):
                 return
     finally:
         subscription.close()
