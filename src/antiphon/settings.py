@@ -86,6 +86,12 @@ class Settings(BaseSettings):
     keep_days: float = Field(7.0, gt=0, description="Days that finished jobs and their files are kept.")
 
     # What it tells
+    target_wait: float = Field(
+        2.0, gt=0, description="Seconds of waiting that 95 % should not exceed: what the capacity advice aims at."
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="Send traces to this OpenTelemetry collector (OTLP over HTTP), such as http://localhost:4318."
+    )
     log_format: Literal["auto", "console", "json"] = Field(
         "auto", description="auto: console in a terminal, else json."
     )

@@ -38,6 +38,8 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/livez": {"get"},
         "/readyz": {"get"},
         "/v1/workers": {"get"},
+        "/metrics": {"get"},
+        "/v1/stats": {"get"},
         "/v1/webhooks/secret": {"get"},
         "/v1/queue": {"get"},
         "/v1/queue/pause": {"post"},

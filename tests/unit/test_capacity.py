@@ -12,7 +12,7 @@ import pytest
 from antiphon.service import capacity
 
 #: Customers of a simulation; the first part is the time until it is in its usual state.
-CUSTOMERS, WARM_UP = 60_000, 5_000
+CUSTOMERS, WARM_UP = 200_000, 5_000
 
 
 def simulate(arrivals: float, draw: Callable[[random.Random], float], servers: int, seed: int) -> list[float]:
@@ -88,12 +88,12 @@ def test_one_exponential_server_has_the_exact_percentile() -> None:
 
 @pytest.mark.parametrize(("servers", "rate", "seed"), [(1, 0.7, 1), (2, 1.7, 2), (8, 6.4, 3)])
 def test_m_m_c_is_what_a_simulation_gives(servers: int, rate: float, seed: int) -> None:
-    """Within 10 %: the formula is exact, so that is what chance leaves to the simulation."""
+    """Within 6 %: the formula is exact, so that is what chance leaves to a simulation of this length."""
     waits = simulate(rate, lambda rng: rng.expovariate(1.0), servers, seed)
     told = capacity.wait(rate, 1.0, 1.0, servers)
-    assert sum(wait > 0 for wait in waits) / len(waits) == pytest.approx(told.chance, rel=0.1)
-    assert sum(waits) / len(waits) == pytest.approx(told.mean, rel=0.1)
-    assert percentile(waits, 0.95) == pytest.approx(told.percentile(0.95), rel=0.1)
+    assert sum(wait > 0 for wait in waits) / len(waits) == pytest.approx(told.chance, rel=0.06)
+    assert sum(waits) / len(waits) == pytest.approx(told.mean, rel=0.06)
+    assert percentile(waits, 0.95) == pytest.approx(told.percentile(0.95), rel=0.06)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +101,12 @@ def test_m_m_c_is_what_a_simulation_gives(servers: int, rate: float, seed: int) 
     [(1, 0.7, 0.25, 4), (2, 1.6, 0.25, 5), (2, 1.6, 2.0, 6), (4, 3.4, 0.5, 7), (4, 3.2, 2.0, 8)],
 )
 def test_m_g_c_is_near_what_a_simulation_gives(servers: int, rate: float, variance: float, seed: int) -> None:
-    """Lognormal service: the chance within 10 %, mean and 95th percentile within 20 %."""
+    """Lognormal service: the chance within 3 %, mean and 95th percentile within 15 %."""
     waits = simulate(rate, lognormal(1.0, variance), servers, seed)
     told = capacity.wait(rate, 1.0, variance, servers)
-    assert sum(wait > 0 for wait in waits) / len(waits) == pytest.approx(told.chance, rel=0.1)
-    assert sum(waits) / len(waits) == pytest.approx(told.mean, rel=0.2)
-    assert percentile(waits, 0.95) == pytest.approx(told.percentile(0.95), rel=0.2)
+    assert sum(wait > 0 for wait in waits) / len(waits) == pytest.approx(told.chance, rel=0.03)
+    assert sum(waits) / len(waits) == pytest.approx(told.mean, rel=0.15)
+    assert percentile(waits, 0.95) == pytest.approx(told.percentile(0.95), rel=0.15)
 
 
 # How many

@@ -9,7 +9,22 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from antiphon import __version__
-from antiphon.api import article, batch, docs, events, faces, jobs, ops, queue, socket, speech, voices
+from antiphon.api import (
+    article,
+    batch,
+    docs,
+    events,
+    faces,
+    jobs,
+    ops,
+    queue,
+    socket,
+    speech,
+    stats,
+    tracing,
+    voices,
+    web,
+)
 from antiphon.api import errors as answers
 from antiphon.api.direct import Direct, endpoints
 from antiphon.api.middleware import RequestLog
@@ -34,8 +49,10 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,
+        # It does not see the busy routes, and would tell a collector what clients sent; ours is `tracing`.
+        telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    rooms = (article, speech, socket, batch, voices, jobs, events, queue, ops, faces)
+    rooms = (article, speech, socket, batch, voices, jobs, events, queue, ops, stats, faces, web)
     routers = [room.routes(antiphon) for room in rooms]
     for router in routers:
         app.include_router(router)
@@ -43,7 +60,9 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
     docs.complete(app)
-    return RequestLog(Direct(app, endpoints(routers)), antiphon)
+    whole = RequestLog(Direct(app, endpoints(routers)), antiphon)
+    traces = tracing.wanted(antiphon)
+    return tracing.Traced(whole, traces) if traces else whole
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

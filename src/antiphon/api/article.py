@@ -48,7 +48,9 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def tts(request: Request) -> Response:
         raw = await reading.body(request, MAX_TTS_BODY)
         body = reading.parse(TtsBody, raw)
-        note(request.scope, text=log_text(body.text, log_chars), emotion=body.emotion[:20])
+        # An emotion that there is none of may be anything, a text among it.
+        emotion = body.emotion if body.emotion in ARTICLE_EMOTIONS else "?"
+        note(request.scope, text=log_text(body.text, log_chars), emotion=emotion)
         asked = tts_request(body)
         owner = reading.owner(request)
         key = reading.idempotency(request, owner, raw)

@@ -78,4 +78,5 @@ def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = N
 
 async def on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.AntiphonError)
+    request.scope["antiphon.log"]["code"] = error.code
     return response(error, request.url.path)

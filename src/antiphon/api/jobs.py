@@ -50,7 +50,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         raw = await reading.body(request, settings.max_body)
         body = reading.parse(JobBody, raw)
         asked, warnings = body.request()
-        note(request.scope, text=log_text(asked.text, settings.log_text))
+        emotion = ",".join(asked.emotion) or "neutral"
+        note(request.scope, text=log_text(asked.text, settings.log_text), emotion=emotion)
         owner = reading.owner(request)
         key = reading.idempotency(request, owner, raw)
         job, new = await jobs.submit(asked, owner, key, webhook_of(body))

@@ -160,6 +160,17 @@ def jobs_retry(job: JobId, server: Server = SERVER) -> None:
 
 
 @app.command()
+def stats(
+    server: Server = SERVER,
+    as_json: Annotated[bool, typer.Option("--json", help="For another program.")] = False,
+) -> None:
+    """The last day of a running server: waits, times, load, and how many workers it needs."""
+    from antiphon.cli import stats as command
+
+    command.main(server, as_json)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from antiphon import __version__

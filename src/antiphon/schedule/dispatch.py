@@ -63,6 +63,8 @@ class Dispatcher:
         """`on_level` is called when the cost model has learned so much that queued work should be priced anew."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
         self._clock, self.on_level = clock, on_level
+        #: Hears of every result, with the seconds that its slot was taken; it must be quick and must not raise.
+        self.on_served: Callable[[UnitResult, float], None] = lambda result, took: None
         #: Predicted seconds of an ordinary unit when queued work was last priced.
         self._told = self.level
         self._running: dict[int, Running] = {}
@@ -114,6 +116,11 @@ class Dispatcher:
     @property
     def running(self) -> int:
         return len(self._running)
+
+    @property
+    def running_jobs(self) -> int:
+        """Jobs that have a unit with a worker now."""
+        return len({running.ticket.job for running in self._running.values()})
 
     def eta(self, ticket: Ticket) -> float:
         """Seconds until the job's last unit is done if nothing else arrives."""
@@ -173,6 +180,7 @@ class Dispatcher:
             took = self._clock() - running.since
             self.cost.learn(unit.length, took)
             self.queue.settle(ticket, index, running.predicted, took)
+            self.on_served(result, took)
             if not 1 / NEWS < self.level / self._told < NEWS:
                 self._told = self.level
                 self.on_level()

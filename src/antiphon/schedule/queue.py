@@ -154,6 +154,10 @@ class FairQueue:
             return self._seconds
         return sum(flow.seconds for flow in self._shares.of(client) if priority in (None, flow.priority))
 
+    def backlog_by_class(self) -> Mapping[Priority, float]:
+        """Predicted seconds queued, paused or not. Looks at every flow."""
+        return self._shares.seconds()
+
     def position(self, ticket: Ticket, now: float) -> int:
         """Place in line of the job's next unit, counted in jobs: 1 is next, 0 has nothing queued.
 

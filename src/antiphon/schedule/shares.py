@@ -47,6 +47,13 @@ class Shares:
     def of(self, client: str) -> list[Flow]:
         return [flow for priority in PRIORITIES if (flow := self._flows.get((client, priority)))]
 
+    def seconds(self) -> dict[Priority, float]:
+        """Predicted seconds that are queued, by class."""
+        total: dict[Priority, float] = dict.fromkeys(PRIORITIES, 0.0)
+        for flow in self._flows.values():
+            total[flow.priority] += flow.seconds
+        return total
+
     def next(self) -> Flow | None:
         first = self._order.first()
         return first[1] if first else None

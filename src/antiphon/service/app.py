@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import time
 from collections.abc import Mapping
+from functools import partial
 from types import TracebackType
 from typing import IO, Any, Self
 
@@ -21,7 +22,7 @@ from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import drain, durable
+from antiphon.service import drain, durable, pulse
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.models import Hosted, Models
@@ -66,6 +67,7 @@ class Antiphon:
         self.jobs = Jobs(
             intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path
         )
+        self.observer = self.jobs.observer
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -92,16 +94,20 @@ class Antiphon:
         learned = await self.store.get_value("costs")
         if learned is not None:
             self.costs.load_json(learned)
+        self.observer.statistics.load_json(await self.store.get_value("statistics"))
         for leftover in s.output_path.glob(".*.part"):
             leftover.unlink(missing_ok=True)
         await self.webhooks.start()
         await self.models.start()
+        for hosted in self.models.hosted.values():
+            hosted.dispatcher.on_served = partial(self.observer.served, hosted.name)
         self._tasks = [
             asyncio.create_task(self._rescue(), name="rescue"),
             asyncio.create_task(self._keep_costs(), name="keep costs"),
             asyncio.create_task(self._sweep(), name="sweep"),
             asyncio.create_task(self._write_events(), name="write events"),
             asyncio.create_task(self._correct(), name="correct etas"),
+            asyncio.create_task(pulse.beat(self.observer, self.models), name="pulse"),
         ]
         for task in self._tasks:
             task.add_done_callback(_watch)
@@ -272,6 +278,7 @@ class Antiphon:
 
     async def _save_costs(self) -> None:
         await self.store.set_value("costs", self.costs.to_json())
+        await self.store.set_value("statistics", self.observer.statistics.to_json())
 
     async def _sweep(self) -> None:
         while True:

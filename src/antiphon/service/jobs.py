@@ -23,6 +23,7 @@ from antiphon.service import durable, ids, intake, pricing, views
 from antiphon.service.intake import Intake
 from antiphon.service.live import Live
 from antiphon.service.models import Hosted, Models
+from antiphon.service.observer import Observer
 from antiphon.service.pipeline import Run, Shelf
 from antiphon.service.plan import Plan
 from antiphon.service.speech import Speech
@@ -55,7 +56,7 @@ class Jobs:
     ) -> None:
         self.intake, self.models, self.store, self.bus = intake, models, store, bus
         self.webhooks, self.threads, self.output = webhooks, threads, output
-        self._shelf = Shelf(cache, SingleFlight())
+        self.shelf = Shelf(cache, SingleFlight())
         self.live: dict[str, Live] = {}
         #: Ended requests that are not in the store yet; whoever was answered may ask for them at once.
         self._recording: dict[str, Job] = {}
@@ -64,6 +65,7 @@ class Jobs:
         #: Set whenever a job leaves `live`.
         self.left = asyncio.Event()
         self._repricing: set[str] = set()
+        self.observer = Observer()
 
     # Accept
 
@@ -98,7 +100,7 @@ class Jobs:
         self.tell(live, "job.queued")
         if missing:
             self._enqueue(live, missing, costs)
-        return Speech(live, run, plan, self._shelf.cache, self.threads, self.output, self._release)
+        return Speech(live, run, plan, self.shelf.cache, self.threads, self.output, self._release)
 
     async def submit(
         self,
@@ -124,18 +126,22 @@ class Jobs:
         # The model that was chosen is kept, so that a restart goes on with the same one.
         kept = {**plan.request.to_json(), "model": hosted.name}
         job = Job(live.id, "speech", State.QUEUED, owner, live.priority, kept, live.created_at, units=live.units)
+        began = time.perf_counter()
         try:
             stored, new = await self.store.add(job, idempotency=idempotency, webhook=webhook)
         except BaseException:
             self.intake.give_back(live)
             raise
+        self.observer.committed(time.perf_counter() - began)
         if not new:
             self.intake.give_back(live)
             return self._view(stored), False
         if webhook is not None:
             self.webhooks.expect(webhook, live.id)
         self.take_in(live, missing, costs)
-        return views.of_live(live), True
+        view = views.of_live(live)
+        self.observer.promised(live, view["eta"])
+        return view, True
 
     async def ended(self, job_id: str, owner: str | None = None) -> Job:
         """Waits until a durable job is final; the job goes on if the caller does not wait."""
@@ -159,7 +165,7 @@ class Jobs:
         return Run(
             live.id,
             plan,
-            self._shelf,
+            self.shelf,
             read_cache=read_cache,
             write_cache=write_cache,
             on_unit=lambda index, cached: self._unit_done(live, index, cached),
@@ -186,6 +192,7 @@ class Jobs:
         indices = None if len(missing) == live.units.total else missing
         # Deadlines are wall-clock times; the queue knows only the clock that never jumps.
         deadline = None if live.deadline is None else time.monotonic() + live.deadline - time.time()
+        self.observer.arrived(live, len(missing))
         live.ticket = Ticket(
             live.id, live.owner, live.priority, costs, indices, live, deadline=deadline, arrived=live.arrived
         )
@@ -217,6 +224,7 @@ class Jobs:
     # What happens to a job
 
     def tell(self, live: Live, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
+        self.observer.told(live, type_, extra)
         data: dict[str, Any] = {"status": str(live.state), "progress": round(live.progress, 4)}
         data["units"] = {"total": live.units.total, "done": live.units.done, "cached": live.units.cached}
         if live.id in self.live and self.bus.heard(live.id, live.owner):

@@ -50,6 +50,11 @@ class Live:
     #: Starts so far, this one included.
     attempts: int = 0
     warnings: tuple[str, ...] = field(default_factory=tuple)
+    #: For those who watch: seconds that its owner was told it takes, when its last segment was made (since the epoch),
+    #: and what a tracer keeps of the request that brought it.
+    told: float | None = None
+    made_at: float | None = None
+    trace: object | None = None
 
     @property
     def state(self) -> State:

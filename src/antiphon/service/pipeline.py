@@ -27,6 +27,8 @@ class Shelf:
     cache: Cache
     #: What is being made just now, by recipe key.
     flights: SingleFlight[Entry]
+    #: Segments so far that waited for another job's worker in place of one of their own.
+    followed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Run:
         if self.shelf.flights.lead(key):
             self._leads.add(key)
         elif self._read:
+            self.shelf.followed += 1
             self.shelf.flights.follow(key).add_done_callback(lambda made: self._followed(index, made))
             return None
         return self.plan.unit(self.job, index)

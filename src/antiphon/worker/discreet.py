@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: Characters in common from which it is a quotation: a word or two; of scripts that need fewer, a name.
+#: Letters and digits in common from which it is a quotation: a word or two; of scripts that need fewer, a name.
 RUN, SHORT_RUN = 8, 3
 #: Texts that are remembered: a line may be read after the unit that it is about was answered.
 TEXTS = 16
@@ -36,15 +36,15 @@ class Discretion:
 
 
 def without(line: str, texts: Iterable[str]) -> str:
-    """The line with every quotation of a text left out, however it is capitalised or spaced."""
-    places = [(at, ch.casefold()) for at, ch in enumerate(line) if not ch.isspace()]
-    folded = [ch[:1] for _, ch in places]
+    """The line with every quotation of a text left out, however it is capitalised, spaced or pointed."""
+    places = [at for at, ch in enumerate(line) if ch.isalnum()]
+    folded = [line[at].casefold()[:1] for at in places]
     hidden = [False] * len(line)
-    known = {part for text in texts for part in _runs([ch.casefold()[:1] for ch in text if not ch.isspace()])}
+    known = {part for text in texts for part in _runs([ch.casefold()[:1] for ch in text if ch.isalnum()])}
     for length in (RUN, SHORT_RUN):
         for begin in range(len(folded) - length + 1):
             if "".join(folded[begin : begin + length]) in known:
-                first, last = places[begin][0], places[begin + length - 1][0]
+                first, last = places[begin], places[begin + length - 1]
                 hidden[first : last + 1] = [True] * (last + 1 - first)
     return _told(line, hidden)
 

@@ -1,0 +1,1 @@
+"""What machines read of the server: metrics for Prometheus, traces for OpenTelemetry."""
