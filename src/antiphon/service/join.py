@@ -52,9 +52,10 @@ async def stream(run: Run, threads: Threads, timeline: Timeline) -> AsyncGenerat
                 timeline.add(run.plan, piece)
                 if encoder is None:
                     encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
-                data = await _feed(encoder, piece, threads)
-                if data:
-                    yield data
+                made = [await _feed(encoder, piece, threads)]
+                del piece
+                if made[0]:
+                    yield made.pop()
         if encoder is not None:
             tail = await threads.run(encoder.finish)
             if tail:

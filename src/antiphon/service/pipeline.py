@@ -166,15 +166,20 @@ class Run:
     async def pieces(self, threads: Threads) -> AsyncGenerator[Piece]:
         """Every segment's audio in the order of the text; raises the error that ended the run."""
         at = lead = self.plan.lead
-        for index, (segment, how) in enumerate(zip(self.plan.segments, self.plan.voicings, strict=True)):
-            entry = await self._take(index)
-            rate = int(entry.meta["sample_rate"])
-            audio = entry.payload
-            if how.stretch != 1.0:
-                audio = await threads.run(tempo.stretch, audio, rate, how.stretch)
-            end = at + pcm.duration(len(audio), rate)
-            yield Piece(index, audio, rate, at, end, segment.pause, lead)
-            at, lead = end + segment.pause, 0.0
+        for index, segment in enumerate(self.plan.segments):
+            made = [await self._piece(index, at, lead, threads)]
+            at, lead = made[0].end + segment.pause, 0.0
+            # Handed over, not lent: a reader that takes its time would keep every copy on the way alive.
+            yield made.pop()
+
+    async def _piece(self, index: int, at: float, lead: float, threads: Threads) -> Piece:
+        entry = await self._take(index)
+        rate, audio = int(entry.meta["sample_rate"]), entry.payload
+        stretch = self.plan.voicings[index].stretch
+        if stretch != 1.0:
+            audio = await threads.run(tempo.stretch, audio, rate, stretch)
+        end = at + pcm.duration(len(audio), rate)
+        return Piece(index, audio, rate, at, end, self.plan.segments[index].pause, lead)
 
     async def _take(self, index: int) -> Entry:
         while True:

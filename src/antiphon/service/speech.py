@@ -96,12 +96,14 @@ class Speech:
             return
         parts: list[bytes] = []
         size = 0
+        # A streamed WAV has no true length in its header, so it is not what `whole` may answer with.
+        keeps = self.run.writes_cache and self.plan.request.format not in ("wav", "flac")
         timeline = join.Timeline()
         try:
             async with contextlib.aclosing(join.stream(self.run, self.threads, timeline)) as made:
                 async for data in made:
                     size += len(data)
-                    if size <= KEEP_WHOLE:
+                    if keeps and size <= KEEP_WHOLE:
                         parts.append(data)
                     else:
                         parts.clear()
@@ -112,8 +114,7 @@ class Speech:
             raise
         media_type = self.plan.media_type
         self.result = Result("", media_type, size, timeline.seconds, NO_FILE, tuple(timeline.segments))
-        # A streamed WAV has no true length in its header, so it is not what `whole` may answer with.
-        if size <= KEEP_WHOLE and self.plan.request.format not in ("wav", "flac"):
+        if keeps and size <= KEEP_WHOLE:
             self._keep(b"".join(parts))
         self._succeeded()
 
