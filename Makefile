@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: serve install test check lint types format bench bench-reliability clean help
+.PHONY: serve install test check lint types format bench bench-reliability wheel api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,13 @@ bench: install ## the table of benchmarks/README.md, measured here
 
 bench-reliability: install ## kills at full size; minutes, prints its seed
 	$(BIN)/python -m benchmarks.reliability $(ARGS)
+
+wheel: install ## dist/antiphon-….whl
+	$(PIP) install --quiet "hatchling>=1.27"
+	$(BIN)/python -m hatchling build --target wheel
+
+api-docs: install ## docs/api.md and the table of docs/tuning.md, made from the code
+	$(BIN)/python scripts/api-docs
 
 clean: ## remove what was built, not what was downloaded
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

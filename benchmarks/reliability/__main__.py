@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
-from benchmarks.reliability import drain, flood, kills, readers, share, soak, workers
+from benchmarks.reliability import drain, flood, kills, migrations, readers, share, soak, workers
 from benchmarks.reliability.server import Row
 
 ROWS: dict[str, Callable[[int, float], list[Row]]] = {
@@ -23,6 +23,7 @@ ROWS: dict[str, Callable[[int, float], list[Row]]] = {
     "share": share.share,
     "depth": share.depth,
     "soak": soak.soak,
+    "migrations": migrations.migrations,
 }
 
 

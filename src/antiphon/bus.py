@@ -55,7 +55,7 @@ class Subscription:
     def behind(self) -> int:
         return len(self._waiting)
 
-    async def batch(self, most: int = 64, patience: float | None = None) -> list[Event]:
+    async def batch(self, most: int = 16, patience: float | None = None) -> list[Event]:
         """What is waiting, oldest first, at most so many; waits for the first. Empty after `patience` seconds without
         any; raises `StopAsyncIteration` at the end."""
         try:

@@ -83,6 +83,15 @@ class Settings(BaseSettings):
         10 * GIB, ge=0, description="Bytes of finished audio kept on disk so that nothing is made twice."
     )
     cache_memory: int = Field(64 * MIB, ge=0, description="Bytes of them kept in memory.")
+    output_bytes: int = Field(
+        10 * GIB, ge=0, description="Bytes of finished files kept in the output folder; the oldest go first."
+    )
+    voices_bytes: int = Field(
+        2 * GIB, ge=0, description="Bytes of recordings kept as voices; no new ones are taken at the bound."
+    )
+    min_free_bytes: int = Field(
+        512 * MIB, ge=0, description="Bytes free on the disk under which new jobs are refused; 0: no bound."
+    )
     keep_days: float = Field(7.0, gt=0, description="Days that finished jobs and their files are kept.")
 
     # What it tells

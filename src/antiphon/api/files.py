@@ -16,6 +16,8 @@ from antiphon.service.app import Antiphon
 _NAME = re.compile(r"^speech_([0-9a-hjkmnp-tv-z]{26})(\.[a-z0-9]{2,4})$")
 #: A request for more ranges than a player ever sends is answered with the whole.
 MAX_RANGES = 16
+#: `first-last`, `first-` or `-length` of RFC 9110, 14.1.2; no file has a size of more digits.
+_SPEC = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})")
 _TYPES = {extension: codec.MEDIA_TYPES[fmt] for fmt, extension in codec.EXTENSIONS.items()}
 
 
@@ -27,7 +29,10 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
     job = await antiphon.jobs.stored(match[1])
     path = antiphon.settings.output_path / name
     if job.result is None or job.result.name != name or not is_plain(path):
-        raise errors.NotFound("There is no such file, or it was removed because it was old")
+        raise errors.NotFound(
+            "There is no such file: it was removed because it was old, or to make room (--output-bytes); "
+            "ask for it to be made again"
+        )
     return plain_file(request, path, job.result.digest, _TYPES[match[2]], download_as=download_as)
 
 
@@ -43,11 +48,64 @@ def plain_file(
     }
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
-    if request.headers.get("range", "").count(",") >= MAX_RANGES:
-        request.scope["headers"] = [(k, v) for k, v in request.scope["headers"] if k != b"range"]
+    try:
+        _read_ranges(request, etag, path.stat().st_size)
+    except Unsatisfiable as e:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{e.size}"})
     if download_as:
         headers["Content-Disposition"] = f'attachment; filename="{download_as}"'
     return FileResponse(path, media_type=media_type, headers=headers)
+
+
+class Unsatisfiable(Exception):
+    """No range of the request is in the file."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+def _read_ranges(request: Request, etag: str, size: int) -> None:
+    """Leaves the request with a Range that can be served to the letter, or with none. Raises `Unsatisfiable`.
+
+    Starlette answers 400 or 416 to some of what RFC 9110 wants ignored (14.2) or served in part (15.5.17).
+    """
+    header = request.headers.get("range")
+    if header is None:
+        return
+    ranges: list[tuple[int, int]] | None = None
+    # Only the strong tag: a date cannot tell two files of one second apart.
+    if request.headers.get("if-range", etag).strip() == etag:
+        ranges = parse_ranges(header, size)
+        if ranges is not None and not ranges:
+            raise Unsatisfiable(size)
+    kept = [(k, v) for k, v in request.scope["headers"] if k not in (b"range", b"if-range")]
+    if ranges is not None:
+        kept.append((b"range", ("bytes=" + ",".join(f"{a}-{b - 1}" for a, b in ranges)).encode()))
+    request.scope["headers"] = kept
+
+
+def parse_ranges(header: str, size: int) -> list[tuple[int, int]] | None:
+    """The (first, behind the last) bytes that a Range header asks for and that are there.
+
+    None for a header that is to be ignored: of another unit, not well-formed, or of more than `MAX_RANGES`.
+    """
+    unit, _, listed = header.partition("=")
+    specs = [spec for each in listed.split(",", MAX_RANGES + 64) if (spec := each.strip(" \t"))]
+    if unit.strip().lower() != "bytes" or not 1 <= len(specs) <= MAX_RANGES:
+        return None
+    found: list[tuple[int, int]] = []
+    for spec in specs:
+        match = _SPEC.fullmatch(spec)
+        if match is None or (match[2] and int(match[2]) < int(match[1])):
+            return None
+        if match[3] is not None:
+            first, behind = max(0, size - int(match[3])), size
+        else:
+            first, behind = int(match[1]), min(size, int(match[2]) + 1) if match[2] else size
+        if first < behind:
+            found.append((first, behind))
+    return found
 
 
 def is_plain(path: Path) -> bool:

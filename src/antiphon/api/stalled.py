@@ -15,6 +15,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 log = structlog.get_logger("antiphon.http")
 
 
+#: Bytes that wait inside the server for one connection before whoever writes to it has to wait, too.
+WAITING = 16 * 1024
+
+
 class Patience:
     """Watches one connection while its write buffer is full; `seconds` without a byte taken is the end of it."""
 
@@ -44,6 +48,10 @@ def http(seconds: float) -> type[asyncio.Protocol]:
 
     class Http(HttpToolsProtocol):
         patience: Patience | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            transport.set_write_buffer_limits(high=WAITING)
 
         def pause_writing(self) -> None:
             super().pause_writing()

@@ -171,6 +171,18 @@ def stats(
 
 
 @app.command()
+def backup(
+    to: Annotated[Path, typer.Argument(help="A new folder.")],
+    output: Annotated[bool, typer.Option("--output", help="The finished files too, not only jobs and voices.")] = False,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Copy jobs and voices, consistently, while a server runs or not."""
+    from antiphon.cli import backup as command
+
+    command.main(data_dir, to, output)
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from antiphon import __version__

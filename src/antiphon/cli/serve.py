@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import ctypes
 import gc
 import ipaddress
 import signal
@@ -21,6 +22,7 @@ import uvloop
 from antiphon.api import stalled
 from antiphon.api.app import create_app
 from antiphon.cli import logs
+from antiphon.cli.notify import Notifier
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
 from antiphon.settings import Settings, load
@@ -29,6 +31,8 @@ log = structlog.get_logger("antiphon")
 
 #: Seconds that open streams get once everything else is done.
 LAST_WORDS = 2
+#: Options of glibc's mallopt(3).
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 #: Bytes of an answer that the system keeps for one connection: at 200 ms of distance still 6 Mbit/s.
 SEND_BUFFER = 128 * 1024
 
@@ -37,6 +41,7 @@ def main(arguments: list[str]) -> None:
     # What is loaded by now stays for ever; what follows is mostly freed by its count. The collector's default looks at
     # everything every few hundred objects, which is most of the pauses under a burst of jobs.
     gc.freeze()
+    allocate_audio_apart()
     gc.set_threshold(20_000, 20, 50)
     settings = parse(arguments)
     logs.configure(settings)
@@ -66,6 +71,19 @@ def parser() -> argparse.ArgumentParser:
         action: dict[str, Any] = {"action": "append"} if name == "model" else {}
         made.add_argument(flag, metavar=name.upper().rpartition("_")[2], help=text.replace("%", "%%"), **action)
     return made
+
+
+def allocate_audio_apart() -> None:
+    """Has the C library take audio from the system piece by piece, and give it back, in place of its heap.
+
+    Audio of some 40 kB comes and goes between small things that stay; in one heap the holes are never used again. With
+    200 readers that had stopped reading the process grew by 59 MiB, and by 23 with this. Elsewhere than on glibc it is
+    as it was.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(M_MMAP_THRESHOLD, 32 * 1024)
+        mallopt(M_TRIM_THRESHOLD, 128 * 1024)
 
 
 def parse(arguments: list[str]) -> Settings:
@@ -122,6 +140,8 @@ class Server(uvicorn.Server):
 
 async def serve(settings: Settings, sock: socket.socket) -> int:
     antiphon = Antiphon(settings)
+    notifier = Notifier()
+    beating: asyncio.Task[None] | None = None
     try:
         await antiphon.start()
         config = uvicorn.Config(
@@ -142,14 +162,20 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
         host, port = sock.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         print(f"Antiphon listens on {address}", flush=True)  # noqa: T201 - the one line that start scripts wait for
-        code = await until_signalled(antiphon, server, serving)
+        notifier.tell("READY=1", f"STATUS=Antiphon listens on {address}")
+        beating = asyncio.create_task(notifier.beat(), name="watchdog")
+        code = await until_signalled(antiphon, server, serving, notifier)
         await serving
         return code
     finally:
         await antiphon.stop()
+        if beating is not None:
+            beating.cancel()
 
 
-async def until_signalled(antiphon: Antiphon, server: uvicorn.Server, serving: asyncio.Task[None]) -> int:
+async def until_signalled(
+    antiphon: Antiphon, server: uvicorn.Server, serving: asyncio.Task[None], notifier: Notifier
+) -> int:
     """The first SIGTERM or SIGINT drains, the second ends at once; a broken store ends at once with code 1."""
     loop = asyncio.get_running_loop()
     first, second = asyncio.Event(), asyncio.Event()
@@ -161,6 +187,7 @@ async def until_signalled(antiphon: Antiphon, server: uvicorn.Server, serving: a
         loop.add_signal_handler(number, signalled)
     broken = asyncio.ensure_future(antiphon.broken.wait())
     await _first(asyncio.ensure_future(first.wait()), broken, serving)
+    notifier.tell("STOPPING=1", "STATUS=Antiphon finishes what is running")
     if first.is_set() and not broken.done():
         log.info("draining", seconds=antiphon.settings.drain_seconds)
         drained = asyncio.ensure_future(antiphon.drain())

@@ -23,6 +23,7 @@ from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
 from antiphon.service import drain, durable, pulse
+from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.models import Hosted, Models
@@ -36,8 +37,8 @@ from antiphon.voices.library import Library
 
 log = structlog.get_logger("antiphon")
 
-#: Seconds between saves of what was learned about costs, and between sweeps of what is too old.
-SAVE_COSTS, SWEEP = 30.0, 3600.0
+#: Seconds between saves of what was learned about costs.
+SAVE_COSTS = 30.0
 #: Seconds between two corrections of the place in line that somebody watches.
 CORRECT = 1.0
 
@@ -68,6 +69,8 @@ class Antiphon:
             intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path
         )
         self.observer = self.jobs.observer
+        self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references)
+        intake.check_space, self.references.check_room = self.housekeeping.check_space, self.housekeeping.check_voices
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -104,7 +107,7 @@ class Antiphon:
         self._tasks = [
             asyncio.create_task(self._rescue(), name="rescue"),
             asyncio.create_task(self._keep_costs(), name="keep costs"),
-            asyncio.create_task(self._sweep(), name="sweep"),
+            asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
             asyncio.create_task(self._write_events(), name="write events"),
             asyncio.create_task(self._correct(), name="correct etas"),
             asyncio.create_task(pulse.beat(self.observer, self.models), name="pulse"),
@@ -279,14 +282,6 @@ class Antiphon:
     async def _save_costs(self) -> None:
         await self.store.set_value("costs", self.costs.to_json())
         await self.store.set_value("statistics", self.observer.statistics.to_json())
-
-    async def _sweep(self) -> None:
-        while True:
-            before = time.time() - self.settings.keep_days * 86400
-            for name in filter(None, await self.store.prune(before)):
-                (self.settings.output_path / name).unlink(missing_ok=True)
-            await self.references.sweep(self.settings.keep_days * 86400)
-            await asyncio.sleep(SWEEP)
 
     def _fatal(self, error: BaseException) -> None:
         log.critical("the job store failed; the server stops so that nothing false is promised", error=repr(error))

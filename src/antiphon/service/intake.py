@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -32,6 +33,8 @@ class Intake:
     admission: Admission
     threads: Threads
     references: References
+    #: Raises `StorageFull` while the disk has no room for another durable job.
+    check_space: Callable[[], None] = lambda: None
 
     async def prepare(
         self, request: SpeechRequest, owner: str, *, quick_first: bool = False, trusted: bool = False
@@ -66,6 +69,8 @@ class Intake:
 
     def admit(self, live: Live, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
+        if live.durable:
+            self.check_space()
         seconds, nbytes = sum(costs), _bytes(plan)
         self.admission.take(live.owner, seconds, nbytes, slots=max(1, live.hosted.pool.slots))
         live.seconds, live.nbytes = seconds, nbytes

@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from antiphon.audio import pcm, wav
@@ -39,6 +39,8 @@ class References:
         self._reading = 0
         #: Seconds that a child took of late.
         self._took = 1.0
+        #: Raises `StorageFull` or `Conflict` while no recording can be kept.
+        self.check_room: Callable[[], None] = lambda: None
         # A file is removed when no row names it: no row may come in between.
         self._changing = asyncio.Lock()
         self._known: dict[str, Mapping[str, Reference]] = {}
@@ -152,6 +154,7 @@ class References:
     # Reading
 
     async def _read(self, data: bytes) -> bytes:
+        self.check_room()
         if self._reading >= CHILDREN + WAITING:
             after = self._took * (self._reading - CHILDREN) / CHILDREN
             raise errors.QueueFull("Too many recordings are being read; send it again soon", retry_after=after)

@@ -1,0 +1,143 @@
+"""The disk kept in order: what is too old or too much goes, and new work is refused while space is short."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Container
+from pathlib import Path
+
+import structlog
+
+from antiphon.domain import errors
+from antiphon.service.jobs import Jobs
+from antiphon.service.references import References
+from antiphon.settings import Settings
+from antiphon.store.base import JobStore
+
+log = structlog.get_logger("antiphon.housekeeping")
+
+#: Seconds between looks at the sizes, and between removals of what is too old.
+LOOK, SWEEP = 30.0, 3600.0
+#: Seconds after which a refused client may ask again.
+RETRY = 5.0
+#: Seconds for which a finished file stays whatever the quota says: somebody was just told its name.
+GRACE = 60.0
+#: Seconds for which a recording that came inside a request stays whatever the quota says: its job may be waiting.
+RECORDING_GRACE = 86400.0
+
+
+class Housekeeping:
+    """Quotas and retention. `check_space` and `check_voices` are asked before anything new is kept."""
+
+    def __init__(self, settings: Settings, store: JobStore, jobs: Jobs, references: References) -> None:
+        self._settings, self._store, self._jobs, self._references = settings, store, jobs, references
+        self._short = False
+        self._voices_full = False
+
+    def check_space(self) -> None:
+        """Raises `StorageFull` while less than `min_free_bytes` are free; passes by itself once they are."""
+        least = self._settings.min_free_bytes
+        if not least:
+            return
+        # One call of the system, microseconds: asked anew each time, so that no refusal outlives its reason.
+        free = shutil.disk_usage(self._settings.data_dir).free
+        short = free < least
+        if short != self._short:
+            self._short = short
+            log.warning("disk nearly full, new jobs are refused" if short else "space again", free=free)
+        if short:
+            raise errors.StorageFull(
+                f"The disk has {free} bytes free and keeps {least} in reserve (--min-free-bytes), so no new job "
+                "is taken; accepted work goes on",
+                retry_after=RETRY,
+            )
+
+    def check_voices(self) -> None:
+        """Raises `StorageFull` or `Conflict` when no recording can be kept. Named voices are never removed for room."""
+        self.check_space()
+        if self._voices_full:
+            raise errors.Conflict(
+                f"The voices take all of the {self._settings.voices_bytes} bytes that they may (--voices-bytes); "
+                "delete some first"
+            )
+
+    # Over time
+
+    async def run(self) -> None:
+        swept = float("-inf")
+        while True:
+            try:
+                if time.monotonic() - swept >= SWEEP:
+                    swept = time.monotonic()
+                    await self.retire()
+                await self.trim()
+            except errors.StorageFull:
+                log.warning("housekeeping waits for space itself")
+            except OSError as e:
+                log.error("housekeeping failed, it will be tried again", error=repr(e), again_in=LOOK)
+            await asyncio.sleep(LOOK)
+
+    async def retire(self) -> None:
+        """Removes jobs, files and recordings that are older than `keep_days`."""
+        seconds = self._settings.keep_days * 86400
+        for name in filter(None, await self._store.prune(time.time() - seconds)):
+            (self._settings.output_path / name).unlink(missing_ok=True)
+        await self._references.sweep(seconds)
+
+    async def trim(self) -> None:
+        """Brings output and voices under their quotas."""
+        s = self._settings
+        run = self._jobs.threads.run
+        live = frozenset(self._jobs.live)
+        removed, freed = await run(trim, s.output_path, s.output_bytes, live)
+        if removed:
+            log.info("output over its quota, oldest files removed", files=removed, bytes=freed)
+        folder = self._references.library.directory
+        age = s.keep_days * 86400
+        while await run(size, folder) > s.voices_bytes and age > RECORDING_GRACE:
+            age = max(age / 2, RECORDING_GRACE)
+            await self._references.sweep(age)
+        self._voices_full = await run(size, folder) >= s.voices_bytes
+
+
+def trim(folder: Path, quota: int, spared: Container[str], grace: float = GRACE) -> tuple[int, int]:
+    """Removes finished files, oldest first, until the folder has at most `quota` bytes: (files, bytes) removed.
+
+    Those of jobs whose id is `spared`, and those younger than `grace` seconds, stay. Blocking.
+    """
+    found = sorted(_files(folder))
+    total = sum(nbytes for _, nbytes, _ in found)
+    before = time.time() - grace
+    files = freed = 0
+    for changed, nbytes, path in found:
+        if total - freed <= quota or changed > before:
+            break
+        if not path.name.startswith("speech_") or path.stem.removeprefix("speech_") in spared:
+            continue
+        path.unlink(missing_ok=True)
+        files, freed = files + 1, freed + nbytes
+    return files, freed
+
+
+def size(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 if there is none. Blocking."""
+    return sum(nbytes for _, nbytes, _ in _files(folder))
+
+
+def _files(folder: Path) -> list[tuple[float, int, Path]]:
+    """(time of the last change, bytes, path) of the plain files."""
+    found: list[tuple[float, int, Path]] = []
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return found
+    for entry in entries:
+        with contextlib.suppress(FileNotFoundError):
+            if entry.is_file(follow_symlinks=False):
+                stat = entry.stat(follow_symlinks=False)
+                found.append((stat.st_mtime, stat.st_size, Path(entry.path)))
+    return found

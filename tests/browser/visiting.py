@@ -1,0 +1,70 @@
+"""Visiting one of the pages Voices, Dashboard and Books in a real browser, with an eye on what the console says."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from importlib import resources
+from typing import Any
+
+import pytest
+
+from tests.conftest import PATIENCE, Server
+
+sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+CHROMIUM = shutil.which("chromium")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
+ROUTED = resources.files("antiphon").joinpath("web/router.js").is_file()
+#: A text that would do harm as markup.
+PAYLOAD = "<img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with sync.sync_playwright() as playwright:
+        microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        args = ["--no-sandbox", "--no-proxy-server", "--autoplay-policy=no-user-gesture-required", *microphone]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def visit(browser: Any, server: Server, name: str, *, locale: str = "en-US", faults: int = 0, **options: Any) -> Any:
+    """A page of that name. At its end nothing may have gone wrong in it but `faults` refused requests."""
+    page = browser.new_page(locale=locale, accept_downloads=True, **options)
+    page.set_default_timeout(PATIENCE * 1000)
+    said: list[str] = []
+    page.on("console", lambda m: said.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda e: said.append(str(e)))
+    page.on("dialog", lambda d: (said.append(f"dialog: {d.message}"), d.dismiss()))
+    page.goto(f"{server.base}/#/{name}")
+    mount(page, name)
+    yield page
+    refused = [each for each in said if "Failed to load resource" in each]
+    assert [each for each in said if each not in refused] == []
+    assert len(refused) <= faults, refused
+    page.close()
+
+
+def mount(page: Any, name: str) -> None:
+    """Waits for the page's element; also after a reload."""
+    if not ROUTED:
+        page.evaluate(
+            "async (name) => { await import(`/web/${name}.js`);"
+            " document.querySelector('main').replaceChildren(document.createElement(`ap-${name}`)); }",
+            name,
+        )
+    page.wait_for_selector(f"ap-{name} h2")
+
+
+def shot(page: Any, name: str) -> None:
+    """A picture for people, where they ask for it."""
+    if folder := os.environ.get("ANTIPHON_SCREENSHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+def fits(page: Any, width: int) -> bool:
+    return int(page.evaluate("document.documentElement.scrollWidth")) <= width

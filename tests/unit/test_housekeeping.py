@@ -1,0 +1,40 @@
+"""Which finished files go when the output is over its quota."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from antiphon.service.housekeeping import trim
+
+
+def put(folder: Path, name: str, age: float, nbytes: int = 10) -> None:
+    (folder / name).write_bytes(bytes(nbytes))
+    os.utime(folder / name, (time.time() - age,) * 2)
+
+
+def left(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_oldest_go_until_it_fits(tmp_path: Path) -> None:
+    for age in (100, 200, 300, 400):
+        put(tmp_path, f"speech_{age}.wav", age)
+    assert trim(tmp_path, 25, ()) == (2, 20)
+    assert left(tmp_path) == {"speech_100.wav", "speech_200.wav"}
+    assert trim(tmp_path, 25, ()) == (0, 0)
+
+
+def test_jobs_that_run_parts_and_what_was_just_told_of_stay(tmp_path: Path) -> None:
+    put(tmp_path, "speech_runs.wav", 500)
+    put(tmp_path, ".speech_x.wav.part", 400)
+    put(tmp_path, "notes.txt", 400)
+    put(tmp_path, "speech_new.wav", 1)
+    put(tmp_path, "speech_old.wav", 300)
+    assert trim(tmp_path, 0, {"runs"}) == (1, 10)
+    assert left(tmp_path) == {"speech_runs.wav", ".speech_x.wav.part", "notes.txt", "speech_new.wav"}
+
+
+def test_no_folder_is_no_file(tmp_path: Path) -> None:
+    assert trim(tmp_path / "none", 0, ()) == (0, 0)
