@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,17 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     insecure: bool = Field(False, description="Allow an address that others can reach while there are no keys.")
+
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Names that the server is called by, besides localhost and addresses; repeat for several."
+    )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins of other pages that may use it, such as https://chat.example.org; repeat for several."
+    )
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeat for several."
+    )
+    rate_limit: int = Field(0, ge=0, description="Requests per minute of one key, or address; 0: no bound.")
 
     # Where it keeps things
     data_dir: Path = Field(Path("antiphon-data"), description="Database, cache, output, voices and models live here.")
@@ -107,7 +119,14 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_text: int = Field(30, ge=0, description="Characters of a request's text in the log; 0 turns it off.")
 
-    @field_validator("model", mode="before")
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            ipaddress.ip_network(text, strict=False)
+        return value
+
+    @field_validator("model", "allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""

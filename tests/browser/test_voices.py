@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,10 @@ pytestmark = needs_chromium
 
 RATE = 24_000
 LOW, HIGH = 300, 900
+PAGES = {
+    f"{name}.js"
+    for name in ("voices", "upload", "trimmer", "dashboard", "queue", "workers", "figures", "books", "book")
+}
 
 
 @pytest.fixture
@@ -42,6 +48,10 @@ def fill(page: Any, name: str) -> None:
     page.get_by_label("I am the speaker").check()
 
 
+def open_form(page: Any) -> None:
+    page.get_by_text("Add a voice").click()
+
+
 def slide(page: Any, label: str, seconds: float) -> None:
     page.get_by_label(label, exact=True).evaluate(
         "(node, value) => { node.value = value; node.dispatchEvent(new Event('input', { bubbles: true })); }", seconds
@@ -50,6 +60,7 @@ def slide(page: Any, label: str, seconds: float) -> None:
 
 def test_a_recording_is_cut_uploaded_heard_and_deleted(emptied: Server, browser: Any, recording: Path) -> None:
     with visit(browser, emptied, "voices") as page:
+        open_form(page)
         page.locator("#voice-file").set_input_files(recording)
         page.get_by_text(f"{recording.name}: move both ends").wait_for()
         slide(page, "Start", 2.5)
@@ -83,12 +94,13 @@ def test_a_refusal_is_shown_where_it_is_wrong(emptied: Server, browser: Any, tmp
     text = tmp_path / "text.wav"
     text.write_text("This is no sound. " * 200)
     with visit(browser, emptied, "voices", faults=3) as page:
+        open_form(page)
         add = page.get_by_role("button", name="Add the voice")
         add.click()
         page.get_by_text("Give the voice a name.").wait_for()
         page.get_by_text("only with its speaker's consent").wait_for()
         fill(page, "Anna")
-        for file, reason in ((silent, "The recording is silent"), (text, "recording")):
+        for file, reason in ((silent, "The recording is silent"), (text, "cannot be read")):
             page.locator("#voice-file").set_input_files(file)
             page.locator(".source [role=status]", has_text=file.name).wait_for()
             add.click()
@@ -107,6 +119,7 @@ def test_a_refusal_is_shown_where_it_is_wrong(emptied: Server, browser: Any, tmp
 
 def test_the_microphone_records(emptied: Server, browser: Any) -> None:
     with visit(browser, emptied, "voices") as page:
+        open_form(page)
         page.get_by_role("button", name="Record", exact=True).click()
         page.get_by_text("Recording: 1 s").wait_for()
         page.get_by_role("button", name="Stop recording").click()
@@ -120,7 +133,7 @@ def test_a_file_is_dropped(emptied: Server, browser: Any) -> None:
             """() => {
                 const dropped = new DataTransfer();
                 dropped.items.add(new File(["no sound"], "dropped.mp3"));
-                document.querySelector(".drop").dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true }));
+                document.querySelector(".upload").dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true }));
             }"""
         )
         page.get_by_text("dropped.mp3 cannot be shown here").wait_for()
@@ -159,3 +172,14 @@ def test_a_server_that_cannot_clone_says_so(espeak: Server, browser: Any, record
         page.get_by_text("No model on this server can imitate a voice").wait_for()
         page.get_by_role("button", name="Play a sample of kept").wait_for()
         shot(page, "voices-dark")
+
+
+def test_both_languages_say_the_same_things(tone: Server, browser: Any) -> None:
+    with visit(browser, tone, "voices") as page:
+        strings = page.evaluate("async () => (await import('/web/i18n-pages.js')).STRINGS")
+    assert strings["en"].keys() == strings["zh"].keys()
+    for key, english in strings["en"].items():
+        assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", strings["zh"][key])), key
+    source = "".join(f.read_text() for f in resources.files("antiphon").joinpath("web").iterdir() if f.name in PAGES)
+    used = set(re.findall(r"\b(?:t|label): \"(\w+)\"|\bt\(\"(\w+)\"|button\(\"(\w+)\"|field\(\"(\w+)\"", source))
+    assert {key for keys in used for key in keys if key} <= strings["en"].keys()

@@ -20,6 +20,15 @@ ROUTED = resources.files("antiphon").joinpath("web/router.js").is_file()
 #: A text that would do harm as markup.
 PAYLOAD = "<img src=x onerror=alert(1)>"
 
+#: Controls of the page that nobody can name, or that are less than 44 px high. A tick has its label beside it.
+UNFIT = """() => [...document.querySelectorAll(".page :is(button, a, select, input, summary, progress, svg[role=img])")]
+    .filter((node) => node.checkVisibility() && !node.classList.contains("unseen"))
+    .filter((node) => {
+        const named = node.ariaLabel || node.labels?.length || node.textContent.trim();
+        const shown = node.matches("[type=checkbox], progress, svg") || node.getBoundingClientRect().height >= 43.5;
+        return !named || !shown;
+    }).map((node) => node.outerHTML)"""
+
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
@@ -43,6 +52,7 @@ def visit(browser: Any, server: Server, name: str, *, locale: str = "en-US", fau
     page.goto(f"{server.base}/#/{name}")
     mount(page, name)
     yield page
+    assert page.evaluate(UNFIT) == [], "controls without a name, or too small for a finger"
     refused = [each for each in said if "Failed to load resource" in each]
     assert [each for each in said if each not in refused] == []
     assert len(refused) <= faults, refused
@@ -60,10 +70,10 @@ def mount(page: Any, name: str) -> None:
     page.wait_for_selector(f"ap-{name} h2")
 
 
-def shot(page: Any, name: str) -> None:
+def shot(page: Any, name: str, whole: bool = True) -> None:
     """A picture for people, where they ask for it."""
     if folder := os.environ.get("ANTIPHON_SCREENSHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+        page.screenshot(path=f"{folder}/{name}.png", full_page=whole)
 
 
 def fits(page: Any, width: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -27,6 +28,7 @@ from antiphon.api import (
 )
 from antiphon.api import errors as answers
 from antiphon.api.direct import Direct, endpoints
+from antiphon.api.guard import Guard
 from antiphon.api.middleware import RequestLog
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
@@ -60,7 +62,15 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
     docs.complete(app)
-    whole = RequestLog(Direct(app, endpoints(routers)), antiphon)
+    whole: ASGIApp = RequestLog(Guard(Direct(app, endpoints(routers)), antiphon), antiphon)
+    if antiphon.settings.allowed_origins:
+        whole = CORSMiddleware(
+            whole,
+            allow_origins=list(antiphon.settings.allowed_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["*"],
+        )
     traces = tracing.wanted(antiphon)
     return tracing.Traced(whole, traces) if traces else whole
 

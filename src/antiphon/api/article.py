@@ -85,8 +85,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="How far a request is",
         responses={200: {"model": Status}, 404: {"model": ErrorText}},
     )
-    async def status(id: str = "") -> Response:
-        job = await antiphon.jobs.get(id)
+    async def status(request: Request, id: str = "") -> Response:
+        job = await antiphon.jobs.get(id, reading.whose(request))
         result = job["result"]
         return reply(
             {

@@ -17,15 +17,24 @@ STATUS: tuple[tuple[type[errors.AntiphonError], int], ...] = (
     (errors.UnknownModel, 404),
     (errors.InvalidRequest, 400),
     (errors.NotFound, 404),
+    (errors.Unauthorized, 401),
     (errors.Forbidden, 403),
     (errors.Conflict, 409),
     (errors.IdempotencyMismatch, 422),
     (errors.OverShare, 429),
+    (errors.RateLimited, 429),
+    (errors.OverQuota, 429),
     (errors.Busy, 503),
     (errors.Cancelled, 409),
 )
 #: OpenAI's `type` by status.
-TYPES: Mapping[int, str] = {429: "rate_limit_error", 503: "server_overloaded_error", 500: "server_error"}
+TYPES: Mapping[int, str] = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    503: "server_overloaded_error",
+    500: "server_error",
+}
 
 
 class UnknownField(errors.InvalidRequest):
@@ -58,6 +67,8 @@ def response(error: errors.AntiphonError, path: str) -> Response:
     headers = {}
     if error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if not is_openai(path):
         # The article knows no 404 for what a body names: an unknown model is a bad request there.
         status = 400 if isinstance(error, errors.UnknownModel) else status

@@ -53,8 +53,7 @@ KOKORO: Mapping[str, str] = {
 }  # fmt: skip
 
 
-class WavResponse(Response):
-    media_type = "audio/wav"
+WAV: dict[str, Any] = {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}
 
 
 class WordTime(BaseModel):
@@ -157,14 +156,14 @@ def routes(antiphon: Antiphon) -> APIRouter:
     @router.post(
         "/tts_url",
         summary="Speech as index-tts-vllm answers",
-        response_class=WavResponse,
-        responses={200: {"description": "The audio, whole."}, **ANSWERS},
+        response_class=Response,
+        responses={200: {"description": "The audio, whole.", "content": WAV}, **ANSWERS},
         openapi_extra=docs.takes(TtsUrlBody),
     )
     async def tts_url(request: Request) -> Response:
         body = reading.parse(TtsUrlBody, await reading.body(request, antiphon.settings.max_body))
         data, _, headers = await spoken(request, *body.asked())
-        return WavResponse(data, headers=headers)
+        return Response(data, headers=headers, media_type="audio/wav")
 
     return router
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from antiphon.api import reading
 from antiphon.audio import codec
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
@@ -26,7 +27,7 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
     match = _NAME.match(name)
     if match is None or match[2] not in _TYPES:
         raise errors.NotFound("There is no such file")
-    job = await antiphon.jobs.stored(match[1])
+    job = await antiphon.jobs.stored(match[1], reading.whose(request))
     path = antiphon.settings.output_path / name
     if job.result is None or job.result.name != name or not is_plain(path):
         raise errors.NotFound(

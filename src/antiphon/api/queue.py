@@ -89,8 +89,12 @@ def routes(antiphon: Antiphon) -> APIRouter:
         return reply({"secret": antiphon.webhooks.secret})
 
     @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
-    async def workers() -> Response:
+    async def workers(request: Request) -> Response:
         data = [{"model": h.name, **asdict(w)} for h in antiphon.models.ranked() for w in h.pool.workers()]
+        owner = reading.whose(request)
+        for worker in data if owner is not None else ():
+            # Whose work it is, is nobody else's business; that there is some, everybody may know.
+            worker["busy"] = ["another's"] * len(worker["busy"])
         return reply({"object": "list", "data": data})
 
     return router

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection, Request
 
 from antiphon.api.errors import TooLarge, UnknownField
 from antiphon.domain import errors
+from antiphon.service.keys import Caller
 from antiphon.store.base import Idempotency
 
 M = TypeVar("M", bound=BaseModel)
@@ -56,16 +57,33 @@ def parse(model: type[M], raw: bytes) -> M:
 _TYPES = frozenset({"str", "int", "float", "bool", "VoiceId"})
 
 
+def caller(connection: HTTPConnection) -> Caller:
+    """Who was let in by the guard; an address without rights where none stands before the route."""
+    found: Caller | None = connection.scope.get("antiphon.caller")
+    return found or Caller(connection.client.host if connection.client else "local", admin=False)
+
+
 def owner(connection: HTTPConnection) -> str:
-    """Who is asking, as the queue and the store know them: the client's address."""
-    return connection.client.host if connection.client else "local"
+    """Who is asking, as the queue and the store know them: the key, or without keys the client's address."""
+    return caller(connection).owner
+
+
+def whose(connection: HTTPConnection) -> str | None:
+    """Whose things the caller may see on routes that an address alone never closed: with keys its own, else all."""
+    asking = caller(connection)
+    return asking.owner if asking.key is not None and not asking.admin else None
 
 
 def admin(connection: HTTPConnection) -> None:
-    """Raises `Forbidden` unless the caller may touch everybody's work: without keys, whoever sits at the machine."""
-    host = owner(connection)
-    if host not in ("127.0.0.1", "::1", "local"):
-        raise errors.Forbidden("Only the operator may do that; ask from the server's own machine")
+    """Raises `Forbidden` unless the caller may touch everybody's work: with an admin's key, or, without keys, from the
+    server's own machine."""
+    asking = caller(connection)
+    if not asking.admin:
+        raise errors.Forbidden(
+            "Only the operator may do that; use a key that was made with --admin"
+            if asking.key is not None
+            else "Only the operator may do that; ask from the server's own machine"
+        )
 
 
 def idempotency(request: Request, owner: str, raw: bytes) -> Idempotency | None:

@@ -81,7 +81,7 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
     last = ""
     while True:
         try:
-            headers = {"Last-Event-ID": last} if last else {}
+            headers = running.headers() | ({"Last-Event-ID": last} if last else {})
             timeout = httpx.Timeout(30, connect=5)
             with httpx.stream("GET", f"{server}/v1/jobs/{job_id}/events", headers=headers, timeout=timeout) as answer:
                 for text in answer.iter_lines():
@@ -101,7 +101,7 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
 
 def call(server: str, method: str, path: str, **more: Any) -> dict[str, Any]:
     try:
-        answer = httpx.request(method, server + path, timeout=10, trust_env=False, **more)
+        answer = httpx.request(method, server + path, timeout=10, trust_env=False, headers=running.headers(), **more)
     except httpx.TransportError as e:
         raise errors.AntiphonError(f"no server answers at {server}; start it, or name it with --server") from e
     if answer.status_code >= 400:

@@ -14,6 +14,7 @@ from rich.table import Table
 from antiphon import plugins
 from antiphon.catalog import models as catalog
 from antiphon.cli import running
+from antiphon.domain import errors
 
 
 def models(folder: Path) -> None:
@@ -42,7 +43,10 @@ def here(spec: catalog.ModelSpec, folder: Path) -> str:
 
 def voices(model: str | None, language: str | None, server: str, data_dir: Path, models_dir: Path | None) -> None:
     if running.answers(server):
-        found = httpx.get(f"{server}/v1/audio/voices", timeout=10, trust_env=False).json()["voices"]
+        answer = httpx.get(f"{server}/v1/audio/voices", timeout=10, trust_env=False, headers=running.headers())
+        if answer.status_code != 200:
+            raise errors.AntiphonError(running.reason(answer))
+        found = answer.json()["voices"]
     else:
         found = asyncio.run(_voices_alone(model, data_dir, models_dir))
     table = Table("Voice", "Name", "Speaks", "Gender", "Model", box=None, pad_edge=False)

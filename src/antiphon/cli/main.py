@@ -118,6 +118,45 @@ def doctor(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
     command.main(data_dir, models_dir or data_dir / "cache_hub" / "models")
 
 
+keys = typer.Typer(help="Who may use the server; the first key closes it to everybody else.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="Whose it is, or what for.")],
+    priority: Annotated[
+        str, typer.Option("--class", help="The highest class of its requests: vip, normal, bulk.")
+    ] = "normal",
+    admin: Annotated[bool, typer.Option("--admin", help="May see and change everybody's work.")] = False,
+    quota: Annotated[float | None, typer.Option("--quota-seconds", help="Seconds of audio a day.")] = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Make a key; it is the last line printed, and shown only now."""
+    from antiphon.cli import keys as command
+
+    command.create(data_dir, name, priority, admin=admin, quota=quota)  # type: ignore[arg-type]  # checked there
+
+
+@keys.command("list")
+def list_keys(data_dir: DataDir = DATA_DIR) -> None:
+    """The keys, and how much audio each has had today."""
+    from antiphon.cli import keys as command
+
+    command.show(data_dir)
+
+
+@keys.command("revoke")
+def revoke_key(
+    name: Annotated[str, typer.Argument(help="Its name or id.")],
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Take a key away; a running server follows within a second."""
+    from antiphon.cli import keys as command
+
+    command.revoke(data_dir, name)
+
+
 jobs = typer.Typer(help="The jobs of a running server.", no_args_is_help=True)
 app.add_typer(jobs, name="jobs")
 JobId = Annotated[str, typer.Argument(help="As `antiphon jobs list` shows it.")]

@@ -77,7 +77,9 @@ def format_of(target: Path) -> str:
 def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -> bytes:
     body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
     # A long text takes as long as it takes; what would hang is the connection.
-    with httpx.Client(base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False) as client:
+    with httpx.Client(
+        base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False, headers=running.headers()
+    ) as client:
         answer = client.post("/v1/audio/speech", json=body)
         if answer.status_code != 200:
             raise errors.AntiphonError(running.reason(answer))

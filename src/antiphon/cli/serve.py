@@ -26,6 +26,7 @@ from antiphon.cli.notify import Notifier
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
 from antiphon.settings import Settings, load
+from antiphon.store.connect import any_key
 
 log = structlog.get_logger("antiphon")
 
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
             continue
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         text = f"{field.description} [{default}]" if default is not None else f"{field.description}"
-        action: dict[str, Any] = {"action": "append"} if name == "model" else {}
+        action: dict[str, Any] = {"action": "append"} if isinstance(field.default, tuple) else {}
         made.add_argument(flag, metavar=name.upper().rpartition("_")[2], help=text.replace("%", "%%"), **action)
     return made
 
@@ -89,16 +90,16 @@ def allocate_audio_apart() -> None:
 def parse(arguments: list[str]) -> Settings:
     flags = vars(parser().parse_args(arguments))
     config = flags.pop("config", None)
-    if "model" in flags:
-        flags["model"] = ",".join(flags["model"])
+    flags = {name: ",".join(value) if isinstance(value, list) else value for name, value in flags.items()}
     return load(config, flags)
 
 
 def refuse_open_doors(settings: Settings) -> None:
-    if not is_loopback(settings.host) and not settings.insecure:
+    if not is_loopback(settings.host) and not settings.insecure and not any_key(settings.database_path):
         raise errors.InvalidRequest(
             f"--host {settings.host} can be reached from other machines, and there are no keys: anybody could use "
-            "this server. Keep 127.0.0.1, or add --insecure if that is what you want."
+            f"this server. Make one with `antiphon keys create --name NAME --data-dir {settings.data_dir}`, keep "
+            "127.0.0.1, or add --insecure if that is what you want."
         )
 
 

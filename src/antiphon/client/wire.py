@@ -28,7 +28,7 @@ class Options:
     @classmethod
     def of(cls, base_url: str | None, api_key: str | None, timeout: float, retries: int, patience: float) -> Options:
         address = base_url or os.environ.get("ANTIPHON_SERVER") or SERVER
-        return cls(address.rstrip("/"), api_key, timeout, Retries(retries, patience))
+        return cls(address.rstrip("/"), api_key or os.environ.get("ANTIPHON_KEY"), timeout, Retries(retries, patience))
 
     def httpx(self) -> dict[str, Any]:
         """The arguments of `httpx.Client` and of `httpx.AsyncClient`."""

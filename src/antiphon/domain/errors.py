@@ -66,6 +66,12 @@ class Forbidden(AntiphonError):
     code = "forbidden"
 
 
+class Unauthorized(AntiphonError):
+    """This server needs a key: send it as `Authorization: Bearer …`."""
+
+    code = "invalid_api_key"
+
+
 class Conflict(AntiphonError):
     """That cannot be done in the state this job is in."""
 
@@ -91,6 +97,18 @@ class OverShare(Busy):
     """You have as much work waiting as one client may have."""
 
     code = "over_share"
+
+
+class RateLimited(Busy):
+    """Too many requests in a short time."""
+
+    code = "rate_limited"
+
+
+class OverQuota(Busy):
+    """This key has used up its audio of today."""
+
+    code = "over_quota"
 
 
 class QueueFull(Busy):

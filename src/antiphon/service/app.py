@@ -26,6 +26,7 @@ from antiphon.service import drain, durable, pulse
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
+from antiphon.service.keys import Keys
 from antiphon.service.models import Hosted, Models
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
@@ -63,7 +64,8 @@ class Antiphon:
             total_bytes=s.max_queue_bytes,
         )
         self.references = References(self.store, Library(s.data_dir / "voices"), self.threads)
-        intake = Intake(self.models, self.admission, self.threads, self.references)
+        self.keys = Keys(self.store)
+        intake = Intake(self.models, self.admission, self.threads, self.references, self.keys)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
         self.jobs = Jobs(
             intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path
@@ -94,6 +96,8 @@ class Antiphon:
         await self.cache.open()
         self.bus.start_after(await self.store.last_event_id())
         self.bus.listen(self._remember)
+        await self.keys.load()
+        self.bus.listen(self.keys.heard)
         learned = await self.store.get_value("costs")
         if learned is not None:
             self.costs.load_json(learned)
@@ -110,6 +114,7 @@ class Antiphon:
             asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
             asyncio.create_task(self._write_events(), name="write events"),
             asyncio.create_task(self._correct(), name="correct etas"),
+            asyncio.create_task(self.keys.run(), name="keys"),
             asyncio.create_task(pulse.beat(self.observer, self.models), name="pulse"),
         ]
         for task in self._tasks:
@@ -224,6 +229,7 @@ class Antiphon:
         if not self.broken.is_set():
             await self._save_costs()
             await self.flush_events()
+            await self.keys.flush()
         await self.cache.close()
         await self.store.close()
 

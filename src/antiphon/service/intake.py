@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from antiphon.domain import errors
@@ -14,6 +14,7 @@ from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.service import ids, recordings
 from antiphon.service import plan as plans
+from antiphon.service.keys import Keys, lower
 from antiphon.service.live import Live
 from antiphon.service.models import Hosted, Models
 from antiphon.service.plan import Plan
@@ -33,6 +34,7 @@ class Intake:
     admission: Admission
     threads: Threads
     references: References
+    keys: Keys
     #: Raises `StorageFull` while the disk has no room for another durable job.
     check_space: Callable[[], None] = lambda: None
 
@@ -44,6 +46,9 @@ class Intake:
 
         Raises `InvalidRequest` and its kin for what can never work, `ModelLoading` and `ModelUnavailable`.
         """
+        granted = lower(request.priority, self.keys.ceiling(owner))
+        if granted != request.priority:
+            request = replace(request, priority=granted)
         short = len(request.text) <= INLINE_TEXT
         request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
         language = (request.language or languages.detect(text)).lower().partition("-")[0]
@@ -69,6 +74,7 @@ class Intake:
 
     def admit(self, live: Live, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
+        self.keys.check_quota(live.owner)
         if live.durable:
             self.check_space()
         seconds, nbytes = sum(costs), _bytes(plan)

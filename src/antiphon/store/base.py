@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.key import Key
 from antiphon.domain.voice import Reference
 
 #: Seconds for which an idempotency key is remembered: the day that is promised, and another in case somebody sets
@@ -202,6 +203,28 @@ class JobStore(Protocol):
 
     async def digest_used(self, digest: str) -> bool:
         """Whether anybody's voice is the recording of that digest."""
+        ...
+
+    # API keys
+
+    async def add_key(self, key: Key) -> None:
+        """Raises `Conflict` while another key has the name."""
+        ...
+
+    async def keys(self) -> builtins.list[Key]:
+        """All of them, those that were revoked too, oldest first."""
+        ...
+
+    async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
+        """From now on the key opens nothing; None if no living key has that id or name."""
+        ...
+
+    async def add_usage(self, key: str, day: str, seconds: float) -> None:
+        """Counts audio that a key was given on a day (`YYYY-MM-DD`, UTC)."""
+        ...
+
+    async def usage(self, day: str) -> dict[str, float]:
+        """Seconds of audio by key on a day."""
         ...
 
     # Housekeeping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Literal
 
@@ -112,3 +113,15 @@ def _migrate(connection: apsw.Connection) -> None:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+
+def any_key(path: Path) -> bool:
+    """Whether the database has a key, without opening it for anything else; False if there is none yet."""
+    if not path.exists():
+        return False
+    with (
+        contextlib.suppress(apsw.Error),
+        contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection,
+    ):
+        return connection.execute("SELECT 1 FROM keys LIMIT 1").get is not None
+    return False

@@ -15,6 +15,7 @@ from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, rows
 from antiphon.store.base import Idempotency, Webhook
+from antiphon.store.keys import MemoryKeys
 from antiphon.store.voices import MemoryVoices
 
 T = TypeVar("T")
@@ -27,11 +28,12 @@ class _Kept:
     fence: int
 
 
-class MemoryStore(MemoryVoices):
+class MemoryStore(MemoryVoices, MemoryKeys):
     """A `JobStore` in dicts, which keep the order of acceptance; a change is one step of the event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+        MemoryVoices.__init__(self)
+        MemoryKeys.__init__(self)
         self._clock = clock
         self._open = False
         self._jobs: dict[str, _Kept] = {}

@@ -167,3 +167,24 @@ DELETE FROM voices WHERE id = ?1;
 
 -- name: digest_used
 SELECT 1 FROM voices WHERE digest = ?1 LIMIT 1;
+
+-- API keys.
+
+-- name: add_key
+INSERT INTO keys (id, name, digest, priority, admin, quota, created_at, revoked_at)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
+
+-- name: keys
+SELECT id, name, digest, priority, admin, quota, created_at, revoked_at FROM keys ORDER BY created_at, id;
+
+-- Of one name there may be several that were revoked before.
+-- name: revoke_key
+UPDATE keys SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL
+RETURNING id, name, digest, priority, admin, quota, created_at, revoked_at;
+
+-- name: add_usage
+INSERT INTO usage (key, day, seconds) VALUES (?1, ?2, ?3)
+ON CONFLICT (key, day) DO UPDATE SET seconds = seconds + excluded.seconds;
+
+-- name: usage
+SELECT key, seconds FROM usage WHERE day = ?1;

@@ -16,6 +16,7 @@ from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, connect, queries, rows
 from antiphon.store.base import Idempotency, Webhook
+from antiphon.store.keys import SqliteKeys
 from antiphon.store.reader import Reader
 from antiphon.store.voices import SqliteVoices
 from antiphon.store.writer import Writer
@@ -28,7 +29,7 @@ RESCUE_JOBS, RESCUE_CHARS = 500, 4 * 1024 * 1024
 PRUNE = 500
 
 
-class SqliteStore(SqliteVoices):
+class SqliteStore(SqliteVoices, SqliteKeys):
     """A `JobStore` in one file (and its `-wal` and `-shm` while it is open)."""
 
     def __init__(

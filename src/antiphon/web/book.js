@@ -1,5 +1,5 @@
 // A book that is being made: one durable job per chapter, sent as there is room, watched until all have ended.
-import { ask, button, confirmed, h, quote, Refusal, save, send, span, t, word } from "/web/kit.js";
+import { ask, button, call, confirmed, h, quote, Refusal, save, send, span, t, word } from "/web/kit.js";
 import { digest, dropTexts, fileName, texts } from "/web/shelf.js";
 import { zip } from "/web/zip.js";
 
@@ -114,7 +114,7 @@ export class Book {
       this.seen(chapter, await send(`/v1/jobs/${chapter.job}/retry`, "POST"));
       this.#watch();
     } catch (error) {
-      quote(this.wrong, error.message);
+      this.complain(error);
     }
   }
 
@@ -139,17 +139,20 @@ export class Book {
       const ready = this.kept.chapters.map((c, at) => [c, at]).filter(([c]) => c.status === "succeeded");
       for (const [chapter, at] of ready) {
         word(this.about, "packing", { n: files.length + 1, all: ready.length });
-        const answer = await fetch(`/v1/jobs/${chapter.job}/result`);
-        if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => null));
-        files.push({ name: this.name(at), blob: await answer.blob() });
+        files.push({ name: this.name(at), blob: await result(chapter) });
       }
       save(await zip(files), `${fileName(this.kept.title)}.zip`);
     } catch (error) {
-      if (error instanceof TypeError) word(this.wrong, "noAnswer");
-      else quote(this.wrong, error.message);
+      this.complain(error);
     }
     this.packing = false;
     this.show();
+  }
+
+  complain(error) {
+    if (error instanceof RangeError) word(this.wrong, "zipTooLarge");
+    else if (error instanceof TypeError) word(this.wrong, "noAnswer");
+    else quote(this.wrong, error.message);
   }
 
   #rest(ms) {
@@ -160,16 +163,24 @@ export class Book {
   }
 }
 
+const result = async (chapter) => (await call(`/v1/jobs/${chapter.job}/result`)).blob();
+
 class Row {
   constructor(book, at) {
     Object.assign(this, { book, at, chapter: book.kept.chapters[at] });
     const { title } = this.chapter;
     this.bar = word(h("progress", { max: 1, value: 0 }), "progressOf", { name: title }, "aria-label");
     this.about = h("span", { class: "hint" });
-    this.link = word(h("a", { t: "download", download: book.name(at), hidden: true }), "downloadOf", { name: title }, "aria-label");
+    this.link = word(h("a", { t: "download", download: book.name(at), hidden: true, on: { click: (event) => this.#save(event) } }), "downloadOf", { name: title }, "aria-label");
     this.again = word(button("again", () => book.retry(this.chapter), { hidden: true }), "againOf", { name: title }, "aria-label");
     this.wrong = h("p", { class: "wrong" });
     this.node = h("li", {}, h("span", { class: "name" }, title), this.bar, this.about, this.link, this.again, this.wrong);
+  }
+
+  /** Fetched by the page, since a link cannot show who asks. */
+  async #save(event) {
+    event.preventDefault();
+    await result(this.chapter).then((blob) => save(blob, this.link.download), (error) => this.book.complain(error));
   }
 
   show() {

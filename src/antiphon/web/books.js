@@ -17,14 +17,14 @@ class Books extends Page {
     droppable(drop, (file) => this.take(file));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.told = h("p", { class: "hint", role: "status" });
-    this.title = h("input", { type: "text", maxlength: 120 });
+    this.heading = h("input", { type: "text", maxlength: 120 });
     this.list = h("ol", { class: "chapters", label: "chapters" });
     this.model = h("select", { on: { change: () => this.offer() } });
     this.voice = h("select");
     this.format = h("select", {}, ...FORMATS.map((each) => h("option", { value: each }, each)));
     this.make = h("button", { type: "submit", class: "main", t: "makeBook" });
     this.form = h("form", { class: "card", novalidate: true, label: "newBook" },
-      field("bookTitle", this.title), h("p", { class: "label", t: "chapters" }), h("p", { class: "hint", t: "chaptersHint" }), this.list,
+      field("bookTitle", this.heading), h("p", { class: "label", t: "chapters" }), h("p", { class: "hint", t: "chaptersHint" }), this.list,
       h("div", { class: "filters" }, field("model", this.model), field("voice", this.voice), field("format", this.format)),
       h("div", { class: "acts" }, this.make, button("discard", () => this.discard(), { class: "quiet" })));
     this.form.hidden = true;
@@ -82,7 +82,7 @@ class Books extends Page {
     this.chapters = split(text).filter((c) => /[\p{L}\p{N}]/u.test(c.text));
     this.form.hidden = !this.chapters.length;
     word(this.told, this.chapters.length ? "chaptersFound" : "noWords", { name: file.name, n: this.chapters.length });
-    this.title.value = file.name.replace(/\.\w+$/, "");
+    this.heading.value = file.name.replace(/\.\w+$/, "");
     this.list.replaceChildren(...this.chapters.map((chapter, at) => this.entry(chapter, at)));
   }
 
@@ -145,7 +145,7 @@ class Books extends Page {
     word(this.wrong, "");
     const kept = {
       id: `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 8)}`,
-      title: this.title.value.trim() || t("book"),
+      title: this.heading.value.trim() || t("book"),
       options: this.options(),
       chapters: rows.map((row) => ({ title: row.text.value.trim() || row.chapter.title })),
     };

@@ -55,8 +55,8 @@ function grid(height) {
   return svg("g", {}, rule(1), rule(height / 2), rule(height - 1));
 }
 
-/** 1, 2 or 5 times a power of ten, not below the number. */
+/** A round number, not below the given one. */
 export function roundUp(number) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1e-9, number)));
-  return [1, 2, 5, 10].map((n) => n * power).find((n) => n >= number * 0.999999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((n) => n >= number * 0.999999);
 }

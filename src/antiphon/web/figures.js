@@ -43,7 +43,7 @@ export class Figures {
       ["failedDay", String(requests.failed)],
     ];
     this.totals.replaceChildren(...figures.map(([key, text]) => h("div", {}, h("dt", { t: key }), h("dd", {}, text))));
-    const most = roundUp(Math.max(2, ...requests.per_minute));
+    const most = Math.ceil(roundUp(Math.max(2, ...requests.per_minute)));
     this.chart.draw(requests.per_minute, most);
     this.chart.top.textContent = String(most);
     const [left, right] = this.chart.axis.children;

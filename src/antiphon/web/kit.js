@@ -12,12 +12,14 @@ export class Refusal extends Error {
   }
 }
 
-export async function ask(path, options) {
+/** The answer to a request; raises `Refusal`, or TypeError where there is none. Every request of the pages goes here. */
+export async function call(path, options) {
   const answer = await fetch(path, options);
-  const body = await answer.json().catch(() => null);
-  if (!answer.ok) throw new Refusal(answer.status, body, answer.headers.get("Retry-After"));
-  return body;
+  if (answer.ok) return answer;
+  throw new Refusal(answer.status, await answer.json().catch(() => null), answer.headers.get("Retry-After"));
 }
+
+export const ask = async (path, options) => (await call(path, options)).json();
 
 export function send(path, method, body, headers = {}) {
   const text = body === undefined ? undefined : JSON.stringify(body);
@@ -47,11 +49,12 @@ export function bytes(n) {
   return new Intl.NumberFormat(locale(), { style: "unit", unit, maximumFractionDigits: n >= 1e6 ? 1 : 0 }).format(n / 1000 ** step);
 }
 
-/** Seconds as people say them: 0.42 s, 12 s, 3 min, 2.5 h. */
+/** Seconds as people say them: 420 ms, 12 s, 3 min, 2.5 h. */
 export function span(seconds) {
   const [n, unit, digits] =
-    seconds < 10 ? [seconds, "second", seconds < 1 ? 2 : 1]
-      : seconds < 90 ? [seconds, "second", 0]
+    seconds < 1 ? [seconds * 1000, "millisecond", seconds < 0.01 ? 1 : 0]
+      : seconds < 10 ? [seconds, "second", 1]
+        : seconds < 90 ? [seconds, "second", 0]
         : seconds < 5400 ? [seconds / 60, "minute", 0] : [seconds / 3600, "hour", 1];
   return new Intl.NumberFormat(locale(), { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: digits }).format(n);
 }

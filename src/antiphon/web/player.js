@@ -1,5 +1,5 @@
 // One sound at a time: what is asked for stops what plays.
-import { ask, word } from "/web/kit.js";
+import { call, word } from "/web/kit.js";
 
 export class Player {
   /** `fail` is told why something cannot be heard, in the server's words. */
@@ -41,8 +41,4 @@ export class Player {
 }
 
 /** An object URL of what the server answers; its refusal is raised with its reason. */
-export async function fetched(path) {
-  const answer = await fetch(path);
-  if (!answer.ok) await ask(path); // Asked again only to read why.
-  return URL.createObjectURL(await answer.blob());
-}
+export const fetched = async (path) => URL.createObjectURL(await (await call(path)).blob());

@@ -128,7 +128,7 @@ class Row {
       dragend: () => { this.node.classList.remove("dragged"); queue.lift(null); },
     } },
     h("span", { class: "grip", "aria-hidden": "true" }, "⠿"), h("span", { class: "who" }, this.name, this.about), this.bar,
-    this.priority, this.front, this.hold, this.cancel);
+    h("span", { class: "acts" }, this.priority, this.front, this.hold, this.cancel));
   }
 
   show(job, at) {
@@ -144,7 +144,8 @@ class Row {
     if (document.activeElement !== this.priority) this.priority.value = job.priority;
     word(this.hold, job.paused ? "resume" : "pause");
     word(this.hold, job.paused ? "resumeOf" : "pauseOf", { name: short(job.id) }, "aria-label");
-    this.front.disabled = at === 0;
+    // A button that is switched off under the finger would take the focus with it.
+    this.front.disabled = at === 0 && document.activeElement !== this.front;
   }
 }
 

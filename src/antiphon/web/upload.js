@@ -30,7 +30,6 @@ export class UploadForm {
     const drop = h("div", { class: "drop" },
       h("p", { t: "dropVoice" }),
       h("div", { class: "acts" }, this.file, h("label", { for: "voice-file", class: "button", t: "chooseFile" }), this.record));
-    droppable(drop, (file) => this.take(file, file.name));
     if (!Recorder.able) {
       this.record.disabled = true;
       word(this.state, "noMicrophone");
@@ -50,10 +49,12 @@ export class UploadForm {
     this.go = h("button", { type: "submit", class: "main", t: "addVoice" });
     this.told = h("p", { role: "status", class: "good" });
     const f = this.fields;
-    this.node = h("form", { class: "card upload", novalidate: true, label: "uploadTitle" },
-      h("h3", { t: "uploadTitle" }), f.audio_sample, f.name, f.ref_text, f.consent, f.note,
+    this.form = h("form", { novalidate: true, label: "uploadTitle" },
+      f.audio_sample, f.name, f.ref_text, f.consent, f.note,
       h("div", { class: "acts" }, this.go, this.bar), this.told);
-    this.node.addEventListener("submit", (event) => { event.preventDefault(); this.#send(); });
+    this.node = h("details", { class: "card upload" }, h("summary", { t: "uploadTitle" }), this.form);
+    droppable(this.node, (file) => { this.node.open = true; this.take(file, file.name); });
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.#send(); });
   }
 
   async take(blob, name) {
@@ -141,7 +142,7 @@ export class UploadForm {
     this.blob = null;
     this.trimmer.show(null);
     word(this.state, Recorder.able ? "" : "noMicrophone");
-    this.node.reset();
+    this.form.reset();
   }
 }
 

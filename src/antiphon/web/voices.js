@@ -132,7 +132,7 @@ class Voices extends Page {
       this.complain(error);
     }
     await this.load();
-    this.form.fields.name.control.focus();
+    this.form.node.firstChild.focus();
   }
 }
 

@@ -1,0 +1,177 @@
+"""Before every route: whether this host, this page and this caller may come in, and not too often.
+
+Without keys the server trusts whoever reaches it, so it must not be reached by a trick: a name that somebody's DNS
+points at this machine is refused (Host), and so is a page of another origin that writes or opens a WebSocket (Origin).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from limits import RateLimitItemPerMinute, storage, strategies
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from antiphon.domain import errors
+from antiphon.service.app import Antiphon
+from antiphon.service.keys import Caller
+
+#: What anybody may see: signs of life, and the page, which asks for a key itself.
+PUBLIC = frozenset({"/livez", "/readyz", "/health", "/", "/openapi.json"})
+PUBLIC_FOLDER = "/web/"
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
+#: A WebSocket of a browser can send no header of its own choice but the names of protocols.
+PROTOCOL = "antiphon.key."
+#: Wrong keys per minute from one address: more of them is guessing.
+BAD_KEYS = 60
+SAFE_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+
+
+class Limit:
+    """A moving window of a minute for each name. Source of the header fields: the IETF's draft
+    `ratelimit-headers` (RateLimit, RateLimit-Policy)."""
+
+    def __init__(self, per_minute: int) -> None:
+        self.per_minute = per_minute
+        self._item = RateLimitItemPerMinute(per_minute)
+        self._window = strategies.MovingWindowRateLimiter(storage.MemoryStorage())
+
+    def hit(self, name: str) -> dict[str, str]:
+        """Counts one; the header fields for its answer. Raises `RateLimited`."""
+        allowed = self._window.hit(self._item, name)
+        reset, left = self._window.get_window_stats(self._item, name)
+        wait = max(0.0, reset - time.time())
+        if not allowed:
+            raise errors.RateLimited(
+                f"At most {self.per_minute} requests a minute; the next one fits in {wait:.0f} s", retry_after=wait
+            )
+        return {
+            "ratelimit-policy": f"{self.per_minute};w=60",
+            "ratelimit": f"limit={self.per_minute}, remaining={left}, reset={int(wait) + 1}",
+        }
+
+
+class Guard:
+    """Puts the `Caller` into the scope, or refuses."""
+
+    def __init__(self, app: ASGIApp, antiphon: Antiphon) -> None:
+        self.app, self._antiphon = app, antiphon
+        settings = antiphon.settings
+        self._limit = Limit(settings.rate_limit) if settings.rate_limit else None
+        self._bad_keys = Limit(BAD_KEYS)
+        self._hosts = {*settings.allowed_hosts, settings.host, "localhost"}
+        self._origins = set(settings.allowed_origins)
+        self._proxies = [ipaddress.ip_network(net, strict=False) for net in settings.trusted_proxies]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        added = list(SAFE_HEADERS)
+        try:
+            fields = self._enter(scope, headers)
+        except errors.AntiphonError as e:
+            if scope["type"] == "http":
+                raise
+            scope["antiphon.log"]["code"] = e.code
+            # Before it is accepted this is what a client sees as 403.
+            await send({"type": "websocket.close", "code": 1008, "reason": e.message[:120]})
+            return
+        added += [(name.encode(), value.encode()) for name, value in fields.items()]
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                told = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in told)]
+            elif message["type"] == "websocket.accept" and (offered := _offered(headers)):
+                message["subprotocol"] = offered
+            await send(message)
+
+        await self.app(scope, receive, send_safely)
+
+    def _enter(self, scope: Scope, headers: Headers) -> Mapping[str, str]:
+        keys = self._antiphon.keys
+        self._check_host(headers.get("host", ""))
+        if scope["type"] == "websocket" or scope["method"] not in READS:
+            self._check_origin(headers)
+        address, forwarded = self._address(scope, headers)
+        if scope["path"] in PUBLIC or scope["path"].startswith(PUBLIC_FOLDER):
+            scope["antiphon.caller"] = Caller(address, admin=False)
+            return {}
+        token = _token(headers)
+        try:
+            caller = keys.caller(token, address)
+        except errors.Unauthorized:
+            if token is not None:
+                self._bad_keys.hit(address)
+            raise
+        if keys.open and forwarded and not self._proxies:
+            # Who comes through a proxy that nobody named only looks as if he sat at this machine.
+            caller = Caller(address, admin=False)
+        scope["antiphon.caller"] = caller
+        return self._limit.hit(caller.owner) if self._limit else {}
+
+    def _check_host(self, host: str) -> None:
+        """A name that is not ours is how a page elsewhere reaches a server on loopback (DNS rebinding)."""
+        if not self._antiphon.keys.open and not self._antiphon.settings.allowed_hosts:
+            return
+        name = (urlsplit(f"//{host}").hostname or "") if host else ""
+        if name in self._hosts or _is_address(name) or name.endswith(".localhost"):
+            return
+        raise errors.Forbidden(f"This server is not called {name[:100]!r}; --allowed-hosts names what it is called")
+
+    def _check_origin(self, headers: Headers) -> None:
+        origin = headers.get("origin")
+        if origin is None or origin in self._origins:
+            return
+        if urlsplit(origin).netloc == headers.get("host"):
+            return
+        raise errors.Forbidden(
+            f"Pages of {origin[:100]!r} may not do that here; --allowed-origins names those that may"
+        )
+
+    def _address(self, scope: Scope, headers: Headers) -> tuple[str, bool]:
+        """The caller's address, and whether somebody forwarded the request: a header counts only from proxies that
+        were named."""
+        client = scope.get("client")
+        address = client[0] if client else "local"
+        hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
+        forwarded = bool(hops) or "forwarded" in headers
+        while hops and self._trusted(address):
+            address = hops.pop()
+        return (address if _is_address(address) or address == "local" else "unknown"), forwarded
+
+    def _trusted(self, address: str) -> bool:
+        return _is_address(address) and any(ipaddress.ip_address(address) in net for net in self._proxies)
+
+
+def _token(headers: Headers) -> str | None:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and token.strip():
+        return token.strip()
+    if plain := headers.get("x-api-key"):
+        return plain.strip()
+    offered = _offered(headers)
+    return offered.removeprefix(PROTOCOL) if offered else None
+
+
+def _offered(headers: Headers) -> str | None:
+    """The key among a WebSocket's protocols."""
+    names = (name.strip() for name in headers.get("sec-websocket-protocol", "").split(","))
+    return next((name for name in names if name.startswith(PROTOCOL)), None)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""`antiphon keys`: who may use the server. Works beside a running server, which follows within a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+
+from antiphon.domain import errors
+from antiphon.domain.job import Priority
+from antiphon.service import keys
+from antiphon.store.sqlite import SqliteStore
+
+T = TypeVar("T")
+
+
+def create(data_dir: Path, name: str, priority: Priority, *, admin: bool, quota: float | None) -> None:
+    key, token = keys.make(name, priority, admin=admin, quota=quota)
+    _with_store(data_dir, lambda store: store.add_key(key))
+    what = f"class {priority}" + (", admin" if admin else "") + (f", {quota:g} s of audio a day" if quota else "")
+    print(f"{name} ({what}). This is the only time that the key is shown:")  # noqa: T201
+    print(token)  # noqa: T201
+
+
+def show(data_dir: Path) -> None:
+    found = _with_store(data_dir, lambda store: store.keys())
+    used = _with_store(data_dir, lambda store: store.usage(keys.today()))
+    if not found:
+        print("There are no keys: the server is open to this machine, and to nobody else.")  # noqa: T201
+        return
+    table = Table("id", "name", "class", "admin", "audio today", "made", "revoked", box=None)
+    for key in found:
+        table.add_row(
+            key.id,
+            key.name,
+            key.priority,
+            "yes" if key.admin else "",
+            f"{used.get(key.id, 0.0):.0f} s" + (f" of {key.quota:.0f}" if key.quota else ""),
+            _day(key.created_at),
+            _day(key.revoked_at) if key.revoked_at else "",
+        )
+    Console().print(table)
+
+
+def revoke(data_dir: Path, name: str) -> None:
+    gone = _with_store(data_dir, lambda store: store.revoke_key(name, time.time()))
+    if gone is None:
+        raise errors.NotFound(f"there is no living key {name!r}; `antiphon keys list` shows them")
+    print(f"{gone.name} opens nothing any more.")  # noqa: T201
+
+
+def _with_store(data_dir: Path, ask: Callable[[SqliteStore], Awaitable[T]]) -> T:
+    data_dir.mkdir(parents=True, exist_ok=True)
+
+    async def run() -> T:
+        store = SqliteStore(data_dir / "antiphon.db")
+        await store.open()
+        try:
+            return await ask(store)
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
