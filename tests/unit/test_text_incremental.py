@@ -93,3 +93,10 @@ def test_what_is_held_is_bounded() -> None:
         splitter.feed("b")
     assert splitter.held == MAX_HELD
     assert splitter.flush() == "a" * MAX_HELD
+
+
+def test_half_a_surrogate_pair_is_no_reason_to_break() -> None:
+    """Found by scripts/fuzz.py: JSON can carry one, and the sentence splitter cannot."""
+    splitter = Splitter("sentence")
+    text = "\udbdb\n\n\udbdb. Then it goes on. And on."
+    assert "".join([*splitter.feed(text), splitter.flush()]) == text

@@ -90,8 +90,15 @@ def _sentences(text: str, start: int, end: int, language: str) -> Iterator[int]:
     yield end
 
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
 def _pieces(window: str, language: str) -> list[str]:
-    pieces: list[str] = sentencex.segment(language, window)
+    try:
+        pieces: list[str] = sentencex.segment(language, window)
+    except UnicodeEncodeError:
+        # Half a surrogate pair, in text that arrives bit by bit; only the lengths of the pieces count.
+        pieces = sentencex.segment(language, _SURROGATES.sub("?", window))
     # Positions are sums of lengths, so a lost character would shift all that follow.
     return pieces if sum(map(len, pieces)) == len(window) else [window]
 

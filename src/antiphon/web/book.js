@@ -171,7 +171,8 @@ class Row {
     const { title } = this.chapter;
     this.bar = word(h("progress", { max: 1, value: 0 }), "progressOf", { name: title }, "aria-label");
     this.about = h("span", { class: "hint" });
-    this.link = word(h("a", { t: "download", download: book.name(at), hidden: true, on: { click: (event) => this.#save(event) } }), "downloadOf", { name: title }, "aria-label");
+    const link = { t: "download", download: book.name(at), hidden: true, on: { click: (event) => this.#save(event) } };
+    this.link = word(h("a", link), "downloadOf", { name: title }, "aria-label");
     this.again = word(button("again", () => book.retry(this.chapter), { hidden: true }), "againOf", { name: title }, "aria-label");
     this.wrong = h("p", { class: "wrong" });
     this.node = h("li", {}, h("span", { class: "name" }, title), this.bar, this.about, this.link, this.again, this.wrong);
@@ -187,7 +188,8 @@ class Row {
     const { status, progress, eta, error, job, lost } = this.chapter;
     this.node.dataset.status = status ?? "";
     this.bar.value = status === "succeeded" ? 1 : progress ?? 0;
-    word(this.about, () => t(`chapter_${status ?? "unsent"}`) + (eta > 0 && !FINAL.has(status) ? ` · ${t("endsIn", { n: span(Math.max(1, eta)) })}` : ""));
+    const left = () => (eta > 0 && !FINAL.has(status) ? ` · ${t("endsIn", { n: span(Math.max(1, eta)) })}` : "");
+    word(this.about, () => t(`chapter_${status ?? "unsent"}`) + left());
     this.link.hidden = status !== "succeeded";
     if (job) this.link.href = `/v1/jobs/${job}/result`;
     this.again.hidden = !(job && (status === "failed" || status === "cancelled"));

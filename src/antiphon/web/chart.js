@@ -41,8 +41,9 @@ export function bars({ height = 120 } = {}) {
     while (group.children.length < values.length) group.append(svg("rect", { class: "bar", rx: 1 }));
     while (group.children.length > values.length) group.lastChild.remove();
     values.forEach((value, at) => {
-      const tall = (value / most) * (height - 4);
-      const box = { x: at * step + step * 0.12, width: step * 0.76, y: height - Math.max(value ? 2 : 0.75, tall), height: Math.max(value ? 2 : 0.75, tall) };
+      // Nothing is a hairline, and one among hundreds is still seen.
+      const tall = Math.max(value ? 2 : 0.75, (value / most) * (height - 4));
+      const box = { x: at * step + step * 0.12, width: step * 0.76, y: height - tall, height: tall };
       for (const [name, size] of Object.entries(box)) group.children[at].setAttribute(name, size.toFixed(2));
       group.children[at].classList.toggle("none", !value);
     });

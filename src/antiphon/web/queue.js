@@ -111,10 +111,17 @@ class Row {
     this.name = h("span", { class: "name" }, short(id));
     this.about = h("span", { class: "hint" });
     this.bar = named(h("progress", { max: 1 }), "progressOf");
-    this.priority = named(h("select", { on: { change: () => act(send(`${PATH}/${id}/class`, "POST", { priority: this.priority.value }), "classChanged", { id: short(id), name: t(this.priority.value) }) } },
-      ...CLASSES.map((each) => h("option", { value: each, t: each }))), "classOf");
+    const change = () => {
+      const priority = this.priority.value;
+      act(send(`${PATH}/${id}/class`, "POST", { priority }), "classChanged", { id: short(id), name: t(priority) });
+    };
+    const options = CLASSES.map((each) => h("option", { value: each, t: each }));
+    this.priority = named(h("select", { on: { change } }, ...options), "classOf");
     this.front = named(button("toFront", () => queue.front(id)), "toFrontOf");
-    this.hold = button("pause", () => act(send(`${PATH}/${this.paused ? "resume" : "pause"}`, "POST", { job: id }), this.paused ? "wasResumed" : "wasPaused", { id: short(id) }));
+    this.hold = button("pause", () => {
+      const [verb, key] = this.paused ? ["resume", "wasResumed"] : ["pause", "wasPaused"];
+      act(send(`${PATH}/${verb}`, "POST", { job: id }), key, { id: short(id) });
+    });
     this.cancel = named(button("cancel", async () => {
       if (await confirmed("cancelAsk", { id: short(id) }, "cancelYes")) act(send(`${PATH}/${id}`, "DELETE"), "wasCancelled", { id: short(id) });
     }, { class: "danger quiet" }), "cancelOf");

@@ -37,8 +37,9 @@ export class Trimmer {
     const loudest = Math.max(0.05, ...tops);
     const step = WIDTH / COLUMNS;
     const tall = (peak) => Math.max(0.5, (peak / loudest) * (HEIGHT / 2 - 4));
-    this.shape.setAttribute("d", tops.map((peak, n) =>
-      `M${((n + 0.2) * step).toFixed(1)} ${(HEIGHT / 2 - tall(peak)).toFixed(1)}h${(step * 0.6).toFixed(1)}v${(2 * tall(peak)).toFixed(1)}h${(-step * 0.6).toFixed(1)}z`).join(""));
+    const bar = (peak, n) =>
+      `M${(n + 0.2) * step} ${HEIGHT / 2 - tall(peak)}h${step * 0.6}v${2 * tall(peak)}h${-step * 0.6}z`;
+    this.shape.setAttribute("d", tops.map(bar).join(""));
     this.#move("left");
   }
 
@@ -51,6 +52,8 @@ export class Trimmer {
     const least = Math.min(LEAST, this.length);
     if (edge === "left") this.left.value = Math.max(0, Math.min(this.start, this.end - least));
     else this.right.value = Math.min(this.length, Math.max(this.end, this.start + least));
+    // Where they lie on each other, the one on top must be the one that has room to move.
+    this.left.classList.toggle("above", this.start > this.length / 2);
     const x = (seconds) => (seconds / this.length) * WIDTH;
     this.before.setAttribute("width", x(this.start));
     this.after.setAttribute("x", x(this.end));

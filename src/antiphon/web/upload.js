@@ -34,8 +34,10 @@ export class UploadForm {
       this.record.disabled = true;
       word(this.state, "noMicrophone");
     }
+    const source = h("div", { class: "source", role: "group", tabindex: -1, label: "recordingField" },
+      drop, this.state, this.trimmer.node);
     this.fields = {
-      audio_sample: field("recordingField", h("div", { class: "source", role: "group", tabindex: -1, label: "recordingField" }, drop, this.state, this.trimmer.node), "recordingHint"),
+      audio_sample: field("recordingField", source, "recordingHint"),
       name: field("nameField", h("input", { type: "text", maxlength: 64, autocomplete: "off" })),
       ref_text: field("saidField", h("input", { type: "text", maxlength: 2000, autocomplete: "off" }), "saidHint"),
       note: field("noteField", h("input", { type: "text", maxlength: 500, autocomplete: "off" }), "noteHint"),
