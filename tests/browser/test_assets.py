@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Server
 
-FILES = ["/", "/web/app.css", "/web/app.js", "/web/i18n.js"]
+FILES = ["/", "/web/app.css", "/web/app.js", "/web/i18n.js", "/web/live.js", "/web/router.js"]
 
 
 @pytest.mark.parametrize("path", FILES)

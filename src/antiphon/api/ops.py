@@ -58,5 +58,6 @@ def describe(antiphon: Antiphon, hosted: Any) -> dict[str, Any]:
         "languages": list(can.languages if can else spec.languages),
         "emotions": list(can.emotions) if can else [],
         "voices": len(can.voices) if can else 0,
+        "cloning": bool(can and can.cloning),
         "licence": spec.licence,
     }

@@ -355,6 +355,7 @@ class ModelView(BaseModel):
     languages: list[str]
     emotions: list[str]
     voices: int
+    cloning: bool = Field(description="Whether it imitates uploaded voices.")
     licence: str
 
 

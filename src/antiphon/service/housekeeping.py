@@ -7,7 +7,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import structlog
@@ -109,16 +109,19 @@ def trim(folder: Path, quota: int, spared: Container[str], grace: float = GRACE)
 
     Those of jobs whose id is `spared`, and those younger than `grace` seconds, stay. Blocking.
     """
-    found = sorted(_files(folder))
-    total = sum(nbytes for _, nbytes, _ in found)
+    # Mostly there is nothing to do; that is found out without a list of all that is there.
+    total = size(folder)
+    if total <= quota:
+        return 0, 0
     before = time.time() - grace
     files = freed = 0
-    for changed, nbytes, path in found:
+    for changed, nbytes, name in sorted(_files(folder)):
         if total - freed <= quota or changed > before:
             break
-        if not path.name.startswith("speech_") or path.stem.removeprefix("speech_") in spared:
+        stem = name.partition(".")[0]
+        if not name.startswith("speech_") or stem.removeprefix("speech_") in spared:
             continue
-        path.unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
         files, freed = files + 1, freed + nbytes
     return files, freed
 
@@ -128,16 +131,15 @@ def size(folder: Path) -> int:
     return sum(nbytes for _, nbytes, _ in _files(folder))
 
 
-def _files(folder: Path) -> list[tuple[float, int, Path]]:
-    """(time of the last change, bytes, path) of the plain files."""
-    found: list[tuple[float, int, Path]] = []
+def _files(folder: Path) -> Iterator[tuple[float, int, str]]:
+    """(time of the last change, bytes, name) of the plain files, one by one: there may be a hundred thousand."""
     try:
-        entries = list(os.scandir(folder))
+        entries = os.scandir(folder)
     except FileNotFoundError:
-        return found
-    for entry in entries:
-        with contextlib.suppress(FileNotFoundError):
-            if entry.is_file(follow_symlinks=False):
-                stat = entry.stat(follow_symlinks=False)
-                found.append((stat.st_mtime, stat.st_size, Path(entry.path)))
-    return found
+        return
+    with entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if entry.is_file(follow_symlinks=False):
+                    stat = entry.stat(follow_symlinks=False)
+                    yield stat.st_mtime, stat.st_size, entry.name

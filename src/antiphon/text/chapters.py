@@ -17,7 +17,7 @@ FRONT = "Front matter"
 _ENGLISH_NUMBER = (
     r"(?:\d{1,4}|[ivxlcdm]{1,8}|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fourteen|"
     r"fifteen|sixteen|seventeen|eighteen|nineteen|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)"
-    r"(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?|the (?:first|second|third|fourth|fifth|last))"
+    r"(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?|the[ ](?:first|second|third|fourth|fifth|last))"
 )
 _CHINESE_NUMBER = "[0-9０-９一二三四五六七八九十百千零〇两廿卅]{1,9}"
 _HEADING = re.compile(

@@ -1,5 +1,7 @@
 // The page: what is asked, what the server says of it. Whatever comes from outside is set as text, never as markup.
 import { t, toggle, translate } from "/web/i18n.js";
+import { live } from "/web/live.js";
+import { route } from "/web/router.js";
 
 const $ = (id) => document.getElementById(id);
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
@@ -52,13 +54,43 @@ function row(job, tag) {
   return node;
 }
 
-let shown = "";
-function show(job) {
-  const form = JSON.stringify([job, document.documentElement.lang]);
-  if (form === shown) return; // A finished job keeps its player: replacing it would stop the sound.
-  shown = form;
-  $("now").replaceChildren(row(job, "div"));
+/** The row of a job, made anew only when what it says has changed: the focus and a playing sound stay where they are. */
+const rows = new WeakMap();
+function update(parent, jobs, tag) {
+  const old = new Map([...parent.children].map((node) => [node.dataset.id, node]));
+  const nodes = jobs.map((job) => {
+    const form = JSON.stringify([job, document.documentElement.lang]);
+    const kept = old.get(job.id);
+    if (kept && rows.get(kept) === form) return kept;
+    const node = row(job, tag);
+    if (kept && kept.dataset.status === job.status && kept.lang === document.documentElement.lang) {
+      renew(kept, node);
+      rows.set(kept, form);
+      return kept;
+    }
+    node.dataset.id = job.id;
+    node.lang = document.documentElement.lang;
+    rows.set(node, form);
+    return node;
+  });
+  for (const node of [...parent.children]) if (!nodes.includes(node)) node.remove();
+  nodes.forEach((node, at) => {
+    if (parent.children[at] !== node) parent.insertBefore(node, parent.children[at] ?? null);
+  });
 }
+
+/** Takes over the figures of a newer row; its buttons stay, and with them the focus. */
+function renew(kept, node) {
+  const bar = kept.querySelector("progress");
+  if (!bar) return;
+  bar.value = node.querySelector("progress").value;
+  for (const span of kept.querySelectorAll("span")) span.remove();
+  const [status, ...rest] = node.querySelectorAll("span");
+  kept.prepend(status);
+  bar.after(...rest);
+}
+
+const show = (job) => update($("now"), [job], "div");
 
 async function refresh() {
   try {
@@ -70,7 +102,7 @@ async function refresh() {
     if (current) show(await ask(`/v1/jobs/${current}`));
     if (!$("jobs-page").hidden) {
       const { data } = await ask("/v1/jobs?limit=100");
-      $("list").replaceChildren(...data.map((job) => row(job, "li")));
+      update($("list"), data, "li");
     }
   } catch (e) {
     say(e instanceof TypeError ? t("offline") : e.message);
@@ -97,25 +129,18 @@ async function send(event) {
     current = job.id;
     sessionStorage.setItem("job", current);
     show(job);
-    listen(current);
   } catch (e) {
     say(e.message);
   }
 }
 
-// The socket only says that something happened; what is true is asked for, so a lost message loses nothing.
-function listen(id) {
-  const socket = new WebSocket(`${location.origin.replace("http", "ws")}/ws?id=${encodeURIComponent(id)}`);
-  socket.addEventListener("message", refresh);
-  socket.addEventListener("close", refresh);
-}
-
-function turn() {
-  const jobs = location.hash === "#jobs";
-  $("jobs-page").hidden = !jobs;
-  $("speak-page").hidden = jobs;
-  for (const a of document.querySelectorAll("nav a")) a.setAttribute("aria-current", (a.hash === "#jobs") === jobs ? "page" : "false");
-  refresh();
+// An event only says that something happened; what is true is asked for, so a lost message loses nothing. A burst of
+// events is one question.
+let asked = false;
+function soon() {
+  if (asked) return;
+  asked = true;
+  setTimeout(() => { asked = false; refresh(); }, 100);
 }
 
 function words() {
@@ -126,7 +151,7 @@ function words() {
 current = sessionStorage.getItem("job");
 $("form").addEventListener("submit", send);
 $("language").addEventListener("click", () => { toggle(); words(); refresh(); });
-addEventListener("hashchange", turn);
 words();
-turn();
+route(refresh, (e) => say(e.message));
+live(soon);
 (async () => { for (;;) { await new Promise((go) => setTimeout(go, PAUSE)); if (!document.hidden) await refresh(); } })();
