@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import time
 from collections.abc import Mapping
@@ -40,6 +41,8 @@ log = structlog.get_logger("antiphon")
 
 #: Seconds between saves of what was learned about costs.
 SAVE_COSTS = 30.0
+#: Events that wait for space on a full disk.
+EVENTS_WAITING = 20_000
 #: Seconds between two corrections of the place in line that somebody watches.
 CORRECT = 1.0
 
@@ -278,12 +281,17 @@ class Antiphon:
         async with self._flushing:
             if self._events:
                 batch, self._events = self._events, []
-                await self.store.append_events(batch)
+                try:
+                    await self.store.append_events(batch)
+                except errors.StorageFull:
+                    # They wait for space as jobs do, but not without end: the newest are kept.
+                    self._events = (batch + self._events)[-EVENTS_WAITING:]
 
     async def _keep_costs(self) -> None:
         while True:
             await asyncio.sleep(SAVE_COSTS)
-            await self._save_costs()
+            with contextlib.suppress(errors.StorageFull):
+                await self._save_costs()
 
     async def _save_costs(self) -> None:
         await self.store.set_value("costs", self.costs.to_json())

@@ -45,9 +45,19 @@ async def load(jobs: Jobs, live: Live) -> None:
 
 
 async def _fail_unstarted(jobs: Jobs, job_id: str, error: errors.AntiphonError) -> None:
-    fence = await jobs.store.start(job_id)
+    fence = await start(jobs, job_id)
     if fence is not None:
         await jobs.store.finish(job_id, fence, State.FAILED, error=Failure(error.code, error.message))
+
+
+async def start(jobs: Jobs, job_id: str) -> int | None:
+    """The fence of this run; waits for space on a full disk, for accepted work is not lost to that."""
+    while True:
+        try:
+            return await jobs.store.start(job_id)
+        except errors.StorageFull:
+            log.warning("disk full, the job's start waits for space", job=job_id, again_in=RETRY_WRITE)
+            await asyncio.sleep(RETRY_WRITE)
 
 
 async def carry(jobs: Jobs, live: Live) -> None:

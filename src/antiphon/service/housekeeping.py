@@ -22,6 +22,8 @@ log = structlog.get_logger("antiphon.housekeeping")
 
 #: Seconds between looks at the sizes, and between removals of what is too old.
 LOOK, SWEEP = 30.0, 3600.0
+#: Seconds for which the free space is believed: under a burst of jobs the system need not be asked for each.
+FRESH = 0.05
 #: Seconds after which a refused client may ask again.
 RETRY = 5.0
 #: Seconds for which a finished file stays whatever the quota says: somebody was just told its name.
@@ -36,6 +38,7 @@ class Housekeeping:
     def __init__(self, settings: Settings, store: JobStore, jobs: Jobs, references: References) -> None:
         self._settings, self._store, self._jobs, self._references = settings, store, jobs, references
         self._short = False
+        self._free, self._asked = 0, float("-inf")
         self._voices_full = False
 
     def check_space(self) -> None:
@@ -43,8 +46,10 @@ class Housekeeping:
         least = self._settings.min_free_bytes
         if not least:
             return
-        # One call of the system, microseconds: asked anew each time, so that no refusal outlives its reason.
-        free = shutil.disk_usage(self._settings.data_dir).free
+        now = time.monotonic()
+        if now - self._asked >= FRESH:
+            self._free, self._asked = shutil.disk_usage(self._settings.data_dir).free, now
+        free = self._free
         short = free < least
         if short != self._short:
             self._short = short

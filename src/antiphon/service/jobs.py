@@ -236,7 +236,7 @@ class Jobs:
         live.started_at = time.time()
         live.attempts += 1
         if live.durable:
-            live.fence = asyncio.ensure_future(self.store.start(live.id))
+            live.fence = asyncio.ensure_future(durable.start(self, live.id))
             live.task = self.spawn(durable.carry(self, live), f"job {live.id}")
         self.tell(live, "job.started")
 

@@ -100,8 +100,8 @@ class Keys:
             try:
                 await self.refresh()
                 await self.flush()
-            except errors.StoreError as e:
-                log.warning("the keys could not be read again", error=e.message)
+            except errors.AntiphonError as e:
+                log.warning("the keys could not be read or their use not kept", error=e.message)
 
     async def refresh(self) -> None:
         found = await self._store.keys()
@@ -117,7 +117,11 @@ class Keys:
     async def flush(self) -> None:
         usage, self._new_usage = self._new_usage, {}
         for key, seconds in usage.items():
-            await self._store.add_usage(key, self._day, seconds)
+            try:
+                await self._store.add_usage(key, self._day, seconds)
+            except errors.StorageFull:
+                # Counted in memory meanwhile, and kept once there is space.
+                self._new_usage[key] = self._new_usage.get(key, 0.0) + seconds
 
 
 def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> tuple[Key, str]:
