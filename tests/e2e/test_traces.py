@@ -37,7 +37,7 @@ async def traced(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]
     async with Antiphon(model=("tone",), data_dir=tmp_path / "data", workers=1) as antiphon:
         app = Traced(create_app(antiphon), Traces(antiphon, provider))
         transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://antiphon") as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, spans
 
 
