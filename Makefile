@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: serve install test check lint types format bench bench-reliability wheel api-docs clean help
+.PHONY: serve install test check lint types format bench bench-reliability soak wheel api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ bench: install ## the table of benchmarks/README.md, measured here
 
 bench-reliability: install ## kills at full size; minutes, prints its seed
 	$(BIN)/python -m benchmarks.reliability $(ARGS)
+
+soak: install ## 20,000 jobs through one server: fails if memory, files, threads or tasks grow
+	$(BIN)/python -m benchmarks.reliability soak --scale 0.2
 
 wheel: install ## dist/antiphon-….whl
 	$(PIP) install --quiet "hatchling>=1.27"

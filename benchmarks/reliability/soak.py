@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.request
 from dataclasses import dataclass
 
 import psutil
@@ -23,6 +24,7 @@ class Size:
     rss: int
     files: int
     threads: int
+    tasks: int
     log: int
 
     @classmethod
@@ -33,8 +35,17 @@ class Size:
             process.memory_info().rss,
             process.num_fds(),
             process.num_threads(),
+            _tasks(target.port),
             log.stat().st_size if log.exists() else 0,
         )
+
+
+def _tasks(port: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith("antiphon_event_loop_tasks "):
+                return int(float(line.split()[1]))
+    raise RuntimeError("/metrics does not tell the tasks")
 
 
 async def _drive(target: Server, first: int, count: int) -> int:
@@ -91,8 +102,14 @@ def soak(seed: int, scale: float) -> list[Row]:
             "P12",
             f"{jobs} jobs through one server",
             f"{failed} failed; memory {before.rss / MIB:.0f} MiB after a tenth, {after.rss / MIB:.0f} at the end "
-            f"({growth:+.1%}); files open {before.files} → {after.files}, threads {before.threads} → {after.threads}; "
-            f"write-ahead log {after.log / MIB:.1f} MiB",
-            failed == 0 and growth <= 0.05 and after.files <= before.files + 2 and after.log <= 64 * MIB,
+            f"({growth:+.1%}); files open {before.files} → {after.files}, threads {before.threads} → {after.threads}, "
+            f"tasks {before.tasks} → {after.tasks}; write-ahead log {after.log / MIB:.1f} MiB",
+            failed == 0 and growth <= 0.05 and after.log <= 64 * MIB and _flat(before, after),
         )
     ]
+
+
+def _flat(before: Size, after: Size) -> bool:
+    """One more of each may be at work in the moment of looking."""
+    pairs = ((before.files, after.files), (before.threads, after.threads), (before.tasks, after.tasks))
+    return all(late <= early + 2 for early, late in pairs)

@@ -84,7 +84,7 @@ def readers(server: Server, texts: list[str], *headers: str) -> Iterator[list[so
             sock.settimeout(60)
             sock.connect(("127.0.0.1", server.port))
             body = json.dumps({"input": said, "response_format": "pcm"}).encode()
-            head = ["POST /v1/audio/speech HTTP/1.1", "Host: 127.0.0.1", f"Content-Length: {len(body)}", *headers, "", ""]
+            head = ["POST /v1/audio/speech HTTP/1.1", "Host: [::1]", f"Content-Length: {len(body)}", *headers, "", ""]
             sock.sendall("\r\n".join(head).encode() + body)
             opened.append(sock)
         for sock in opened:

@@ -6,6 +6,7 @@ server gave. Counting costs the hot path an addition each; the text is made here
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -117,6 +118,7 @@ def _requests(antiphon: Antiphon) -> Iterator[Metric]:
 def _server(antiphon: Antiphon) -> Iterator[Metric]:
     tally = antiphon.observer.tally
     yield _histogram("event_loop_lag_seconds", "By which the event loop was late.", (), {(): tally.lag})
+    yield GaugeMetricFamily("antiphon_event_loop_tasks", "Tasks of the event loop that have not ended.", _tasks())
     yield _histogram("store_commit_seconds", "Until an accepted job was on disk.", (), {(): tally.commit})
     seconds, nbytes, _ = antiphon.admission.queued()
     yield GaugeMetricFamily("antiphon_admitted_seconds", "Predicted seconds that count against the bounds.", seconds)
@@ -127,6 +129,13 @@ def _server(antiphon: Antiphon) -> Iterator[Metric]:
 
 
 # Forms
+
+
+def _tasks() -> int:
+    try:
+        return len(asyncio.all_tasks())
+    except RuntimeError:  # asked for outside the event loop
+        return 0
 
 
 def _drain(hosted: Hosted) -> float:
