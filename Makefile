@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: serve install test check lint types format bench bench-reliability soak wheel api-docs clean help
+.PHONY: serve install test check lint types format bench bench-reliability soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ soak: install ## 20,000 jobs through one server: fails if memory, files, threads
 wheel: install ## dist/antiphon-….whl
 	$(PIP) install --quiet "hatchling>=1.27"
 	$(BIN)/python -m hatchling build --target wheel
+
+wheel-check: install ## the wheel with its own dependencies, in a fresh environment, serves and speaks
+	PYTHON=$(PYTHON) scripts/wheel-check
 
 api-docs: install ## docs/api.md and the table of docs/tuning.md, made from the code
 	$(BIN)/python scripts/api-docs

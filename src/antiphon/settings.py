@@ -56,6 +56,7 @@ class Settings(BaseSettings):
         ("auto",), description="Model to serve; repeat for several. auto: the best that can run here."
     )
     workers: Workers = Field("auto", description="Worker processes per model, or auto.")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto uses the GPUs that are there; cpu none.")
     download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
     offline: bool = Field(False, description="Never use the network.")
 
@@ -87,6 +88,9 @@ class Settings(BaseSettings):
     recycle_units: int = Field(0, ge=0, description="Units after which a worker is replaced; 0: never for that reason.")
     recycle_growth: int = Field(
         2 * GIB, ge=0, description="Bytes a worker may grow over its size when ready; 0: no bound."
+    )
+    recycle_leak: int = Field(
+        256 * MIB, ge=0, description="Bytes of growth, unit after unit, that are taken for a leak; 0: no bound."
     )
     drain_seconds: float = Field(30.0, ge=0, description="Seconds running work gets to finish after SIGTERM.")
 

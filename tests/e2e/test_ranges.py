@@ -6,7 +6,7 @@ import email
 import hashlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx
 import pytest
@@ -23,7 +23,8 @@ SPECS = st.one_of(
     st.sampled_from(["", "-", "x-y", "1-2-3", "+1-5", "1_0-20", "99999999999999999-", "0x1-0x5"]),
 )
 HEADERS = st.builds(
-    lambda unit, specs, gap: f"{unit}={(',' + gap).join(specs)}",
+    # A client sends no field that ends in a space.
+    lambda unit, specs, gap: f"{unit}={(',' + gap).join(specs)}".rstrip(),
     st.sampled_from(["bytes", "bytes", "bytes", "Bytes", "items"]),
     st.lists(SPECS, min_size=1, max_size=20),
     st.sampled_from(["", " "]),
@@ -33,7 +34,7 @@ HEADERS = st.builds(
 @dataclass
 class File:
     urls: tuple[str, ...]
-    data: bytes
+    data: bytes = field(repr=False)
     etag: str
 
 
@@ -83,7 +84,7 @@ def pieces(answer: httpx.Response) -> Iterator[tuple[int, bytes]]:
         yield int(line.split()[2].partition(b"-")[0]), body.removesuffix(b"\r\n")
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(header="bytes=5-3", which=0)
 @example(header="bytes=0-0,99999999-", which=0)
 @example(header="bytes=99999999-", which=1)

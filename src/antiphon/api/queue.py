@@ -95,7 +95,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         for worker in data if owner is not None else ():
             # Whose work it is, is nobody else's business; that there is some, everybody may know.
             worker["busy"] = ["another's"] * len(worker["busy"])
-        return reply({"object": "list", "data": data})
+        cards = [asdict(gpu) | {"free": gpu.free} for gpu in antiphon.models.gpus]
+        return reply({"object": "list", "data": data, "gpus": cards})
 
     return router
 

@@ -212,7 +212,7 @@ class Encoder(_Track):
 class FileWriter(_Track):
     """Encodes into a file as the audio comes. A WAV beyond 4 GiB keeps all its samples; its header cannot say so."""
 
-    def __init__(self, path: Path, format: Format, rate_in: int, rate_out: int | None = None) -> None:
+    def __init__(self, path: str | Path, format: Format, rate_in: int, rate_out: int | None = None) -> None:
         """Writes over `path`, which should be a temporary name. Raises `OSError`, `InvalidRequest` for the format."""
         check_choice("response_format", format, FORMATS)
         self._file = open(path, "w+b")  # noqa: SIM115  # closed by `close`

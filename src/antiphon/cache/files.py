@@ -53,13 +53,14 @@ class Files:
 
     def read(self, key: str) -> Entry:
         """Raises FileNotFoundError, `Rotten`, or OSError when the disk fails."""
-        return entries.unpack(key, self._path(key).read_bytes())
+        with open(self._path(key), "rb") as file:
+            return entries.unpack(key, file.read())
 
     def write(self, key: str, entry: Entry, used_at: float) -> int:
         """Puts the whole file in its place at once; returns its size. Raises OSError, and then left nothing."""
         path = self._path(key)
         head, payload = entries.pack(key, entry)
-        part = path.with_name(f".{key}.{self._life}_{next(self._count)}.part")
+        part = os.path.join(os.path.dirname(path), f".{key}.{self._life}_{next(self._count)}.part")
         try:
             with _create(part) as file:
                 file.write(head)
@@ -68,28 +69,30 @@ class Files:
             os.replace(part, path)
         except BaseException:
             with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+                os.unlink(part)
             raise
         return len(head) + len(payload)
 
     def remove(self, key: str) -> None:
-        self._path(key).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path(key))
 
     def touch(self, key: str, used_at: float) -> None:
         """Remembers the use over a restart, if the file is still there and the disk takes it."""
         with contextlib.suppress(OSError):
             os.utime(self._path(key), (used_at, used_at))
 
-    def _path(self, key: str) -> Path:
+    def _path(self, key: str) -> str:
+        # A string: pathlib interns every part of a path, and a name for each unit would swell the table of them.
         if not _KEY.fullmatch(key):
             raise ValueError(f"a cache key is 64 hexadecimal digits, not {key[:80]!r}")
-        return self._root / key[:2] / key
+        return os.path.join(self._root, key[:2], key)
 
 
-def _create(path: Path) -> BinaryIO:
+def _create(path: str) -> BinaryIO:
     """A new file for writing, with its folder if need be."""
     try:
-        return path.open("xb")
+        return open(path, "xb")
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("xb")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "xb")

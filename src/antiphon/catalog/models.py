@@ -39,6 +39,8 @@ class ModelSpec:
     rank: int = 0
     #: Bytes of memory that one worker needs, about; 0: too little to count.
     footprint: int = 0
+    #: Bytes of GPU memory that one worker needs, about; 0: it uses no GPU.
+    gpu_footprint: int = 0
     #: Seconds a unit costs before anything is learned: a constant, and per character on an ordinary machine.
     prior: tuple[float, float] = (0.1, 0.02)
     #: Given to the engine, JSON values.

@@ -97,6 +97,12 @@ def _workers(antiphon: Antiphon) -> Iterator[Metric]:
     yield _gauge("worker_video_memory_bytes", "GPU memory of a worker.", both, vram)
     yield _counter("worker_restarts", "Workers that were started anew after a failure.", both, restarts)
     yield _counter("worker_recycles", "Workers that were replaced for wear.", both, recycled)
+    memory: dict[Labels, float] = {
+        (str(gpu.index), gpu.name, kind): size
+        for gpu in antiphon.models.gpus
+        for kind, size in (("used", gpu.used), ("total", gpu.total))
+    }
+    yield _gauge("gpu_memory_bytes", "Memory of a GPU, whoever uses it.", ("gpu", "name", "kind"), memory)
 
 
 def place(model: str, worker: WorkerInfo) -> str:

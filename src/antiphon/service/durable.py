@@ -109,7 +109,7 @@ async def _write(jobs: Jobs, live: Live) -> Result:
     name = f"speech_{live.id}{codec.EXTENSIONS[live.run.plan.request.format]}"
     while True:
         try:
-            return await join.write(live.run, jobs.output / name, jobs.threads)
+            return await join.write(live.run, jobs.output, name, jobs.threads)
         except OSError as e:
             if e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

@@ -86,22 +86,23 @@ async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, thr
     return await threads.run(codec.encode, audio, rate, fmt, rate_out)
 
 
-def put_file(path: Path, data: bytes) -> str:
+def put_file(folder: Path, name: str, data: bytes) -> str:
     """Writes a small file so that nobody ever sees half of it under its name; returns its SHA-256."""
-    part = path.with_name(f".{path.name}.part")
+    part, path = _paths(folder, name)
     try:
-        part.write_bytes(data)
+        with open(part, "wb") as file:
+            file.write(data)
         os.replace(part, path)
         return hashlib.sha256(data).hexdigest()
     except BaseException:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise
 
 
-async def write(run: Run, path: Path, threads: Threads) -> Result:
-    """The whole answer as a file: under a temporary name until it is complete, then under `path`, all or nothing."""
+async def write(run: Run, folder: Path, name: str, threads: Threads) -> Result:
+    """The whole answer as a file: under a temporary name until it is complete, then under its own, all or nothing."""
     request = run.plan.request
-    part = path.with_name(f".{path.name}.part")
+    part, path = _paths(folder, name)
     writer: codec.FileWriter | None = None
     timeline = Timeline()
     try:
@@ -116,12 +117,12 @@ async def write(run: Run, path: Path, threads: Threads) -> Result:
     except BaseException:
         if writer is not None:
             writer.close()
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise
-    return Result(path.name, run.plan.media_type, size, seconds, digest, tuple(timeline.segments))
+    return Result(name, run.plan.media_type, size, seconds, digest, tuple(timeline.segments))
 
 
-async def _open(part: Path, request: SpeechRequest, rate: int, threads: Threads) -> codec.FileWriter:
+async def _open(part: str, request: SpeechRequest, rate: int, threads: Threads) -> codec.FileWriter:
     """Opens the file in a thread; a cancel meanwhile does not leave it open with nobody to close it."""
     opening = asyncio.ensure_future(threads.run(codec.FileWriter, part, request.format, rate, request.sample_rate))
     try:
@@ -131,7 +132,18 @@ async def _open(part: Path, request: SpeechRequest, rate: int, threads: Threads)
         raise
 
 
-def _discard(opened: asyncio.Future[codec.FileWriter], part: Path) -> None:
+def _discard(opened: asyncio.Future[codec.FileWriter], part: str) -> None:
     if not opened.cancelled() and opened.exception() is None:
         opened.result().close()
-        part.unlink(missing_ok=True)
+        _remove(part)
+
+
+def _paths(folder: Path, name: str) -> tuple[str, str]:
+    """The temporary one and the final one. Strings: pathlib interns every part of a path, and a name for each job
+    would swell the table of them."""
+    return os.path.join(folder, f".{name}.part"), os.path.join(folder, name)
+
+
+def _remove(part: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)

@@ -19,6 +19,7 @@ from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
 from antiphon.service import sizing, voices
 from antiphon.settings import Settings
+from antiphon.worker.gpus import Gpu, gpus
 from antiphon.worker.pool import Pool
 
 log = structlog.get_logger("antiphon.models")
@@ -29,6 +30,8 @@ ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
 RETRY_DOWNLOAD = 60.0
 #: Answers of `choose` that are remembered.
 REMEMBERED = 1000
+#: Seconds between two looks at the GPUs' memory.
+LOOK_GPUS = 5.0
 
 States = str
 
@@ -111,13 +114,21 @@ class Models:
         self._chosen_at = 0
         self._news = asyncio.Event()
         self._stopping = False
+        #: The GPUs, if a model can use one; looked at anew every `LOOK_GPUS` seconds.
+        self.gpus: tuple[Gpu, ...] = ()
+        self._seats: list[sizing.Seat] = []
         self.network: str = "offline" if settings.offline else "unknown"
 
     # Start, serve, stop
 
     async def start(self) -> None:
         """Begins to start every model; returns before they are ready."""
-        for spec in self._wanted():
+        wanted = self._wanted()
+        if self._settings.device == "auto" and any(spec.gpu_footprint for spec in wanted):
+            self.gpus = await asyncio.to_thread(gpus)
+            if self.gpus:
+                self._spawn(self._watch_gpus(), "watch the GPUs")
+        for spec in wanted:
             hosted = self.hosted[spec.name] = self._host(spec)
             self._spawn(self._bring_up(hosted), f"bring up {spec.name}")
 
@@ -152,6 +163,10 @@ class Models:
         return list(specs.values())
 
     def _host(self, spec: catalog.ModelSpec) -> Hosted:
+        seats = sizing.seats(spec, self._settings.workers, self.gpus, self._seats)
+        self._seats += seats
+        if problem := sizing.too_small(spec, seats, self.gpus):
+            log.warning("memory of the GPU", model=spec.name, problem=problem)
         pool = Pool(
             spec.name,
             plugins.engine_reference(spec.engine),
@@ -161,16 +176,24 @@ class Models:
                 "threads": sizing.threads(spec),
                 "voices": str(self._settings.data_dir / "voices"),
             },
-            sizing.replicas(spec, self._settings.workers),
+            len(seats),
+            environments=[seat.environment for seat in seats],
             heartbeat_timeout=self._settings.heartbeat_timeout,
             unit_timeout=self._settings.unit_timeout,
             cancel_grace=self._settings.cancel_grace,
             recycle_units=self._settings.recycle_units,
             recycle_growth=self._settings.recycle_growth,
+            recycle_leak=self._settings.recycle_leak,
             on_change=lambda: self._changed(spec.name),
         )
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
         return Hosted(spec, pool, Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior)))
+
+    async def _watch_gpus(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_GPUS)
+            # In a thread, since a driver in trouble can hold its caller for long.
+            self.gpus = await asyncio.to_thread(gpus)
 
     def _changed(self, name: str) -> None:
         hosted = self.hosted[name]

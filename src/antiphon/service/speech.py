@@ -73,7 +73,7 @@ class Speech:
             data = await self._whole()
             assert self.result is not None
             name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
-            digest = await self.threads.run(join.put_file, self.output / name, data)
+            digest = await self.threads.run(join.put_file, self.output, name, data)
         except errors.AntiphonError as e:
             self._failed(e)
             raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import structlog
@@ -59,12 +60,16 @@ class Pool:
         cancel_grace: float = 2.0,
         recycle_units: int = 0,
         recycle_growth: int = 0,
+        recycle_leak: int = 0,
+        environments: Sequence[Mapping[str, str]] = (),
         spare_first: bool = True,
         footprint: int = 0,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
+        """`environments`: what each place's processes find in theirs besides ours; those that are not named, nothing.
+
+        `on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
         self.name, self._engine, self._options = name, engine_ref, dict(options)
         self._limits = Limits(heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace)
         self._on_change, self._clock = on_change, clock
@@ -73,8 +78,8 @@ class Pool:
         self._places = [
             Supervisor(
                 f"{name}-{number}",
-                self._make,
-                Recycling(recycle_units, recycle_growth),
+                partial(self._make, environments[number - 1] if number <= len(environments) else {}),
+                Recycling(recycle_units, recycle_growth, recycle_leak),
                 on_change=self._changed,
                 spare_first=spare_first,
                 footprint=footprint,
@@ -192,12 +197,13 @@ class Pool:
     def _workers(self) -> list[WorkerProcess]:
         return [worker for place in self._places for worker in place.workers()]
 
-    def _make(self, name: str) -> WorkerProcess:
+    def _make(self, environment: Mapping[str, str], name: str) -> WorkerProcess:
         return WorkerProcess(
             name,
             self._engine,
             self._options,
             self._limits,
+            environment=environment,
             on_change=self._changed,
             on_line=lambda line: log.info("worker says", worker=name, line=line),
             clock=self._clock,

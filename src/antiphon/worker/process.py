@@ -51,6 +51,7 @@ class WorkerProcess:
         options: Mapping[str, Any],
         limits: Limits | None = None,
         *,
+        environment: Mapping[str, str] | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_line: Callable[[str], None] = lambda line: None,
         clock: Callable[[], float] = time.monotonic,
@@ -59,6 +60,7 @@ class WorkerProcess:
         that the process prints. Neither may raise."""
         self.name, self.engine, self.limits = name, engine, limits or Limits()
         self._options, self._on_change, self._clock = dict(options), on_change, clock
+        self._environment = environment
         self.state: State = "starting"
         self.phase: frames.Phase | None = None
         self.capabilities: Capabilities | None = None
@@ -291,7 +293,7 @@ class WorkerProcess:
         ours, theirs = socket.socketpair()
         with theirs:
             try:
-                self._process = spawn.ChildProcess(theirs.fileno())
+                self._process = spawn.ChildProcess(theirs.fileno(), self._environment)
             except OSError as e:
                 ours.close()
                 raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import IO
 
 #: Seconds that a process gets to end by itself once its pipe is closed, so that its own exit status is seen.
@@ -21,10 +21,11 @@ _POLL = 0.005
 class ChildProcess:
     """`python -m antiphon.worker.child`, leader of a process group of its own."""
 
-    def __init__(self, descriptor: int) -> None:
-        """Starts it with `descriptor` as its pipe; raises OSError. Blocks for the few milliseconds of an exec.
+    def __init__(self, descriptor: int, environment: Mapping[str, str] | None = None) -> None:
+        """Starts it with `descriptor` as its pipe and `environment` besides ours; raises OSError.
 
-        It dies with the calling thread, for that is what the kernel's parent-death signal is bound to.
+        Blocks for the few milliseconds of an exec. The child dies with the calling thread, for that is what the
+        kernel's parent-death signal is bound to.
         """
         # -P: the directory that the server happens to be started in is no place to import from.
         command = [sys.executable, "-P", "-m", "antiphon.worker.child", str(descriptor), str(os.getpid())]
@@ -34,6 +35,7 @@ class ChildProcess:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             pass_fds=(descriptor,),
+            env={**os.environ, **environment} if environment else None,
             process_group=0,
             bufsize=0,
         )

@@ -13,6 +13,7 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.worker import memory
+from antiphon.worker.growth import Growth
 from antiphon.worker.process import WorkerProcess
 
 log = structlog.get_logger("antiphon.worker")
@@ -37,6 +38,8 @@ class Recycling:
     units: int = 0
     #: Bytes, main memory and GPU together, that it grew since it was ready.
     growth: int = 0
+    #: Bytes of steady growth, unit after unit, that are taken for a leak.
+    leak: int = 0
 
 
 class Backoff:
@@ -109,6 +112,7 @@ class Supervisor:
         self.hint: str | None = None
         self.hopeless = False
         self._backoff = Backoff()
+        self._growth = Growth(recycling.leak)
         self._restart = asyncio.Event()
         self._starts = 0
 
@@ -162,6 +166,7 @@ class Supervisor:
 
     async def _serve(self, worker: WorkerProcess) -> WorkerProcess | None:
         """Watches a ready worker; its successor when it was recycled, None when it ended."""
+        self._growth = Growth(self._recycling.leak)
         while worker.state == "ready" and worker.end is None:
             if self._worn(worker):
                 return await self._recycle(worker)
@@ -178,7 +183,10 @@ class Supervisor:
             self._restart.clear()
             return True
         units, growth = self._recycling.units, self._recycling.growth
-        return bool((units and worker.units >= units) or (growth and worker.size - worker.size_ready > growth))
+        leaks = self._growth.look(worker.units, worker.size)
+        if leaks:
+            log.warning("worker leaks", worker=worker.name, units=worker.units, size=worker.size)
+        return bool(leaks or (units and worker.units >= units) or (growth and worker.size - worker.size_ready > growth))
 
     async def _recycle(self, worker: WorkerProcess) -> WorkerProcess | None:
         """Replaces a worker; its successor is ready first where the memory carries both, so that no slot is lost."""

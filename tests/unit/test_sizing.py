@@ -1,0 +1,121 @@
+"""How many workers a machine carries: the arithmetic on cards that a faked driver tells of."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antiphon.catalog.models import MODELS, ModelSpec
+from antiphon.service.sizing import SPARE, Seat, seats, too_small
+from antiphon.worker.gpus import Gpu, gpus
+
+GIB = 2**30
+FAKE = Path(__file__).parents[1] / "nvml" / "pynvml.py"
+
+
+def card(index: int = 0, total: float = 24, used: float = 0) -> Gpu:
+    return Gpu(index, f"GPU-{index}", "a card", int(total * GIB), int(used * GIB))
+
+
+def model(gib: float) -> ModelSpec:
+    return replace(MODELS["espeak"], name="heavy", gpu_footprint=int(gib * GIB))
+
+
+def devices(found: list[Seat]) -> list[int | None]:
+    return [seat.gpu.index if seat.gpu else None for seat in found]
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Installs the faked driver; call it with the cards."""
+    spec = importlib.util.spec_from_file_location("pynvml", FAKE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "pynvml", module)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    file = tmp_path / "gpus.json"
+    monkeypatch.setenv("ANTIPHON_TEST_GPUS", str(file))
+    return lambda cards: file.write_text(json.dumps(cards))
+
+
+def test_the_driver_is_read(driver: Any) -> None:
+    driver([{"id": "GPU-aa", "name": "RTX", "total": 4 * GIB, "used": GIB, "load": 25},
+            {"id": "GPU-ab", "name": "RTX", "total": 8 * GIB, "used": 0}])  # fmt: skip
+    first, second = gpus()
+    assert (first.id, first.total, first.free, first.load) == ("GPU-aa", 4 * GIB, 3 * GIB, 0.25)
+    assert second.load is None
+    assert [gpu.index for gpu in gpus("1,0")] == [1, 0]
+    assert [gpu.index for gpu in gpus("GPU-ab")] == [1]
+    # CUDA takes what stands before the first entry that names no card, or more than one.
+    assert [gpu.index for gpu in gpus("1,7,0")] == [1]
+    assert gpus("GPU-a") == gpus("") == gpus("-1") == ()
+
+
+def test_a_driver_that_fails_is_no_gpu(driver: Any) -> None:
+    driver("broken")
+    assert gpus() == ()
+
+
+def test_four_gigabytes_hold_two_and_three_in_half_precision() -> None:
+    small = [card(total=4)]
+    assert devices(seats(model(1.8), "auto", small)) == [0, 0]
+    assert devices(seats(model(1.2), "auto", small)) == [0, 0, 0]
+
+
+def test_each_gpu_is_filled_beside_what_it_holds() -> None:
+    cards = [card(0, 24, used=12), card(1, 24), card(2, 4)]
+    found = seats(model(5), "auto", cards)
+    assert Counter(devices(found)) == {0: 2, 1: 4}
+    assert {seat.environment["CUDA_VISIBLE_DEVICES"] for seat in found} == {"GPU-0", "GPU-1"}
+    # A second model gets what the first leaves, although its workers have not taken their memory yet.
+    assert Counter(devices(seats(model(2), "auto", cards, found))) == {1: 1, 2: 1}
+
+
+def test_a_number_is_kept_to_and_spread() -> None:
+    cards = [card(0), card(1)]
+    assert Counter(devices(seats(model(10), 4, cards))) == {0: 2, 1: 2}
+    many = seats(model(10), 6, cards)
+    assert len(many) == 6
+    assert "6 workers of 10.0 GiB each are more than" in str(too_small(model(10), many, cards))
+    assert too_small(model(10), seats(model(10), 4, cards), cards) is None
+
+
+def test_without_room_it_is_the_cpu_and_the_operator_is_told() -> None:
+    for cards in ([], [card(total=4)]):
+        for asked in ("auto", 2):
+            found = seats(model(5), asked, cards)
+            assert set(devices(found)) == {None}
+            # The process must not find a card that has no room for it.
+            assert found[0].environment == {"CUDA_VISIBLE_DEVICES": ""}
+            assert "on the CPU" in str(too_small(model(5), found, cards))
+    light = seats(MODELS["espeak"], 2, [card()])
+    assert [seat.environment for seat in light] == [{}, {}]
+    assert too_small(MODELS["espeak"], light, [card()]) is None
+
+
+@given(
+    footprints=st.lists(st.integers(1, 40), min_size=1, max_size=4),
+    cards=st.lists(st.tuples(st.integers(1, 80), st.floats(0, 1)), max_size=4),
+)
+def test_auto_never_takes_more_than_fits(footprints: list[int], cards: list[tuple[int, float]]) -> None:
+    here = [card(n, total, total * share) for n, (total, share) in enumerate(cards)]
+    taken: list[Seat] = []
+    for need in footprints:
+        found = seats(model(need), "auto", here, taken)
+        assert found
+        taken += found
+    for gpu in here:
+        assert sum(seat.bytes for seat in taken if seat.gpu == gpu) <= max(0, gpu.free - int(gpu.total * SPARE))
+        left = gpu.free - int(gpu.total * SPARE) - sum(seat.bytes for seat in taken if seat.gpu == gpu)
+        assert left < footprints[-1] * GIB, "one more would have fitted"
