@@ -14,6 +14,8 @@ from benchmarks.reliability.server import FINAL, Row, Server, get, server
 
 #: Jobs that are in the server at the same time.
 AHEAD = 200
+#: Jobs after which everything that is bounded is full: a tenth of the full size.
+WARM = 10_000
 MIB = 2**20
 
 
@@ -81,29 +83,32 @@ async def _finished(connection: Connection, ids: list[str]) -> int:
     return bad
 
 
-def run(jobs: int, *more: str) -> tuple[int, Size, Size]:
-    """Jobs that failed, the server's size after a tenth of them, and at the end."""
+def run(jobs: int, *more: str) -> tuple[int, list[Size]]:
+    """Jobs that failed, and the server's size after a fiftieth of the full number, after the warm-up, and at the end."""
     args = ("--model", "tone", "--workers", "2", "--cache-memory", str(8 * MIB), "--cache-bytes", str(64 * MIB), *more)
+    failed, done, sizes = 0, 0, list[Size]()
     with server(*args) as target:
-        failed = asyncio.run(_drive(target, 0, jobs // 10))
-        before = Size.of(target)
-        failed += asyncio.run(_drive(target, jobs // 10, jobs - jobs // 10))
-        after = Size.of(target)
-    return failed, before, after
+        for upto in (min(WARM, jobs) // 5, min(WARM, jobs), max(WARM, jobs)):
+            failed += asyncio.run(_drive(target, done, upto - done))
+            done = upto
+            sizes.append(Size.of(target))
+    return failed, sizes
 
 
 def soak(seed: int, scale: float) -> list[Row]:
-    """100,000 jobs; what the server takes after the first tenth of them and at the end."""
-    jobs = round(100_000 * scale)
-    failed, before, after = run(jobs)
+    """100,000 jobs; what the server takes after the first tenth of them, when all its bounded memories have filled, and
+    at the end. At a smaller scale the warm-up is as long."""
+    jobs = max(2 * WARM, round(100_000 * scale))
+    failed, (early, before, after) = run(jobs)
     growth = after.rss / before.rss - 1
     return [
         Row(
             "P12",
             f"{jobs} jobs through one server",
-            f"{failed} failed; memory {before.rss / MIB:.0f} MiB after a tenth, {after.rss / MIB:.0f} at the end "
-            f"({growth:+.1%}); files open {before.files} → {after.files}, threads {before.threads} → {after.threads}, "
-            f"tasks {before.tasks} → {after.tasks}; write-ahead log {after.log / MIB:.1f} MiB",
+            f"{failed} failed; memory {early.rss / MIB:.0f} MiB after {WARM // 5} jobs, {before.rss / MIB:.0f} after {WARM}, "
+            f"{after.rss / MIB:.0f} at the end ({growth:+.1%}); files open {before.files} → {after.files}, "
+            f"threads {before.threads} → {after.threads}, tasks {before.tasks} → {after.tasks}; "
+            f"write-ahead log {after.log / MIB:.1f} MiB",
             failed == 0 and growth <= 0.05 and after.log <= 64 * MIB and _flat(before, after),
         )
     ]
