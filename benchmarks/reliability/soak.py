@@ -84,7 +84,7 @@ async def _finished(connection: Connection, ids: list[str]) -> int:
 
 
 def run(jobs: int, *more: str) -> tuple[int, list[Size]]:
-    """Jobs that failed, and the server's size after a fiftieth of the full number, after the warm-up, and at the end."""
+    """Jobs that failed, and the server's size after a fifth of the warm-up, after all of it, and at the end."""
     args = ("--model", "tone", "--workers", "2", "--cache-memory", str(8 * MIB), "--cache-bytes", str(64 * MIB), *more)
     failed, done, sizes = 0, 0, list[Size]()
     with server(*args) as target:
@@ -105,8 +105,9 @@ def soak(seed: int, scale: float) -> list[Row]:
         Row(
             "P12",
             f"{jobs} jobs through one server",
-            f"{failed} failed; memory {early.rss / MIB:.0f} MiB after {WARM // 5} jobs, {before.rss / MIB:.0f} after {WARM}, "
-            f"{after.rss / MIB:.0f} at the end ({growth:+.1%}); files open {before.files} → {after.files}, "
+            f"{failed} failed; memory {early.rss / MIB:.0f} MiB after {WARM // 5} jobs, "
+            f"{before.rss / MIB:.0f} after {WARM}, {after.rss / MIB:.0f} at the end ({growth:+.1%}); "
+            f"files open {before.files} → {after.files}, "
             f"threads {before.threads} → {after.threads}, tasks {before.tasks} → {after.tasks}; "
             f"write-ahead log {after.log / MIB:.1f} MiB",
             failed == 0 and growth <= 0.05 and after.log <= 64 * MIB and _flat(before, after),
