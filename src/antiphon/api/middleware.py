@@ -150,8 +150,8 @@ class RequestLog:
         said.setdefault("model", live.hosted.name)
         if live.run is not None:
             asked, units = live.run.plan.request, live.units
-            said.setdefault("text", log_text(asked.text, self.antiphon.settings.log_text))
-            said.setdefault("emotion", ",".join(asked.emotion) or "neutral")
+            for name, value in asked.brief().items():
+                said.setdefault(name, log_text(value, self.antiphon.settings.log_text) if name == "text" else value)
             said.setdefault("cached", "hit" if units.cached == units.total else "partial" if units.cached else "miss")
 
 

@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, time, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
-from antiphon.domain.job import PRIORITIES, Priority
+from antiphon.domain.job import PRIORITIES, JobType, Priority
 
 #: A letter or a digit of any script.
 _SAYABLE = re.compile(r"[^\W_]")
@@ -59,6 +59,7 @@ class Turn:
 class SpeechRequest:
     """Text to be spoken. Values are in range; whether this machine has the model and the voice is asked later."""
 
+    type: ClassVar[JobType] = "speech"
     text: str
     #: None: whatever speaks best here now.
     model: str | None = None
@@ -109,11 +110,14 @@ class SpeechRequest:
         return out
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> SpeechRequest:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         turns = tuple(Turn(**turn) for turn in data.get("turns", ()))
         return cls(**{**data, "turns": turns})
 
-    def with_another_take(self, index: int) -> SpeechRequest:
+    def brief(self) -> dict[str, str]:
+        return {"text": self.text, "emotion": ",".join(self.emotion) or "neutral"}
+
+    def with_another_take(self, index: int) -> Self:
         return replace(self, takes={**self.takes, str(index): self.takes.get(str(index), 0) + 1})
 
     def with_text(self, text: str) -> SpeechRequest:

@@ -23,11 +23,12 @@ from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import drain, durable, pulse
+from antiphon.service import drain, durable, join, pulse
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.keys import Keys
+from antiphon.service.kinds import Kind, Kinds
 from antiphon.service.models import Hosted, Models
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
@@ -70,8 +71,9 @@ class Antiphon:
         self.keys = Keys(self.store)
         intake = Intake(self.models, self.admission, self.threads, self.references, self.keys)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
+        kinds: Kinds = {"speech": Kind(SpeechRequest.from_json, intake.prepare, intake.plan, join.write)}
         self.jobs = Jobs(
-            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path
+            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path, kinds
         )
         self.observer = self.jobs.observer
         self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references)

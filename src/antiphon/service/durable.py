@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from antiphon.audio import codec
 from antiphon.domain import errors
 from antiphon.domain.job import Failure, Job, Result, State, Units
-from antiphon.domain.request import SpeechRequest
-from antiphon.service import intake, join, views
+from antiphon.service import intake, views
 from antiphon.service.live import Live
 
 if TYPE_CHECKING:
-    from antiphon.service.jobs import Jobs
+    from antiphon.service.workshop import Workshop as Jobs
 
 log = structlog.get_logger("antiphon.jobs")
 
@@ -34,7 +32,8 @@ async def load(jobs: Jobs, live: Live) -> None:
     try:
         if job is None:
             raise errors.NotFound(f"job {live.id} is gone from the store")
-        plan = await jobs.intake.plan(SpeechRequest.from_json(job.request), live.hosted)
+        kind = jobs.kinds[job.type]
+        plan = await kind.plan(kind.parse(job.request), live.hosted)
     except errors.AntiphonError as e:
         jobs.withdraw(live)
         jobs.forget(live)
@@ -106,10 +105,10 @@ async def _outcome(jobs: Jobs, live: Live) -> tuple[Result | None, Failure | Non
 
 async def _write(jobs: Jobs, live: Live) -> Result:
     assert live.run is not None
-    name = f"speech_{live.id}{codec.EXTENSIONS[live.run.plan.request.format]}"
+    write = jobs.kinds[live.type].write
     while True:
         try:
-            return await join.write(live.run, jobs.output, name, jobs.threads)
+            return await write(live.run, live.run.plan, jobs.output, jobs.threads)
         except OSError as e:
             if e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -123,13 +122,14 @@ async def _write(jobs: Jobs, live: Live) -> Result:
 
 async def resume(jobs: Jobs, job: Job) -> None:
     """Puts a stored, queued job into the schedule again. It was admitted once and is not refused now."""
-    request = SpeechRequest.from_json(job.request)
-    hosted = jobs.models.hosted.get(request.model or "") or jobs.models.best()
+    kind = jobs.kinds[job.type]
+    request = kind.parse(job.request)
+    hosted = jobs.models.hosted.get(request.model or "") or jobs.models.best(job.type)
     if hosted is None or hosted.can is None:
         log.warning("a job waits for a model that is not served", job=job.id, model=request.model)
         return
     try:
-        plan = await jobs.intake.plan(request, hosted)
+        plan = await kind.plan(request, hosted)
     except errors.AntiphonError as e:
         # What was valid is not any more, such as a voice that is gone.
         await _fail_unstarted(jobs, job.id, e)

@@ -11,6 +11,7 @@ from antiphon.domain import errors
 from antiphon.domain import request as requests
 from antiphon.domain.job import Units
 from antiphon.domain.request import SpeechRequest
+from antiphon.domain.work import Work
 from antiphon.schedule.admission import Admission
 from antiphon.service import ids, recordings
 from antiphon.service import plan as plans
@@ -72,18 +73,18 @@ class Intake:
         make = partial(plans.make, request, hosted.name, hosted.can, quick_first=quick_first, language=language)
         return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
 
-    def admit(self, live: Live, plan: Plan, costs: list[float]) -> None:
+    def admit(self, live: Live, plan: Work, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
         self.keys.check_quota(live.owner)
         if live.durable:
             self.check_space()
-        seconds, nbytes = sum(costs), _bytes(plan)
+        seconds, nbytes = sum(costs), plan.nbytes
         self.admission.take(live.owner, seconds, nbytes, slots=max(1, live.hosted.pool.slots))
         live.seconds, live.nbytes = seconds, nbytes
 
-    def readmit(self, live: Live, plan: Plan, costs: list[float]) -> None:
+    def readmit(self, live: Live, plan: Work, costs: list[float]) -> None:
         """Counts the work of a job that was admitted in an earlier life."""
-        live.seconds, live.nbytes = sum(costs), _bytes(plan)
+        live.seconds, live.nbytes = sum(costs), plan.nbytes
         self.admission.force(live.owner, live.seconds, live.nbytes)
 
     def spend(self, live: Live, seconds: float) -> None:
@@ -114,13 +115,13 @@ def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
     return request.with_text(text), text
 
 
-def costs(hosted: Hosted, plan: Plan, units: list[int]) -> list[float]:
+def costs(hosted: Hosted, plan: Work, units: list[int]) -> list[float]:
     """Predicted seconds of some of a plan's units."""
     predict = hosted.dispatcher.cost.predict
     return [predict(plan.length(i)) for i in units]
 
 
-def new_live(owner: str, hosted: Hosted, plan: Plan, *, durable: bool) -> Live:
+def new_live(owner: str, hosted: Hosted, plan: Work, *, durable: bool) -> Live:
     return Live(
         id=ids.new_id(),
         owner=owner,
@@ -128,11 +129,8 @@ def new_live(owner: str, hosted: Hosted, plan: Plan, *, durable: bool) -> Live:
         durable=durable,
         created_at=time.time(),
         hosted=hosted,
-        units=Units(len(plan.segments)),
+        units=Units(len(plan.keys)),
+        type=plan.request.type,
         deadline=plan.request.deadline,
         warnings=plan.warnings,
     )
-
-
-def _bytes(plan: Plan) -> int:
-    return len(plan.request.text.encode("utf-8"))

@@ -11,15 +11,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from antiphon.audio import codec, pcm
+from antiphon.audio import codec, pcm, tempo
 from antiphon.domain.job import Result
 from antiphon.domain.request import Format, SpeechRequest
-from antiphon.service.pipeline import Piece, Run
+from antiphon.service.pipeline import Run
 from antiphon.service.plan import Plan
 from antiphon.service.threads import Threads
 
 #: Bytes of PCM that are copied on the event loop; more, or anything compressed, goes to a thread.
 INLINE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One segment's audio in its place."""
+
+    index: int
+    pcm: bytes
+    rate: int
+    #: Seconds from the beginning of the whole.
+    start: float
+    end: float
+    #: Seconds of silence that follow.
+    pause: float
+    #: Seconds of silence before it; only the first may have some.
+    lead: float = 0.0
 
 
 @dataclass(slots=True)
@@ -42,14 +58,31 @@ class Timeline:
         self.rate = piece.rate
 
 
-async def stream(run: Run, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
+async def pieces(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Piece]:
+    """Every segment's audio in the order of the text; raises the error that ended the run."""
+    at = lead = plan.lead
+    index = 0
+    async with contextlib.aclosing(run.entries()) as entries:
+        async for entry in entries:
+            rate, audio, pause = int(entry.meta["sample_rate"]), entry.payload, plan.segments[index].pause
+            del entry
+            if plan.voicings[index].stretch != 1.0:
+                audio = await threads.run(tempo.stretch, audio, rate, plan.voicings[index].stretch)
+            made = [Piece(index, audio, rate, at, at + pcm.duration(len(audio), rate), pause, lead)]
+            del audio
+            at, lead, index = made[0].end + pause, 0.0, index + 1
+            # Handed over, not lent: a reader that takes its time would keep every copy on the way alive.
+            yield made.pop()
+
+
+async def stream(run: Run, plan: Plan, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
     """Encoded audio, each part as soon as its segment is done. Raises what ended the run."""
-    request = run.plan.request
+    request = plan.request
     encoder: codec.Encoder | None = None
     try:
-        async with contextlib.aclosing(run.pieces(threads)) as pieces:
-            async for piece in pieces:
-                timeline.add(run.plan, piece)
+        async with contextlib.aclosing(pieces(run, plan, threads)) as made_pieces:
+            async for piece in made_pieces:
+                timeline.add(plan, piece)
                 if encoder is None:
                     encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
                 made = [await _feed(encoder, piece, threads)]
@@ -99,15 +132,16 @@ def put_file(folder: Path, name: str, data: bytes) -> str:
         raise
 
 
-async def write(run: Run, folder: Path, name: str, threads: Threads) -> Result:
+async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
     """The whole answer as a file: under a temporary name until it is complete, then under its own, all or nothing."""
-    request = run.plan.request
+    request = plan.request
+    name = f"speech_{run.job}{codec.EXTENSIONS[request.format]}"
     part, path = _paths(folder, name)
     writer: codec.FileWriter | None = None
     timeline = Timeline()
     try:
-        async for piece in run.pieces(threads):
-            timeline.add(run.plan, piece)
+        async for piece in pieces(run, plan, threads):
+            timeline.add(plan, piece)
             if writer is None:
                 writer = await _open(part, request, piece.rate, threads)
             await threads.run(writer.feed, padded(piece))
@@ -119,7 +153,7 @@ async def write(run: Run, folder: Path, name: str, threads: Threads) -> Result:
             writer.close()
         _remove(part)
         raise
-    return Result(name, run.plan.media_type, size, seconds, digest, tuple(timeline.segments))
+    return Result(name, plan.media_type, size, seconds, digest, tuple(timeline.segments))
 
 
 async def _open(part: str, request: SpeechRequest, rate: int, threads: Threads) -> codec.FileWriter:

@@ -6,9 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from antiphon.audio import pcm
 from antiphon.domain import errors
-from antiphon.domain.job import Priority, State, Units
+from antiphon.domain.job import JobType, Priority, State, Units
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.schedule.queue import Ticket
 from antiphon.service.models import Hosted
@@ -27,6 +26,7 @@ class Live:
     created_at: float
     hosted: Hosted
     units: Units
+    type: JobType = "speech"
     #: Seconds since the epoch; None: none.
     deadline: float | None = None
     #: Predicted seconds and bytes of text that admission counts for it.
@@ -76,8 +76,9 @@ class Live:
 
     def done(self, index: int, result: UnitResult) -> None:
         assert self.run is not None
-        length, rate = self.run.plan.length(index), int(result.meta["sample_rate"])
-        self.hosted.dispatcher.cost.learn_audio(length, pcm.duration(len(result.payload), rate))
+        seconds = self.run.plan.audio_seconds(result)
+        if seconds is not None:
+            self.hosted.dispatcher.cost.learn_audio(self.run.plan.length(index), seconds)
         self.run.done(index, result)
 
     def lost(self, index: int) -> None:

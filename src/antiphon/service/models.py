@@ -14,6 +14,7 @@ from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
+from antiphon.domain.unit import Kind
 from antiphon.schedule.cost import CostModels
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
@@ -26,6 +27,10 @@ log = structlog.get_logger("antiphon.models")
 
 #: What OpenAI's clients send; here each means "the best you have".
 ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
+#: And of other kinds.
+KIND_ALIASES = frozenset(
+    {"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "dall-e-2", "dall-e-3", "gpt-image-1"}
+)
 #: Seconds between tries to fetch a missing model while the network is down.
 RETRY_DOWNLOAD = 60.0
 #: Answers of `choose` that are remembered.
@@ -267,6 +272,37 @@ class Models:
                 self._chosen.clear()
         return hosted
 
+    def choose_kind(self, asked: str | None, kind: Kind, language: str | None = None) -> Hosted:
+        """The model for work that is not speech: the named one, else the best of its kind.
+
+        Raises `UnknownModel`, `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`,
+        `ModelUnavailable`."""
+        if asked is not None and asked not in ALIASES | KIND_ALIASES:
+            hosted = self._named(asked)
+            if hosted.spec.kind != kind:
+                raise errors.InvalidRequest(f"The model {asked!r} does {hosted.spec.kind}, not {kind}", param="model")
+            return hosted
+        able = [h for h in self.ranked() if h.spec.kind == kind]
+        for hosted in able:
+            if (
+                hosted.usable
+                and hosted.can is not None
+                and (language is None or speaks(hosted.can.languages, language))
+            ):
+                return hosted
+        for hosted in able:
+            if hosted.coming:
+                raise self._loading(hosted)
+        if any(h.usable for h in able):
+            raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
+        known = ", ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
+        why = "; ".join(self._why_not(h) for h in able)
+        raise errors.ModelUnavailable(
+            why or f"no model for {kind} is served; start the server with --model, such as {known}",
+            param="model",
+            retry_after=RETRY_DOWNLOAD,
+        )
+
     def _best_for(self, language: str, voice: str | None, clone: bool) -> Hosted:
         speech = [h for h in self.ranked() if h.spec.kind == "speech"]
         suited = self._suited(speech, voice, clone)
@@ -330,9 +366,9 @@ class Models:
         """All of them, the best first."""
         return sorted(self.hosted.values(), key=lambda h: -h.spec.rank)
 
-    def best(self) -> Hosted | None:
+    def best(self, kind: Kind = "speech") -> Hosted | None:
         """The model that `auto` means now, whatever the language."""
-        usable = [h for h in self.hosted.values() if h.usable and h.spec.kind == "speech"]
+        usable = [h for h in self.hosted.values() if h.usable and h.spec.kind == kind]
         return max(usable, key=lambda h: h.spec.rank, default=None)
 
     def _spawn(self, coroutine: Any, name: str) -> None:

@@ -1,4 +1,4 @@
-"""A run: one job's story from its plan to joined audio, in order, with nothing made twice."""
+"""A run: one job's story from its plan to its units' results, in order, with nothing made twice."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 
-from antiphon.audio import pcm, tempo
 from antiphon.cache import Cache, Entry, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.service.plan import Plan
-from antiphon.service.threads import Threads
+from antiphon.domain.work import Work
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
 AHEAD = 128 * 1024
@@ -31,22 +29,6 @@ class Shelf:
     followed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """One segment's audio in its place."""
-
-    index: int
-    pcm: bytes
-    rate: int
-    #: Seconds from the beginning of the whole.
-    start: float
-    end: float
-    #: Seconds of silence that follow.
-    pause: float
-    #: Seconds of silence before it; only the first may have some.
-    lead: float = 0.0
-
-
 class Run:
     """The source of a ticket's units and the place where their results come together.
 
@@ -57,7 +39,7 @@ class Run:
     def __init__(
         self,
         job: str,
-        plan: Plan,
+        plan: Work,
         shelf: Shelf,
         *,
         read_cache: bool = True,
@@ -163,23 +145,12 @@ class Run:
         """Whether another run waits for this running unit, so that it should be finished."""
         return self.keys[unit.index] in self._leads and self.shelf.flights.followers(self.keys[unit.index]) > 0
 
-    async def pieces(self, threads: Threads) -> AsyncGenerator[Piece]:
-        """Every segment's audio in the order of the text; raises the error that ended the run."""
-        at = lead = self.plan.lead
-        for index, segment in enumerate(self.plan.segments):
-            made = [await self._piece(index, at, lead, threads)]
-            at, lead = made[0].end + segment.pause, 0.0
+    async def entries(self) -> AsyncGenerator[Entry]:
+        """Every unit's result in order; raises the error that ended the run."""
+        for index in range(self.total):
+            taken = [await self._take(index)]
             # Handed over, not lent: a reader that takes its time would keep every copy on the way alive.
-            yield made.pop()
-
-    async def _piece(self, index: int, at: float, lead: float, threads: Threads) -> Piece:
-        entry = await self._take(index)
-        rate, audio = int(entry.meta["sample_rate"]), entry.payload
-        stretch = self.plan.voicings[index].stretch
-        if stretch != 1.0:
-            audio = await threads.run(tempo.stretch, audio, rate, stretch)
-        end = at + pcm.duration(len(audio), rate)
-        return Piece(index, audio, rate, at, end, self.plan.segments[index].pause, lead)
+            yield taken.pop()
 
     async def _take(self, index: int) -> Entry:
         while True:

@@ -7,11 +7,11 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from antiphon.audio import codec
+from antiphon.audio import codec, pcm
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.request import MAX_SEED, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
-from antiphon.domain.unit import Recipe, SpeechParams, Unit
+from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.domain.voice import digest_of
 from antiphon.service import voices
 from antiphon.text import language as languages
@@ -89,6 +89,13 @@ class Plan:
         joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
         form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
         return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.request.text.encode("utf-8"))
+
+    def audio_seconds(self, result: UnitResult) -> float | None:
+        return pcm.duration(len(result.payload), int(result.meta["sample_rate"]))
 
     @property
     def media_type(self) -> str:

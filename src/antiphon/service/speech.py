@@ -100,7 +100,7 @@ class Speech:
         keeps = self.run.writes_cache and self.plan.request.format not in ("wav", "flac")
         timeline = join.Timeline()
         try:
-            async with contextlib.aclosing(join.stream(self.run, self.threads, timeline)) as made:
+            async with contextlib.aclosing(join.stream(self.run, self.plan, self.threads, timeline)) as made:
                 async for data in made:
                     size += len(data)
                     if keeps and size <= KEEP_WHOLE:
@@ -137,7 +137,7 @@ class Speech:
             return stored.payload
         timeline = join.Timeline()
         audio: list[bytes] = []
-        async for piece in self.run.pieces(self.threads):
+        async for piece in join.pieces(self.run, self.plan, self.threads):
             timeline.add(self.plan, piece)
             audio.append(join.padded(piece))
         request = self.plan.request

@@ -25,7 +25,7 @@ def of_live(live: Live) -> dict[str, Any]:
     return {
         "id": live.id,
         "object": "job",
-        "type": "speech",
+        "type": live.type,
         "status": str(live.state),
         "created_at": live.created_at,
         "started_at": live.started_at,
