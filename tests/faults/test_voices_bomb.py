@@ -134,9 +134,9 @@ def test_a_decoder_that_never_ends_is_ended_though_nobody_kills_it(
     bounds: tuple[str, str], action: str, signals: set[signal.Signals]
 ) -> None:
     code = (
-        f"import sys; sys.argv[1:] = ['800000000', *{bounds!r}]\n"
+        f"import sys; sys.argv[1:] = ['800000000', *{bounds!r}, 'recording']\n"
         "from antiphon.voices import child\n"
-        f"def hang(data):\n {action}\n"
+        f"def hang(reader, data):\n {action}\n"
         "child._read = hang\n"
         "child.main()\n"
     )

@@ -115,12 +115,12 @@ async def test_an_answer_that_is_none_is_a_refusal(
     assert children() == before
 
 
-def probe(action: str) -> str:
+def probe(action: str, what: str) -> str:
     """What an action gives in a child that is about to decode."""
     code = (
-        "import os, socket, sys; sys.argv[1:] = ['800000000', '20', '30']\n"
+        f"import os, socket, sys; sys.argv[1:] = ['800000000', '20', '30', {what!r}]\n"
         "from antiphon.voices import child\n"
-        f"def act(data):\n try:\n  {action}\n except OSError as e: return b'R', type(e).__name__.encode()\n"
+        f"def act(reader, data):\n try:\n  {action}\n except OSError as e: return b'R', type(e).__name__.encode()\n"
         " return b'A', b'done'\n"
         "child._read = act\n"
         "child.main()\n"
@@ -129,9 +129,10 @@ def probe(action: str) -> str:
 
 
 @pytest.mark.parametrize("action", ["open('/dev/null')", "socket.socket()", "os.pipe()"])
-def test_while_it_decodes_it_can_open_nothing(action: str) -> None:
-    assert probe(action) == "OSError"
-    assert probe("pass") == "done"
+@pytest.mark.parametrize("what", ["recording", "hearing"])
+def test_while_it_decodes_it_can_open_nothing(action: str, what: str) -> None:
+    assert probe(action, what) == "OSError"
+    assert probe("pass", what) == "done"
 
 
 async def test_it_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

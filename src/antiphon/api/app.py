@@ -23,6 +23,7 @@ from antiphon.api import (
     speech,
     stats,
     tracing,
+    transcriptions,
     voices,
     web,
 )
@@ -54,7 +55,7 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         # It does not see the busy routes, and would tell a collector what clients sent; ours is `tracing`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    rooms = (article, speech, socket, batch, voices, jobs, events, queue, ops, stats, faces, web)
+    rooms = (article, speech, socket, batch, transcriptions, voices, jobs, events, queue, ops, stats, faces, web)
     routers = [room.routes(antiphon) for room in rooms]
     for router in routers:
         app.include_router(router)

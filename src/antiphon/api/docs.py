@@ -20,13 +20,14 @@ _BODIES: list[type[BaseModel]] = []
 _TEMPLATE = "#/components/schemas/{model}"
 
 
-def takes(model: type[BaseModel], *, headers: dict[str, str] | None = None) -> dict[str, Any]:
-    """`openapi_extra` for a route that validates `model` from the raw body."""
-    _BODIES.append(model)
+def takes(*models: type[BaseModel], headers: dict[str, str] | None = None) -> dict[str, Any]:
+    """`openapi_extra` for a route that validates one of `models` from the raw body."""
+    _BODIES.extend(models)
+    refs = [{"$ref": _TEMPLATE.format(model=model.__name__)} for model in models]
     extra: dict[str, Any] = {
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": {"$ref": _TEMPLATE.format(model=model.__name__)}}},
+            "content": {"application/json": {"schema": refs[0] if len(refs) == 1 else {"anyOf": refs}}},
         }
     }
     if headers:

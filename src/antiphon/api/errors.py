@@ -73,13 +73,19 @@ def response(error: errors.AntiphonError, path: str) -> Response:
         # The article knows no 404 for what a body names: an unknown model is a bad request there.
         status = 400 if isinstance(error, errors.UnknownModel) else status
         return reply({"error": error.message}, status, headers)
+    return reply(body_of(error), status, headers)
+
+
+def body_of(error: errors.AntiphonError) -> dict[str, Any]:
+    """OpenAI's object."""
+    status = status_of(error)
     body: dict[str, Any] = {
         "message": error.message,
         "type": TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
         "param": error.param,
         "code": error.code,
     }
-    return reply({"error": body}, status, headers)
+    return {"error": body}
 
 
 def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -9,23 +9,21 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from antiphon.api import reading
-from antiphon.audio import codec
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
 
 #: Only names that the server makes: no separator, no dot but the one of the extension.
-_NAME = re.compile(r"^speech_([0-9a-hjkmnp-tv-z]{26})(\.[a-z0-9]{2,4})$")
+_NAME = re.compile(r"^(?:speech|transcript|image)_([0-9a-hjkmnp-tv-z]{26})\.[a-z0-9]{2,4}$")
 #: A request for more ranges than a player ever sends is answered with the whole.
 MAX_RANGES = 16
 #: `first-last`, `first-` or `-length` of RFC 9110, 14.1.2; no file has a size of more digits.
 _SPEC = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-([0-9]{1,18})")
-_TYPES = {extension: codec.MEDIA_TYPES[fmt] for fmt, extension in codec.EXTENSIONS.items()}
 
 
 async def file_response(antiphon: Antiphon, request: Request, name: str, *, download_as: str | None = None) -> Response:
     """A file of the output directory. Raises `NotFound` for every name that is not one of ours."""
     match = _NAME.match(name)
-    if match is None or match[2] not in _TYPES:
+    if match is None:
         raise errors.NotFound("There is no such file")
     job = await antiphon.jobs.stored(match[1], reading.whose(request))
     path = antiphon.settings.output_path / name
@@ -34,7 +32,7 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
             "There is no such file: it was removed because it was old, or to make room (--output-bytes); "
             "ask for it to be made again"
         )
-    return plain_file(request, path, job.result.digest, _TYPES[match[2]], download_as=download_as)
+    return plain_file(request, path, job.result.digest, job.result.media_type, download_as=download_as)
 
 
 def plain_file(

@@ -17,10 +17,12 @@ from antiphon.api.files import file_response
 from antiphon.api.middleware import note
 from antiphon.api.schemas import ErrorObject, JobBody, JobList, JobView
 from antiphon.api.speech import BROKEN
+from antiphon.api.transcriptions import TranscriptionJob
 from antiphon.api.waiting import unless_gone
 from antiphon.audio import codec, subtitles
 from antiphon.domain import errors
 from antiphon.domain.job import State
+from antiphon.domain.work import Request as WorkRequest
 from antiphon.service.app import Antiphon
 from antiphon.service.webhooks import new_webhook
 from antiphon.store.base import Webhook
@@ -44,14 +46,21 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="Queue a durable job",
         status_code=202,
         responses={202: {"model": JobView}, **BROKEN},
-        openapi_extra=docs.takes(JobBody, headers=docs.IDEMPOTENCY),
+        openapi_extra=docs.takes(JobBody, TranscriptionJob, headers=docs.IDEMPOTENCY),
     )
     async def submit(request: Request) -> Response:
         raw = await reading.body(request, settings.max_body)
-        body = reading.parse(JobBody, raw)
-        asked, warnings = body.request()
-        emotion = ",".join(asked.emotion) or "neutral"
-        note(request.scope, text=log_text(asked.text, settings.log_text), emotion=emotion)
+        body: JobBody | TranscriptionJob
+        asked: WorkRequest
+        warnings: list[str] = []
+        if reading.member(raw, "type") == "transcription":
+            body = reading.parse(TranscriptionJob, raw)
+            asked = await body.request(antiphon)
+        else:
+            body = reading.parse(JobBody, raw)
+            asked, warnings = body.request()
+        brief = asked.brief()
+        note(request.scope, **brief | {"text": log_text(brief.get("text", ""), settings.log_text)})
         owner = reading.owner(request)
         key = reading.idempotency(request, owner, raw)
         job, new = await jobs.submit(asked, owner, key, webhook_of(body))
@@ -98,7 +107,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
     @router.get(
         "/{id}/result",
-        summary="The audio; with wait=true while it is being made",
+        summary="The result; with wait=true speech while it is being made",
         responses={
             200: docs.audio(),
             409: {"model": ErrorObject, "description": "Not finished, or failed."},
@@ -150,7 +159,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     return router
 
 
-def webhook_of(body: JobBody) -> Webhook | None:
+def webhook_of(body: JobBody | TranscriptionJob) -> Webhook | None:
     if body.webhook is None:
         return None
     if isinstance(body.webhook, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TypeVar
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 from starlette.requests import HTTPConnection, Request
 
@@ -52,6 +53,15 @@ def parse(model: type[M], raw: bytes) -> M:
             raise errors.InvalidRequest(f"The field {field!r} is missing", param=field) from None
         where = f"{field}: " if field else "The body must be a JSON object: "
         raise errors.InvalidRequest(where + first["msg"], param=field or None) from None
+
+
+def member(raw: bytes, name: str) -> object:
+    """One member of a JSON object; None if there is none, or if it is no object. `parse` then says what is wrong."""
+    try:
+        found = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return found.get(name) if isinstance(found, dict) else None
 
 
 _TYPES = frozenset({"str", "int", "float", "bool", "VoiceId"})

@@ -54,6 +54,11 @@ class Work(Protocol):
         ...
 
     @property
+    def source(self) -> str | None:
+        """Digest of the upload that it needs until its end."""
+        ...
+
+    @property
     def nbytes(self) -> int:
         """What admission counts it as."""
         ...

@@ -21,9 +21,10 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
+from antiphon.domain.transcription import TranscriptionRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import drain, durable, join, pulse
+from antiphon.service import drain, durable, join, pulse, transcription
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
@@ -32,6 +33,7 @@ from antiphon.service.kinds import Kind, Kinds
 from antiphon.service.models import Hosted, Models
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
+from antiphon.service.uploads import Uploads
 from antiphon.service.webhooks import Webhooks
 from antiphon.settings import Settings, load
 from antiphon.store.base import JobStore
@@ -71,12 +73,18 @@ class Antiphon:
         self.keys = Keys(self.store)
         intake = Intake(self.models, self.admission, self.threads, self.references, self.keys)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
-        kinds: Kinds = {"speech": Kind(SpeechRequest.from_json, intake.prepare, intake.plan, join.write)}
+        self.uploads = Uploads(s.data_dir / "uploads", self.threads)
+        hearing = transcription.Transcription(self.models, self.uploads)
+        kinds: Kinds = {
+            "speech": Kind(SpeechRequest.from_json, intake.prepare, intake.plan, join.write),
+            "transcription": Kind(TranscriptionRequest.from_json, hearing.prepare, hearing.plan, transcription.write),
+        }
         self.jobs = Jobs(
             intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path, kinds
         )
         self.observer = self.jobs.observer
-        self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references)
+        self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references, self.uploads)
+        self.uploads.check_space = self.housekeeping.check_space
         intake.check_space, self.references.check_room = self.housekeeping.check_space, self.housekeeping.check_voices
         self.started_at = time.time()
         self.state = "starting"

@@ -15,6 +15,7 @@ import structlog
 from antiphon.domain import errors
 from antiphon.service.jobs import Jobs
 from antiphon.service.references import References
+from antiphon.service.uploads import Uploads
 from antiphon.settings import Settings
 from antiphon.store.base import JobStore
 
@@ -32,11 +33,18 @@ GRACE = 60.0
 RECORDING_GRACE = 86400.0
 
 
+#: What the names of finished files begin with.
+PRODUCTS = frozenset({"speech", "transcript", "image"})
+
+
 class Housekeeping:
     """Quotas and retention. `check_space` and `check_voices` are asked before anything new is kept."""
 
-    def __init__(self, settings: Settings, store: JobStore, jobs: Jobs, references: References) -> None:
-        self._settings, self._store, self._jobs, self._references = settings, store, jobs, references
+    def __init__(
+        self, settings: Settings, store: JobStore, jobs: Jobs, references: References, uploads: Uploads
+    ) -> None:
+        self._settings, self._store, self._jobs = settings, store, jobs
+        self._references, self._uploads = references, uploads
         self._short = False
         self._free, self._asked = 0, float("-inf")
         self._voices_full = False
@@ -92,6 +100,8 @@ class Housekeeping:
         for name in filter(None, await self._store.prune(time.time() - seconds)):
             (self._settings.output_path / name).unlink(missing_ok=True)
         await self._references.sweep(seconds)
+        needed = frozenset(live.source for live in self._jobs.live.values() if live.source)
+        await self._jobs.threads.run(self._uploads.sweep, needed)
 
     async def trim(self) -> None:
         """Brings output and voices under their quotas."""
@@ -124,7 +134,8 @@ def trim(folder: Path, quota: int, spared: Container[str], grace: float = GRACE)
         if total - freed <= quota or changed > before:
             break
         stem = name.partition(".")[0]
-        if not name.startswith("speech_") or stem.removeprefix("speech_") in spared:
+        what, _, job = stem.partition("_")
+        if what not in PRODUCTS or job in spared:
             continue
         (folder / name).unlink(missing_ok=True)
         files, freed = files + 1, freed + nbytes

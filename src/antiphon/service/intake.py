@@ -131,6 +131,7 @@ def new_live(owner: str, hosted: Hosted, plan: Work, *, durable: bool) -> Live:
         hosted=hosted,
         units=Units(len(plan.keys)),
         type=plan.request.type,
+        source=plan.source,
         deadline=plan.request.deadline,
         warnings=plan.warnings,
     )

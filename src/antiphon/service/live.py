@@ -27,6 +27,8 @@ class Live:
     hosted: Hosted
     units: Units
     type: JobType = "speech"
+    #: Digest of the upload that its units are made from.
+    source: str | None = None
     #: Seconds since the epoch; None: none.
     deadline: float | None = None
     #: Predicted seconds and bytes of text that admission counts for it.

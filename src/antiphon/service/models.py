@@ -180,6 +180,7 @@ class Models:
                 "dir": str(self._settings.models_path / spec.name),
                 "threads": sizing.threads(spec),
                 "voices": str(self._settings.data_dir / "voices"),
+                "uploads": str(self._settings.data_dir / "uploads"),
             },
             len(seats),
             environments=[seat.environment for seat in seats],

@@ -91,6 +91,10 @@ class Plan:
         return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
 
     @property
+    def source(self) -> str | None:
+        return None
+
+    @property
     def nbytes(self) -> int:
         return len(self.request.text.encode("utf-8"))
 

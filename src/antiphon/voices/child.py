@@ -1,7 +1,8 @@
-"""The process that decodes one stranger's file and ends: `python -m antiphon.voices.child MEMORY CPU WALL`.
+"""The process that decodes one stranger's file and ends: `python -m antiphon.voices.child MEMORY CPU WALL WHAT`.
 
 The file comes by standard input, the answer goes to standard output: one byte of kind, four of length (big-endian), and
-as many bytes of a WAV file, or of the reason why it is refused. While it decodes it cannot open a file or a socket,
+as many bytes of what `WHAT` makes of it (`recording`: a voice to be imitated, `hearing`: speech to be written down), or
+of the reason why it is refused. While it decodes it cannot open a file or a socket,
 write to a disk, or outlive its bounds, also when nobody is left to kill it.
 """
 
@@ -12,6 +13,8 @@ import resource
 import signal
 import struct
 import sys
+from importlib import import_module
+from typing import Protocol
 
 FRAME = struct.Struct(">cI")
 AUDIO, REFUSAL = b"A", b"R"
@@ -19,8 +22,23 @@ AUDIO, REFUSAL = b"A", b"R"
 MAX_REASON = 2000
 
 
+class Reader(Protocol):
+    """A module of this room that reads files."""
+
+    MAX_BYTES: int
+
+    def read(self, data: bytes) -> bytes:
+        """Raises `InvalidRequest` with the reason why it is refused."""
+        ...
+
+    def rehearse(self) -> None:
+        """Does on something of its own all that `read` may do."""
+        ...
+
+
 def main() -> None:
     memory, cpu, wall = map(int, sys.argv[1:4])
+    reader: Reader = import_module(f"antiphon.voices.{sys.argv[4]}")
     signal.alarm(wall)  # Its default action ends the process, whatever a decoder is doing.
     _limit(resource.RLIMIT_AS, memory)
     _limit(resource.RLIMIT_CPU, cpu)
@@ -28,7 +46,7 @@ def main() -> None:
     _limit(resource.RLIMIT_CORE, 0)
     answer = os.dup(1)
     os.dup2(2, 1)  # Libraries print; the answer's descriptor is no place for it.
-    kind, payload = _read(_load())
+    kind, payload = _read(reader, _load(reader))
     with os.fdopen(answer, "wb") as out:
         out.write(FRAME.pack(kind, len(payload)) + payload)
 
@@ -39,26 +57,20 @@ def _limit(which: int, value: int) -> None:
     resource.setrlimit(which, (value, value))
 
 
-def _load() -> bytes:
+def _load(reader: Reader) -> bytes:
     """The file; from then on no descriptor can be had: no file, no socket, no library."""
-    from antiphon.audio import wav
-    from antiphon.voices import recording
-
-    # A rehearsal: libraries load parts of themselves when they are first used.
-    rate = 2 * recording.MAX_RATE
-    wave = (b"\0\x20" * 100 + b"\0\xe0" * 100) * (2 * rate // 200)
-    recording.read(wav.header(rate, len(wave)) + wave)
-    data = sys.stdin.buffer.read(recording.MAX_BYTES + 1)
+    # Libraries load parts of themselves when they are first used.
+    reader.rehearse()
+    data = sys.stdin.buffer.read(reader.MAX_BYTES + 1)
     _limit(resource.RLIMIT_NOFILE, 0)
     return data
 
 
-def _read(data: bytes) -> tuple[bytes, bytes]:
+def _read(reader: Reader, data: bytes) -> tuple[bytes, bytes]:
     from antiphon.domain import errors
-    from antiphon.voices import recording
 
     try:
-        return AUDIO, recording.read(data)
+        return AUDIO, reader.read(data)
     except errors.InvalidRequest as e:
         return REFUSAL, e.message.encode()[:MAX_REASON]
     except MemoryError:

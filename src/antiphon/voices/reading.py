@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 import structlog
 
@@ -21,7 +24,8 @@ log = structlog.get_logger("antiphon.voices")
 
 #: Of an answer: what `recording` can make, with room for a header.
 MAX_ANSWER = int(2 * recording.MAX_RATE * (recording.MAX_SECONDS + 1)) + 1024
-_LIMITS = {AUDIO: MAX_ANSWER, REFUSAL: MAX_REASON}
+#: Bytes that go through a pipe at a time.
+PART = 64 * 1024
 #: Bytes of what the child complained about that are logged.
 MAX_COMPLAINT = 2000
 #: What the child needs of the surroundings to find Python and its libraries; keys and tokens are not among it.
@@ -55,53 +59,65 @@ async def read(data: bytes, bounds: Bounds = BOUNDS) -> bytes:
     """
     if len(data) > recording.MAX_BYTES:
         raise errors.InvalidRequest(f"The audio file has {len(data)} bytes; at most {recording.MAX_BYTES} are taken")
+    answer = bytearray()
+    await ask("recording", io.BytesIO(data), answer.extend, MAX_ANSWER, bounds)
+    try:
+        wav.read(bytes(answer))
+    except errors.InvalidRequest as e:
+        raise _unreadable() from e
+    return bytes(answer)
+
+
+async def ask(what: str, file: BinaryIO, take: Callable[[bytes], object], most: int, bounds: Bounds) -> None:
+    """Has a child read a file and gives what it makes of it, at most `most` bytes, to `take`, part by part.
+
+    Raises as `read` does; then what was given is worth nothing.
+    """
     # -P: the directory that the server happens to be started in is no place to import from.
     command = [sys.executable, "-P", "-m", "antiphon.voices.child"]
-    command += [str(bounds.memory), str(bounds.cpu), str(int(bounds.wall) + 5)]
+    command += [str(bounds.memory), str(bounds.cpu), str(int(bounds.wall) + 5), what]
     surroundings = {name: os.environ[name] for name in _PASSED if name in os.environ} | _SINGLE
     child = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=surroundings, start_new_session=True
     )
     try:
         async with asyncio.timeout(bounds.wall):
-            return await _converse(child, data)
+            await _converse(child, file, take, most)
     except TimeoutError:
         raise errors.InvalidRequest(f"The audio file could not be read within {bounds.wall:g} seconds") from None
     except _NoAnswer as e:
-        raise errors.InvalidRequest("The audio file cannot be read within the server's bounds; send a WAV file") from e
+        raise _unreadable() from e
     finally:
         await asyncio.shield(asyncio.ensure_future(_end(child)))
 
 
-async def _converse(child: Process, data: bytes) -> bytes:
+def _unreadable() -> errors.InvalidRequest:
+    return errors.InvalidRequest("The audio file cannot be read within the server's bounds; send a WAV file")
+
+
+async def _converse(child: Process, file: BinaryIO, take: Callable[[bytes], object], most: int) -> None:
     assert child.stdin is not None
     assert child.stdout is not None
     # A child that ends early has said why, or will be found to have said nothing.
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        child.stdin.write(data)
-        await child.stdin.drain()
+        while part := file.read(PART):
+            child.stdin.write(part)
+            await child.stdin.drain()
         child.stdin.close()
     try:
-        kind, payload = await _answer(child.stdout)
+        kind, size = FRAME.unpack(await child.stdout.readexactly(FRAME.size))
+        if size > {AUDIO: most, REFUSAL: MAX_REASON}.get(kind, -1):
+            raise _NoAnswer
+        if kind == REFUSAL:
+            reason = await child.stdout.readexactly(size)
+            raise errors.InvalidRequest(reason.decode(errors="replace"))
+        while size:
+            part = await child.stdout.readexactly(min(size, PART))
+            size -= len(part)
+            take(part)
     except (asyncio.IncompleteReadError, _NoAnswer) as e:
         await _complain(child)
         raise _NoAnswer from e
-    if kind == REFUSAL:
-        raise errors.InvalidRequest(payload.decode(errors="replace"))
-    return payload
-
-
-async def _answer(stdout: asyncio.StreamReader) -> tuple[bytes, bytes]:
-    kind, size = FRAME.unpack(await stdout.readexactly(FRAME.size))
-    if size > _LIMITS.get(kind, -1):
-        raise _NoAnswer
-    payload = await stdout.readexactly(size)
-    if kind == AUDIO:
-        try:
-            wav.read(payload)
-        except errors.InvalidRequest as e:
-            raise _NoAnswer from e
-    return kind, payload
 
 
 async def _complain(child: Process) -> None:

@@ -1,0 +1,69 @@
+"""What can be asked of speech recognition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Self
+
+from antiphon.domain import errors
+from antiphon.domain.job import PRIORITIES, JobType, Priority
+from antiphon.domain.request import check_choice, check_number
+
+Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
+FORMATS: tuple[Format, ...] = ("json", "text", "srt", "vtt", "verbose_json")
+Task = Literal["transcribe", "translate"]
+MAX_PROMPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptionRequest:
+    """Audio to be written down. The audio itself is in the server's store of uploads, by its digest."""
+
+    type: ClassVar[JobType] = "transcription"
+    #: SHA-256 of the samples, hexadecimal.
+    audio: str
+    #: (first sample, one after the last) of each unit, at 16 kHz.
+    bounds: tuple[tuple[int, int], ...]
+    #: Of all of it.
+    seconds: float
+    task: Task = "transcribe"
+    model: str | None = None
+    #: BCP-47 primary tag of what is said; None: found out.
+    language: str | None = None
+    #: Spelling and style to go by.
+    prompt: str = ""
+    temperature: float = 0.0
+    format: Format = "json"
+    #: Whether each word has its time.
+    words: bool = False
+    priority: Priority = "normal"
+    #: Seconds since the epoch.
+    deadline: float | None = None
+    #: How often a unit (its number, as text) was asked for anew.
+    takes: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_choice("response_format", self.format, FORMATS)
+        check_choice("priority", self.priority, PRIORITIES)
+        check_number("temperature", self.temperature, 0.0, 1.0)
+        if len(self.prompt) > MAX_PROMPT:
+            raise errors.InvalidRequest(f"prompt must have at most {MAX_PROMPT} characters", param="prompt")
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in ("audio", "bounds", "seconds") or value not in (f.default, {}, None):
+                out[f.name] = dict(value) if isinstance(value, Mapping) else value
+        return out
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{**data, "bounds": tuple((int(first), int(last)) for first, last in data["bounds"])})
+
+    def brief(self) -> dict[str, str]:
+        return {"task": self.task, "audio_seconds": f"{self.seconds:.1f}"}
+
+    def with_another_take(self, index: int) -> Self:
+        return replace(self, takes={**self.takes, str(index): self.takes.get(str(index), 0) + 1})
