@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,6 +58,12 @@ class Settings(BaseSettings):
     )
     workers: Workers = Field("auto", description="Worker processes per model, or auto.")
     device: Literal["auto", "cpu"] = Field("auto", description="auto uses the GPUs that are there; cpu none.")
+    memory_budget: int = Field(
+        0, ge=0, description="Bytes that all models may take; beyond it they are loaded on demand. 0: no bound."
+    )
+    keep_alive: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="SECONDS or MODEL=SECONDS of idleness after which a model leaves the memory."
+    )
     download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
     offline: bool = Field(False, description="Never use the network.")
 
@@ -130,7 +137,19 @@ class Settings(BaseSettings):
             ipaddress.ip_network(text, strict=False)
         return value
 
-    @field_validator("model", "allowed_hosts", "allowed_origins", "trusted_proxies", mode="before")
+    @field_validator("keep_alive")
+    @classmethod
+    def _keep_alive(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                seconds = float(text.rpartition("=")[2])
+            except ValueError:
+                seconds = -1.0
+            if not 0 <= seconds < math.inf:
+                raise ValueError(f"{text!r} is not SECONDS or MODEL=SECONDS")
+        return value
+
+    @field_validator("model", "allowed_hosts", "allowed_origins", "trusted_proxies", "keep_alive", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""
@@ -171,6 +190,11 @@ class Settings(BaseSettings):
     @property
     def database_path(self) -> Path:
         return self.data_dir / "antiphon.db"
+
+    def keep_alive_by_name(self) -> dict[str, float]:
+        """Seconds by model; `*` for all that are not named."""
+        pairs = (text.rpartition("=") for text in self.keep_alive)
+        return {name or "*": float(seconds) for name, _, seconds in pairs}
 
     def weights(self) -> dict[str, float]:
         return {"vip": self.weight_vip, "normal": 1.0, "bulk": self.weight_bulk}

@@ -53,7 +53,7 @@ def describe(antiphon: Antiphon, hosted: Any) -> dict[str, Any]:
         "object": "model",
         "created": int(antiphon.started_at),
         "owned_by": "antiphon",
-        "kind": spec.kind,
+        "kind": hosted.kind,
         "state": hosted.state,
         "languages": list(can.languages if can else spec.languages),
         "emotions": list(can.emotions) if can else [],

@@ -13,7 +13,7 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Voice
 from antiphon.domain.request import SpeechRequest
 from antiphon.service.app import Antiphon
-from antiphon.service.models import Hosted
+from antiphon.service.hosted import Hosted
 
 #: By primary language; what has none here hears English.
 SENTENCES = {

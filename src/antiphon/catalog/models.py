@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from antiphon import plugins
 from antiphon.catalog import files
 from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Source, Url
 from antiphon.domain.unit import Kind
@@ -50,6 +51,28 @@ class ModelSpec:
     def size(self) -> int:
         """Bytes of all its files."""
         return sum(file.size for file in self.files)
+
+
+def find(name: str) -> ModelSpec | None:
+    """The model of that name, if its engine is installed. An engine of another package that no model here names is a
+    model of its own name; what it does is told by its worker once that is ready."""
+    engines = plugins.engines()
+    spec = MODELS.get(name)
+    if spec is not None:
+        return spec if spec.engine in engines else None
+    if name not in engines:
+        return None
+    return ModelSpec(
+        name, name, "speech", name, f"An engine that another package brings: {engines[name]}", (), "unknown"
+    )
+
+
+def names() -> list[str]:
+    """Of everything that `find` finds."""
+    engines = plugins.engines()
+    known = [name for name, spec in MODELS.items() if spec.engine in engines]
+    used = {spec.engine for spec in MODELS.values()}
+    return known + [name for name in engines if name not in used and name not in MODELS]
 
 
 def missing(spec: ModelSpec, models_dir: Path) -> list[FileSpec]:

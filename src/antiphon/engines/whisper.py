@@ -75,18 +75,11 @@ class Whisper:
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         samples = self._read(params)
-        language, temperature = params.get("language"), float(params.get("temperature", 0.0))
-        found, info = self._model.transcribe(
-            samples,
-            language=language,
-            task=params.get("task", "transcribe"),
-            initial_prompt=params.get("prompt") or PROMPTS.get(language or ""),
-            temperature=temperature or list(FALLBACK),
-            word_timestamps=bool(params.get("words")),
-            beam_size=self._beam,
-            # Every piece stands for itself: what was misheard once is not repeated to the end.
-            condition_on_previous_text=False,
-        )
+        language, prompt = params.get("language"), params.get("prompt") or None
+        found, info = self._transcribe(samples, params, language, prompt or PROMPTS.get(language or ""))
+        if prompt is None and language is None and info.language in PROMPTS:
+            # Nothing is decoded yet: only the language was found out.
+            found, info = self._transcribe(samples, params, info.language, PROMPTS[info.language])
         segments = []
         for segment in found:
             if context.cancelled():
@@ -96,6 +89,19 @@ class Whisper:
         text = "".join(segment["text"] for segment in segments).strip()
         result = {"language": info.language, "text": text, "segments": segments}
         yield Chunk(json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode())
+
+    def _transcribe(self, samples: Any, params: Mapping[str, Any], language: str | None, prompt: str | None) -> Any:
+        return self._model.transcribe(
+            samples,
+            language=language,
+            task=params.get("task", "transcribe"),
+            initial_prompt=prompt if params.get("task") != "translate" else params.get("prompt") or None,
+            temperature=float(params.get("temperature", 0.0)) or list(FALLBACK),
+            word_timestamps=bool(params.get("words")),
+            beam_size=self._beam,
+            # Every piece stands for itself: what was misheard once is not repeated to the end.
+            condition_on_previous_text=False,
+        )
 
     def close(self) -> None:
         pass

@@ -25,12 +25,13 @@ from antiphon.domain.transcription import TranscriptionRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
 from antiphon.service import drain, durable, join, pulse, transcription
+from antiphon.service.hosted import Hosted
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
 from antiphon.service.jobs import Jobs
 from antiphon.service.keys import Keys
 from antiphon.service.kinds import Kind, Kinds
-from antiphon.service.models import Hosted, Models
+from antiphon.service.models import Models
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
 from antiphon.service.uploads import Uploads
@@ -200,7 +201,7 @@ class Antiphon:
         models = self.models.hosted.values()
         best = self.models.best()
         if best is not None:
-            status = "ok" if all(h.state == "ready" or h.coming for h in models) else "degraded"
+            status = "ok" if all(h.state in ("ready", "asleep") or h.coming for h in models) else "degraded"
         else:
             status = "starting" if any(h.coming for h in models) else "degraded"
         return {

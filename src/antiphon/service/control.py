@@ -10,9 +10,9 @@ from antiphon.domain import errors
 from antiphon.domain.job import Priority
 from antiphon.schedule.queue import Ticket
 from antiphon.service import views
+from antiphon.service.hosted import Hosted
 from antiphon.service.jobs import Jobs
 from antiphon.service.live import Live
-from antiphon.service.models import Hosted
 
 #: Jobs that a look at the queue shows; more than anybody reads, few enough to be quick.
 SHOWN = 500

@@ -15,9 +15,10 @@ from antiphon.domain.work import Work
 from antiphon.schedule.admission import Admission
 from antiphon.service import ids, recordings
 from antiphon.service import plan as plans
+from antiphon.service.hosted import Hosted
 from antiphon.service.keys import Keys, lower
 from antiphon.service.live import Live
-from antiphon.service.models import Hosted, Models
+from antiphon.service.models import Models
 from antiphon.service.plan import Plan
 from antiphon.service.references import References
 from antiphon.service.threads import Threads

@@ -13,8 +13,8 @@ from antiphon.domain.job import Job, State, Units
 from antiphon.domain.request import SpeechRequest
 from antiphon.domain.work import Request, Work
 from antiphon.service import durable, ids, intake, views
+from antiphon.service.hosted import Hosted
 from antiphon.service.live import Live
-from antiphon.service.models import Hosted
 from antiphon.service.speech import Speech
 from antiphon.service.workshop import Workshop
 from antiphon.store.base import Idempotency, Webhook

@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.domain.job import JobType, Result
 from antiphon.domain.work import Request, Work
-from antiphon.service.models import Hosted
+from antiphon.service.hosted import Hosted
 from antiphon.service.pipeline import Run
 from antiphon.service.threads import Threads
 

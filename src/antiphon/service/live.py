@@ -10,7 +10,7 @@ from antiphon.domain import errors
 from antiphon.domain.job import JobType, Priority, State, Units
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.schedule.queue import Ticket
-from antiphon.service.models import Hosted
+from antiphon.service.hosted import Hosted
 from antiphon.service.pipeline import Run
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from antiphon.service.hosted import Hosted
 from antiphon.service.live import Live
-from antiphon.service.models import Hosted
 
 #: Jobs priced anew between two turns of the event loop.
 BATCH = 200

@@ -12,7 +12,7 @@ from antiphon.service.sketch import Sketch
 
 if TYPE_CHECKING:
     from antiphon.service.app import Antiphon
-    from antiphon.service.models import Hosted
+    from antiphon.service.hosted import Hosted
 
 PERCENTILES = (50, 90, 95, 99)
 #: Digits after the point of seconds and parts.

@@ -14,7 +14,8 @@ from antiphon.domain.job import Result
 from antiphon.domain.transcription import TranscriptionRequest
 from antiphon.domain.unit import Recipe, Unit, UnitResult
 from antiphon.service import join
-from antiphon.service.models import Hosted, Models
+from antiphon.service.hosted import Hosted
+from antiphon.service.models import Models
 from antiphon.service.pipeline import Run
 from antiphon.service.threads import Threads
 from antiphon.service.uploads import Uploads

@@ -20,10 +20,11 @@ from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.domain.work import Work
 from antiphon.schedule.queue import Ticket
 from antiphon.service import durable, intake, pricing, views
+from antiphon.service.hosted import Hosted
 from antiphon.service.intake import Intake
 from antiphon.service.kinds import Kinds
 from antiphon.service.live import Live
-from antiphon.service.models import Hosted, Models
+from antiphon.service.models import Models
 from antiphon.service.observer import Observer
 from antiphon.service.pipeline import Run, Shelf
 from antiphon.service.threads import Threads
@@ -111,6 +112,7 @@ class Workshop:
         live.ticket = Ticket(
             live.id, live.owner, live.priority, costs, indices, live, deadline=deadline, arrived=live.arrived
         )
+        self.models.residency.wake(live.hosted.name)
         live.hosted.dispatcher.submit(live.ticket)
 
     def _reprice_soon(self, hosted: Hosted) -> None:

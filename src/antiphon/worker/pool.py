@@ -75,6 +75,8 @@ class Pool:
         self._on_change, self._clock = on_change, clock
         self.capabilities: Capabilities | None = None
         self._reserved = 0
+        #: Nothing further is handed out; what runs goes on.
+        self.held = False
         self._places = [
             Supervisor(
                 f"{name}-{number}",
@@ -97,7 +99,7 @@ class Pool:
 
     @property
     def free(self) -> int:
-        return max(0, sum(worker.free for worker in self._workers()) - self._reserved)
+        return 0 if self.held else max(0, sum(worker.free for worker in self._workers()) - self._reserved)
 
     def reserve(self) -> bool:
         if self.free <= 0:
@@ -180,7 +182,7 @@ class Pool:
     # Start, stop
 
     async def start(self) -> None:
-        """Begins to start the workers and returns; must be called in the main thread."""
+        """Begins to start the workers and returns; must be called in the main thread. Also after a `stop`."""
         self._tasks = [asyncio.create_task(place.run(), name=f"supervisor {place.name}") for place in self._places]
         for task in self._tasks:
             task.add_done_callback(self._watch)
@@ -193,6 +195,17 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(place.stop(grace) for place in self._places))
+        self._tasks = []
+
+    @property
+    def places(self) -> int:
+        """Workers that it has when all are up."""
+        return len(self._places)
+
+    @property
+    def size(self) -> int:
+        """Bytes that its workers held when they were ready, main memory and GPU together."""
+        return sum(worker.size_ready for worker in self._workers())
 
     def _workers(self) -> list[WorkerProcess]:
         return [worker for place in self._places for worker in place.workers()]

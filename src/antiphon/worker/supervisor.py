@@ -114,7 +114,7 @@ class Supervisor:
         self._backoff = Backoff()
         self._growth = Growth(recycling.leak)
         self._restart = asyncio.Event()
-        self._starts = 0
+        self._starts = self._stops = 0
 
     def workers(self) -> list[WorkerProcess]:
         return [worker for worker in (self.worker, self.spare) if worker is not None]
@@ -132,6 +132,8 @@ class Supervisor:
     async def stop(self, grace: float) -> None:
         """Ends its workers, each with `grace` seconds for what it holds; `run` must have ended."""
         await asyncio.gather(*(worker.stop(grace) for worker in self.workers()))
+        self.worker = self.spare = None
+        self._stops += 1
 
     async def _one_life(self) -> float:
         """From a start to an end; seconds to wait before the next."""
@@ -216,5 +218,5 @@ class Supervisor:
 
     def _next(self) -> WorkerProcess:
         self._starts += 1
-        self.restarts = self._starts - 1 - self.recycled
+        self.restarts = self._starts - 1 - self.recycled - self._stops
         return self._make(self.name if self._starts == 1 else f"{self.name}.{self._starts}")

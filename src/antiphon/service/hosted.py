@@ -1,0 +1,117 @@
+"""One model of this server, from the moment its files are wanted to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+from antiphon.catalog import models as catalog
+from antiphon.catalog.download import PullProgress
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.unit import Kind
+from antiphon.schedule.dispatch import Dispatcher
+from antiphon.worker.pool import Pool
+
+#: Bytes that a worker is thought to take before one was started, where its model does not say.
+UNKNOWN = 64 * 1024 * 1024
+
+
+@dataclass(slots=True)
+class Hosted:
+    """One model of this server, from the moment its files are wanted to the end."""
+
+    spec: catalog.ModelSpec
+    pool: Pool
+    dispatcher: Dispatcher
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    #: Set while files are being fetched.
+    pull: PullProgress | None = None
+    #: Why it cannot run, and what would help.
+    error: str | None = None
+    hint: str | None = None
+    started: bool = False
+    last_state: str = "stopped"
+    #: Bytes that its workers were seen to take.
+    _measured: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.spec.name
+
+    @property
+    def can(self) -> Capabilities | None:
+        return self.pool.capabilities
+
+    @property
+    def kind(self) -> Kind:
+        """What it does: as the engine says, or as the catalog does until the engine could."""
+        return self.can.kind if self.can else self.spec.kind
+
+    @property
+    def state(self) -> str:
+        """missing, downloading, starting, loading, warming, ready, degraded, unavailable or asleep."""
+        if self.started:
+            if self.error is not None:
+                return "unavailable"
+            if self.pool.state != "stopped":
+                return self.pool.state
+            return "asleep" if self.can is not None else "starting"
+        if self.pull is not None:
+            return "downloading"
+        return "unavailable" if self.error else "missing"
+
+    @property
+    def usable(self) -> bool:
+        return self.can is not None and self.state not in ("unavailable", "missing", "downloading", "stopped")
+
+    @property
+    def coming(self) -> bool:
+        """Not usable yet, but on its way."""
+        return not self.usable and self.state in ("downloading", "starting", "loading", "warming")
+
+    # As a tenant of the memory
+
+    @property
+    def need(self) -> int:
+        """Bytes that its workers take together."""
+        if self.pool.size:
+            self._measured = max(self._measured, self.pool.size)
+        guess = max(self.spec.footprint, self.spec.gpu_footprint, UNKNOWN) * max(1, self.pool.places)
+        return self._measured or guess
+
+    @property
+    def loading(self) -> bool:
+        return self.state in ("starting", "loading", "warming")
+
+    @property
+    def running(self) -> int:
+        return self.dispatcher.running
+
+    @property
+    def waiting(self) -> int:
+        return len(self.dispatcher.queue)
+
+    async def load(self) -> None:
+        """Begins to start its workers."""
+        await self.pool.start()
+
+    def hold(self, held: bool) -> None:
+        self.pool.held = held
+
+    async def unload(self, grace: float) -> None:
+        await self.pool.stop(grace)
+
+    def describe(self) -> dict[str, Any]:
+        """The entry in /health."""
+        pull = self.pull
+        return {
+            "name": self.name,
+            "state": self.state,
+            "phase": pull.phase if pull else self.pool.phase,
+            "bytes_done": pull.bytes_done if pull else None,
+            "bytes_total": pull.bytes_total if pull else None,
+            "eta": pull.eta if pull else None,
+            "error": self.error or self.pool.error,
+            "hint": self.hint or self.pool.hint,
+        }

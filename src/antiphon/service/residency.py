@@ -1,0 +1,213 @@
+"""Which models are in memory: all of them where nothing bounds it, else those in use, never more than the budget holds.
+
+A model that is not in memory sleeps: its capabilities are known, its work is taken and queued, and the first of it
+wakes the model. Room is made by putting to sleep what has been idle longest; while all are busy they take turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+
+log = structlog.get_logger("antiphon.models")
+
+#: Seconds that a busy model has the memory before another one that waits gets its turn; at least so many times as long
+#: as it takes to load, so that most of the time is spent on work.
+TURN, LOADS = 15.0, 3.0
+#: Seconds that running work gets before a model is put to sleep.
+GRACE = 30.0
+#: Seconds between looks while something waits.
+LOOK = 0.25
+
+
+class Tenant(Protocol):
+    """A model as this room sees it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def need(self) -> int:
+        """Bytes it takes, or will take."""
+        ...
+
+    @property
+    def loading(self) -> bool: ...
+    @property
+    def running(self) -> int:
+        """Units at its workers."""
+        ...
+
+    @property
+    def waiting(self) -> int:
+        """Jobs in its queue."""
+        ...
+
+    async def load(self) -> None:
+        """Begins to; returns at once."""
+        ...
+
+    def hold(self, held: bool) -> None:
+        """Hands out nothing further while it is held."""
+        ...
+
+    async def unload(self, grace: float) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Stay:
+    tenant: Tenant
+    awake: bool = False
+    #: Monotonic seconds: since when it is in memory, when it last had something to do, when it was asked for.
+    since: float = 0.0
+    used: float = 0.0
+    wanted: float | None = None
+    #: Seconds that its last load took; None while it loads.
+    took: float | None = 0.0
+    #: Since when it is held, for it is to sleep.
+    leaving: float | None = None
+    #: Why it can never be loaded.
+    refused: str | None = None
+
+
+@dataclass(slots=True)
+class Residency:
+    #: Bytes; 0: no bound.
+    budget: int = 0
+    #: Seconds of idleness by model's name, `*` for the others; 0: it stays.
+    keep_alive: Mapping[str, float] = field(default_factory=dict)
+    on_change: Callable[[str], None] = lambda name: None
+    clock: Callable[[], float] = time.monotonic
+    stays: dict[str, Stay] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def bounded(self) -> bool:
+        return bool(self.budget) or any(self.keep_alive.values())
+
+    async def adopt(self, tenant: Tenant) -> None:
+        """A model whose files are here; it is loaded once, so that what it can do is known."""
+        stay = self.stays[tenant.name] = Stay(tenant)
+        if self.budget:
+            self.wake(tenant.name)
+        else:
+            await self._load(stay)
+
+    def wake(self, name: str) -> None:
+        """Somebody wants the model; does nothing if it is awake, or not ours."""
+        stay = self.stays.get(name)
+        if stay is None:
+            return
+        stay.used = self.clock()
+        if not stay.awake and stay.wanted is None:
+            stay.wanted = self.clock()
+            self._news.set()
+
+    def asleep(self, name: str) -> bool:
+        stay = self.stays.get(name)
+        return stay is not None and not stay.awake and stay.refused is None
+
+    def sleep(self, name: str) -> None:
+        """Puts a model to sleep once what runs is done, until somebody wants it."""
+        stay = self.stays[name]
+        stay.wanted = None
+        if stay.awake:
+            self._send_to_sleep(stay, "asked")
+
+    def changed(self) -> None:
+        """Something may have become idle, ready or free."""
+        self._news.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            self._news.clear()
+            await self._serve()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK if self.bounded else None):
+                    await self._news.wait()
+
+    async def _serve(self) -> None:
+        self._notice()
+        await self._let_go()
+        for stay in sorted((s for s in self.stays.values() if s.wanted is not None), key=lambda s: s.wanted or 0.0):
+            if not self._room(stay):
+                break  # Whoever waits longest is next, however small the others are.
+            if stay.refused is None:
+                await self._load(stay)
+        for stay in self.stays.values():
+            longest = self.keep_alive.get(stay.tenant.name, self.keep_alive.get("*", 0.0))
+            if longest and stay.awake and _idle(stay) and self.clock() - stay.used >= longest:
+                self._send_to_sleep(stay, f"idle for {longest:g} s")
+
+    def _notice(self) -> None:
+        """Who is at work now, and who sleeps although there is work."""
+        now = self.clock()
+        for stay in self.stays.values():
+            if stay.took is None and not stay.tenant.loading:
+                stay.took, stay.since = now - stay.since, now
+            if not _idle(stay):
+                stay.used = now
+                if not stay.awake and stay.wanted is None and stay.refused is None:
+                    stay.wanted = now
+
+    def _room(self, stay: Stay) -> bool:
+        """Whether there is room for it; begins to make some if there is none."""
+        need = stay.tenant.need
+        if self.budget and need > self.budget:
+            stay.wanted = None
+            stay.refused = f"it needs {need / 2**20:.0f} MiB; the memory for models is {self.budget / 2**20:.0f} MiB"
+            self.on_change(stay.tenant.name)
+            return True
+        awake = [other for other in self.stays.values() if other.awake]
+        taken = sum(other.tenant.need for other in awake)
+        if not self.budget or taken + need <= self.budget:
+            return True
+        # What is about to leave is waited for before anybody else is asked to.
+        taken -= sum(other.tenant.need for other in awake if other.leaving is not None)
+        while taken + need > self.budget and (victim := self._victim()) is not None:
+            self._send_to_sleep(victim, f"room for {stay.tenant.name}")
+            taken -= victim.tenant.need
+        return False
+
+    def _victim(self) -> Stay | None:
+        """The longest idle; while all are at work, the one that has had its turn for longest."""
+        settled = [s for s in self.stays.values() if s.awake and s.leaving is None and s.took is not None]
+        idle = [stay for stay in settled if _idle(stay)]
+        if idle:
+            return min(idle, key=lambda stay: stay.used)
+        now = self.clock()
+        served = [stay for stay in settled if now - stay.since >= max(TURN, LOADS * (stay.took or 0.0))]
+        return min(served, key=lambda stay: stay.since, default=None)
+
+    async def _load(self, stay: Stay) -> None:
+        stay.wanted, stay.awake, stay.took = None, True, None
+        stay.since = stay.used = self.clock()
+        await stay.tenant.load()
+
+    def _send_to_sleep(self, stay: Stay, why: str) -> None:
+        if stay.leaving is None:
+            log.info("model goes to sleep", model=stay.tenant.name, why=why)
+            stay.leaving = self.clock()
+            stay.tenant.hold(True)
+            self._news.set()
+
+    async def _let_go(self) -> None:
+        for stay in self.stays.values():
+            if stay.leaving is None or (stay.tenant.running and self.clock() - stay.leaving < GRACE):
+                continue
+            await stay.tenant.unload(2.0)
+            stay.tenant.hold(False)
+            stay.awake, stay.leaving = False, None
+            if stay.tenant.waiting and stay.wanted is None:
+                stay.wanted = self.clock()
+            self.on_change(stay.tenant.name)
+
+
+def _idle(stay: Stay) -> bool:
+    return not (stay.tenant.running or stay.tenant.waiting or stay.tenant.loading)
