@@ -57,6 +57,8 @@ def parse(model: type[M], raw: bytes) -> M:
 
 def member(raw: bytes, name: str) -> object:
     """One member of a JSON object; None if there is none, or if it is no object. `parse` then says what is wrong."""
+    if name.encode() not in raw:
+        return None
     try:
         found = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):

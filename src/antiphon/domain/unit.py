@@ -12,6 +12,8 @@ Kind = Literal["speech", "transcription", "image"]
 
 #: Raised when what a recipe means changes, so that audio made by older rules is never taken for newer.
 RECIPE_FORMAT = 1
+#: Made once: `json.dumps` makes a new one for every call that asks for anything but its defaults.
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +30,7 @@ class Recipe:
     def key(self) -> str:
         """SHA-256 over the canonical form, 64 hexadecimal digits: the recipe's name in the cache."""
         form = [RECIPE_FORMAT, self.kind, self.model, self.revision, self.params]
-        text = json.dumps(form, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        return hashlib.sha256(_CANONICAL.encode(form).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

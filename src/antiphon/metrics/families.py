@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from antiphon import __version__
 from antiphon.service.app import Antiphon
-from antiphon.service.models import Hosted
+from antiphon.service.hosted import Hosted
 from antiphon.service.sketch import Histogram
 from antiphon.worker.pool import WorkerInfo
 

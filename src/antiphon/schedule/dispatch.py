@@ -122,17 +122,14 @@ class Dispatcher:
         """Jobs that have a unit with a worker now."""
         return len({running.ticket.job for running in self._running.values()})
 
-    def eta(self, ticket: Ticket) -> float:
-        """Seconds until the job's last unit is done if nothing else arrives."""
-        return self.queue.eta(ticket, max(1, self.executor.slots), self._clock(), self.busy())
+    def place(self, ticket: Ticket) -> tuple[int, float]:
+        """Place in line of the job's next unit (1 is next, 0 has nothing queued), and the seconds until its last unit
+        is done if nothing else arrives."""
+        return self.queue.place(ticket, max(1, self.executor.slots), self._clock(), self.busy())
 
     def etas(self, tickets: Sequence[Ticket]) -> list[float]:
-        """`eta` of many jobs at once."""
+        """Seconds until each job's last unit is done, of many at once."""
         return self.queue.etas(tickets, max(1, self.executor.slots), self._clock(), self.busy())
-
-    def position(self, ticket: Ticket) -> int:
-        """Place in line of the job's next unit; 1 is next, 0 has nothing queued."""
-        return self.queue.position(ticket, self._clock())
 
     def drain_seconds(self) -> float:
         """Seconds until everything that is queued now is done."""

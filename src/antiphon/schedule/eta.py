@@ -36,6 +36,8 @@ class Outlook:
         self._quantum, self._virtual = shares.quantum, shares.time.now
         self._slots, self._busy, self._now = slots, busy, now
         self._before = sum(ticket.remaining for ticket in front)
+        #: The last look at a line: whose, when, and what was ahead.
+        self._look: tuple[Ticket, float, tuple[int, float]] | None = None
 
     def eta(self, ticket: Ticket) -> float:
         """Seconds until the last unit of a job is done."""
@@ -57,10 +59,15 @@ class Outlook:
 
     def _work(self, ticket: Ticket, flow: Flow, at: float) -> float:
         """Seconds of work before the job's last unit, if its flow's line is ordered as it will be at `at`."""
-        own = flow.line.ahead(ticket, at)[1] + ticket.remaining - ticket.last_cost
+        own = self._ahead(ticket, flow, at)[1] + ticket.remaining - ticket.last_cost
         key = self._key(flow, own)
         others = self._handed(key) - (handed(flow, key, self._quantum) if flow.active else 0.0)
         return self._before + own + max(0.0, others)
+
+    def _ahead(self, ticket: Ticket, flow: Flow, at: float) -> tuple[int, float]:
+        if self._look is None or self._look[0] is not ticket or self._look[1] != at:
+            self._look = ticket, at, flow.line.ahead(ticket, at)
+        return self._look[2]
 
     def _end(self, ticket: Ticket, work: float) -> float:
         return start(self._slots, self._busy, work, self._unit) + ticket.last_cost
@@ -71,7 +78,7 @@ class Outlook:
         assert flow is not None
         if ticket.place == "front":
             return len(self._front) - self._front.index(ticket)
-        jobs, seconds = flow.line.ahead(ticket, self._now)
+        jobs, seconds = self._ahead(ticket, flow, self._now)
         # Of flows with the same tag, none is before another.
         key = self._key(flow, seconds) - SAME
         for other in self._flows:

@@ -174,6 +174,12 @@ class FairQueue:
         """
         return self.etas((ticket,), slots, now, busy)[0]
 
+    def place(self, ticket: Ticket, slots: int, now: float, busy: Sequence[float] = ()) -> tuple[int, float]:
+        """`position` and `eta` at once: what both look at is looked at once."""
+        outlook = self._outlook(now, slots, busy)
+        position = 0 if ticket.place == "" else outlook.position(ticket)
+        return position, math.inf if self._is_held(ticket) else outlook.eta(ticket)
+
     def etas(self, tickets: Iterable[Ticket], slots: int, now: float, busy: Sequence[float] = ()) -> list[float]:
         """`eta` of many jobs: what concerns all flows is computed once."""
         outlook = self._outlook(now, slots, busy)

@@ -13,10 +13,8 @@ def place(live: Live) -> tuple[int, float | None]:
     """Position (1: next; 0: running) and predicted seconds until the end; None while it is paused."""
     if live.ticket is None:
         return 0, 0.0
-    dispatcher = live.hosted.dispatcher
-    eta = dispatcher.eta(live.ticket)
-    position = 0 if live.started_at else dispatcher.position(live.ticket)
-    return position, round(eta, 3) if math.isfinite(eta) else None
+    position, eta = live.hosted.dispatcher.place(live.ticket)
+    return 0 if live.started_at else position, round(eta, 3) if math.isfinite(eta) else None
 
 
 def of_live(live: Live) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""What the two IndexTTS engines share; loaded in worker processes only."""

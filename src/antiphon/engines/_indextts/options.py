@@ -1,0 +1,114 @@
+"""What an operator sets for an IndexTTS engine, and what a request may set; both checked before the model sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from antiphon.domain import errors
+from antiphon.domain.request import check_number
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+#: Least and most of what a request may set, by the name that it has in vLLM-Omni's `extra_params`.
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "num_beams": (1, 5),
+    "temperature": (0.1, 2.0),
+    "top_p": (0.05, 1.0),
+    "top_k": (1, 200),
+    "repetition_penalty": (1.0, 20.0),
+    "length_penalty": (-2.0, 2.0),
+    "diffusion_steps": (4, 50),
+}
+_WHOLE = frozenset({"num_beams", "top_k", "diffusion_steps"})
+#: How much a reference of emotion counts, 0 to 1.
+STRENGTH = "emotion_strength"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The operator's. Those that change the sound are part of the revision."""
+
+    #: Folder of the model's files.
+    folder: Path
+    #: Folder of the uploaded recordings.
+    voices: Path | None = None
+    #: As torch names it; None: a GPU if there is one.
+    device: str | None = None
+    #: auto: bfloat16 on a GPU that has it.
+    precision: Precision = "auto"
+    #: Threads of one computation on a CPU.
+    threads: int = 1
+    #: Seconds of a recording that are listened to. Each costs time in every segment, and more than ten gain nothing.
+    reference_seconds: float = 8.0
+    #: Bytes of what was computed from recordings, on the GPU where there is one; about 4 MB a voice.
+    voice_cache: int = 256 * 1024 * 1024
+    #: Beams of the search for the next code: 1 is a third of the work of 3, the model's own.
+    num_beams: int = 3
+    #: Tokens of text that are spoken in one go.
+    max_tokens: int = 120
+    #: Weight of `calm` for a request without an emotion; 0 leaves the recording's own mood.
+    calm: float = 0.8
+    #: Languages whose numbers and dates are read as words. Each takes a minute at the very first start.
+    normalise: tuple[str, ...] = ("en", "zh", "es")
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Options:
+        """From an engine's options; `model_dir` goes before `dir`. Raises ValueError naming what is wrong."""
+        known = {f.name for f in fields(cls)}
+        given = {name: value for name, value in options.items() if name in known}
+        made = cls(
+            **{
+                **given,
+                "folder": Path(options.get("model_dir") or options["dir"]),
+                "voices": Path(options["voices"]) if options.get("voices") else None,
+                "normalise": tuple(given.get("normalise", cls.__dataclass_fields__["normalise"].default)),
+            }
+        )
+        made._check()
+        return made
+
+    def _check(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {self.precision!r}")
+        for name, low, high in (
+            ("reference_seconds", 2.0, 15.0),
+            ("num_beams", *BOUNDS["num_beams"]),
+            ("max_tokens", 10, 120),
+            ("calm", 0.0, 0.8),
+            ("voice_cache", 0, 2**40),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} must be between {low:g} and {high:g}, not {getattr(self, name)}")
+
+    def deciding(self) -> str:
+        """Those that change the sound."""
+        return f"{self.reference_seconds} {self.num_beams} {self.max_tokens} {self.calm} {sorted(self.normalise)}"
+
+
+def generation(asked: Mapping[str, Any], num_beams: int) -> dict[str, Any]:
+    """What a request says about how codes are drawn, with the operator's `num_beams` if it says nothing.
+
+    Raises `InvalidRequest` for what is out of bounds.
+    """
+    chosen: dict[str, Any] = {"num_beams": num_beams}
+    for name, (low, high) in BOUNDS.items():
+        if name not in asked:
+            continue
+        value = asked[name]
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise errors.InvalidRequest(f"{name} must be a number", param=f"extra_params.{name}")
+        check_number(name, value, low, high, param=f"extra_params.{name}")
+        chosen[name] = int(value) if name in _WHOLE else float(value)
+    return chosen
+
+
+def strength(asked: Mapping[str, Any]) -> float:
+    """How much the reference of emotion counts. Raises `InvalidRequest`."""
+    value = asked.get(STRENGTH, 1.0)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise errors.InvalidRequest(f"{STRENGTH} must be a number", param=STRENGTH)
+    check_number(STRENGTH, value, 0.0, 1.0)
+    return float(value)

@@ -1,0 +1,100 @@
+"""Recordings that are imitated: uploaded ones by digest, those of the model's folder by name, and one that is made."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from antiphon.audio import wav
+from antiphon.domain import errors, voice
+from antiphon.domain.unit import SpeechParams
+
+#: Folder of the model's own voices, `NAME.wav` each, besides the model's files.
+FOLDER = "voices"
+#: Name of the voice that is there when nothing was uploaded and the folder has none.
+DEFAULT = "default"
+#: Said by the floor engine to be imitated: most sounds of English, about six seconds.
+_SAID = "The quick brown fox jumps over the lazy dog, and nobody in this quiet house was surprised to hear about it."
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A sound file; equal digests are equal sounds."""
+
+    digest: str
+    path: str
+
+
+class Recordings:
+    def __init__(self, folder: Path, uploaded: Path | None) -> None:
+        """`folder` is the model's; `uploaded` holds `<digest>.wav`."""
+        self._uploaded = uploaded
+        self._made: int | None = None
+        self._own = {p.stem: _recording(p) for p in sorted((folder / FOLDER).glob("*.wav"))}
+        if not self._own:
+            self._own = {DEFAULT: self._make()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The model's own, the default first."""
+        return tuple(sorted(self._own, key=lambda name: (name != DEFAULT, name)))
+
+    def identity(self) -> list[str]:
+        """Lines that change when one of the model's own does: a cached answer is of the voice that it had then."""
+        return [f"{name} {self._own[name].digest}" for name in self.names]
+
+    def of_voice(self, asked: str) -> Recording:
+        """Raises `UnknownVoice`."""
+        digest = voice.digest_of(asked)
+        if digest is not None:
+            return self.of_digest(digest, "voice")
+        own = self._own.get(asked or self.names[0])
+        if own is None:
+            raise errors.UnknownVoice(
+                f"There is no voice {asked[:60]!r} in this model; upload one, or name {', '.join(self.names[:20])}",
+                param="voice",
+            )
+        return own
+
+    def of_digest(self, digest: str, param: str) -> Recording:
+        """An uploaded one. Raises `UnknownVoice`."""
+        path = self._uploaded / f"{digest}.wav" if self._uploaded and voice.is_digest(digest) else None
+        if path is None or not path.is_file() or path.is_symlink():
+            raise errors.UnknownVoice("The voice's recording is no longer here; upload it again", param=param)
+        return Recording(digest, str(path))
+
+    def close(self) -> None:
+        if self._made is not None:
+            os.close(self._made)
+
+    def _make(self) -> Recording:
+        """A recording of the floor engine, which lives in memory: a killed worker leaves no file behind."""
+        from antiphon.engines.espeak import Espeak
+
+        engine = Espeak({})
+        engine.load(lambda name, fraction=None: None)
+        rate = engine.capabilities().sample_rate
+        params = SpeechParams(_SAID, "en-us", "en").as_params()
+        audio = b"".join(chunk.payload for chunk in engine.run(params, _Nobody()))
+        engine.close()
+        data = wav.header(rate, len(audio)) + audio
+        self._made = os.memfd_create("antiphon-default-voice")
+        os.write(self._made, data)
+        return Recording(hashlib.sha256(data).hexdigest(), f"/proc/self/fd/{self._made}")
+
+
+class _Nobody:
+    """A context that is never cancelled."""
+
+    def cancelled(self) -> bool:
+        return False
+
+    def progress(self, fraction: float) -> None:
+        """Nobody asks."""
+
+
+def _recording(path: Path) -> Recording:
+    with path.open("rb") as file:
+        return Recording(hashlib.file_digest(file, "sha256").hexdigest(), str(path))

@@ -1,0 +1,101 @@
+"""The bench: one engine in a real worker process, and what a check may do with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import math
+import struct
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from antiphon import plugins
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
+from antiphon.worker.held import Limits
+from antiphon.worker.process import WorkerProcess
+
+#: Hz of the recordings that recognition is given.
+RATE = 16_000
+
+
+class Skip(Exception):
+    """The check says nothing about this engine; the message says why."""
+
+
+class Broken(AssertionError):
+    """The engine does not keep the contract; the message says how, and what it means."""
+
+
+Check = Callable[["Bench"], Awaitable[None]]
+
+
+def expect(kept: object, problem: str) -> None:
+    """Raises `Broken` unless `kept` is true."""
+    if not kept:
+        raise Broken(problem)
+
+
+@dataclass(slots=True)
+class Bench:
+    worker: WorkerProcess
+    can: Capabilities
+    #: Where recordings lie, by digest.
+    uploads: Path
+    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+
+    async def run(self, params: Mapping[str, Any]) -> UnitResult:
+        """One unit. Raises what the engine raised, or `Broken` if the worker died over it."""
+        unit = self.unit(params)
+        try:
+            return await self.worker.run(unit)
+        except errors.WorkerDied as e:
+            raise Broken(f"the worker died: {e.message}") from e
+
+    def unit(self, params: Mapping[str, Any]) -> Unit:
+        recipe = Recipe(self.can.kind, self.worker.name, self.can.revision, dict(params))
+        return Unit(f"check{next(self._numbers)}", 0, recipe, 1.0)
+
+    async def say(self, text: str, **more: Any) -> bytes:
+        """PCM of a text in the default voice, or as `more` says: the fields of `SpeechParams`."""
+        language = more.pop("language", self.can.languages[0] if self.can.languages else "en")
+        voice = more.pop("voice", self.can.voice_by_language.get(language, self.can.default_voice))
+        result = await self.run(SpeechParams(text, voice, language, **more).as_params())
+        expect(len(result.payload) % 2 == 0, "PCM of 16 bits has an even number of bytes")
+        return result.payload
+
+    def seconds(self, audio: bytes) -> float:
+        return len(audio) / 2 / self.can.sample_rate
+
+    def record(self, name: str, seconds: float, *, loud: bool = True) -> str:
+        """A recording of a wavering tone, or of silence; its digest."""
+        count = int(seconds * RATE)
+        level = 9000 if loud else 0
+        wave = (int(level * math.sin(n / 9) * math.sin(n / 2500)) for n in range(count))
+        (self.uploads / f"{name}.pcm").write_bytes(struct.pack(f"<{count}h", *wave))
+        return name
+
+
+@contextlib.asynccontextmanager
+async def bench(engine: str, options: Mapping[str, Any], *, cancel_grace: float = 30.0) -> AsyncIterator[Bench]:
+    """An engine by its entry point's name, or as `module:Class`; loaded and warm.
+
+    Raises `Broken` if it does not start."""
+    reference = engine if ":" in engine else plugins.engine_reference(engine)
+    with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
+        given = {"dir": folder, "threads": 1, "uploads": folder, "voices": folder, **options}
+        worker = WorkerProcess(engine.partition(":")[0], reference, given, Limits(cancel_grace=cancel_grace))
+        try:
+            try:
+                can = await worker.start()
+            except errors.WorkerDied as e:
+                hint = f" ({worker.hint})" if worker.hint else ""
+                raise Broken(f"the engine does not start: {e.message}{hint}") from e
+            yield Bench(worker, can, Path(folder))
+        finally:
+            await asyncio.shield(asyncio.ensure_future(worker.stop(1.0)))

@@ -1,0 +1,123 @@
+"""What every speech engine must do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from antiphon.domain import errors
+from antiphon.domain.request import EMOTIONS
+from antiphon.domain.unit import SpeechParams
+from antiphon.testing.bench import Bench, Check, Skip, expect
+
+SENTENCE = "Everybody is asked to bring a pencil."
+#: In the language of the voices that are tried.
+GREETINGS = {"zh": "你好，今天天气很好。", "ja": "こんにちは。", "ar": "مرحبا."}
+STRANGE = (
+    "\x00", "\x01", "a\x00b", "<speak>hi</speak>", "[[h@'loU]]", "...", "😀", "\u202e", "ok\n\nok",
+)  # fmt: skip
+
+
+async def capabilities_are_whole(bench: Bench) -> None:
+    can = bench.can
+    expect(can.sample_rate >= 8000, f"sample_rate is {can.sample_rate}; 8000 Hz is the least that is understood")
+    expect(can.revision, "revision is empty: two versions of the weights would share their cache")
+    ids = [voice.id for voice in can.voices]
+    expect(len(ids) == len(set(ids)), "two voices have one id")
+    expect(can.default_voice in ids, f"default_voice {can.default_voice!r} is none of the voices")
+    expect(set(can.voice_by_language.values()) <= set(ids), "voice_by_language names a voice that there is not")
+    expect(set(can.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
+    expect(0 < can.speed_min <= 1 <= can.speed_max, "speed_min and speed_max must enclose 1")
+    expect(0 < can.cut.first_chars <= can.cut.target_chars <= can.cut.max_chars, "cut: first <= target <= max")
+    expect(can.slots >= 1, "slots must be at least 1")
+
+
+async def it_speaks(bench: Bench) -> None:
+    audio = await bench.say(SENTENCE)
+    expect(0.3 < bench.seconds(audio) < 60, f"{bench.seconds(audio):.2f} s is no length for {SENTENCE!r}")
+    expect(any(audio), "the audio is silent")
+
+
+async def longer_texts_are_longer(bench: Bench) -> None:
+    short, long = await bench.say("One."), await bench.say(f"{SENTENCE} {SENTENCE}")
+    expect(len(long) > 1.5 * len(short), "a text of fourteen words is not longer than one of one")
+
+
+async def voices_speak(bench: Bench) -> None:
+    for voice in bench.can.voices[:3]:
+        language = voice.languages[0].partition("-")[0] if voice.languages else "en"
+        text = GREETINGS.get(language, "Hello there.")
+        expect(any(await bench.say(text, voice=voice.id, language=language)), f"voice {voice.id} is silent")
+
+
+async def an_unknown_voice_is_an_error_and_no_end(bench: Bench) -> None:
+    for name in ("nobody", "../../etc/passwd", "a\0b"):
+        try:
+            await bench.say("Hello.", voice=name)
+        except errors.AntiphonError:
+            continue
+        expect(False, f"voice {name!r} was taken; a voice that there is not must raise UnknownVoice")
+    expect(any(await bench.say("Still here.")), "after an unknown voice it is silent")
+
+
+async def speed_changes_the_length(bench: Bench) -> None:
+    can = bench.can
+    if can.speed_max / can.speed_min < 1.2:
+        raise Skip("it has one speed")
+    slow, fast = [bench.seconds(await bench.say(SENTENCE, speed=s)) for s in (can.speed_min, can.speed_max)]
+    ratio = can.speed_max / can.speed_min
+    expect(
+        slow > fast * min(1.5, 1 + (ratio - 1) / 2),
+        f"speed {can.speed_min} to {can.speed_max}: {slow:.2f}, {fast:.2f} s",
+    )
+
+
+async def emotions_change_the_sound(bench: Bench) -> None:
+    if not bench.can.emotions:
+        raise Skip("it has one mood")
+    plain = await bench.say(SENTENCE, seed=1)
+    for name in bench.can.emotions:
+        if name != "calm":
+            expect(await bench.say(SENTENCE, seed=1, emotion={name: 1.0}) != plain, f"{name} sounds like no emotion")
+
+
+async def deterministic_engines_repeat_themselves(bench: Bench) -> None:
+    if not bench.can.deterministic:
+        raise Skip("it does not say that it is deterministic")
+    first, second = [await bench.say(SENTENCE) for _ in range(2)]
+    expect(first == second, "deterministic is true, and the same recipe gave other samples")
+
+
+async def a_cancelled_unit_ends(bench: Bench) -> None:
+    can = bench.can
+    language = can.languages[0] if can.languages else "en"
+    voice = can.voice_by_language.get(language, can.default_voice)
+    unit = bench.unit(SpeechParams(f"{SENTENCE} " * 3, voice, language).as_params())
+    running = asyncio.ensure_future(bench.worker.run(unit))
+    await asyncio.sleep(0)
+    bench.worker.cancel(unit.id)
+    with contextlib.suppress(errors.Cancelled):
+        await running
+    expect(bench.worker.end is None, f"the cancelled unit was not dropped in time: {bench.worker.reason}")
+    expect(any(await bench.say("Still here.")), "after a cancel it is silent")
+
+
+async def strange_texts_are_spoken_or_refused(bench: Bench) -> None:
+    for text in (*STRANGE, "a" * min(100, bench.can.cut.max_chars)):
+        with contextlib.suppress(errors.AntiphonError):
+            await bench.say(text)
+    expect(any(await bench.say("Still here.")), "after strange texts it is silent")
+
+
+CHECKS: tuple[Check, ...] = (
+    capabilities_are_whole,
+    it_speaks,
+    longer_texts_are_longer,
+    voices_speak,
+    an_unknown_voice_is_an_error_and_no_end,
+    speed_changes_the_length,
+    emotions_change_the_sound,
+    deterministic_engines_repeat_themselves,
+    a_cancelled_unit_ends,
+    strange_texts_are_spoken_or_refused,
+)
