@@ -34,7 +34,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def readyz() -> Response:
         if antiphon.jobs.draining:
             return PlainTextResponse("draining", 503, NO_STORE)
-        if antiphon.models.best() is None:
+        if antiphon.models.chief() is None:
             return PlainTextResponse("no model is ready", 503, NO_STORE)
         return PlainTextResponse("ok", headers=NO_STORE)
 

@@ -178,8 +178,8 @@ class Antiphon:
             speech.close()
 
     async def ready(self) -> None:
-        """Waits until some model can speak."""
-        await self.models.until(lambda: self.models.best() is not None)
+        """Waits until some model can speak; where only other kinds are served, until one of them can work."""
+        await self.models.until(lambda: self.models.chief() is not None)
 
     async def settled(self) -> None:
         """Waits until every model that can run with what is on disk has started, or failed to."""
@@ -200,7 +200,7 @@ class Antiphon:
         """What /health answers: cheap, and true while models load, download or crash."""
         models = self.models.hosted.values()
         best = self.models.best()
-        if best is not None:
+        if self.models.chief() is not None:
             status = "ok" if all(h.state in ("ready", "asleep") or h.coming for h in models) else "degraded"
         else:
             status = "starting" if any(h.coming for h in models) else "degraded"

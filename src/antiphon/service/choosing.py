@@ -144,6 +144,13 @@ class Choosing:
         usable = [h for h in self.hosted.values() if h.usable and h.kind == kind]
         return max(usable, key=lambda h: h.spec.rank, default=None)
 
+    def chief(self) -> Hosted | None:
+        """The model whose being there makes the server ready: the best that speaks, or of those that are served where
+        none of them is meant to speak."""
+        speech = any(h.kind == "speech" for h in self.hosted.values())
+        usable = [h for h in self.hosted.values() if h.usable and (h.kind == "speech" or not speech)]
+        return max(usable, key=lambda h: h.spec.rank, default=None)
+
 
 def speaks(languages: tuple[str, ...], language: str) -> bool:
     return not languages or language in languages
