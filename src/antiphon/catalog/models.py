@@ -44,6 +44,8 @@ class ModelSpec:
     gpu_footprint: int = 0
     #: Seconds a unit costs before anything is learned: a constant, and per character on an ordinary machine.
     prior: tuple[float, float] = (0.1, 0.02)
+    #: Whether this machine does the work, so that the model shares its processors or GPUs with others.
+    local: bool = True
     #: Given to the engine, JSON values.
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -187,6 +189,8 @@ _ALL = (
         kind="speech",
         title="Tone",
         description="A sine per segment, for tests and for measuring the server itself.",
+        # Its time is made up: it takes none from others.
+        local=False,
         languages=(),
         licence="Apache-2.0",
         prior=(0.02, 0.0001),

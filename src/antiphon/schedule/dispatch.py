@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any, Protocol
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.schedule.cost import CostModel
+from antiphon.schedule.device import Bid, Device, FlowName
 from antiphon.schedule.executor import Executor
 from antiphon.schedule.queue import FairQueue, Ticket
 
@@ -45,6 +47,8 @@ class Running:
     unit: Unit | None
     predicted: float
     since: float
+    #: Who was charged for it on the device.
+    bid: Bid | None = None
 
 
 class Dispatcher:
@@ -63,6 +67,8 @@ class Dispatcher:
         """`on_level` is called when the cost model has learned so much that queued work should be priced anew."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
         self._clock, self.on_level = clock, on_level
+        self.device = Device(clock)
+        self.device.members.append(self)
         #: Hears of every result, with the seconds that its slot was taken; it must be quick and must not raise.
         self.on_served: Callable[[UnitResult, float], None] = lambda result, took: None
         #: Predicted seconds of an ordinary unit when queued work was last priced.
@@ -95,18 +101,61 @@ class Dispatcher:
                 self.executor.cancel(running.unit.id)
 
     def pump(self) -> None:
-        while len(self.queue) and self.executor.reserve():
-            popped = self.queue.pop(self._clock())
-            if popped is None:
-                self.executor.unreserve()
-                return
-            ticket, index, cost = popped
-            self._serial += 1
-            running = Running(ticket, index, None, cost, self._clock())
-            self._running[self._serial] = running
-            task = asyncio.create_task(self._serve(self._serial, running), name=f"unit {ticket.job}:{index}")
-            self._tasks.add(task)
-            task.add_done_callback(self._watch)
+        """Hands out what can be handed out now, of every model of its device."""
+        if len(self.device.members) > 1:
+            self.device.pump()
+            return
+        while len(self.queue) and self.executor.free > 0 and self.start() is not None:
+            pass
+
+    # As a member of its device
+
+    def share(self, device: Device) -> None:
+        """From now on its units run on a device that other models use, too."""
+        self.device.members.remove(self)
+        self.device = device
+        device.members.append(self)
+
+    @property
+    def slots(self) -> int:
+        return self.executor.slots
+
+    @property
+    def weight(self) -> float:
+        return self.queue.weight
+
+    def busy_since(self) -> list[tuple[float, float]]:
+        return [(running.since, running.predicted) for running in self._running.values()]
+
+    def bid(self) -> Bid | None:
+        if not len(self.queue) or self.executor.free <= 0:
+            return None
+        head = self.queue.head(self._clock())
+        if head is None:
+            return None
+        flow, urgent = head
+        return Bid((flow.client, flow.priority), flow.weight, urgent)
+
+    def charge(self, flow: FlowName, seconds: float) -> None:
+        self.queue.charge(flow, seconds)
+
+    def start(self) -> float | None:
+        """Hands out the next unit; its predicted seconds, or None if nothing may go."""
+        bid = self.bid() if len(self.device.members) > 1 else None
+        if not self.executor.reserve():
+            return None
+        popped = self.queue.pop(self._clock())
+        if popped is None:
+            self.executor.unreserve()
+            return None
+        ticket, index, cost = popped
+        self._serial += 1
+        running = Running(ticket, index, None, cost, self._clock(), bid)
+        self._running[self._serial] = running
+        task = asyncio.create_task(self._serve(self._serial, running), name=f"unit {ticket.job}:{index}")
+        self._tasks.add(task)
+        task.add_done_callback(self._watch)
+        return cost
 
     def busy(self) -> list[float]:
         """Predicted seconds that each running unit still takes."""
@@ -125,11 +174,22 @@ class Dispatcher:
     def place(self, ticket: Ticket) -> tuple[int, float]:
         """Place in line of the job's next unit (1 is next, 0 has nothing queued), and the seconds until its last unit
         is done if nothing else arrives."""
-        return self.queue.place(ticket, max(1, self.executor.slots), self._clock(), self.busy())
+        position, eta = self.queue.place(ticket, max(1, self.executor.slots), self._clock(), self.busy())
+        return position, self._beside(eta)
 
     def etas(self, tickets: Sequence[Ticket]) -> list[float]:
         """Seconds until each job's last unit is done, of many at once."""
-        return self.queue.etas(tickets, max(1, self.executor.slots), self._clock(), self.busy())
+        etas = self.queue.etas(tickets, max(1, self.executor.slots), self._clock(), self.busy())
+        return [self._beside(eta) for eta in etas]
+
+    def _beside(self, eta: float) -> float:
+        """Seconds, if other models want the device, too, and it has not room for all: in that time each of them runs
+        as much, or all that it has."""
+        others = [other for other in self.device.members if other is not self and other.drain_seconds() > 0]
+        crowded = self.slots + sum(other.slots for other in others) > self.device.slots
+        if not (others and crowded and math.isfinite(eta)):
+            return eta
+        return eta + sum(min(eta, other.drain_seconds()) for other in others)
 
     def drain_seconds(self) -> float:
         """Seconds until everything that is queued now is done."""
@@ -149,7 +209,7 @@ class Dispatcher:
             unit = await source.unit(index)
         except errors.AntiphonError as e:
             self.executor.unreserve()
-            self.queue.settle(ticket, index, running.predicted, 0.0)
+            self._settle(running, 0.0)
             source.failed(index, e)
             return
         except BaseException:
@@ -157,7 +217,7 @@ class Dispatcher:
             raise
         if unit is None:
             self.executor.unreserve()
-            self.queue.settle(ticket, index, running.predicted, 0.0)
+            self._settle(running, 0.0)
             return
         running.unit, running.since = unit, self._clock()
         try:
@@ -165,18 +225,18 @@ class Dispatcher:
         except errors.WorkerDied as e:
             self._died(running, source, e)
         except errors.AntiphonError as e:
-            self.queue.settle(ticket, index, running.predicted, self._clock() - running.since)
+            self._settle(running, self._clock() - running.since)
             source.failed(index, e)
         except Exception as e:
             # A defect of ours must not leave a client waiting for ever.
-            self.queue.settle(ticket, index, running.predicted, 0.0)
+            self._settle(running, 0.0)
             source.failed(index, errors.AntiphonError(f"The server failed over a segment: {type(e).__name__}"))
             raise
         else:
             # What a unit costs is the time that its slot was taken, not what the engine computed of it.
             took = self._clock() - running.since
             self.cost.learn(unit.length, took)
-            self.queue.settle(ticket, index, running.predicted, took)
+            self._settle(running, took)
             self.on_served(result, took)
             if not 1 / NEWS < self.level / self._told < NEWS:
                 self._told = self.level
@@ -189,12 +249,13 @@ class Dispatcher:
         deaths = self._deaths.get((ticket.job, index), 0) + (not isinstance(error, errors.Displaced))
         self._deaths[(ticket.job, index)] = deaths
         if deaths < DEATHS:
+            self._correct(running, 0.0)
             if self.queue.put_back(ticket, index, running.predicted, self._clock()):
                 source.lost(index)
             else:
                 source.failed(index, error)
             return
-        self.queue.settle(ticket, index, running.predicted, 0.0)
+        self._settle(running, 0.0)
         self._forget(ticket)
         source.failed(
             index,
@@ -202,6 +263,15 @@ class Dispatcher:
                 f"Segment {index + 1} brought its worker down {deaths} times and is not tried again: {error.message}"
             ),
         )
+
+    def _settle(self, running: Running, seconds: float) -> None:
+        """Its flow pays for what it took in place of what was predicted, in its queue and on the device."""
+        self.queue.settle(running.ticket, running.index, running.predicted, seconds)
+        self._correct(running, seconds)
+
+    def _correct(self, running: Running, seconds: float) -> None:
+        if running.bid is not None:
+            self.device.settle(self, running.bid, seconds - running.predicted)
 
     def _forget(self, ticket: Ticket) -> None:
         if self._deaths:

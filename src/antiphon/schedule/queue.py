@@ -64,16 +64,11 @@ class FairQueue:
         The ticket stays queued with what is left of it. Each unit handed out ends in one `settle` or
         `put_back`.
         """
-        if self._paused:
-            return None
-        if len(self._deadlines):
-            self._raise_due(now)
-        for ticket in reversed(self._front):
-            if not self._is_held(ticket):
-                return self._pop_front(ticket, now)
-        flow = self._shares.next()
+        ticket, flow = self._first(now)
         if flow is None:
             return None
+        if ticket is not None:
+            return self._pop_front(ticket, now)
         ticket = flow.line.head(now)
         index, cost = flow.line.take(ticket)
         self._count(flow, -(not ticket.left), -cost)
@@ -84,6 +79,15 @@ class FairQueue:
         self._shares.follow(cost)
         self._shares.charge(flow, cost)
         return ticket, index, cost
+
+    def head(self, now: float) -> tuple[Flow, bool] | None:
+        """The flow whose unit `pop` would hand out, and whether it goes before all because an operator moved it."""
+        ticket, flow = self._first(now)
+        return None if flow is None else (flow, ticket is not None)
+
+    def charge(self, name: tuple[str, Priority], seconds: float) -> None:
+        """A client's work of one class had so much elsewhere on the same device; it counts if it is known here."""
+        self._shares.charge_known(name, seconds)
 
     def settle(self, ticket: Ticket, index: int, predicted: float, actual: float) -> None:
         """A unit is done, or will never be: its flow pays for `actual` seconds in place of the `predicted`."""
@@ -144,6 +148,11 @@ class FairQueue:
     def __len__(self) -> int:
         """Jobs with something to hand out, paused or not."""
         return self._jobs
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights of the flows that share it."""
+        return self._shares.time.weight
 
     def queued_jobs(self, client: str | None = None) -> int:
         return self._jobs if client is None else sum(flow.jobs for flow in self._shares.of(client))
@@ -262,6 +271,17 @@ class FairQueue:
         for ticket in self._deadlines.due(now, self._shares.crowd, self._flying + 1):
             with self._changing(ticket):
                 ticket.raised = True
+
+    def _first(self, now: float) -> tuple[Ticket | None, Flow | None]:
+        """What goes next: a job that was moved to the front, or a flow."""
+        if self._paused:
+            return None, None
+        if len(self._deadlines):
+            self._raise_due(now)
+        for ticket in reversed(self._front):
+            if not self._is_held(ticket):
+                return ticket, ticket.flow
+        return None, self._shares.next()
 
     # What is owed
 

@@ -70,6 +70,12 @@ class Shares:
         for other in (*passed, flow):
             self.forget(other)
 
+    def charge_known(self, name: tuple[str, Priority], seconds: float) -> None:
+        """`charge` for a flow that there may be, by client and class."""
+        flow = self._flows.get(name)
+        if flow is not None:
+            self.charge(flow, seconds)
+
     def follow(self, cost: float) -> None:
         """Takes the seconds of a unit into the mean, and that as the quantum once it is off by a factor of two."""
         self._mean += (FOLLOW if self.quantum else 1.0) * (cost - self._mean)

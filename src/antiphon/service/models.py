@@ -13,6 +13,7 @@ from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.domain import errors
 from antiphon.schedule.cost import CostModels
+from antiphon.schedule.device import Device
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
 from antiphon.service import sizing
@@ -52,6 +53,7 @@ class Models(Choosing):
         #: The GPUs, if a model can use one; looked at anew every `LOOK_GPUS` seconds.
         self.gpus: tuple[Gpu, ...] = ()
         self._seats: list[sizing.Seat] = []
+        self._devices: dict[str, Device] = {}
         self.network: str = "offline" if settings.offline else "unknown"
 
     # Start, serve, stop
@@ -124,7 +126,12 @@ class Models(Choosing):
             on_change=lambda: self._changed(spec.name),
         )
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
-        return Hosted(spec, pool, Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior)))
+        dispatcher = Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior))
+        if spec.local:
+            # Several GPUs are one device here: a pool's workers are spread over them, and a unit goes to any.
+            where = "gpu" if any(seat.gpu is not None for seat in seats) else "cpu"
+            dispatcher.share(self._devices.setdefault(where, Device()))
+        return Hosted(spec, pool, dispatcher)
 
     async def _watch_gpus(self) -> None:
         while True:
