@@ -26,6 +26,8 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/v1/audio/voices": {"get", "post"},
         "/v1/audio/voices/{voice}": {"delete"},
         "/v1/audio/voices/{voice}/sample": {"get"},
+        "/v1/audio/transcriptions": {"post"},
+        "/v1/audio/translations": {"post"},
         "/v1/models": {"get"},
         "/v1/jobs": {"get", "post"},
         "/v1/jobs/{id}": {"get", "delete"},

@@ -76,6 +76,31 @@ def say(
 
 
 @app.command()
+def transcribe(
+    file: Annotated[Path, typer.Argument(help="A recording: WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM.")],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="File to write: .txt, .srt, .vtt or .json. Without it the text is printed."
+        ),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,
+    language: Annotated[str | None, typer.Option(help="Of what is said: en, zh …; without it, found out.")] = None,
+    prompt: Annotated[str | None, typer.Option(help="Spelling and style to go by.")] = None,
+    translate: Annotated[bool, typer.Option("--translate", help="Write it down in English.")] = False,
+    server: Server = SERVER,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Write down what is said in a recording, with or without a server."""
+    from antiphon.cli import transcribe as command
+
+    fields = {"model": model, "language": language, "prompt": prompt}
+    request = {name: value for name, value in fields.items() if value is not None}
+    command.main(file, output, request, server, data_dir, models_dir, translate=translate)
+
+
+@app.command()
 def pull(
     models: Annotated[list[str], typer.Argument(help="Models to fetch; `antiphon models` lists them.")],
     output: Annotated[Path | None, typer.Option(help="Folder for models; without it the server's own.")] = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 from antiphon.domain.unit import Kind
 
@@ -67,6 +67,35 @@ class Capabilities:
     footprint: int = 0
     licence: str = ""
     attribution: str = ""
+
+
+#: Hz, slots: beyond these it is a mistake, or would take the machine.
+RATES, SLOTS = (4000, 384_000), 256
+SPEEDS = (0.01, 100.0)
+
+
+def problems(can: object) -> list[str]:
+    """What is wrong with what an engine says it can do; the server relies on all of it."""
+    if not isinstance(can, Capabilities):
+        return [f"capabilities() must return Capabilities, not {type(can).__name__}"]
+    ids = [voice.id for voice in can.voices]
+    cut = can.cut
+    kept = {
+        f"kind must be one of {', '.join(get_args(Kind))}": can.kind in get_args(Kind),
+        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz": RATES[0] <= can.sample_rate <= RATES[1],
+        "revision is empty: two versions of the weights would share their cache": bool(can.revision),
+        "two voices have one id": len(ids) == len(set(ids)),
+        f"default_voice {can.default_voice!r} is none of the voices": can.default_voice in (ids or ("",)),
+        "voice_by_language names a voice that there is not": {*can.voice_by_language.values()} <= {*ids},
+        "speed_min and speed_max must enclose 1": SPEEDS[0] <= can.speed_min <= 1 <= can.speed_max <= SPEEDS[1],
+        f"slots must be 1 to {SLOTS}": 1 <= can.slots <= SLOTS,
+        "cut must have 0 < first_chars <= target_chars <= max_chars": 0
+        < cut.first_chars
+        <= cut.target_chars
+        <= cut.max_chars,
+        "cut.cjk_weight must be at least 1": cut.cjk_weight >= 1,
+    }
+    return [problem for problem, fine in kept.items() if not fine]
 
 
 @dataclass(frozen=True, slots=True)

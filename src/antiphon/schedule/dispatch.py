@@ -242,7 +242,11 @@ class Dispatcher:
                 self._told = self.level
                 self.on_level()
             self._deaths.pop((ticket.job, index), None)
-            source.done(index, result)
+            try:
+                source.done(index, result)
+            except Exception as e:
+                source.failed(index, errors.AntiphonError(f"The server failed over a result: {type(e).__name__}"))
+                raise
 
     def _died(self, running: Running, source: Source, error: errors.WorkerDied) -> None:
         ticket, index = running.ticket, running.index

@@ -8,8 +8,9 @@ import fcntl
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 import structlog
 
@@ -21,7 +22,7 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
-from antiphon.domain.transcription import TranscriptionRequest
+from antiphon.domain.transcription import Format, TranscriptionRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
 from antiphon.service import drain, durable, join, pulse, transcription
@@ -176,6 +177,19 @@ class Antiphon:
             return await speech.whole()
         finally:
             speech.close()
+
+    async def transcribe(self, file: Path, *, format: Format = "text", **options: Any) -> str:
+        """Writes down what is said in a recording, in the format; `options` are fields of `TranscriptionRequest`."""
+        with file.open("rb") as opened:
+            upload = await self.uploads.take(opened)
+        request = TranscriptionRequest(upload.digest, upload.bounds, upload.seconds, format=format, **options)
+        live = await self.jobs.wait_for(request, "local")
+        try:
+            assert live.run is not None
+            told = await transcription.whole(live.run, cast("transcription.Plan", live.run.plan))
+            return transcription.render(told, request).decode()
+        finally:
+            self.jobs.release(live, State.CANCELLED, None, None)
 
     async def ready(self) -> None:
         """Waits until some model can speak; where only other kinds are served, until one of them can work."""

@@ -19,17 +19,9 @@ STRANGE = (
 
 
 async def capabilities_are_whole(bench: Bench) -> None:
-    can = bench.can
-    expect(can.sample_rate >= 8000, f"sample_rate is {can.sample_rate}; 8000 Hz is the least that is understood")
-    expect(can.revision, "revision is empty: two versions of the weights would share their cache")
-    ids = [voice.id for voice in can.voices]
-    expect(len(ids) == len(set(ids)), "two voices have one id")
-    expect(can.default_voice in ids, f"default_voice {can.default_voice!r} is none of the voices")
-    expect(set(can.voice_by_language.values()) <= set(ids), "voice_by_language names a voice that there is not")
-    expect(set(can.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
-    expect(0 < can.speed_min <= 1 <= can.speed_max, "speed_min and speed_max must enclose 1")
-    expect(0 < can.cut.first_chars <= can.cut.target_chars <= can.cut.max_chars, "cut: first <= target <= max")
-    expect(can.slots >= 1, "slots must be at least 1")
+    # The rest was looked at when the worker started.
+    expect(set(bench.can.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
+    expect(bench.can.voices, "there is no voice: users could not tell what they get")
 
 
 async def it_speaks(bench: Bench) -> None:

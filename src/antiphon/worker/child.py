@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from antiphon.domain import errors
-from antiphon.domain.engine import Capabilities, Engine
+from antiphon.domain.engine import Capabilities, Engine, problems
 from antiphon.worker import frames, memory
 
 BEAT_SECONDS = 1.0
@@ -96,6 +96,8 @@ class Child:
             self._phase("warming")
             engine.warm()
             can = engine.capabilities()
+            if wrong := problems(can):
+                raise ValueError("; ".join(wrong))
             self.send(frames.Beat(memory.rss(), memory.vram()))
             self.send(frames.Ready(can))
         except Exception as e:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.worker import frames, spawn
+from antiphon.worker import frames, results, spawn
 from antiphon.worker.discreet import Discretion
 from antiphon.worker.held import NONE, End, Held, Limits, error_of
 from antiphon.worker.stderr import Stderr
@@ -240,7 +240,7 @@ class WorkerProcess:
                 self._keep(serial, payload)
             case frames.Done(unit=serial, seconds=seconds, meta=meta):
                 self._keep(serial, payload)
-                self._answer(serial, lambda held: held.succeed(self._result(held, meta, seconds)))
+                self._answer(serial, lambda held: self._finish(held, meta, seconds))
                 self.units += 1
             case frames.Failed(unit=serial, code=code, message=text, fatal=fatal):
                 if fatal:
@@ -282,9 +282,15 @@ class WorkerProcess:
             self._answered.set()
             self._on_change()
 
-    def _result(self, held: Held, meta: dict[str, Any], seconds: float) -> UnitResult:
+    def _finish(self, held: Held, meta: dict[str, Any], seconds: float) -> None:
         payload = held.pieces[0] if len(held.pieces) == 1 else b"".join(held.pieces)
-        return UnitResult(payload, meta, seconds, self.name)
+        assert self.capabilities is not None
+        try:
+            results.check(self.capabilities, payload, meta)
+        except errors.UnitFailed as e:
+            held.fail(e)
+        else:
+            held.succeed(UnitResult(payload, meta, seconds, self.name))
 
     # Its life, watched
 

@@ -1,0 +1,131 @@
+"""`antiphon transcribe`: a recording into text or subtitles, through a server or with the models on this disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+
+from antiphon.cli import running
+from antiphon.domain import errors
+from antiphon.domain.transcription import Format
+
+#: Response format by the ending of the file that is written.
+FORMATS: dict[str, Format] = {".txt": "text", ".srt": "srt", ".vtt": "vtt", ".json": "verbose_json"}
+
+
+def main(
+    file: Path,
+    output: Path | None,
+    request: dict[str, Any],
+    server: str,
+    data_dir: Path,
+    models_dir: Path | None,
+    *,
+    translate: bool = False,
+) -> None:
+    """`request`: fields of the route that have a value."""
+    if not file.is_file():
+        raise errors.InvalidRequest(f"there is no file {file}")
+    kind = format_of(output)
+    if not running.answers(server):
+        text = asyncio.run(alone(file, kind, request, data_dir, models_dir, translate=translate))
+    elif output is None:
+        through_server_at_once(server, file, request, translate=translate)
+        return
+    else:
+        text = through_server(server, file, kind, request, translate=translate)
+    if output is None:
+        print(text.rstrip("\n"))  # noqa: T201 - it is the command's answer
+    else:
+        output.write_text(text, "utf-8")
+        print(f"{output} ({len(text.encode()):,} bytes)")  # noqa: T201
+
+
+def format_of(output: Path | None) -> Format:
+    if output is None:
+        return "text"
+    if output.suffix.lower() not in FORMATS:
+        raise errors.InvalidRequest(f"cannot write {output.name}: the ending must be one of {', '.join(FORMATS)}")
+    return FORMATS[output.suffix.lower()]
+
+
+def path_of(*, translate: bool) -> str:
+    return "/v1/audio/translations" if translate else "/v1/audio/transcriptions"
+
+
+def client(server: str) -> httpx.Client:
+    # An hour of audio takes as long as it takes; what would hang is the connection.
+    timeout = httpx.Timeout(None, connect=5.0)
+    return httpx.Client(base_url=server, timeout=timeout, trust_env=False, headers=running.headers())
+
+
+def through_server(server: str, file: Path, kind: Format, request: dict[str, Any], *, translate: bool) -> str:
+    with client(server) as http, file.open("rb") as opened:
+        fields = {**request, "response_format": kind}
+        answer = http.post(path_of(translate=translate), files={"file": (file.name, opened)}, data=fields)
+        if answer.status_code != 200:
+            raise errors.AntiphonError(running.reason(answer))
+        return answer.text
+
+
+def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, translate: bool) -> None:
+    """Prints each part as soon as it is heard."""
+    with client(server) as http, file.open("rb") as opened:
+        fields = {**request, "stream": "true"}
+        files = {"file": (file.name, opened)}
+        with http.stream("POST", path_of(translate=translate), files=files, data=fields) as answer:
+            if answer.status_code != 200:
+                answer.read()
+                raise errors.AntiphonError(running.reason(answer))
+            for line in answer.iter_lines():
+                if not line.startswith("data: "):
+                    continue
+                told = json.loads(line.removeprefix("data: "))
+                if "error" in told:
+                    print(flush=True)  # noqa: T201
+                    raise errors.AntiphonError(told["error"]["message"])
+                if told["type"] == "transcript.text.delta":
+                    sys.stdout.write(told["delta"])
+                    sys.stdout.flush()
+            print()  # noqa: T201
+
+
+async def alone(
+    file: Path, kind: Format, request: dict[str, Any], data_dir: Path, models_dir: Path | None, *, translate: bool
+) -> str:
+    from antiphon.catalog import models as catalog
+    from antiphon.service.app import Antiphon
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    model = request.pop("model", None) or best(models_dir or data_dir / "cache_hub" / "models")
+    if catalog.find(model) is None:
+        raise errors.UnknownModel(f"there is no model {model!r}; there are: {', '.join(catalog.names())}")
+    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": (model,)}
+    if models_dir is not None:
+        flags["models_dir"] = models_dir
+    async with Antiphon(**flags) as antiphon:
+        await antiphon.settled()
+        return await antiphon.transcribe(
+            file, model=model, format=kind, task="translate" if translate else "transcribe", **request
+        )
+
+
+def best(folder: Path) -> str:
+    """The best model for recognition whose files are here. Raises `ModelUnavailable` with the command that helps."""
+    from antiphon.catalog import models as catalog
+
+    known = [spec for spec in catalog.MODELS.values() if spec.kind == "transcription"]
+    for spec in sorted(known, key=lambda each: -each.size):
+        if catalog.is_present(spec, folder) and not catalog.missing_modules(spec):
+            return spec.name
+    names = ", ".join(spec.name for spec in known)
+    raise errors.ModelUnavailable(
+        f"no model for recognition is here; fetch one ({names}): antiphon pull {known[0].name}, "
+        f"after pip install 'antiphon[{known[0].extra}]'"
+    )
