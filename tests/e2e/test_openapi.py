@@ -29,6 +29,8 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/v1/audio/transcriptions": {"post"},
         "/v1/audio/translations": {"post"},
         "/v1/models": {"get"},
+        "/v1/models/{id}/load": {"post"},
+        "/v1/models/{id}/unload": {"post"},
         "/v1/jobs": {"get", "post"},
         "/v1/jobs/{id}": {"get", "delete"},
         "/v1/jobs/{id}/result": {"get"},

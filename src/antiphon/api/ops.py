@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from antiphon.api import reading
 from antiphon.api.errors import reply
-from antiphon.api.schemas import Health, ModelList
+from antiphon.api.schemas import ErrorObject, Health, ModelList, ModelView
 from antiphon.service.app import Antiphon
 
 NO_STORE = {"Cache-Control": "no-store"}
+_MOVED: dict[int | str, dict[str, Any]] = {
+    403: {"model": ErrorObject, "description": "Only the operator may do that."},
+    404: {"model": ErrorObject, "description": "There is no such model here."},
+    409: {"model": ErrorObject, "description": "It cannot be loaded or unloaded now; it says why."},
+}
 
 
 def routes(antiphon: Antiphon) -> APIRouter:
@@ -42,6 +49,26 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def models() -> Response:
         data = [describe(antiphon, h) for h in antiphon.models.ranked()]
         return reply({"object": "list", "data": data})
+
+    @router.post(
+        "/v1/models/{id}/load",
+        summary="Load a model into the memory (admin)",
+        status_code=202,
+        responses={202: {"model": ModelView}, **_MOVED},
+    )
+    async def load(request: Request, id: str) -> Response:
+        reading.admin(request)
+        return reply(describe(antiphon, antiphon.models.wake(id)), 202)
+
+    @router.post(
+        "/v1/models/{id}/unload",
+        summary="Take a model out of the memory once its running work is done (admin)",
+        status_code=202,
+        responses={202: {"model": ModelView}, **_MOVED},
+    )
+    async def unload(request: Request, id: str) -> Response:
+        reading.admin(request)
+        return reply(describe(antiphon, antiphon.models.put_to_sleep(id)), 202)
 
     return router
 

@@ -81,6 +81,10 @@ class Hosted:
         return self._measured or guess
 
     @property
+    def known(self) -> bool:
+        return bool(self._measured or self.spec.footprint or self.spec.gpu_footprint)
+
+    @property
     def loading(self) -> bool:
         return self.state in ("starting", "loading", "warming")
 

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 
 from antiphon import plugins
+from antiphon.catalog import folders
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.domain import errors
@@ -77,6 +78,38 @@ class Models(Choosing):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(h.pool.stop(grace) for h in self.hosted.values() if h.started))
 
+    def wake(self, name: str) -> Hosted:
+        """Begins to load a model. Raises `UnknownModel`, `Conflict` for one that cannot be loaded, and why."""
+        hosted = self._resident(name)
+        stay = self.residency.stays[name]
+        if stay.refused is not None:
+            raise errors.Conflict(f"{name} cannot be loaded: {stay.refused}", param="model")
+        self.residency.wake(name)
+        return hosted
+
+    def put_to_sleep(self, name: str) -> Hosted:
+        """Takes a model out of the memory once its running work is done; the next request for it loads it again.
+
+        Raises `UnknownModel`, `Conflict` for one that never was in the memory."""
+        hosted = self._resident(name)
+        if hosted.waiting:
+            raise errors.Conflict(
+                f"{name} has {hosted.waiting} jobs waiting, which would wake it at once; pause or cancel them first",
+                param="model",
+            )
+        self.residency.sleep(name)
+        return hosted
+
+    def _resident(self, name: str) -> Hosted:
+        hosted = self.hosted.get(name)
+        if hosted is None:
+            raise errors.UnknownModel(
+                f"The model {name[:60]!r} is not served here (served: {', '.join(self.hosted)})", param="model"
+            )
+        if name not in self.residency.stays:
+            raise errors.Conflict(f"{name} is {hosted.state}: {hosted.error or 'it is not here yet'}", param="model")
+        return hosted
+
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until `condition` is true; it is asked whenever a model's state changes."""
         while not condition():
@@ -93,8 +126,8 @@ class Models(Choosing):
             if name == "auto":
                 for spec in recommended():
                     specs[spec.name] = spec
-            elif (found := catalog.find(name)) is not None:
-                specs[name] = found
+            elif found := catalog.find(name) or folders.find(name, self._settings.models_path):
+                specs[found.name] = found
             else:
                 known = ", ".join(catalog.names())
                 raise errors.UnknownModel(f"there is no model {name!r}; there are: auto, {known}", param="model")

@@ -37,6 +37,11 @@ class Tenant(Protocol):
         ...
 
     @property
+    def known(self) -> bool:
+        """Whether `need` is more than a guess."""
+        ...
+
+    @property
     def loading(self) -> bool: ...
     @property
     def running(self) -> int:
@@ -90,6 +95,10 @@ class Residency:
     def bounded(self) -> bool:
         return bool(self.budget) or any(self.keep_alive.values())
 
+    @property
+    def _moving(self) -> bool:
+        return any(stay.leaving is not None or stay.took is None for stay in self.stays.values())
+
     async def adopt(self, tenant: Tenant) -> None:
         """A model whose files are here; it is loaded once, so that what it can do is known."""
         stay = self.stays[tenant.name] = Stay(tenant)
@@ -113,7 +122,7 @@ class Residency:
         return stay is not None and not stay.awake and stay.refused is None
 
     def sleep(self, name: str) -> None:
-        """Puts a model to sleep once what runs is done, until somebody wants it."""
+        """Puts a model to sleep once what runs is done, until somebody wants it; does nothing if it sleeps."""
         stay = self.stays[name]
         stay.wanted = None
         if stay.awake:
@@ -127,14 +136,16 @@ class Residency:
         """Until it is cancelled."""
         while True:
             self._news.clear()
-            await self._serve()
+            await self.step()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK if self.bounded else None):
+                async with asyncio.timeout(LOOK if self.bounded or self._moving else None):
                     await self._news.wait()
 
-    async def _serve(self) -> None:
+    async def step(self) -> None:
+        """One look at all: who is idle, who wants to be loaded, for whom there is room."""
         self._notice()
         await self._let_go()
+        self._keep_within()
         for stay in sorted((s for s in self.stays.values() if s.wanted is not None), key=lambda s: s.wanted or 0.0):
             if not self._room(stay):
                 break  # Whoever waits longest is next, however small the others are.
@@ -156,6 +167,15 @@ class Residency:
                 if not stay.awake and stay.wanted is None and stay.refused is None:
                     stay.wanted = now
 
+    def _keep_within(self) -> None:
+        """A model may turn out to need more than was guessed: then others leave at once."""
+        staying = [stay for stay in self.stays.values() if stay.awake and stay.leaving is None]
+        over = sum(stay.tenant.need for stay in staying) - self.budget
+        while self.budget and over > 0 and len(staying) > 1 and (victim := self._victim(at_once=True)) is not None:
+            self._send_to_sleep(victim, "the memory for models is full")
+            over -= victim.tenant.need
+            staying.remove(victim)
+
     def _room(self, stay: Stay) -> bool:
         """Whether there is room for it; begins to make some if there is none."""
         need = stay.tenant.need
@@ -165,6 +185,9 @@ class Residency:
             self.on_change(stay.tenant.name)
             return True
         awake = [other for other in self.stays.values() if other.awake]
+        if self.budget and any(other.took is None and not other.tenant.known for other in awake):
+            # What that one needs is seen when it is there.
+            return False
         taken = sum(other.tenant.need for other in awake)
         if not self.budget or taken + need <= self.budget:
             return True
@@ -175,14 +198,15 @@ class Residency:
             taken -= victim.tenant.need
         return False
 
-    def _victim(self) -> Stay | None:
-        """The longest idle; while all are at work, the one that has had its turn for longest."""
+    def _victim(self, *, at_once: bool = False) -> Stay | None:
+        """The longest idle; while all are at work, the one that has had its turn for longest, or, `at_once`, has been
+        there for longest."""
         settled = [s for s in self.stays.values() if s.awake and s.leaving is None and s.took is not None]
         idle = [stay for stay in settled if _idle(stay)]
         if idle:
             return min(idle, key=lambda stay: stay.used)
         now = self.clock()
-        served = [stay for stay in settled if now - stay.since >= max(TURN, LOADS * (stay.took or 0.0))]
+        served = [stay for stay in settled if at_once or now - stay.since >= max(TURN, LOADS * (stay.took or 0.0))]
         return min(served, key=lambda stay: stay.since, default=None)
 
     async def _load(self, stay: Stay) -> None:
