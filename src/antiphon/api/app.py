@@ -16,6 +16,7 @@ from antiphon.api import (
     docs,
     events,
     faces,
+    images,
     jobs,
     ops,
     queue,
@@ -55,7 +56,9 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         # It does not see the busy routes, and would tell a collector what clients sent; ours is `tracing`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    rooms = (article, speech, socket, batch, transcriptions, voices, jobs, events, queue, ops, stats, faces, web)
+    rooms = (
+        article, speech, socket, batch, transcriptions, images, voices, jobs, events, queue, ops, stats, faces, web,
+    )  # fmt: skip
     routers = [room.routes(antiphon) for room in rooms]
     for router in routers:
         app.include_router(router)

@@ -13,7 +13,7 @@ from antiphon.domain import errors
 from antiphon.service.app import Antiphon
 
 #: Only names that the server makes: no separator, no dot but the one of the extension.
-_NAME = re.compile(r"^(?:speech|transcript|image)_([0-9a-hjkmnp-tv-z]{26})\.[a-z0-9]{2,4}$")
+_NAME = re.compile(r"^(?:speech|transcript|image)_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")
 #: A request for more ranges than a player ever sends is answered with the whole.
 MAX_RANGES = 16
 #: `first-last`, `first-` or `-length` of RFC 9110, 14.1.2; no file has a size of more digits.
@@ -27,12 +27,13 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
         raise errors.NotFound("There is no such file")
     job = await antiphon.jobs.stored(match[1], reading.whose(request))
     path = antiphon.settings.output_path / name
-    if job.result is None or job.result.name != name or not is_plain(path):
+    digest = job.result.digest_of(name) if job.result is not None else None
+    if job.result is None or digest is None or not is_plain(path):
         raise errors.NotFound(
             "There is no such file: it was removed because it was old, or to make room (--output-bytes); "
             "ask for it to be made again"
         )
-    return plain_file(request, path, job.result.digest, job.result.media_type, download_as=download_as)
+    return plain_file(request, path, digest, job.result.media_type, download_as=download_as)
 
 
 def plain_file(

@@ -14,6 +14,7 @@ from antiphon.api.article import warning
 from antiphon.api.errors import reply
 from antiphon.api.events import STREAM, sse_response
 from antiphon.api.files import file_response
+from antiphon.api.images import ImageJob
 from antiphon.api.middleware import note
 from antiphon.api.schemas import ErrorObject, JobBody, JobList, JobView
 from antiphon.api.speech import BROKEN
@@ -46,16 +47,20 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="Queue a durable job",
         status_code=202,
         responses={202: {"model": JobView}, **BROKEN},
-        openapi_extra=docs.takes(JobBody, TranscriptionJob, headers=docs.IDEMPOTENCY),
+        openapi_extra=docs.takes(JobBody, TranscriptionJob, ImageJob, headers=docs.IDEMPOTENCY),
     )
     async def submit(request: Request) -> Response:
         raw = await reading.body(request, settings.max_body)
-        body: JobBody | TranscriptionJob
+        body: JobBody | TranscriptionJob | ImageJob
         asked: WorkRequest
         warnings: list[str] = []
-        if reading.member(raw, "type") == "transcription":
+        kind = reading.member(raw, "type")
+        if kind == "transcription":
             body = reading.parse(TranscriptionJob, raw)
             asked = await body.request(antiphon)
+        elif kind == "image":
+            body = reading.parse(ImageJob, raw)
+            asked = body.request()
         else:
             body = reading.parse(JobBody, raw)
             asked, warnings = body.request()
@@ -142,6 +147,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         job = await jobs.stored(id, reading.owner(request))
         if job.result is None:
             raise errors.Conflict("The job is not finished; subtitles come with its result")
+        if job.type == "image":
+            raise errors.Conflict("Images have no subtitles")
         media_type, write = SUBTITLES[kind]
         text = await antiphon.threads.run(write, job.result.segments)
         return Response(text, media_type=media_type)
@@ -159,7 +166,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     return router
 
 
-def webhook_of(body: JobBody | TranscriptionJob) -> Webhook | None:
+def webhook_of(body: JobBody | TranscriptionJob | ImageJob) -> Webhook | None:
     if body.webhook is None:
         return None
     if isinstance(body.webhook, str):

@@ -290,11 +290,20 @@ class UnitsView(BaseModel):
     cached: int
 
 
+class ImageView(BaseModel):
+    path: str = Field(examples=["/output/image_01k…_1.png"])
+    bytes: int
+    width: int
+    height: int
+    seed: int = Field(description="Asked for alone, it gives this image again.")
+
+
 class ResultView(BaseModel):
     path: str | None = Field(description="null for a request that somebody waited for: its audio was the answer.")
     media_type: str
     bytes: int
     duration: float
+    images: list[ImageView] | None = Field(None, description="Of a job of images, each file.")
 
 
 class FailureView(BaseModel):

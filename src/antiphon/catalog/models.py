@@ -14,6 +14,8 @@ from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Pa
 from antiphon.domain.unit import Kind
 
 MIB = 1024 * 1024
+#: Engines of this package that have no model of their own: a folder says what they run (`folders.py`).
+OPEN = frozenset({"diffusion"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def find(name: str) -> ModelSpec | None:
     spec = MODELS.get(name)
     if spec is not None:
         return spec if spec.engine in engines else None
-    if name not in engines:
+    if name not in engines or name in OPEN:
         return None
     return ModelSpec(
         name, name, "speech", name, f"An engine that another package brings: {engines[name]}", (), "unknown"
@@ -73,7 +75,7 @@ def names() -> list[str]:
     """Of everything that `find` finds."""
     engines = plugins.engines()
     known = [name for name, spec in MODELS.items() if spec.engine in engines]
-    used = {spec.engine for spec in MODELS.values()}
+    used = {spec.engine for spec in MODELS.values()} | OPEN
     return known + [name for name in engines if name not in used and name not in MODELS]
 
 

@@ -101,6 +101,31 @@ def transcribe(
 
 
 @app.command()
+def imagine(
+    prompt: Annotated[str, typer.Argument(help="What is to be seen.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="File to write: .png, .jpg or .webp; several get numbers.")
+    ] = Path("image.png"),
+    size: Annotated[str | None, typer.Option(help="512x512 and the like; without it the model's own.")] = None,
+    n: Annotated[int, typer.Option("--n", help="Images, 1 to 10.")] = 1,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same image.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Of denoising; without it the model's own.")] = None,
+    guidance: Annotated[float | None, typer.Option(help="How closely the prompt is followed: 0 to 30.")] = None,
+    negative: Annotated[str | None, typer.Option(help="What is not to be seen.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model; without it the best that the server has.")] = None,
+    server: Server = SERVER,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Draw images of a prompt, with or without a server."""
+    from antiphon.cli import imagine as command
+
+    fields = {"size": size, "n": n, "seed": seed, "steps": steps, "guidance": guidance, "negative_prompt": negative}
+    request = {name: value for name, value in {**fields, "model": model}.items() if value is not None}
+    command.main(prompt, output, request, server, data_dir, models_dir)
+
+
+@app.command()
 def pull(
     models: Annotated[list[str], typer.Argument(help="Models to fetch; `antiphon models` lists them.")],
     output: Annotated[Path | None, typer.Option(help="Folder for models; without it the server's own.")] = None,

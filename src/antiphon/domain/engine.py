@@ -35,10 +35,26 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
+class Canvas:
+    """Images that an engine can draw; sides in pixels."""
+
+    #: (width, height) of those that ask for none.
+    size: tuple[int, int] = (512, 512)
+    #: The shortest and the longest side.
+    least: int = 64
+    most: int = 1024
+    #: What both sides are multiples of.
+    multiple: int = 8
+    #: Steps of denoising of those that ask for none.
+    steps: int = 20
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What an engine can do, told by the child in its ready frame. What is not here, it cannot do."""
 
     kind: Kind
+    #: Hz; 0 for images.
     sample_rate: int
     #: Version of weights and code; part of every recipe.
     revision: str
@@ -63,6 +79,8 @@ class Capabilities:
     #: Units that one worker computes at the same time.
     slots: int = 1
     cut: Cut = field(default_factory=Cut)
+    #: For images; those engines name in `options` what they know of `steps`, `guidance` and `negative_prompt`.
+    canvas: Canvas | None = None
     #: Bytes of memory one worker needs, about.
     footprint: int = 0
     licence: str = ""
@@ -82,7 +100,8 @@ def problems(can: object) -> list[str]:
     cut = can.cut
     kept = {
         f"kind must be one of {', '.join(get_args(Kind))}": can.kind in get_args(Kind),
-        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz": RATES[0] <= can.sample_rate <= RATES[1],
+        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz": can.kind == "image"
+        or RATES[0] <= can.sample_rate <= RATES[1],
         "revision is empty: two versions of the weights would share their cache": bool(can.revision),
         "two voices have one id": len(ids) == len(set(ids)),
         f"default_voice {can.default_voice!r} is none of the voices": can.default_voice in (ids or ("",)),
@@ -94,8 +113,17 @@ def problems(can: object) -> list[str]:
         <= cut.target_chars
         <= cut.max_chars,
         "cut.cjk_weight must be at least 1": cut.cjk_weight >= 1,
+        "canvas must allow its own size, and have at least one step": fits(can.canvas),
     }
     return [problem for problem, fine in kept.items() if not fine]
+
+
+def fits(canvas: Canvas | None) -> bool:
+    """Whether a canvas allows its own size."""
+    return canvas is None or (
+        min(canvas.least, canvas.multiple, canvas.steps) > 0
+        and all(canvas.least <= side <= canvas.most and side % canvas.multiple == 0 for side in canvas.size)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Units:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    #: Name of the file in the output directory.
+    #: Name of the file in the output directory; of several images the first one's.
     name: str
     media_type: str
     bytes: int
@@ -55,8 +55,15 @@ class Result:
     duration: float
     #: SHA-256 of the file's bytes, hexadecimal.
     digest: str
-    #: For speech, one entry per segment: {"text","start","end"} in characters of audio time (seconds).
+    #: For speech, one entry per segment: {"text","start","end"} in characters of audio time (seconds); for images one
+    #: per file: {"name","digest","bytes","width","height","seed"}.
     segments: tuple[Mapping[str, Any], ...] = ()
+
+    def digest_of(self, name: str) -> str | None:
+        """Of one of its files; None if none has that name."""
+        if name == self.name:
+            return self.digest
+        return next((part["digest"] for part in self.segments if part.get("name") == name), None)
 
 
 @dataclass(frozen=True, slots=True)

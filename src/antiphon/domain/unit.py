@@ -73,7 +73,8 @@ class Unit:
     job: str
     index: int
     recipe: Recipe
-    #: What the cost model measures work by: characters for speech, seconds for transcription, steps for images.
+    #: What the cost model measures work by: characters for speech, seconds for transcription, steps for
+    #: images (of 512×512 pixels; larger ones count for more).
     length: float
 
     @property

@@ -20,12 +20,13 @@ from antiphon.cache import Cache
 from antiphon.catalog.download import Downloader
 from antiphon.domain import errors
 from antiphon.domain.event import Event
+from antiphon.domain.image import ImageRequest
 from antiphon.domain.job import State
 from antiphon.domain.request import SpeechRequest
 from antiphon.domain.transcription import Format, TranscriptionRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import drain, durable, join, pulse, transcription
+from antiphon.service import drain, durable, images, join, pulse, transcription
 from antiphon.service.hosted import Hosted
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
@@ -77,9 +78,11 @@ class Antiphon:
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
         self.uploads = Uploads(s.data_dir / "uploads", self.threads)
         hearing = transcription.Transcription(self.models, self.uploads)
+        drawing = images.Images(self.models, self.keys)
         kinds: Kinds = {
             "speech": Kind(SpeechRequest.from_json, intake.prepare, intake.plan, join.write),
             "transcription": Kind(TranscriptionRequest.from_json, hearing.prepare, hearing.plan, transcription.write),
+            "image": Kind(ImageRequest.from_json, drawing.prepare, drawing.plan, images.write),
         }
         self.jobs = Jobs(
             intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path, kinds
@@ -123,6 +126,7 @@ class Antiphon:
         await self.models.start()
         for hosted in self.models.hosted.values():
             hosted.dispatcher.on_served = partial(self.observer.served, hosted.name)
+            hosted.pool.on_progress = self.jobs.unit_progress
         self._tasks = [
             asyncio.create_task(self._rescue(), name="rescue"),
             asyncio.create_task(self._keep_costs(), name="keep costs"),
@@ -188,6 +192,16 @@ class Antiphon:
             assert live.run is not None
             told = await transcription.whole(live.run, cast("transcription.Plan", live.run.plan))
             return transcription.render(told, request).decode()
+        finally:
+            self.jobs.release(live, State.CANCELLED, None, None)
+
+    async def imagine(self, prompt: str, **options: Any) -> list[bytes]:
+        """Draws images of a prompt and returns the files' bytes; `options` are the fields of `ImageRequest`."""
+        live = await self.jobs.wait_for(ImageRequest(prompt, **options), "local")
+        try:
+            assert live.run is not None
+            plan = cast("images.Plan", live.run.plan)
+            return [image.data async for image in images.drawn(live.run, plan, self.threads)]
         finally:
             self.jobs.release(live, State.CANCELLED, None, None)
 

@@ -68,10 +68,10 @@ class Choosing:
                 raise self._loading(hosted)
         if any(h.usable for h in able):
             raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
-        known = ", ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
+        known = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
         why = "; ".join(self._why_not(h) for h in able)
         raise errors.ModelUnavailable(
-            why or f"no model for {kind} is served; start the server with --model, such as {known}",
+            why or f"no model for {kind} is served; start the server with --model {known or 'FOLDER (docs/images.md)'}",
             param="model",
             retry_after=RETRY,
         )

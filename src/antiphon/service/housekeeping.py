@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from antiphon.domain import errors
+from antiphon.service import images
 from antiphon.service.jobs import Jobs
 from antiphon.service.references import References
 from antiphon.service.uploads import Uploads
@@ -98,7 +99,8 @@ class Housekeeping:
         """Removes jobs, files and recordings that are older than `keep_days`."""
         seconds = self._settings.keep_days * 86400
         for name in filter(None, await self._store.prune(time.time() - seconds)):
-            (self._settings.output_path / name).unlink(missing_ok=True)
+            for file in images.siblings(name):
+                (self._settings.output_path / file).unlink(missing_ok=True)
         await self._references.sweep(seconds)
         needed = frozenset(live.source for live in self._jobs.live.values() if live.source)
         await self._jobs.threads.run(self._uploads.sweep, needed)
@@ -134,8 +136,8 @@ def trim(folder: Path, quota: int, spared: Container[str], grace: float = GRACE)
         if total - freed <= quota or changed > before:
             break
         stem = name.partition(".")[0]
-        what, _, job = stem.partition("_")
-        if what not in PRODUCTS or job in spared:
+        what, _, rest = stem.partition("_")
+        if what not in PRODUCTS or rest.partition("_")[0] in spared:
             continue
         (folder / name).unlink(missing_ok=True)
         files, freed = files + 1, freed + nbytes

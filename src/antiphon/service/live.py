@@ -38,6 +38,8 @@ class Live:
     level: float = 1.0
     #: Monotonic seconds since when it waits, for a job of an earlier life; None: since it is queued.
     arrived: float | None = None
+    #: How far units are that a worker has, 0 to 1 by number; only of those that tell it.
+    begun: dict[int, float] = field(default_factory=dict)
     ticket: Ticket | None = None
     run: Run | None = None
     #: Makes the run of a durable job and sets `run`; called once, when its first unit is due.
@@ -64,7 +66,8 @@ class Live:
 
     @property
     def progress(self) -> float:
-        return self.units.done / self.units.total if self.units.total else 0.0
+        """0 to 1; what workers told of units that are not done counts in part."""
+        return (self.units.done + sum(self.begun.values())) / self.units.total if self.units.total else 0.0
 
     # The dispatcher's source
 
@@ -84,6 +87,7 @@ class Live:
         self.run.done(index, result)
 
     def lost(self, index: int) -> None:
+        self.begun.pop(index, None)
         if self.run is not None:
             self.run.lost(index)
 

@@ -17,6 +17,7 @@ from antiphon.cache import Cache, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.event import EventType
 from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.unit import Unit
 from antiphon.domain.work import Work
 from antiphon.schedule.queue import Ticket
 from antiphon.service import durable, intake, pricing, views
@@ -162,12 +163,20 @@ class Workshop:
         if run is None or live.id not in self.live:
             return
         live.units = Units(run.total, run.done_units, run.cached)
+        live.begun.pop(index, None)
         self.intake.spend(live, live.hosted.dispatcher.cost.predict(run.plan.length(index)))
         self.tell(live, "unit.done", {"index": index, "cached": cached})
         if live.durable and live.units.total > 1 and live.fence is not None and live.fence.done():
             fence = live.fence.result()
             if fence is not None:
                 self.spawn(self.store.progress(live.id, fence, live.units), f"progress {live.id}")
+
+    def unit_progress(self, unit: Unit, fraction: float) -> None:
+        """A worker told how far a unit is. Jobs that wait for another's unit hear of it when it is done."""
+        live = self.live.get(unit.job)
+        if live is not None and live.run is not None:
+            live.begun[unit.index] = fraction
+            self.tell(live, "job.progress", {"unit": {"index": unit.index, "progress": round(fraction, 4)}})
 
     def release(self, live: Live, state: State, result: Result | None, failure: Failure | None) -> None:
         """The end of a request whose caller waited: it is taken out and recorded."""

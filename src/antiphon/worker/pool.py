@@ -75,6 +75,8 @@ class Pool:
         self._on_change, self._clock = on_change, clock
         self.capabilities: Capabilities | None = None
         self._reserved = 0
+        #: Told how far a running unit is, 0 to 1; must not raise.
+        self.on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None
         #: Nothing further is handed out; what runs goes on.
         self.held = False
         self._places = [
@@ -219,6 +221,7 @@ class Pool:
             environment=environment,
             on_change=self._changed,
             on_line=lambda line: log.info("worker says", worker=name, line=line),
+            on_progress=lambda unit, fraction: self.on_progress(unit, fraction),
             clock=self._clock,
         )
 

@@ -54,13 +54,14 @@ class WorkerProcess:
         environment: Mapping[str, str] | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_line: Callable[[str], None] = lambda line: None,
+        on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_change` is called when a slot became free, the state changed or a beat came, `on_line` for each line
-        that the process prints. Neither may raise."""
+        that the process prints, `on_progress` with how far a unit is, 0 to 1. None may raise."""
         self.name, self.engine, self.limits = name, engine, limits or Limits()
         self._options, self._on_change, self._clock = dict(options), on_change, clock
-        self._environment = environment
+        self._environment, self._on_progress = environment, on_progress
         self.state: State = "starting"
         self.phase: frames.Phase | None = None
         self.capabilities: Capabilities | None = None
@@ -248,8 +249,9 @@ class WorkerProcess:
                 else:
                     self._answer(serial, lambda held: held.fail(error_of(code, text)))
             case frames.Progress(unit=serial, fraction=fraction):
-                if serial in self._held:
-                    self._held[serial].progress = fraction
+                if (held := self._held.get(serial)) is not None:
+                    held.progress = fraction
+                    self._on_progress(held.unit, fraction)
             case frames.Beat(rss=rss, vram=vram):
                 self.rss, self.vram = rss, vram or 0
             case frames.Phase():

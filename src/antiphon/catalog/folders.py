@@ -1,0 +1,86 @@
+"""Image models that are a folder of diffusers: in the models directory, elsewhere, or in the hub's cache."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from antiphon.catalog.models import MIB, ModelSpec
+
+INDEX = "model_index.json"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+#: Bytes of a file's header that are believed (safetensors' own bound).
+MAX_HEADER = 100 * MIB
+#: Bytes that a worker needs besides the weights: the libraries, and what lies between the layers.
+BASE, GPU_BASE = 700 * MIB, 1536 * MIB
+
+
+def find(name: str, models_dir: Path) -> ModelSpec | None:
+    """The model that a folder of the models directory, a path to a folder, or a hub id (`owner/name`) names.
+
+    It is called by the last part of that. A hub's files are never fetched here: they must be in its cache.
+    """
+    for folder in (models_dir / name, Path(name).expanduser()):
+        if (folder / INDEX).is_file():
+            return _spec(folder.resolve().name, folder, {"folder": str(folder.resolve())})
+    if _HUB_ID.fullmatch(name) and not name.endswith((".", "..")):
+        return _spec(name.rpartition("/")[2], _cached(name), {"repo": name})
+    return None
+
+
+def _spec(name: str, folder: Path | None, options: dict[str, Any]) -> ModelSpec:
+    numbers = parameters(folder) if folder is not None else 0
+    return ModelSpec(
+        name=name,
+        engine="diffusion",
+        kind="image",
+        title=name,
+        description="Draws images of a prompt, through diffusers.",
+        languages=(),
+        licence="see its model card",
+        extra="diffusion",
+        modules=("torch", "diffusers", "transformers", "accelerate"),
+        footprint=4 * numbers + BASE if numbers else 0,
+        gpu_footprint=2 * numbers + GPU_BASE if numbers else 0,
+        prior=(1.0, 0.5),
+        options=options,
+    )
+
+
+def parameters(folder: Path) -> int:
+    """How many numbers the weights hold, by the headers of their files; 0 if they cannot be read."""
+    total = 0
+    for file in weights(folder):
+        try:
+            with file.open("rb") as opened:
+                length = int.from_bytes(opened.read(8), "little")
+                header = json.loads(opened.read(length)) if length <= MAX_HEADER else {}
+            total += sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return 0
+    return total
+
+
+def weights(folder: Path) -> Iterator[Path]:
+    """The weights' files, one precision of each component."""
+    for component in sorted(path for path in folder.iterdir() if path.is_dir()):
+        files = sorted(component.glob("*.safetensors"))
+        plain = [file for file in files if ".fp16" not in file.name]
+        yield from plain or files
+
+
+def _cached(repo: str) -> Path | None:
+    """Where the hub's cache has a repository; None if it is not there, or the library is not installed."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ImportError:
+        return None
+    try:
+        return Path(snapshot_download(repo, local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError):
+        return None

@@ -1,0 +1,109 @@
+"""`antiphon imagine`: a prompt into images, through a running server or with a model on this disk."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import structlog
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from antiphon.cli import jobs, running
+from antiphon.domain import errors
+from antiphon.domain.image import parse_size
+
+#: Output format by the ending of the file that is written.
+FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+#: Told how far everything is, 0 to 1, and what is going on.
+Told = Callable[[float, str], None]
+
+
+def main(
+    prompt: str, output: Path, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None
+) -> None:
+    """`request`: fields of the route that have a value."""
+    kind = format_of(output)
+    with bar() as told:
+        if running.answers(server):
+            images = through_server(server, {**request, "prompt": prompt, "output_format": kind}, told)
+        else:
+            images = asyncio.run(alone(prompt, kind, request, data_dir, models_dir, told))
+    for path, data in zip(names(output, len(images)), images, strict=True):
+        path.write_bytes(data)
+        print(f"{path} ({len(data):,} bytes)")  # noqa: T201 - it is the command's answer
+
+
+def format_of(output: Path) -> str:
+    if output.suffix.lower() not in FORMATS:
+        raise errors.InvalidRequest(f"cannot write {output.name}: the ending must be one of {', '.join(FORMATS)}")
+    return FORMATS[output.suffix.lower()]
+
+
+def names(output: Path, count: int) -> list[Path]:
+    """The files: the one that was named, or of several each with its number."""
+    if count == 1:
+        return [output]
+    return [output.with_stem(f"{output.stem}-{number}") for number in range(1, count + 1)]
+
+
+@contextlib.contextmanager
+def bar() -> Iterator[Told]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("starting", total=1.0)
+        yield lambda fraction, text: progress.update(task, completed=fraction, description=text)
+
+
+def through_server(server: str, body: dict[str, Any], told: Told) -> list[bytes]:
+    job = jobs.call(server, "POST", "/v1/jobs", json={"type": "image", **body})
+    try:
+        for event in jobs.events(server, job["id"]):
+            told(float(event.get("progress", 0.0)), jobs.line(event))
+    except KeyboardInterrupt:
+        jobs.call(server, "DELETE", f"/v1/jobs/{job['id']}")
+        raise
+    job = jobs.call(server, "GET", f"/v1/jobs/{job['id']}")
+    if job["status"] != "succeeded":
+        raise errors.AntiphonError(jobs.outcome(job) if job["error"] else f"the job is {job['status']}")
+    return [fetch(server + image["path"]) for image in job["result"]["images"]]
+
+
+def fetch(url: str) -> bytes:
+    answer = httpx.get(url, timeout=60, trust_env=False, headers=running.headers())
+    if answer.status_code != 200:
+        raise errors.AntiphonError(running.reason(answer))
+    return answer.content
+
+
+async def alone(
+    prompt: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None, told: Told
+) -> list[bytes]:
+    from antiphon.domain.event import Event
+    from antiphon.service.app import Antiphon
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    options = dict(request)
+    model = options.pop("model", None)
+    if model is None:
+        raise errors.ModelUnavailable(
+            "no server answers, so name a model: --model FOLDER of a diffusers pipeline, or start a server with one"
+        )
+    options["width"], options["height"] = parse_size(options.pop("size", None))
+    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": (model,)}
+    if models_dir is not None:
+        flags["models_dir"] = models_dir
+
+    def heard(event: Event) -> None:
+        if event.job is not None:
+            told(float(event.data.get("progress", 0.0)), str(event.data.get("status", "")))
+
+    antiphon = Antiphon(**flags)
+    antiphon.bus.listen(heard)
+    async with antiphon:
+        await antiphon.settled()
+        return await antiphon.imagine(prompt, format=kind, **options)

@@ -1,0 +1,110 @@
+"""What can be asked of an image model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar, Literal, Self
+
+from antiphon.domain import errors
+from antiphon.domain.job import PRIORITIES, JobType, Priority
+from antiphon.domain.request import MAX_SEED, check_choice, check_number
+
+Format = Literal["png", "jpeg", "webp"]
+FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
+
+#: Characters. Most models read the first hundred words or so; what is longer is a mistake.
+MAX_PROMPT = 4000
+MAX_IMAGES = 10
+MAX_STEPS = 150
+MAX_GUIDANCE = 30.0
+#: Pixels of a side. A model may know fewer sizes; see `domain.engine.Canvas`.
+SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE = 64, 4096, 8
+_SIZE = re.compile(r"([0-9]{1,5})[x×]([0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """Images of one prompt. Values are in range; whether the model can draw that size is asked later."""
+
+    type: ClassVar[JobType] = "image"
+    prompt: str
+    #: Of the first image; each further one has the next number. Surfaces draw one for those who name none.
+    seed: int = 0
+    n: int = 1
+    #: Pixels; both 0: the model's own size.
+    width: int = 0
+    height: int = 0
+    #: Steps of denoising; 0: the model's own number.
+    steps: int = 0
+    #: How closely the prompt is followed (classifier-free guidance); None: the model's own.
+    guidance: float | None = None
+    #: What is not to be seen.
+    negative_prompt: str = ""
+    model: str | None = None
+    format: Format = "png"
+    priority: Priority = "normal"
+    #: Seconds since the epoch.
+    deadline: float | None = None
+    #: How often an image (its number, as text) was asked for anew.
+    takes: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.prompt.strip() or len(self.prompt) > MAX_PROMPT:
+            raise errors.InvalidRequest(f"prompt must be 1-{MAX_PROMPT} characters", param="prompt")
+        if len(self.negative_prompt) > MAX_PROMPT:
+            raise errors.InvalidRequest(
+                f"negative_prompt must have at most {MAX_PROMPT} characters", param="negative_prompt"
+            )
+        check_number("n", self.n, 1, MAX_IMAGES)
+        check_number("seed", self.seed, 0, MAX_SEED)
+        check_number("steps", self.steps, 0, MAX_STEPS)
+        if self.guidance is not None:
+            check_number("guidance", self.guidance, 0.0, MAX_GUIDANCE)
+        if self.width or self.height:
+            check_sides(self.width, self.height)
+        check_choice("output_format", self.format, FORMATS)
+        check_choice("priority", self.priority, PRIORITIES)
+
+    def seed_of(self, index: int) -> int:
+        """The seed of an image. Made anew it gets one that none of the others has: the same would be the same image."""
+        return (self.seed + index + self.n * self.takes.get(str(index), 0)) % (MAX_SEED + 1)
+
+    def to_json(self) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name == "prompt" or value not in (f.default, {}, None):
+                out[f.name] = dict(value) if isinstance(value, Mapping) else value
+        return out
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**data)
+
+    def brief(self) -> dict[str, str]:
+        return {"text": self.prompt, "images": str(self.n)}
+
+    def with_another_take(self, index: int) -> Self:
+        return replace(self, takes={**self.takes, str(index): self.takes.get(str(index), 0) + 1})
+
+
+def check_sides(*sides: int) -> None:
+    if any(not SIDE_MIN <= side <= SIDE_MAX or side % SIDE_MULTIPLE for side in sides):
+        raise errors.InvalidRequest(
+            f"size must have sides of {SIDE_MIN} to {SIDE_MAX} pixels, in multiples of {SIDE_MULTIPLE}", param="size"
+        )
+
+
+def parse_size(text: str | None) -> tuple[int, int]:
+    """`1024x768` as (width, height); (0, 0) for None, the empty text and `auto`. Raises `InvalidRequest`."""
+    if text in (None, "", "auto"):
+        return 0, 0
+    match = _SIZE.fullmatch(text or "")
+    if match is None:
+        raise errors.InvalidRequest(f"size must be like 512x512, or auto, not {(text or '')[:20]!r}", param="size")
+    width, height = int(match[1]), int(match[2])
+    # Zero stands for the model's own size here, and is no size that anybody can ask for.
+    check_sides(width, height)
+    return width, height
