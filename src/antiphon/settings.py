@@ -112,6 +112,9 @@ class Settings(BaseSettings):
     voices_bytes: int = Field(
         2 * GIB, ge=0, description="Bytes of recordings kept as voices; no new ones are taken at the bound."
     )
+    uploads_bytes: int = Field(
+        8 * GIB, ge=0, description="Bytes of recordings kept for transcription; those that no job needs go first."
+    )
     min_free_bytes: int = Field(
         512 * MIB, ge=0, description="Bytes free on the disk under which new jobs are refused; 0: no bound."
     )

@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from antiphon.service.housekeeping import trim
+from tests.conftest import Start
+from tests.e2e.test_voices_api import file, upload
 
 
 def put(folder: Path, name: str, age: float, nbytes: int = 10) -> None:
@@ -38,3 +40,14 @@ def test_jobs_that_run_parts_and_what_was_just_told_of_stay(tmp_path: Path) -> N
 
 def test_no_folder_is_no_file(tmp_path: Path) -> None:
     assert trim(tmp_path / "none", 0, ()) == (0, 0)
+
+
+def test_voices_over_their_quota_are_told_and_none_is_removed(serve: Start) -> None:
+    server = serve("--model", "tone", "--voices-bytes", "1000")
+    assert upload(server, "Anna").status_code == 200
+
+    refused = upload(server, "Ben", file(700.0))
+    assert refused.status_code == 409
+    assert "--voices-bytes" in refused.text
+    names = [voice["name"] for voice in server.client.get("/v1/audio/voices").json()["uploaded_voices"]]
+    assert names == ["Anna"]

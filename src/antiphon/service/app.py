@@ -90,7 +90,9 @@ class Antiphon:
         self.observer = self.jobs.observer
         self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references, self.uploads)
         self.uploads.check_space = self.housekeeping.check_space
+        self.uploads.most, self.uploads.needed = s.uploads_bytes, self.jobs.sources
         intake.check_space, self.references.check_room = self.housekeeping.check_space, self.housekeeping.check_voices
+        self.references.on_read = self.housekeeping.voice_read
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.

@@ -48,7 +48,8 @@ class Housekeeping:
         self._references, self._uploads = references, uploads
         self._short = False
         self._free, self._asked = 0, float("-inf")
-        self._voices_full = False
+        #: Bytes of voices at the last look, and of those that came since.
+        self._voices = 0
 
     def check_space(self) -> None:
         """Raises `StorageFull` while less than `min_free_bytes` are free; passes by itself once they are."""
@@ -73,11 +74,14 @@ class Housekeeping:
     def check_voices(self) -> None:
         """Raises `StorageFull` or `Conflict` when no recording can be kept. Named voices are never removed for room."""
         self.check_space()
-        if self._voices_full:
+        if self._voices >= self._settings.voices_bytes:
             raise errors.Conflict(
                 f"The voices take all of the {self._settings.voices_bytes} bytes that they may (--voices-bytes); "
                 "delete some first"
             )
+
+    def voice_read(self, nbytes: int) -> None:
+        self._voices += nbytes
 
     # Over time
 
@@ -102,8 +106,7 @@ class Housekeeping:
             for file in images.siblings(name):
                 (self._settings.output_path / file).unlink(missing_ok=True)
         await self._references.sweep(seconds)
-        needed = frozenset(live.source for live in self._jobs.live.values() if live.source)
-        await self._jobs.threads.run(self._uploads.sweep, needed)
+        await self._jobs.threads.run(self._uploads.sweep, self._jobs.sources())
 
     async def trim(self) -> None:
         """Brings output and voices under their quotas."""
@@ -118,7 +121,7 @@ class Housekeeping:
         while await run(size, folder) > s.voices_bytes and age > RECORDING_GRACE:
             age = max(age / 2, RECORDING_GRACE)
             await self._references.sweep(age)
-        self._voices_full = await run(size, folder) >= s.voices_bytes
+        self._voices = await run(size, folder)
 
 
 def trim(folder: Path, quota: int, spared: Container[str], grace: float = GRACE) -> tuple[int, int]:

@@ -41,6 +41,8 @@ class References:
         self._took = 1.0
         #: Raises `StorageFull` or `Conflict` while no recording can be kept.
         self.check_room: Callable[[], None] = lambda: None
+        #: Hears how many bytes a recording takes that is about to be kept.
+        self.on_read: Callable[[int], None] = lambda nbytes: None
         # A file is removed when no row names it: no row may come in between.
         self._changing = asyncio.Lock()
         self._known: dict[str, Mapping[str, Reference]] = {}
@@ -164,6 +166,7 @@ class References:
                 began = time.monotonic()
                 recording = await reading.read(data)
                 self._took += 0.3 * (time.monotonic() - began - self._took)
+                self.on_read(len(recording))
                 return recording
         except errors.InvalidRequest as e:
             raise errors.InvalidRequest(e.message, param="audio_sample") from e

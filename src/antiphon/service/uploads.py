@@ -27,6 +27,8 @@ AT_ONCE, WAITING = 2, 16
 KEPT = 24 * 3600.0
 #: Seconds after which the remains of an earlier life's decoding are taken away.
 STALE = 3600.0
+#: Seconds for which a recording stays though the room is wanted: its job may be about to be made.
+FRESH = 60.0
 BOUNDS = reading.Bounds(memory=3 * 1024**3, cpu=300, wall=600.0)
 _MOST = int(2 * hearing.RATE * (hearing.MAX_SECONDS + 1)) + 1024 * 1024
 
@@ -46,6 +48,10 @@ class Uploads:
     threads: Threads
     #: Raises `StorageFull` while the disk has no room.
     check_space: Callable[[], None] = lambda: None
+    #: Bytes of all recordings.
+    most: int = 2**63
+    #: Digests that live jobs need.
+    needed: Callable[[], Container[str]] = frozenset
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _waiting: int = 0
 
@@ -61,6 +67,7 @@ class Uploads:
         self._waiting += 1
         try:
             async with self._turn:
+                await self.threads.run(self.make_room, self.needed())
                 return await self._take(file)
         except OSError as e:
             raise errors.StorageFull(f"cannot keep the recording: {e.strerror}", retry_after=10.0) from e
@@ -88,6 +95,29 @@ class Uploads:
             os.utime(self.path(digest))
         except FileNotFoundError:
             raise errors.NotFound("The recording is no longer here; send it again", param="file") from None
+
+    def make_room(self, needed: Container[str], now: float | None = None) -> None:
+        """Removes recordings that no live job needs, the longest unused first, until there is room for another.
+        Blocking. Raises `StorageFull` if they are all needed."""
+        now = time.time() if now is None else now
+        taken = 0
+        free: list[tuple[float, int, Path]] = []
+        for path, changed in self._files():
+            with contextlib.suppress(FileNotFoundError):
+                nbytes = path.stat().st_size
+                taken += nbytes
+                if path.suffix == ".pcm" and path.stem not in needed and now - changed > FRESH:
+                    free.append((changed, nbytes, path))
+        for _, nbytes, path in sorted(free):
+            if taken < self.most:
+                return
+            path.unlink(missing_ok=True)
+            taken -= nbytes
+        if taken >= self.most:
+            raise errors.StorageFull(
+                f"The recordings of waiting jobs take all of the {self.most} bytes that they may (--uploads-bytes)",
+                retry_after=60.0,
+            )
 
     def sweep(self, needed: Container[str], now: float | None = None) -> int:
         """Removes what nobody used for long and no live job needs; how many. Blocking."""

@@ -139,6 +139,10 @@ class Workshop:
         for index in live.run.missing():
             self.again(live, index)
 
+    def sources(self) -> frozenset[str]:
+        """Digests of the recordings that live jobs need."""
+        return frozenset(live.source for live in self.live.values() if live.source)
+
     # What happens to a job
 
     def tell(self, live: Live, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
