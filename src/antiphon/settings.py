@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import math
 import tomllib
 from collections.abc import Mapping
@@ -63,6 +64,9 @@ class Settings(BaseSettings):
     )
     keep_alive: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="SECONDS or MODEL=SECONDS of idleness after which a model leaves the memory."
+    )
+    model_option: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="MODEL:NAME=VALUE, told to that model's engine; VALUE is JSON, or text. Repeat for several."
     )
     download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
     offline: bool = Field(False, description="Never use the network.")
@@ -152,10 +156,23 @@ class Settings(BaseSettings):
                 raise ValueError(f"{text!r} is not SECONDS or MODEL=SECONDS")
         return value
 
-    @field_validator("model", "allowed_hosts", "allowed_origins", "trusted_proxies", "keep_alive", mode="before")
+    @field_validator("model_option")
+    @classmethod
+    def _model_option(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            model, _, name = text.partition("=")[0].rpartition(":")
+            if "=" not in text or not model or not name.isidentifier():
+                raise ValueError(f"{text!r} is not MODEL:NAME=VALUE, such as indextts-2.5:num_beams=1")
+        return value
+
+    @field_validator(
+        "model", "allowed_hosts", "allowed_origins", "trusted_proxies", "keep_alive", "model_option", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""
+        if isinstance(value, str) and ":" in value and "=" in value and "[" in value:
+            return (value,)  # One option whose value is a list.
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
@@ -199,8 +216,25 @@ class Settings(BaseSettings):
         pairs = (text.rpartition("=") for text in self.keep_alive)
         return {name or "*": float(seconds) for name, _, seconds in pairs}
 
+    def options_by_model(self) -> dict[str, dict[str, Any]]:
+        """What the operator tells each model's engine."""
+        found: dict[str, dict[str, Any]] = {}
+        for text in self.model_option:
+            head, _, value = text.partition("=")
+            model, _, name = head.rpartition(":")
+            found.setdefault(model, {})[name] = _json(value)
+        return found
+
     def weights(self) -> dict[str, float]:
         return {"vip": self.weight_vip, "normal": 1.0, "bulk": self.weight_bulk}
+
+
+def _json(text: str) -> Any:
+    """A value as JSON, or as the text that it is."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:

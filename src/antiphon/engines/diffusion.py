@@ -11,6 +11,7 @@ import importlib.metadata
 import inspect
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,20 +55,27 @@ class Diffusion:
         """Raises `Missing` with what brings the files, `ValueError` for a pipeline that needs code of its own."""
         self._folder = folder_of(self._options)
         index = read_index(self._folder)
+        # A thread that spins while it waits takes the core of the one it waits for. On two busy cores a small image
+        # was seen to take ten seconds with that, and 0.2 without.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         phase("importing torch and diffusers")
+        import diffusers
         import torch
-        from diffusers import DiffusionPipeline
+        import transformers
 
+        for library in (diffusers, transformers):
+            # Bars are for terminals; in the log each would be a hundred lines.
+            library.utils.logging.disable_progress_bar()
         torch.set_num_threads(self._threads)
         self._gpu = torch.cuda.is_available()
         half = torch.bfloat16 if self._gpu and torch.cuda.is_bf16_supported() else torch.float16
         phase("reading weights")
-        self._pipe = DiffusionPipeline.from_pretrained(
+        self._pipe = diffusers.DiffusionPipeline.from_pretrained(
             str(self._folder),
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
-            torch_dtype=half if self._gpu else torch.float32,
+            dtype=half if self._gpu else torch.float32,
             variant=variant_of(self._folder),
         )
         self._takes = frozenset(inspect.signature(self._pipe.__call__).parameters)

@@ -147,6 +147,7 @@ class Models(Choosing):
                 "threads": sizing.threads(spec),
                 "voices": str(self._settings.data_dir / "voices"),
                 "uploads": str(self._settings.data_dir / "uploads"),
+                **self._settings.options_by_model().get(spec.name, {}),
             },
             len(seats),
             environments=[seat.environment for seat in seats],

@@ -1,0 +1,39 @@
+"""A checkpoint for the session, and a server that speaks with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Server, launch
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+pytest.importorskip("indextts25", reason="needs the extra [indextts25]; make test-indextts installs it")
+
+MODEL = "indextts-2.5"
+#: Without the grammars for numbers and dates, which take a minute each to build.
+PLAIN = ("--model", MODEL, "--model-option", f"{MODEL}:normalise=[]")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A models directory with the checkpoint."""
+    from tests.indextts import checkpoint
+
+    folder = tmp_path_factory.mktemp("models")
+    checkpoint.build(folder / MODEL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    data = tmp_path_factory.mktemp("indextts")
+    made = launch(data, *PLAIN, "--models-dir", str(models), "--workers", "2", ready=False)
+    try:
+        made.wait_ready(MODEL, patience=240)
+        yield made
+    finally:
+        made.stop()

@@ -1,0 +1,147 @@
+"""How IndexTTS says what does not come out well, without the model: seeds, halves, bounds, and the cache of voices."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from antiphon.domain import errors
+from antiphon.engines._indextts import emotion, pieces
+from antiphon.engines._indextts.conditioning import Conditioning
+from antiphon.engines._indextts.guard import Guard, letters
+from antiphon.engines._indextts.seeding import derive
+
+RATE = 1000
+TEXT = "One sentence is here, and it goes on. Another sentence follows behind it."
+
+
+def loud(seconds: float) -> np.ndarray:
+    return np.full(int(seconds * RATE), 9000, np.int16)
+
+
+class Speaker:
+    """Says a text well if `can(text, seed)`; otherwise what comes out is silence."""
+
+    def __init__(self, can: object) -> None:
+        self.can, self.asked = can, list[tuple[str, int]]()
+
+    def __call__(self, text: str, seed: int) -> np.ndarray:
+        self.asked.append((text, seed))
+        good = self.can(text, seed)  # type: ignore[operator]
+        return loud(letters(text) * 0.1) if good else np.zeros(2000, np.int16)
+
+
+def speak(speaker: Speaker, text: str = TEXT, seed: int = 7) -> list[np.ndarray]:
+    return list(pieces.speak(text, seed, speaker, Guard(), RATE, 1.0))
+
+
+def test_what_comes_out_well_is_said_once_with_the_requests_seed() -> None:
+    speaker = Speaker(lambda text, seed: True)
+    assert len(speak(speaker)) == 1
+    assert speaker.asked == [(TEXT, 7)]
+
+
+def test_another_seed_is_tried_and_always_the_same_one() -> None:
+    speaker = Speaker(lambda text, seed: seed != 7)
+    assert len(speak(speaker)) == 1
+    assert speaker.asked == [(TEXT, 7), (TEXT, derive(7, (), 1))]
+    again = Speaker(lambda text, seed: seed != 7)
+    speak(again)
+    assert again.asked == speaker.asked
+
+
+def test_then_it_is_said_in_halves_cut_behind_a_sentence() -> None:
+    speaker = Speaker(lambda text, seed: len(text) < 50)
+    found = speak(speaker)
+    said = [text for text, _ in speaker.asked]
+    assert said == [TEXT] * pieces.TRIES + [TEXT[:37], TEXT[38:]]
+    assert len(found) == 2
+    assert len({seed for _, seed in speaker.asked}) == len(speaker.asked)
+
+
+def test_then_it_is_refused_with_what_was_wrong() -> None:
+    speaker = Speaker(lambda text, seed: False)
+    with pytest.raises(errors.UnitFailed, match="only silence came out, 3 times"):
+        speak(speaker)
+    # The whole, its first half, and that one's first half.
+    assert len(speaker.asked) == 3 * pieces.TRIES
+
+
+@pytest.mark.parametrize(
+    ("text", "halves"),
+    [
+        ("短。", None),
+        ("Twelve letters here or so", None),
+        ("这是第一句话。这是第二句话。", ("这是第一句话。", "这是第二句话。")),
+        ("no marks at all in this text of words", ("no marks at all in", "this text of words")),
+        ("a" * 40, ("a" * 20, "a" * 20)),
+    ],
+)
+def test_where_a_text_is_halved(text: str, halves: tuple[str, str] | None) -> None:
+    assert pieces.halved(text) == halves
+
+
+def test_a_pronunciation_mark_is_never_cut() -> None:
+    text = "aaaaaaaaaaaa <going there now|G OW1 . IH0 NG DH EH1 R> bbbbbbbbbbbb"
+    halves = pieces.halved(text)
+    assert halves is not None
+    assert any("<going there now|G OW1 . IH0 NG DH EH1 R>" in half for half in halves)
+
+
+@pytest.mark.parametrize(
+    ("audio", "problem"),
+    [
+        (loud(0), "no sound"),
+        (np.zeros(5000, np.int16), "only silence"),
+        (loud(2), None),
+        (loud(60), "did not come to an end"),
+        (np.concatenate([loud(0.1), np.zeros(2000, np.int16)]), "broke off"),
+    ],
+)
+def test_the_guard(audio: np.ndarray, problem: str | None) -> None:
+    found = Guard().problem(audio, RATE, letters("twenty letters of text"), 1.0)
+    assert found is None if problem is None else problem in str(found)
+
+
+def test_slow_speech_may_last_longer() -> None:
+    guard = Guard()
+    assert guard.problem(loud(14), RATE, 20, 1.0)
+    assert guard.problem(loud(14), RATE, 20, 2.0) is None
+
+
+def test_emotions_are_eight_weights_within_their_sum() -> None:
+    assert emotion.vector({}, 0.8) == [0, 0, 0, 0, 0, 0, 0, 0.8]
+    assert emotion.vector({}, 0.0) is None
+    assert emotion.vector({"happy": 0.5}, 0.8) == [0.5, 0, 0, 0, 0, 0, 0, 0]
+    both = emotion.vector({"happy": 1.0, "sad": 1.0}, 0.8)
+    assert both is not None
+    assert sum(both) == pytest.approx(emotion.MAX_SUM)
+    for bad in ({"happy": float("nan")}, {"happy": -1.0}, {"bored": 0.5}):
+        with pytest.raises(errors.InvalidRequest):
+            emotion.vector(bad, 0.8)
+
+
+class Tensor:
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def numel(self) -> int:
+        return self.size
+
+    def element_size(self) -> int:
+        return 1
+
+
+def test_the_cache_of_voices_keeps_to_its_bytes_and_the_least_used_goes() -> None:
+    cache = Conditioning(100)
+    for name in "ab":
+        cache.get(name, lambda: (Tensor(30), [Tensor(10)]))
+    cache.get("a", lambda: pytest.fail("it is there"))
+    cache.get("c", lambda: Tensor(40))
+    assert (cache.nbytes, len(cache)) == (80, 2)
+    cache.get("a", lambda: pytest.fail("it was used last"))
+    made = list[str]()
+    cache.get("b", lambda: made.append("b") or Tensor(1))
+    assert made == ["b"]
+    cache.get("giant", lambda: Tensor(1000))
+    assert cache.nbytes <= 100
