@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from importlib import resources
+from typing import Any
 
 import pytest
 
+from antiphon.api.web import assets
+from tests.browser.visiting import browser, needs_chromium
 from tests.conftest import Server
 
-FILES = ["/", "/web/app.css", "/web/app.js", "/web/i18n.js", "/web/live.js", "/web/router.js"]
+__all__ = ["browser"]
+FILES = ["/", *(f"/web/{name}" for name in assets())]
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -22,9 +26,19 @@ def test_each_file_is_guarded_and_known_again(tone: Server, path: str) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_first_load_is_small(tone: Server) -> None:
-    sizes = [int(tone.client.get(path).headers["content-length"]) for path in FILES]
-    assert sum(sizes) <= 100_000
+@needs_chromium
+@pytest.mark.parametrize("name", ["speak", "jobs"])
+def test_first_load_is_small(tone: Server, browser: Any, name: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{tone.base}/#/{name}")
+    page.wait_for_selector(f"ap-{name} h2")
+    sizes = page.evaluate(
+        "performance.getEntries().filter((e) => e.transferSize).map((e) => [e.name, e.encodedBodySize])"
+    )
+    own = [size for path, size in sizes if "/web/" in path or path.endswith("/")]
+    page.close()
+    assert len(own) > 10
+    assert sum(own) <= 100_000
 
 
 @pytest.mark.parametrize("path", ["/web/..%2fapi%2fapp.py", "/web/%2e%2e/settings.py", "/web/none.js", "/web/"])
@@ -33,8 +47,21 @@ def test_nothing_else_is_served(tone: Server, path: str) -> None:
 
 
 def test_both_languages_say_the_same_things() -> None:
-    text = resources.files("antiphon").joinpath("web/i18n.js").read_text()
-    english, chinese = (set(re.findall(r"(\w+): \"", part)) for part in text.split("  zh: {"))
-    assert english == chinese
-    html = resources.files("antiphon").joinpath("web/index.html").read_text()
-    assert set(re.findall(r"data-t=\"(\w+)\"", html)) <= english
+    web = resources.files("antiphon").joinpath("web")
+    told: set[str] = set()
+    for name in ("i18n.js", "i18n-pages.js"):
+        english, chinese = (
+            dict(re.findall(r"(\w+): \"((?:[^\"\\]|\\.)*)\"", part))
+            for part in web.joinpath(name).read_text().split("  zh: {")
+        )
+        assert english.keys() == chinese.keys()
+        for key, text in english.items():
+            assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese[key])), key
+        assert not told & english.keys(), "a word that both files have would be told by the later one"
+        told |= english.keys()
+    html = web.joinpath("index.html").read_text()
+    assert set(re.findall(r"data-t=\"(\w+)\"", html)) <= told
+    for file in web.iterdir():
+        if file.name.endswith(".js"):
+            asked = re.findall(r"(?:\bt: |\blabel: |\bbutton\(|\bt\(|\bfield\()\"(\w+)\"", file.read_text())
+            assert set(asked) <= told, file.name

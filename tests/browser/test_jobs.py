@@ -1,26 +1,35 @@
-"""The list of jobs, live: it outlives the server and keeps the focus."""
+"""The list of jobs, live: it outlives the server, keeps the focus, and stays smooth with a hundred of them."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.visiting import browser, needs_chromium
-from tests.conftest import PATIENCE, Start, wait_until
+from tests.browser.visiting import PAYLOAD, browser, fits, needs_chromium, shot, visit
+from tests.conftest import PATIENCE, Server, Start, wait_until
 
 __all__ = ["browser"]
 pytestmark = needs_chromium
 
+#: Milliseconds in which the page may stand still while a hundred jobs go through; generous, for two busy cores.
+STILL = 400
+
+
+def submit(server: Server, text: str, **more: Any) -> str:
+    answer = server.client.post("/v1/jobs", json={"type": "speech", "input": text, **more})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
 
 def test_a_killed_server_leaves_the_page_showing_the_jobs_end(serve: Start, browser: Any) -> None:
-    env = {"ANTIPHON_TONE_DELAY": "0.4"}
+    env = {"ANTIPHON_TONE_DELAY": "0.3"}
     server = serve("--model", "tone", "--workers", "1", env=env)
     text = " ".join(f"This is the sentence with the number {n}, and it is long enough to be one." for n in range(12))
-    job = server.client.post("/v1/jobs", json={"type": "speech", "input": text}).json()
+    job = submit(server, text)
     page = browser.new_page(locale="en-US")
     page.set_default_timeout(PATIENCE * 1000)
     page.goto(f"{server.base}/#/jobs")
     page.evaluate("window.same = true")
-    row = f"#list [data-id='{job['id']}']"
+    row = f".jobs [data-id='{job}']"
     page.wait_for_selector(f"{row}[data-status=running]")
     page.locator(f"{row} button").focus()
     bar = page.locator(f"{row} progress")
@@ -32,3 +41,59 @@ def test_a_killed_server_leaves_the_page_showing_the_jobs_end(serve: Start, brow
     page.wait_for_selector(f"{row}[data-status=succeeded]")
     assert page.evaluate("window.same") is True
     page.close()
+
+
+def test_a_job_is_cancelled_tried_again_heard_and_taken(serve: Start, browser: Any) -> None:
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY_PER_CHAR": "0.01"})
+    submit(server, "x" * 150)
+    job = submit(server, f"{PAYLOAD} One sentence. And another one.")
+    with visit(browser, server, "jobs") as page:
+        row = page.locator(f".jobs [data-id='{job}']")
+        row.get_by_role("button", name="Cancel").click()
+        page.wait_for_selector(f".jobs [data-id='{job}'][data-status=cancelled]")
+        assert page.evaluate("document.activeElement.textContent") == "Try again", "the focus goes on"
+        row.get_by_role("button", name="Try again").click()
+        page.wait_for_selector(f".jobs [data-id='{job}'][data-status=succeeded]")
+        row.get_by_role("button", name="Play").click()
+        row.get_by_role("button", name="Stop").click()
+        with page.expect_download() as waiting:
+            row.get_by_role("button", name="Download").click()
+        assert waiting.value.suggested_filename == f"speech-{job}.wav"
+        row.get_by_text("Sentences").click()
+        row.locator(".said").filter(has_text=PAYLOAD).wait_for()
+        with page.expect_download() as waiting:
+            row.get_by_role("button", name="SRT").click()
+        assert waiting.value.suggested_filename.endswith(".srt")
+        shot(page, "jobs-open")
+        row.get_by_role("button", name="Make sentence 1 anew").click()
+        # It goes through the queue again and ends again; its row is drawn anew, and its list is closed.
+        wait_until(lambda: server.job(job)["attempts"] >= 2, "it is made anew")
+        page.wait_for_selector(f".jobs [data-id='{job}'][data-status=succeeded]")
+        row.get_by_role("button", name="Play").wait_for()
+        page.reload()
+        page.wait_for_selector(f".jobs [data-id='{job}'][data-status=succeeded]")
+
+
+def test_a_hundred_jobs_stay_smooth_and_come_in_pages(serve: Start, browser: Any) -> None:
+    server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.02"})
+    old = [submit(server, f"an old one, number {n}") for n in range(60)]
+    server.wait_job(old[-1])
+    with visit(browser, server, "jobs", viewport={"width": 390, "height": 844}) as page:
+        page.wait_for_selector(".jobs li:nth-child(50)")
+        page.evaluate(
+            "() => { window.still = []; new PerformanceObserver((list) => window.still.push(...list.getEntries()"
+            ".map((entry) => entry.duration))).observe({ type: 'longtask' }); }"
+        )
+        kept = page.locator(f".jobs [data-id='{old[-1]}']").element_handle()
+        new = [submit(server, f"number {n}") for n in range(100)]
+        page.wait_for_selector(f".jobs [data-id='{new[-1]}'][data-status=succeeded]")
+        page.get_by_role("button", name="Show more").click()
+        page.wait_for_selector(f".jobs [data-id='{old[0]}']")
+        shown = page.evaluate("[...document.querySelectorAll('.jobs li')].map((row) => row.dataset.id)")
+        assert shown == sorted({*shown}, reverse=True)
+        assert {*old} <= {*shown}
+        assert kept.evaluate("(row) => row.isConnected"), "a row is made once"
+        longest = max(page.evaluate("window.still"), default=0)
+        assert longest < STILL, f"the page stood still for {longest} ms"
+        assert fits(page, 390)
+        shot(page, "jobs-many", whole=False)

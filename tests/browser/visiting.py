@@ -1,4 +1,4 @@
-"""Visiting one of the pages Voices, Dashboard and Books in a real browser, with an eye on what the console says."""
+"""Visiting one of the pages in a real browser, with an eye on what the console says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from importlib import resources
 from typing import Any
 
 import pytest
@@ -16,13 +15,12 @@ from tests.conftest import PATIENCE, Server
 sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
-ROUTED = resources.files("antiphon").joinpath("web/router.js").is_file()
 #: A text that would do harm as markup.
 PAYLOAD = "<img src=x onerror=alert(1)>"
 
 #: Controls of the page that nobody can name, or that are less than 44 px high. A tick has its label beside it.
 UNFIT = """() => [...document.querySelectorAll(".page :is(button, a, select, input, summary, progress, svg[role=img])")]
-    .filter((node) => node.checkVisibility() && !node.classList.contains("unseen"))
+    .filter((node) => node.checkVisibility({ contentVisibilityAuto: true }) && !node.classList.contains("unseen"))
     .filter((node) => {
         const named = node.ariaLabel || node.labels?.length || node.textContent.trim();
         const shown = node.matches("[type=checkbox], progress, svg") || node.getBoundingClientRect().height >= 43.5;
@@ -61,12 +59,6 @@ def visit(browser: Any, server: Server, name: str, *, locale: str = "en-US", fau
 
 def mount(page: Any, name: str) -> None:
     """Waits for the page's element; also after a reload."""
-    if not ROUTED:
-        page.evaluate(
-            "async (name) => { await import(`/web/${name}.js`);"
-            " document.querySelector('main').replaceChildren(document.createElement(`ap-${name}`)); }",
-            name,
-        )
     page.wait_for_selector(f"ap-{name} h2")
 
 

@@ -28,6 +28,7 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/v1/audio/voices/{voice}/sample": {"get"},
         "/v1/audio/transcriptions": {"post"},
         "/v1/audio/translations": {"post"},
+        "/v1/images/generations": {"post"},
         "/v1/models": {"get"},
         "/v1/models/{id}/load": {"post"},
         "/v1/models/{id}/unload": {"post"},

@@ -15,7 +15,7 @@ pytest.importorskip("indextts25", reason="needs the extra [indextts25]; make tes
 
 MODEL = "indextts-2.5"
 #: Without the grammars for numbers and dates, which take a minute each to build.
-PLAIN = ("--model", MODEL, "--model-option", f"{MODEL}:normalise=[]")
+PLAIN = ("--model", MODEL, "--model-option", f"{MODEL}:normalise=[]", "--model-option", f"{MODEL}:threads=1")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import errno
-import secrets
 import time
 from datetime import datetime
 from typing import Any, Literal, cast
@@ -23,7 +22,7 @@ from antiphon.api.waiting import unless_gone
 from antiphon.domain import errors
 from antiphon.domain.image import FORMATS, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, Format, ImageRequest, parse_size
 from antiphon.domain.job import Failure, Result, State
-from antiphon.domain.request import MAX_SEED, parse_deadline
+from antiphon.domain.request import parse_deadline
 from antiphon.service import images
 from antiphon.service.app import Antiphon
 from antiphon.service.live import Live
@@ -59,7 +58,7 @@ class ImageFields(BaseModel):
         deadline = getattr(self, "deadline", None)
         return ImageRequest(
             self.prompt,
-            seed=secrets.randbelow(MAX_SEED + 1) if self.seed is None else self.seed,
+            seed=images.any_seed() if self.seed is None else self.seed,
             n=1 if self.n is None else self.n,
             width=width,
             height=height,

@@ -303,7 +303,7 @@ class ResultView(BaseModel):
     media_type: str
     bytes: int
     duration: float
-    images: list[ImageView] | None = Field(None, description="Of a job of images, each file.")
+    images: list[ImageView] = Field(description="Of a job of images each file; path is the first. Else empty.")
 
 
 class FailureView(BaseModel):

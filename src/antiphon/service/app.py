@@ -77,7 +77,7 @@ class Antiphon:
         intake = Intake(self.models, self.admission, self.threads, self.references, self.keys)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
         self.uploads = Uploads(s.data_dir / "uploads", self.threads)
-        hearing = transcription.Transcription(self.models, self.uploads)
+        hearing = transcription.Transcription(self.models, self.uploads, self.keys)
         drawing = images.Images(self.models, self.keys)
         kinds: Kinds = {
             "speech": Kind(SpeechRequest.from_json, intake.prepare, intake.plan, join.write),
@@ -199,6 +199,7 @@ class Antiphon:
 
     async def imagine(self, prompt: str, **options: Any) -> list[bytes]:
         """Draws images of a prompt and returns the files' bytes; `options` are the fields of `ImageRequest`."""
+        options.setdefault("seed", images.any_seed())
         live = await self.jobs.wait_for(ImageRequest(prompt, **options), "local")
         try:
             assert live.run is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Canvas, Capabilities
 from antiphon.domain.image import FORMATS, MAX_IMAGES, ImageRequest
 from antiphon.domain.job import Result
+from antiphon.domain.request import MAX_SEED
 from antiphon.domain.unit import Recipe, Unit, UnitResult
 from antiphon.service import join, pictures
 from antiphon.service.hosted import Hosted
@@ -23,8 +25,8 @@ from antiphon.service.threads import Threads
 #: Pixels of the image whose steps are the measure of work.
 MEASURE = 512 * 512
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-#: What a model may be unable to do, by field: what it is called in a warning.
-_ABILITIES = {"steps": "steps", "guidance": "guidance", "negative_prompt": "negative prompts"}
+#: What a model may be unable to do, by field: its value where nothing is asked, and what a warning calls it.
+_ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
 
 
 @dataclass(slots=True)
@@ -42,8 +44,11 @@ class Plan:
         request, canvas = self.request, self.canvas
         self.width, self.height = (request.width, request.height) if request.width else canvas.size
         check_canvas(canvas, self.width, self.height)
-        refused = [name for name in _ABILITIES if name not in self.can.options and getattr(request, name)]
-        self.warnings = tuple(f"{self.model} knows no {_ABILITIES[name]}; that was not used" for name in refused)
+        self.warnings = tuple(
+            f"{self.model} knows no {called}; that was not used"
+            for name, (unset, called) in _ABILITIES.items()
+            if name not in self.can.options and getattr(request, name) != unset
+        )
         self.keys = [self._recipe(index).key() for index in range(request.n)]
 
     @property
@@ -86,6 +91,11 @@ class Plan:
     @property
     def media_type(self) -> str:
         return pictures.MEDIA_TYPES[self.request.format]
+
+
+def any_seed() -> int:
+    """For those who name none: another image every time, and a number to get it again."""
+    return secrets.randbelow(MAX_SEED + 1)
 
 
 def check_canvas(canvas: Canvas, width: int, height: int) -> None:

@@ -12,7 +12,7 @@ from antiphon.domain import errors
 from antiphon.domain.job import Job, State, Units
 from antiphon.domain.request import SpeechRequest
 from antiphon.domain.work import Request, Work
-from antiphon.service import durable, ids, intake, views
+from antiphon.service import durable, following, ids, intake, views
 from antiphon.service.hosted import Hosted
 from antiphon.service.live import Live
 from antiphon.service.speech import Speech
@@ -163,13 +163,9 @@ class Jobs(Workshop):
         job = await self.stored(job_id, owner)
         if job.type != "speech":
             raise errors.Conflict("Only speech is sent while it is made; ask again when the job is done")
-        speech = await self.speak(SpeechRequest.from_json(job.request), job.owner, trusted=True)
-        try:
-            async with contextlib.aclosing(speech.stream()) as parts:
-                async for data in parts:
-                    yield data
-        finally:
-            speech.close()
+        async with contextlib.aclosing(following.stream(self, job_id)) as parts:
+            async for data in parts:
+                yield data
 
     # Cancel, retry
 

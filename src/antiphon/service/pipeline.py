@@ -121,6 +121,14 @@ class Run:
         self._land(self.keys[index], None)
         self.fail(error)
 
+    def made(self, index: int) -> None:
+        """Another run has made this unit: it is in the cache."""
+        if self.error is None and index not in self._finished:
+            self._on_disk.add(index)
+            waiter = self._waiters.get(index)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
     # What the job asks
 
     def fail(self, error: errors.AntiphonError) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from antiphon.domain.transcription import TranscriptionRequest
 from antiphon.domain.unit import Recipe, Unit, UnitResult
 from antiphon.service import join
 from antiphon.service.hosted import Hosted
+from antiphon.service.keys import Keys, lower
 from antiphon.service.models import Models
 from antiphon.service.pipeline import Run
 from antiphon.service.threads import Threads
@@ -93,10 +94,14 @@ class Transcription:
 
     models: Models
     uploads: Uploads
+    keys: Keys
 
     async def prepare(self, request: TranscriptionRequest, owner: str) -> tuple[Hosted, Plan]:
         """Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`, `NotFound` if the recording
         is gone."""
+        granted = lower(request.priority, self.keys.ceiling(owner))
+        if granted != request.priority:
+            request = replace(request, priority=granted)
         hosted = self.models.choose_kind(request.model, "transcription", request.language)
         return hosted, await self.plan(request, hosted)
 

@@ -60,18 +60,17 @@ def of_stored(job: Job) -> dict[str, Any]:
 
 
 def of_result(result: Result) -> dict[str, Any]:
-    view: dict[str, Any] = {
+    images = result.segments if result.media_type.startswith("image/") else ()
+    return {
         "path": f"/output/{result.name}" if result.name else None,
         "media_type": result.media_type,
         "bytes": result.bytes,
         "duration": round(result.duration, 3),
-    }
-    if result.media_type.startswith("image/"):
-        view["images"] = [
+        "images": [
             {"path": f"/output/{file['name']}"} | {key: file[key] for key in ("bytes", "width", "height", "seed")}
-            for file in result.segments
-        ]
-    return view
+            for file in images
+        ],
+    }
 
 
 def of_failure(failure: Failure) -> dict[str, Any]:

@@ -1,26 +1,41 @@
-// Every string of the page, in both languages, and the numbers as each writes them.
+// The strings of the frame and of the pages Speak and Jobs, in both languages; those of the other pages are beside them.
 export const STRINGS = {
-  en: { speak: "Speak", jobs: "Jobs", voices: "Voices", dashboard: "Dashboard", books: "Books", text: "What is to be said", model: "Model", voice: "Voice", priority: "Priority",
-    speed: "Speed", vip: "First", normal: "Normal", bulk: "When there is time", send: "Speak", other: "中文",
-    queued: "Waiting", running: "Being made", succeeded: "Done", failed: "Failed", cancelled: "Cancelled",
-    cancel: "Cancel", retry: "Try again", download: "Download", place: "Place in line: {n}", eta: "About {n} s left",
-    auto: "Automatic", offline: "The server does not answer. Start it again with: antiphon serve",
-    loading: "No model can speak yet; one is being made ready." },
-  zh: { speak: "朗读", jobs: "任务", voices: "声音库", dashboard: "仪表盘", books: "书籍", text: "要朗读的文字", model: "模型", voice: "声音", priority: "优先级",
-    speed: "语速", vip: "优先", normal: "普通", bulk: "空闲时", send: "朗读", other: "English",
-    queued: "排队中", running: "生成中", succeeded: "完成", failed: "失败", cancelled: "已取消",
-    cancel: "取消", retry: "重试", download: "下载", place: "排在第 {n} 位", eta: "大约还需 {n} 秒",
-    auto: "自动", offline: "服务器没有响应。请重新启动：antiphon serve",
-    loading: "还没有可用的模型，正在准备。" },
+  en: {
+    speak: "Speak", jobs: "Jobs", other: "中文", theme_system: "Theme: system", theme_light: "Theme: light", theme_dark: "Theme: dark",
+    signIn: "Sign in", signOut: "Sign out", signInNo: "Not now", signInTitle: "This server asks for a key", keyField: "Key",
+    keyHint: "Whoever runs the server makes one with: antiphon keys create", keyKept: "Remember it on this device",
+    keyWrong: "The server did not take the last key. It may have been revoked.",
+    offline: "The server does not answer. Start it again with:", loading: "No model can speak yet; one is being made ready.", noModel: "No model can speak.",
+    networkOffline: "The network cannot be reached, so nothing can be fetched. What helps is said below.",
+    bytesOf: "{n} of {all}", copy: "Copy", copyThis: "Copy this", close: "Close", copied: "Copied.",
+    text: "What is to be said", priority: "Priority", speed: "Speed", send: "Speak", hearVoice: "Hear it", emotion: "Emotion",
+    mood_neutral: "Neutral", mood_happy: "Happy", mood_sad: "Sad", mood_angry: "Angry", mood_afraid: "Afraid",
+    mood_disgusted: "Disgusted", mood_melancholic: "Melancholic", mood_surprised: "Surprised", mood_calm: "Calm",
+    fineMoods: "Mix emotions", moodless: "This model speaks without emotion.", copyCurl: "Copy as curl", copyPython: "Copy as Python",
+    needText: "Write what is to be said first.", nowTitle: "What is being said", progress: "Progress", player: "Player",
+    job_queued: "Waiting", job_running: "Being made", job_succeeded: "Done", job_failed: "Failed", job_cancelled: "Cancelled",
+    place: "Place in line: {n}", soundLong: "{n} of sound", fromCache: "{n} made before", pauseSound: "Pause",
+    whereInSound: "Position", soundAt: "{at} of {all} seconds", sentences: "Sentences", anew: "Make anew",
+    anewOf: "Make sentence {n} anew", sound: "Sound", subtitles: "Subtitles", noJobs: "Nothing was sent yet.",
+    type_speech: "Speech", type_transcription: "Transcription", type_image: "Image",
+  },
+  zh: {
+    speak: "朗读", jobs: "任务", other: "English", theme_system: "主题：跟随系统", theme_light: "主题：浅色", theme_dark: "主题：深色",
+    signIn: "登录", signOut: "退出登录", signInNo: "暂不", signInTitle: "此服务器需要密钥", keyField: "密钥",
+    keyHint: "服务器管理员可用此命令创建：antiphon keys create", keyKept: "在此设备上记住",
+    keyWrong: "服务器没有接受上一个密钥，它可能已被撤销。",
+    offline: "服务器没有响应。请重新启动：", loading: "还没有可用的模型，正在准备。", noModel: "没有可用的模型。",
+    networkOffline: "无法连接网络，因此不能下载。解决办法见下方。",
+    bytesOf: "{n} / {all}", copy: "复制", copyThis: "请复制", close: "关闭", copied: "已复制。",
+    text: "要朗读的文字", priority: "优先级", speed: "语速", send: "朗读", hearVoice: "试听", emotion: "情感",
+    mood_neutral: "平静自然", mood_happy: "高兴", mood_sad: "悲伤", mood_angry: "愤怒", mood_afraid: "恐惧",
+    mood_disgusted: "厌恶", mood_melancholic: "忧郁", mood_surprised: "惊讶", mood_calm: "平和",
+    fineMoods: "混合情感", moodless: "这个模型不带情感。", copyCurl: "复制为 curl", copyPython: "复制为 Python",
+    needText: "请先写下要朗读的文字。", nowTitle: "正在朗读的内容", progress: "进度", player: "播放器",
+    job_queued: "排队中", job_running: "生成中", job_succeeded: "完成", job_failed: "失败", job_cancelled: "已取消",
+    place: "排在第 {n} 位", soundLong: "时长 {n}", fromCache: "其中 {n} 个来自缓存", pauseSound: "暂停",
+    whereInSound: "位置", soundAt: "第 {at} 秒，共 {all} 秒", sentences: "句子", anew: "重新生成",
+    anewOf: "重新生成第 {n} 句", sound: "声音", subtitles: "字幕", noJobs: "还没有发送过任务。",
+    type_speech: "语音", type_transcription: "转写", type_image: "图像",
+  },
 };
-let language = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en");
-export const t = (key, n) => STRINGS[language][key].replace("{n}", n === undefined ? "" : number(n));
-export const number = (n) => new Intl.NumberFormat(language === "zh" ? "zh-CN" : "en", { maximumFractionDigits: 0 }).format(n);
-export function toggle() {
-  language = language === "zh" ? "en" : "zh";
-  localStorage.setItem("language", language);
-}
-export function translate() {
-  document.documentElement.lang = language === "zh" ? "zh-CN" : "en";
-  for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
-}

@@ -1,30 +1,12 @@
-// What the pages share: elements made from text only, words in the page's language, requests, and a page's life.
-import { STRINGS } from "/web/i18n-pages.js";
+// What the pages share: elements made from text only, words in the page's language, and a page's life.
+import { STRINGS as FRAME } from "/web/i18n.js";
+import { STRINGS as PAGES } from "/web/i18n-pages.js";
 
 const STYLE = "/web/pages.css";
+const STRINGS = { en: { ...FRAME.en, ...PAGES.en }, zh: { ...FRAME.zh, ...PAGES.zh } };
 const SVG = "http://www.w3.org/2000/svg";
 
-/** What the server refused: `status`, the field `param` it is about, and the seconds `after` which to ask again. */
-export class Refusal extends Error {
-  constructor(status, body, after) {
-    super(body?.error?.message ?? body?.error ?? `HTTP ${status}`);
-    Object.assign(this, { status, param: body?.error?.param ?? null, after: Number(after) || null });
-  }
-}
-
-/** The answer to a request; raises `Refusal`, or TypeError where there is none. Every request of the pages goes here. */
-export async function call(path, options) {
-  const answer = await fetch(path, options);
-  if (answer.ok) return answer;
-  throw new Refusal(answer.status, await answer.json().catch(() => null), answer.headers.get("Retry-After"));
-}
-
-export const ask = async (path, options) => (await call(path, options)).json();
-
-export function send(path, method, body, headers = {}) {
-  const text = body === undefined ? undefined : JSON.stringify(body);
-  return ask(path, { method, body: text, headers: text ? { "Content-Type": "application/json", ...headers } : headers });
-}
+export { ask, call, Refusal, send } from "/web/api.js";
 
 // Words
 

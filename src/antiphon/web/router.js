@@ -1,6 +1,7 @@
-// Which page is seen: #/speak and #/jobs are in the document, the others are elements that are fetched when first asked for.
-const LAZY = ["voices", "dashboard", "books"];
-const PAGES = ["speak", "jobs", ...LAZY];
+// Which page is seen: each is an element, fetched when it is first asked for.
+const PAGES = ["speak", "jobs", "voices", "dashboard", "books"];
+/** These keep what was typed and what plays while another page is seen. */
+const KEPT = new Map(["speak", "jobs"].map((name) => [name, null]));
 
 /** The page that the address names; what it does not know is Speak. */
 export function here() {
@@ -8,22 +9,22 @@ export function here() {
   return PAGES.includes(name) ? name : "speak";
 }
 
-/** Shows the page of the address now and whenever it changes, and tells `turned(name)`; `failed(error)` if it cannot. */
-export function route(turned, failed) {
+/** Shows the page of the address now and whenever it changes; `failed(error)` if it cannot. */
+export function route(failed) {
+  const place = document.getElementById("page");
   const show = async () => {
     const name = here();
-    for (const id of ["speak", "jobs"]) document.getElementById(`${id}-page`).hidden = id !== name;
     for (const a of document.querySelectorAll("nav a")) {
       if (a.hash === `#/${name}`) a.setAttribute("aria-current", "page");
       else a.removeAttribute("aria-current");
     }
-    const place = document.getElementById("page");
     place.replaceChildren();
-    turned(name);
-    if (!LAZY.includes(name)) return;
     try {
       await import(`/web/${name}.js`);
-      if (here() === name) place.replaceChildren(document.createElement(`ap-${name}`)); // Not if somebody went on meanwhile.
+      if (here() !== name) return; // Somebody went on meanwhile.
+      const page = KEPT.get(name) ?? document.createElement(`ap-${name}`);
+      if (KEPT.has(name)) KEPT.set(name, page);
+      place.replaceChildren(page);
     } catch (error) {
       failed(error);
     }

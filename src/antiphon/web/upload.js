@@ -1,4 +1,5 @@
 // The form that takes a voice: a file or the microphone, cut at both ends, with a name and the speaker's consent.
+import { upload } from "/web/api.js";
 import { button, droppable, field, h, number, Refusal, t, word } from "/web/kit.js";
 import { Recorder } from "/web/recorder.js";
 import { Trimmer } from "/web/trimmer.js";
@@ -110,7 +111,7 @@ export class UploadForm {
     if (wrong.length) return f[wrong[0][1]].control.focus();
     this.#busy(true);
     try {
-      this.added((await post(this.#body(), (part) => { this.bar.value = part; })).voice);
+      this.added((await upload("/v1/audio/voices", this.#body(), (part) => { this.bar.value = part; })).voice);
       word(this.told, "voiceAdded", { name: f.name.control.value.trim() });
       this.clear();
     } catch (error) {
@@ -146,20 +147,4 @@ export class UploadForm {
     word(this.state, Recorder.able ? "" : "noMicrophone");
     this.form.reset();
   }
-}
-
-/** Sends a form and tells how far it is; fetch cannot tell that of what it sends. */
-function post(form, progress) {
-  return new Promise((done, fail) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", "/v1/audio/voices");
-    request.responseType = "json";
-    request.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
-    request.addEventListener("error", () => fail(new TypeError("no answer")));
-    request.addEventListener("load", () => {
-      if (request.status < 300) done(request.response);
-      else fail(new Refusal(request.status, request.response, request.getResponseHeader("Retry-After")));
-    });
-    request.send(form);
-  });
 }

@@ -210,7 +210,8 @@ class UnitContext:
 
     def __init__(self, child: Child, unit: int) -> None:
         self._child, self._unit = child, unit
-        self._told = 0.0
+        # What is done sooner than anybody would look is not told of.
+        self._told = time.monotonic()
 
     def cancelled(self) -> bool:
         return self._child.cancelled(self._unit)
