@@ -14,7 +14,7 @@ __all__ = ["browser"]
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 pytestmark = needs_chromium
 
-PAGES = ("speak", "jobs", "voices", "dashboard", "books")
+PAGES = ("speak", "jobs", "voices", "dashboard", "books", "hear", "draw")
 
 
 @pytest.fixture(scope="module")

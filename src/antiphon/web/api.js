@@ -66,21 +66,21 @@ export function send(path, method, body, headers = {}) {
 }
 
 /** Sends a form and tells how much of it is gone, 0 to 1; fetch cannot tell that. Its answer, or raised as `call` does. */
-export async function upload(path, form, progress) {
+export async function upload(path, form, progress, headers = {}) {
   for (;;) {
     const used = key;
-    const request = await posted(path, form, progress);
+    const request = await posted(path, form, progress, headers);
     if (request.status < 300) return request.response;
     if (request.status === 401 && (await admitted(used))) continue;
     throw new Refusal(request.status, request.response, request.getResponseHeader("Retry-After"));
   }
 }
 
-function posted(path, form, progress) {
+function posted(path, form, progress, headers) {
   return new Promise((done, fail) => {
     const request = new XMLHttpRequest();
     request.open("POST", path);
-    for (const [name, value] of Object.entries(bearer())) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries({ ...headers, ...bearer() })) request.setRequestHeader(name, value);
     request.responseType = "json";
     request.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
     request.addEventListener("error", () => fail(new TypeError("no answer")));

@@ -1,6 +1,13 @@
 // The strings of the pages Voices, Dashboard and Books, in both languages.
 export const STRINGS = {
   en: {
+    hear: "Transcribe", transcribe: "Write it down", dropRecording: "Drop a recording here: a talk, a meeting, a film.",
+    spoken: "Spoken language", foundOut: "Found out", task: "As", asItIs: "What is said", inEnglish: "In English",
+    transcript: "Transcript", byTime: "By time", about: "about {n}",
+    noHearing: "No model here can hear. Start the server with --model whisper-base, after pip install 'antiphon[whisper]'.",
+    draw: "Images", drawIt: "Draw", prompt: "What is to be seen", size: "Size", howMany: "How many", seed: "Seed",
+    seedHint: "The same seed draws the same image again.", imageOf: "Image {n}",
+    noDrawing: "No model here can draw. Start the server with --model and the folder of a diffusers model.",
     no: "Keep it", more: "Show more", stop: "Stop", listen: "Listen", play: "Play", delete: "Delete", seconds: "{n} s",
     noAnswer: "The server does not answer. Try again in a moment.",
     voices: "Voices", myVoices: "My voices", allVoices: "Voices of the models", search: "Search", model: "Model",
@@ -70,6 +77,13 @@ export const STRINGS = {
     chapter_gone: "no longer on the server", textLost: "Its text is no longer in this browser. Drop the file again.",
   },
   zh: {
+    hear: "听写", transcribe: "转成文字", dropRecording: "把录音拖到这里：讲座、会议或影片。",
+    spoken: "所说语言", foundOut: "自动识别", task: "输出", asItIs: "原文", inEnglish: "译成英文",
+    transcript: "文字稿", byTime: "按时间", about: "约 {n}",
+    noHearing: "这里没有能听写的模型。先 pip install 'antiphon[whisper]'，再用 --model whisper-base 启动服务器。",
+    draw: "画图", drawIt: "开始画", prompt: "画面内容", size: "尺寸", howMany: "张数", seed: "种子",
+    seedHint: "相同的种子会画出相同的图。", imageOf: "第 {n} 张图",
+    noDrawing: "这里没有能画图的模型。请用 --model 加上 diffusers 模型的目录来启动服务器。",
     no: "保留", more: "显示更多", stop: "停止", listen: "试听", play: "播放", delete: "删除", seconds: "{n} 秒",
     noAnswer: "服务器没有响应，请稍后再试。",
     voices: "声音", myVoices: "我的声音", allVoices: "模型自带的声音", search: "搜索", model: "模型",

@@ -1,7 +1,7 @@
 // Which page is seen: each is an element, fetched when it is first asked for.
-const PAGES = ["speak", "jobs", "voices", "dashboard", "books"];
+const PAGES = ["speak", "jobs", "voices", "dashboard", "books", "hear", "draw"];
 /** These keep what was typed and what plays while another page is seen. */
-const KEPT = new Map(["speak", "jobs"].map((name) => [name, null]));
+const KEPT = new Map(["speak", "jobs", "hear", "draw"].map((name) => [name, null]));
 
 /** The page that the address names; what it does not know is Speak. */
 export function here() {
