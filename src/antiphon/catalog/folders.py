@@ -1,4 +1,5 @@
-"""Image models that are a folder of diffusers: in the models directory, elsewhere, or in the hub's cache."""
+"""Models that are a folder of their own, diffusers' or Whisper's: in the models directory, elsewhere, or in the hub's
+cache."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from typing import Any
 from antiphon.catalog.models import MIB, ModelSpec
 
 INDEX = "model_index.json"
+WHISPER = ("model.bin", "config.json", "tokenizer.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
 #: Bytes of a file's header that are believed (safetensors' own bound).
 MAX_HEADER = 100 * MIB
@@ -27,9 +29,38 @@ def find(name: str, models_dir: Path) -> ModelSpec | None:
     for folder in (models_dir / name, Path(name).expanduser()):
         if (folder / INDEX).is_file():
             return _spec(folder.resolve().name, folder, {"folder": str(folder.resolve())})
+        if is_whisper(folder):
+            return _whisper(folder.resolve().name, folder.resolve())
     if _HUB_ID.fullmatch(name) and not name.endswith((".", "..")):
-        return _spec(name.rpartition("/")[2], _cached(name), {"repo": name})
+        cached, short = _cached(name), name.rpartition("/")[2]
+        if cached is not None and is_whisper(cached):
+            return _whisper(short, cached)
+        return _spec(short, cached, {"repo": name})
     return None
+
+
+def is_whisper(folder: Path) -> bool:
+    """Whether it is a Whisper model in CTranslate2's format, of any size."""
+    return all((folder / name).is_file() for name in WHISPER)
+
+
+def _whisper(name: str, folder: Path) -> ModelSpec:
+    nbytes = (folder / WHISPER[0]).stat().st_size
+    return ModelSpec(
+        name=name,
+        engine="whisper",
+        kind="transcription",
+        title=name,
+        description="Turns speech into text, through faster-whisper.",
+        languages=(),
+        licence="see its model card",
+        extra="whisper",
+        modules=("faster_whisper",),
+        # Larger ones hear better.
+        rank=10 + int(nbytes / (100 * MIB)),
+        footprint=int(1.6 * nbytes) + 150 * MIB,
+        options={"folder": str(folder)},
+    )
 
 
 def _spec(name: str, folder: Path | None, options: dict[str, Any]) -> ModelSpec:

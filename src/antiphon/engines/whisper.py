@@ -28,10 +28,10 @@ OVERHEAD = 1.6
 
 
 class Whisper:
-    """Options: `dir` (the model's files), `uploads` (recordings by digest), `threads`, `beam_size` (5)."""
+    """Options: `dir` or `folder` (the model's files), `uploads` (recordings by digest), `threads`, `beam_size` (5)."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._dir, self._uploads = Path(options["dir"]), Path(options["uploads"])
+        self._dir, self._uploads = Path(options.get("folder") or options["dir"]), Path(options["uploads"])
         self._threads = int(options.get("threads", 1))
         self._beam = int(options.get("beam_size", 5))
 
