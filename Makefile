@@ -32,6 +32,8 @@ $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
 		torch --editable '.[indextts25,diffusion,dev]'
+	@# It carries the weights that examples/terrain draws with; what it says it needs is not what it needs.
+	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps adaptive-terrain-diffusion==0.4.2
 	@touch $@
 
 test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random checkpoints; installs torch (a gigabyte)
