@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -151,6 +152,20 @@ def test_what_is_copied_runs(tone: Server, browser: Any, tmp_path: Path) -> None
             (tmp_path / "speech.wav").unlink(missing_ok=True)
             subprocess.run([*run, script], cwd=tmp_path, check=True, capture_output=True, timeout=60)
             assert (tmp_path / "speech.wav").read_bytes().startswith(b"RIFF")
+
+
+@pytest.mark.models
+@pytest.mark.timeout(300)
+def test_the_banner_tells_what_is_fetched_and_the_input_does_not_wait_for_it(serve: Start, browser: Any) -> None:
+    server = serve(ready=False)
+    with visit(browser, server, "speak") as page:
+        banner = page.locator("#banner")
+        told = r"kokoro: .*MB of 1\d\d(\.\d)? MB"
+        wait_until(
+            lambda: re.search(told, banner.inner_text()) and banner.locator("progress").count(), "bytes are told"
+        )
+        wait_until(page.locator("#text").is_enabled, "espeak speaks meanwhile")
+        wait_until(banner.is_hidden, "kokoro is there", 240)
 
 
 def test_the_banner_says_what_is_missing_and_the_input_waits(serve: Start, browser: Any, tmp_path: Path) -> None:
