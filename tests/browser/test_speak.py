@@ -84,6 +84,9 @@ def test_a_text_is_heard_while_it_is_made(slow: Server, browser: Any) -> None:
         speak(page, LONG.replace("This", "That"))
         wait_until(lambda: at(page) > 0.1, "it is heard")
         assert page.locator(".now").get_attribute("data-status") == "running"
+        # The sentence that is heard is marked although the others are still being made.
+        wait_until(lambda: page.locator(".now .sentences [aria-current=true]").count() == 1, "it is marked")
+        assert page.locator(".now").get_attribute("data-status") == "running"
 
 
 def test_a_text_with_a_payload_is_only_text_and_every_file_can_be_had(

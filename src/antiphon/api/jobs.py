@@ -143,14 +143,20 @@ def routes(antiphon: Antiphon) -> APIRouter:
             **_404,
         },
     )
-    async def subtitle(request: Request, id: str, kind: Literal["srt", "vtt", "json"]) -> Response:
+    async def subtitle(
+        request: Request,
+        id: str,
+        kind: Literal["srt", "vtt", "json"],
+        partial: bool = Query(False, description="Of an unfinished job: what is made so far, from the first segment."),
+    ) -> Response:
         job = await jobs.stored(id, reading.owner(request))
-        if job.result is None:
-            raise errors.Conflict("The job is not finished; subtitles come with its result")
+        if job.result is None and not partial:
+            raise errors.Conflict("The job is not finished; subtitles come with its result, or partial=true")
         if job.type == "image":
             raise errors.Conflict("Images have no subtitles")
         media_type, write = SUBTITLES[kind]
-        text = await antiphon.threads.run(write, job.result.segments)
+        segments = job.result.segments if job.result is not None else jobs.segments(id)
+        text = await antiphon.threads.run(write, segments)
         return Response(text, media_type=media_type)
 
     @router.get(

@@ -148,6 +148,11 @@ class Jobs(Workshop):
             raise errors.NotFound(f"There is no job {job_id[:40]!r}")
         return job
 
+    def segments(self, job_id: str) -> tuple[dict[str, Any], ...]:
+        """Bounds of the segments of an unfinished job that are made so far, from the first on."""
+        live = self.live.get(job_id)
+        return () if live is None or live.run is None else tuple(live.run.segments)
+
     async def list(
         self,
         owner: str | None = None,

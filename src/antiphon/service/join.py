@@ -139,6 +139,7 @@ async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
     part, path = _paths(folder, name)
     writer: codec.FileWriter | None = None
     timeline = Timeline()
+    run.segments = timeline.segments
     try:
         async for piece in pieces(run, plan, threads):
             timeline.add(plan, piece)

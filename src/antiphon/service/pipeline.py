@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from antiphon.cache import Cache, Entry, SingleFlight
 from antiphon.domain import errors
@@ -63,6 +64,8 @@ class Run:
         self.error: errors.AntiphonError | None = None
         self._done = set(self._on_disk)
         self.cached = len(self._on_disk)
+        #: Bounds of the segments that are in the file so far, as its writer notes them.
+        self.segments: list[dict[str, Any]] = []
 
     @property
     def total(self) -> int:

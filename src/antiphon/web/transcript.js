@@ -1,4 +1,4 @@
-// The sentences of a finished job: the one that is heard is marked, each can be gone to, and each can be made anew.
+// The sentences of a job, those that are made so far: the one that is heard is marked, each can be gone to, and each can be made anew.
 import { ask, button, h, quote, send, t, word } from "/web/kit.js";
 
 /** Sentences that are drawn at once. */
@@ -21,9 +21,22 @@ export class Transcript {
 
   async load(job) {
     this.job = job.id;
+    this.whole = true;
     this.segments = (await ask(`/v1/jobs/${job.id}/subtitles.json`)).segments;
     this.list.replaceChildren();
     this.marked = -1;
+    this.#draw();
+  }
+
+  /** What is made so far of a job that goes on; one look at a time. */
+  async grow(id) {
+    this.whole = false;
+    if (this.growing) return;
+    this.growing = true;
+    const told = await ask(`/v1/jobs/${id}/subtitles.json?partial=true`).catch(() => null);
+    this.growing = false;
+    if (this.whole || !told) return; // It has ended meanwhile.
+    this.segments = told.segments;
     this.#draw();
   }
 
@@ -46,7 +59,7 @@ export class Transcript {
     const line = this.go ? h("button", { type: "button", class: "quiet line", on: { click: () => this.go(start) } }, clock, said) : h("p", { class: "line" }, clock, said);
     const redo = button("anew", () => this.#anew(n, redo));
     word(redo, () => t("anewOf", { n: n + 1 }), undefined, "aria-label");
-    return h("li", {}, line, this.again ? redo : null);
+    return h("li", {}, line, this.again && this.whole ? redo : null);
   }
 
   async #anew(n, redo) {

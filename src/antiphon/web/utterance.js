@@ -73,6 +73,7 @@ export class Utterance {
       if (event?.object === "job") this.#told(event);
       else if (event) {
         this.cells.hear(event);
+        if (event.type === "unit.done") this.transcript.grow(id);
         this.#told(FINAL.has(event.status) ? await ask(`/v1/jobs/${id}`) : event);
       } else {
         const { progress, status, position, eta } = await ask(`/status?id=${id}`);
