@@ -365,7 +365,8 @@ async def test_rescue_brings_what_is_not_final_in_the_order_of_acceptance(store:
 
 async def test_rescue_goes_on_while_jobs_start_and_arrive(store: JobStore) -> None:
     ids = [f"{i:05}" for i in range(1200)]
-    await asyncio.gather(*(store.add(job(id)) for id in ids))
+    # One after the other: of what is accepted at the same time nothing is first.
+    await added(store, *ids)
     found = []
     async for queued in store.rescue():
         found.append(queued.id)
@@ -483,6 +484,14 @@ async def test_small_documents(store: JobStore) -> None:
     for value in ({"tone": [0.5, 1e-9]}, {}, 0, None, "x"):
         await store.set_value("costs", value)
         assert await store.get_value("costs") == value
+
+
+async def test_a_document_that_is_kept_once(store: JobStore) -> None:
+    answers = await asyncio.gather(*(store.keep_value("secret", n) for n in range(10)))
+    assert len(set(answers)) == 1
+    assert await store.get_value("secret") == answers[0]
+    await store.set_value("secret", "new")
+    assert await store.keep_value("secret", "other") == "new"
 
 
 async def test_a_closed_store_says_so(store: JobStore) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,8 @@ from antiphon.domain.voice import Reference
 #: Seconds for which an idempotency key is remembered: the day that is promised, and another in case somebody sets
 #: the clock.
 IDEMPOTENCY_SECONDS = 2 * 86400.0
+#: Servers that may share a store: the id of an event leaves this remainder for each of them its own.
+SLOTS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,45 @@ class Webhook:
     next_at: float | None = None
 
 
+class Exchange(Protocol):
+    """What servers that share a store know of each other. Messages are JSON, small, and may be missed."""
+
+    #: This server's name, the same over restarts, and its place among the living.
+    server: str
+    slot: int
+    #: Seconds after which the work of a server that gives no sign is taken over.
+    lease: float
+
+    def listen(self, heard: Callable[[Mapping[str, Any]], None], missed: Callable[[], None]) -> None:
+        """`heard` is called with every message of another server that is for all or for this one, `missed` when some
+        may have been lost; neither may raise. A message names its sender, `from`, and the sender's `slot`."""
+        ...
+
+    async def listening(self) -> None:
+        """Returns once messages are heard."""
+        ...
+
+    async def tell(self, message: Mapping[str, Any]) -> None:
+        """To one server if `to` names it, else to all. Never raises for a store that is away."""
+        ...
+
+    async def between(self, slot: int, first: int, last: int) -> list[Event]:
+        """Events that the server of a slot kept, by their ids, both included."""
+        ...
+
+    async def ours(self, ids: list[str]) -> set[str]:
+        """Of unfinished jobs those that are still this server's work."""
+        ...
+
+    async def servers(self) -> list[tuple[str, int, float]]:
+        """The living: name, slot, seconds that are left of the lease."""
+        ...
+
+    async def hit(self, name: str, per_minute: int) -> tuple[bool, int, float]:
+        """Counts a request: whether it is within the rate, how many are left, seconds until the minute ends."""
+        ...
+
+
 class JobStore(Protocol):
     """Durable jobs. A method that changes something has made it durable when it returns, or has raised.
 
@@ -50,6 +91,9 @@ class JobStore(Protocol):
     `StoreError` (the store is broken or closed). With `owner=None` the job is anybody's; with an owner, the
     jobs of others do not exist.
     """
+
+    #: Of a store that several servers share; None if it is this server's alone.
+    exchange: Exchange | None
 
     async def open(self) -> None:
         """Makes ready; raises `SchemaTooNew` for data of a newer Antiphon, which is left as it is."""
@@ -130,8 +174,9 @@ class JobStore(Protocol):
     def rescue(self) -> AsyncIterator[Job]:
         """Moves every running job back to queued (its attempt stays spent), then yields all queued jobs.
 
-        Asked once, after `open`. Jobs come in the order of their acceptance and in bounded batches, so that a
-        long queue is never in memory as a whole; those accepted after the call are not among them.
+        Asked once, after `open`; where servers share the store, again whenever one may be gone: then it brings what
+        nobody living works on, and leaves our own alone. Jobs come in the order of their acceptance and in bounded
+        batches, so that a long queue is never in memory as a whole; those accepted after the call are not among them.
         """
         ...
 
@@ -242,6 +287,10 @@ class JobStore(Protocol):
         ...
 
     async def set_value(self, key: str, value: Any) -> None: ...
+
+    async def keep_value(self, key: str, value: Any) -> Any:
+        """Keeps a document unless there is one of that name already; what is kept."""
+        ...
 
 
 def no_job(id: str) -> str:

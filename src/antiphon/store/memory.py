@@ -31,6 +31,8 @@ class _Kept:
 class MemoryStore(MemoryVoices, MemoryKeys):
     """A `JobStore` in dicts, which keep the order of acceptance; a change is one step of the event loop."""
 
+    exchange: base.Exchange | None = None
+
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         MemoryVoices.__init__(self)
         MemoryKeys.__init__(self)
@@ -260,6 +262,10 @@ class MemoryStore(MemoryVoices, MemoryKeys):
     async def set_value(self, key: str, value: Any) -> None:
         self._check()
         self._values[key] = rows.encode(value)
+
+    async def keep_value(self, key: str, value: Any) -> Any:
+        self._check()
+        return rows.decode(self._values.setdefault(key, rows.encode(value)))
 
     def _check(self) -> None:
         if not self._open:

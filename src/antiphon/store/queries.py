@@ -10,9 +10,9 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _MIGRATION = re.compile(r"^(\d{4})_\w+\.sql$")
 
 
-def load() -> Mapping[str, str]:
-    """The statements of `queries.sql`, read once: apsw finds prepared statements again by their text."""
-    text = (resources.files(__package__) / "queries.sql").read_text("utf-8")
+def load(package: str = __package__ or "") -> Mapping[str, str]:
+    """The statements of a package's `queries.sql`, read once: prepared statements are found again by their text."""
+    text = (resources.files(package) / "queries.sql").read_text("utf-8")
     _, *parts = _NAME.split(text)
     names, bodies = parts[::2], parts[1::2]
     if len(set(names)) != len(names):
@@ -20,9 +20,9 @@ def load() -> Mapping[str, str]:
     return {name: _strip(body) for name, body in zip(names, bodies, strict=True)}
 
 
-def migrations() -> list[tuple[int, str]]:
-    """(number, script) of every file in `migrations/`, from 1 without a gap."""
-    folder = resources.files(__package__) / "migrations"
+def migrations(package: str = __package__ or "") -> list[tuple[int, str]]:
+    """(number, script) of every file in a package's `migrations/`, from 1 without a gap."""
+    folder = resources.files(package) / "migrations"
     found = sorted((int(m[1]), f) for f in folder.iterdir() if (m := _MIGRATION.match(f.name)))
     if [number for number, _ in found] != list(range(1, len(found) + 1)):
         raise ValueError(f"migrations are not numbered 1, 2, 3 …: {[f.name for _, f in found]}")

@@ -135,6 +135,9 @@ SELECT value FROM documents WHERE name = ?1;
 -- name: set_value
 INSERT INTO documents (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
+-- name: keep_value
+INSERT INTO documents (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING;
+
 -- name: add_webhook
 INSERT INTO webhooks (id, job, url, secret) VALUES (?1, ?2, ?3, ?4);
 

@@ -32,6 +32,8 @@ PRUNE = 500
 class SqliteStore(SqliteVoices, SqliteKeys):
     """A `JobStore` in one file (and its `-wal` and `-shm` while it is open)."""
 
+    exchange: base.Exchange | None = None
+
     def __init__(
         self,
         path: Path,
@@ -260,6 +262,13 @@ class SqliteStore(SqliteVoices, SqliteKeys):
 
     async def set_value(self, key: str, value: Any) -> None:
         await self._change("set_value", key, rows.encode(value))
+
+    async def keep_value(self, key: str, value: Any) -> Any:
+        def op(db: apsw.Connection) -> Any:
+            db.execute(SQL["keep_value"], (key, rows.encode(value)))
+            return rows.decode(db.execute(SQL["get_value"], (key,)).get)
+
+        return await self._writer.run(op)
 
     @property
     def _writer(self) -> Writer:

@@ -1,0 +1,1 @@
+"""The job store in PostgreSQL, which several servers share."""

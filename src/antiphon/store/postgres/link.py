@@ -1,0 +1,140 @@
+"""Connections to the database: an operation is tried again when its connection was lost, until its patience ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, TypeVar
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+from psycopg import errors as pg
+from psycopg_pool import AsyncConnectionPool, PoolClosed
+
+from antiphon.domain import errors
+
+log = structlog.get_logger("antiphon.store")
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Connection: TypeAlias = AsyncConnection[Row]
+#: Gets the connection, and whether it was tried before: then it may have happened without anybody hearing of it.
+Op = Callable[[Connection, bool], Awaitable[T]]
+
+#: Seconds that a caller waits for a database that is away, before it is told so; and who cannot be told waits.
+PATIENCE, FOREVER = 10.0, float("inf")
+#: Connections at most, and seconds until one that cannot be had is tried for anew.
+CONNECTIONS, RECONNECT = 8, 3.0
+#: Seconds between two tries.
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+#: Seconds to tell clients while the database's disk is full.
+FULL_RETRY = 5.0
+#: Notices a network that swallows packets within some ten seconds instead of hours.
+KEEP_ALIVE = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "antiphon",
+}
+#: What another try may cure: connections that were lost or refused, and transactions that stood in each other's way.
+_PASSING = (psycopg.OperationalError, psycopg.InterfaceError, pg.SerializationFailure, pg.DeadlockDetected)
+
+
+async def connect(url: str) -> Connection:
+    """One connection of its own, each statement a transaction. Raises `psycopg.Error`."""
+    connection: Connection = await AsyncConnection.connect(url, autocommit=True, **KEEP_ALIVE)
+    return connection
+
+
+class Link:
+    """A pool of connections. Used in one event loop."""
+
+    def __init__(self, url: str) -> None:
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            url,
+            min_size=1,
+            max_size=CONNECTIONS,
+            open=False,
+            kwargs={"autocommit": True, **KEEP_ALIVE},
+            timeout=RECONNECT,
+            reconnect_timeout=RECONNECT,
+            name="antiphon",
+        )
+        self._closed = asyncio.Event()
+        self._away = False
+
+    async def open(self) -> None:
+        """Raises `StoreError` when the database cannot be reached."""
+        await self._pool.open()
+        try:
+            await self._pool.wait(timeout=KEEP_ALIVE["connect_timeout"])
+        except psycopg.Error as e:
+            await self._pool.close()
+            raise errors.StoreError(f"the database cannot be reached: {e}") from e
+
+    async def close(self) -> None:
+        if not self._closed.is_set():
+            self._closed.set()
+            with contextlib.suppress(psycopg.Error):
+                await self._pool.close(timeout=RECONNECT)
+
+    async def run(self, op: Op[T], *, patience: float = PATIENCE) -> T:
+        """What `op` returns, or its error. A cancelled caller stops waiting, and what was asked happens all the same.
+
+        Raises `StorageFull` for a full disk of the database, `StoreError` once its patience is at an end."""
+        if self._closed.is_set():
+            raise errors.StoreError("the job store is closed")
+        return await asyncio.shield(asyncio.ensure_future(self._run(op, patience)))
+
+    async def _run(self, op: Op[T], patience: float) -> T:
+        began, tries = time.monotonic(), 0
+        while True:
+            try:
+                async with self._pool.connection() as connection:
+                    value = await op(connection, tries > 0)
+                self._is_back()
+                return value
+            except pg.DiskFull as e:
+                raise errors.StorageFull(retry_after=FULL_RETRY) from e
+            except PoolClosed as e:
+                raise errors.StoreError("the job store is closed") from e
+            except _PASSING as e:
+                self._is_away(e)
+                tries += 1
+                if time.monotonic() - began >= patience or self._closed.is_set():
+                    raise errors.StoreError(
+                        f"the database does not answer ({type(e).__name__}: {e}); try again in a moment"
+                    ) from e
+            except pg.UniqueViolation as e:
+                raise errors.Conflict(f"there is one with that id already ({e.diag.constraint_name})") from e
+            except psycopg.Error as e:
+                raise errors.StoreError(f"the job store refused this: {e}") from e
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closed.wait(), PAUSES[min(tries, len(PAUSES)) - 1])
+
+    def _is_away(self, e: BaseException) -> None:
+        if not self._away and isinstance(e, psycopg.OperationalError | psycopg.InterfaceError):
+            self._away = True
+            log.warning("the database is away; what was accepted waits for it", error=str(e).strip())
+
+    def _is_back(self) -> None:
+        if self._away:
+            self._away = False
+            log.info("the database is back")
+
+
+async def execute(connection: Connection, sql: str, values: Any = None) -> list[Row]:
+    """The rows of one statement; none if it is not one that has rows."""
+    cursor = await connection.execute(sql, values)
+    return await cursor.fetchall() if cursor.description else []
+
+
+async def one(connection: Connection, sql: str, values: Any = None) -> Any:
+    """The first value of the first row; None if there is no row."""
+    found = await execute(connection, sql, values)
+    return found[0][0] if found else None

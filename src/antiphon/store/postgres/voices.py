@@ -1,0 +1,57 @@
+"""Uploaded voices in PostgreSQL."""
+
+from __future__ import annotations
+
+import builtins
+
+from antiphon.domain.voice import Reference
+from antiphon.store import rows
+from antiphon.store.postgres import exchange, link
+from antiphon.store.postgres.link import Connection, Link
+from antiphon.store.voices import taken
+
+_VOICE = (
+    "id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages::text"
+)
+SQL = {name: text.replace("$VOICE", _VOICE) for name, text in exchange.SQL.items()}
+
+
+class PostgresVoices:
+    """Part of `PostgresStore`."""
+
+    _link: Link
+
+    async def add_voice(self, reference: Reference) -> None:
+        async def op(db: Connection, again: bool) -> None:
+            known = await _find(db, reference.owner, reference.name)
+            if again and known == reference:
+                return
+            if known is not None:
+                raise taken(reference)
+            await link.execute(db, SQL["add_voice"], rows.from_reference(reference))
+
+        await self._link.run(op)
+
+    async def voices(self, owner: str) -> builtins.list[Reference]:
+        found = await self._link.run(lambda db, again: link.execute(db, SQL["voices"], {"owner": owner}))
+        return [*map(rows.to_reference, found)]
+
+    async def voice(self, owner: str, id_or_name: str) -> Reference | None:
+        return await self._link.run(lambda db, again: _find(db, owner, id_or_name))
+
+    async def remove_voice(self, owner: str, id_or_name: str) -> Reference | None:
+        async def op(db: Connection, again: bool) -> Reference | None:
+            found = await _find(db, owner, id_or_name)
+            if found is not None:
+                await link.execute(db, SQL["remove_voice"], {"id": found.id})
+            return found
+
+        return await self._link.run(op)
+
+    async def digest_used(self, digest: str) -> bool:
+        return await self._link.run(lambda db, again: link.one(db, SQL["digest_used"], {"digest": digest})) is not None
+
+
+async def _find(db: Connection, owner: str, id_or_name: str) -> Reference | None:
+    found = await link.execute(db, SQL["voice"], {"owner": owner, "name": id_or_name})
+    return rows.to_reference(found[0]) if found else None
