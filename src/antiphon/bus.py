@@ -102,6 +102,13 @@ class Bus:
         self._by_job: dict[str, set[Subscription]] = defaultdict(set)
         self._others: set[Subscription] = set()
         self._listeners: list[Listener] = []
+        self._stride, self._slot = 1, 0
+        #: Whether somebody listens to a job by way of another server.
+        self.elsewhere: Callable[[str], bool] = lambda job: False
+
+    def number(self, slot: int, stride: int = 64) -> None:
+        """From now on ids leave the remainder `slot`: several buses number events without meeting."""
+        self._slot, self._stride = slot, stride
 
     def start_after(self, last_id: int) -> None:
         """Continues the numbering of an earlier life of this server."""
@@ -120,18 +127,23 @@ class Bus:
     ) -> Event:
         now = self._clock()
         # Microseconds as a floor: ids grow over a restart even if the last events never reached the store.
-        self._last = max(self._last + 1, int(now * 1e6))
+        least = max(self._last + 1, int(now * 1e6))
+        self._last = least + (self._slot - least) % self._stride
         event = Event(self._last, type, now, job, owner, data or {})
         self._past.append(event)
         for listener in self._listeners:
             listener(event)
-        if job is not None and job in self._by_job:
-            for subscription in tuple(self._by_job[job]):
+        self.relay(event)
+        return event
+
+    def relay(self, event: Event) -> None:
+        """To those who are subscribed, and nobody else: an event that another bus has published."""
+        if event.job is not None and event.job in self._by_job:
+            for subscription in tuple(self._by_job[event.job]):
                 subscription.offer(event)
         for subscription in tuple(self._others):
             if subscription.wants(event):
                 subscription.offer(event)
-        return event
 
     def subscribe(self, *, job: str | None = None, owner: str | None = None, limit: int = 1000) -> Subscription:
         """Events of one job, or those that `owner` may hear (None: all), from now on."""
@@ -144,15 +156,16 @@ class Bus:
 
     def heard(self, job: str, owner: str) -> bool:
         """Whether anybody is listening to this job just now."""
-        return job in self._by_job or any(s.owner in (None, owner) for s in self._others)
+        return job in self._by_job or self.elsewhere(job) or any(s.owner in (None, owner) for s in self._others)
 
     def watched(self) -> list[str]:
         """Jobs that somebody subscribed to by name."""
         return list(self._by_job)
 
     def after(self, last_id: int, *, job: str | None = None, owner: str | None = None) -> list[Event] | None:
-        """Past events with a greater id, oldest first; None when memory does not reach back that far."""
-        if not self._past or self._past[0].id > last_id + 1:
+        """Past events with a greater id, oldest first; None when memory does not reach back that far,
+        or others publish as well."""
+        if self._stride > 1 or not self._past or self._past[0].id > last_id + 1:
             return None
         probe = Subscription(self, job, owner, 1)
         return [event for event in self._past if event.id > last_id and probe.wants(event)]

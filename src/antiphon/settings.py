@@ -53,6 +53,19 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("antiphon-data"), description="Database, cache, output, voices and models live here.")
     models_dir: Path | None = Field(None, description="Model files, if not in DATA_DIR/cache_hub/models.")
 
+    # Which other servers it works with
+    store: str = Field(
+        "sqlite",
+        description="Where jobs are: sqlite in DATA_DIR, or postgresql://USER:PASSWORD@HOST/NAME, which several "
+        "servers may share.",
+    )
+    server_name: str | None = Field(
+        None, min_length=1, max_length=60, description="What this server is called in a shared store; one of its own."
+    )
+    lease: float = Field(
+        10.0, ge=1, description="Seconds without a sign of life after which other servers take a server's jobs over."
+    )
+
     # What it runs
     model: Annotated[tuple[str, ...], NoDecode] = Field(
         ("auto",), description="Model to serve; repeat for several. auto: the best that can run here."
@@ -136,6 +149,13 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_text: int = Field(30, ge=0, description="Characters of a request's text in the log; 0 turns it off.")
+
+    @field_validator("store")
+    @classmethod
+    def _store(cls, value: str) -> str:
+        if value != "sqlite" and not value.startswith(("postgresql://", "postgres://")):
+            raise ValueError("it must be sqlite or begin with postgresql://")
+        return value
 
     @field_validator("trusted_proxies")
     @classmethod

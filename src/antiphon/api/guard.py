@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from antiphon.domain import errors
 from antiphon.service.app import Antiphon
 from antiphon.service.keys import Caller
+from antiphon.store.base import Exchange
 
 #: What anybody may see: signs of life, and the page, which asks for a key itself.
 PUBLIC = frozenset({"/livez", "/readyz", "/health", "/", "/openapi.json"})
@@ -48,7 +49,17 @@ class Limit:
         """Counts one; the header fields for its answer. Raises `RateLimited`."""
         allowed = self._window.hit(self._item, name)
         reset, left = self._window.get_window_stats(self._item, name)
-        wait = max(0.0, reset - time.time())
+        return self._fields(allowed, left, max(0.0, reset - time.time()))
+
+    async def hit_everywhere(self, name: str, exchange: Exchange) -> dict[str, str]:
+        """The same, counted with what other servers count; alone while the store is away."""
+        try:
+            allowed, left, wait = await exchange.hit(name, self.per_minute)
+        except errors.StoreError:
+            return self.hit(name)
+        return self._fields(allowed, left, wait)
+
+    def _fields(self, allowed: bool, left: int, wait: float) -> dict[str, str]:
         if not allowed:
             raise errors.RateLimited(
                 f"At most {self.per_minute} requests a minute; the next one fits in {wait:.0f} s", retry_after=wait
@@ -79,7 +90,7 @@ class Guard:
         # As a dictionary: a dozen looks through the list of them cost more than the rest of this.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            fields = self._enter(scope, headers)
+            fields = await self._count(self._enter(scope, headers))
         except errors.AntiphonError as e:
             if scope["type"] == "http":
                 raise
@@ -99,7 +110,14 @@ class Guard:
 
         await self.app(scope, receive, send_safely)
 
-    def _enter(self, scope: Scope, headers: Mapping[str, str]) -> Mapping[str, str]:
+    async def _count(self, owner: str | None) -> Mapping[str, str]:
+        if owner is None or self._limit is None:
+            return {}
+        exchange = self._antiphon.store.exchange
+        return await self._limit.hit_everywhere(owner, exchange) if exchange else self._limit.hit(owner)
+
+    def _enter(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
+        """Whose requests this one counts among; None for what anybody may see."""
         keys = self._antiphon.keys
         self._check_host(headers.get("host", ""))
         if scope["type"] == "websocket" or scope["method"] not in READS:
@@ -107,7 +125,7 @@ class Guard:
         address, forwarded = self._address(scope, headers)
         if scope["path"] in PUBLIC or scope["path"].startswith(PUBLIC_FOLDER):
             scope["antiphon.caller"] = Caller(address, admin=False)
-            return {}
+            return None
         token = _token(headers)
         try:
             caller = keys.caller(token, address)
@@ -119,7 +137,7 @@ class Guard:
             # Who comes through a proxy that nobody named only looks as if he sat at this machine.
             caller = Caller(address, admin=False)
         scope["antiphon.caller"] = caller
-        return self._limit.hit(caller.owner) if self._limit else {}
+        return caller.owner
 
     def _check_host(self, host: str) -> None:
         """A name that is not ours is how a page elsewhere reaches a server on loopback (DNS rebinding)."""

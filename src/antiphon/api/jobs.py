@@ -129,6 +129,10 @@ def routes(antiphon: Antiphon) -> APIRouter:
             raise errors.Conflict(f"The job has no result: {why}")
         if not wait:
             raise errors.Conflict("The job is not finished; add ?wait=true to hear it while it is made")
+        if id not in jobs.live and antiphon.store.exchange is not None:
+            # Another server makes it; what that one has so far is not here.
+            await unless_gone(request, jobs.ended(id, owner))
+            return await result(request, id)
         parts = jobs.follow(id, owner)
         first = await unless_gone(request, _next(parts))
         media_type = codec.MEDIA_TYPES[job.request.get("format", "wav")]

@@ -82,7 +82,7 @@ class _Pip:
         )
         try:
             assert process.stdout is not None
-            while line := await asyncio.wait_for(process.stdout.readline(), SILENCE):
+            while line := await _line(process.stdout):
                 self._read(line.decode("utf-8", "replace").strip())
             code = await process.wait()
         except TimeoutError as e:
@@ -127,6 +127,12 @@ class _Pip:
         if current == total:
             self._before, self._current = self._before + total, 0
         self._meter.fresh(fresh * self._file.size // max(1, self._total))
+
+
+async def _line(stdout: asyncio.StreamReader) -> bytes:
+    # Not `wait_for`, which up to Python 3.11 loses a cancel that comes together with the line.
+    async with asyncio.timeout(SILENCE):
+        return await stdout.readline()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -14,23 +13,24 @@ from rich.table import Table
 
 from antiphon.domain import errors
 from antiphon.domain.job import Priority
-from antiphon.service import keys
-from antiphon.store.sqlite import SqliteStore
+from antiphon.service import keys, stores
+from antiphon.settings import Settings
+from antiphon.store.base import JobStore
 
 T = TypeVar("T")
 
 
-def create(data_dir: Path, name: str, priority: Priority, *, admin: bool, quota: float | None) -> None:
+def create(where: Settings, name: str, priority: Priority, *, admin: bool, quota: float | None) -> None:
     key, token = keys.make(name, priority, admin=admin, quota=quota)
-    _with_store(data_dir, lambda store: store.add_key(key))
+    _with_store(where, lambda store: store.add_key(key))
     what = f"class {priority}" + (", admin" if admin else "") + (f", {quota:g} s of audio a day" if quota else "")
     print(f"{name} ({what}). This is the only time that the key is shown:")  # noqa: T201
     print(token)  # noqa: T201
 
 
-def show(data_dir: Path) -> None:
-    found = _with_store(data_dir, lambda store: store.keys())
-    used = _with_store(data_dir, lambda store: store.usage(keys.today()))
+def show(where: Settings) -> None:
+    found = _with_store(where, lambda store: store.keys())
+    used = _with_store(where, lambda store: store.usage(keys.today()))
     if not found:
         print("There are no keys: the server is open to this machine, and to nobody else.")  # noqa: T201
         return
@@ -48,18 +48,17 @@ def show(data_dir: Path) -> None:
     Console().print(table)
 
 
-def revoke(data_dir: Path, name: str) -> None:
-    gone = _with_store(data_dir, lambda store: store.revoke_key(name, time.time()))
+def revoke(where: Settings, name: str) -> None:
+    gone = _with_store(where, lambda store: store.revoke_key(name, time.time()))
     if gone is None:
         raise errors.NotFound(f"there is no living key {name!r}; `antiphon keys list` shows them")
     print(f"{gone.name} opens nothing any more.")  # noqa: T201
 
 
-def _with_store(data_dir: Path, ask: Callable[[SqliteStore], Awaitable[T]]) -> T:
-    data_dir.mkdir(parents=True, exist_ok=True)
-
+def _with_store(where: Settings, ask: Callable[[JobStore], Awaitable[T]]) -> T:
     async def run() -> T:
-        store = SqliteStore(data_dir / "antiphon.db")
+        where.data_dir.mkdir(parents=True, exist_ok=True)
+        store = stores.make(where, guest=True)
         await store.open()
         try:
             return await ask(store)

@@ -26,6 +26,7 @@ Server = Annotated[
     str, typer.Option("--server", envvar="ANTIPHON_SERVER", help="Address of a running server; tried first.")
 ]
 DATA_DIR = Path("antiphon-data")
+Store = Annotated[str, typer.Option("--store", envvar="ANTIPHON_STORE", help="As given to `antiphon serve`.")]
 SERVER = "http://127.0.0.1:7860"
 #: `serve` takes its options from the settings class, which this module does not import.
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
@@ -181,30 +182,35 @@ def create_key(
     admin: Annotated[bool, typer.Option("--admin", help="May see and change everybody's work.")] = False,
     quota: Annotated[float | None, typer.Option("--quota-seconds", help="Seconds of audio a day.")] = None,
     data_dir: DataDir = DATA_DIR,
+    store: Store = "sqlite",
 ) -> None:
     """Make a key; it is the last line printed, and shown only now."""
     from antiphon.cli import keys as command
+    from antiphon.settings import load
 
-    command.create(data_dir, name, priority, admin=admin, quota=quota)  # type: ignore[arg-type]  # checked there
+    command.create(load(flags={"data_dir": data_dir, "store": store}), name, priority, admin=admin, quota=quota)  # type: ignore[arg-type]  # checked there
 
 
 @keys.command("list")
-def list_keys(data_dir: DataDir = DATA_DIR) -> None:
+def list_keys(data_dir: DataDir = DATA_DIR, store: Store = "sqlite") -> None:
     """The keys, and how much audio each has had today."""
     from antiphon.cli import keys as command
+    from antiphon.settings import load
 
-    command.show(data_dir)
+    command.show(load(flags={"data_dir": data_dir, "store": store}))
 
 
 @keys.command("revoke")
 def revoke_key(
     name: Annotated[str, typer.Argument(help="Its name or id.")],
     data_dir: DataDir = DATA_DIR,
+    store: Store = "sqlite",
 ) -> None:
     """Take a key away; a running server follows within a second."""
     from antiphon.cli import keys as command
+    from antiphon.settings import load
 
-    command.revoke(data_dir, name)
+    command.revoke(load(flags={"data_dir": data_dir, "store": store}), name)
 
 
 jobs = typer.Typer(help="The jobs of a running server.", no_args_is_help=True)

@@ -95,7 +95,12 @@ def parse(arguments: list[str]) -> Settings:
 
 
 def refuse_open_doors(settings: Settings) -> None:
-    if not is_loopback(settings.host) and not settings.insecure and not any_key(settings.database_path):
+    if settings.store == "sqlite":
+        _refuse_open_doors(settings, any_key(settings.database_path))
+
+
+def _refuse_open_doors(settings: Settings, guarded: bool) -> None:
+    if not is_loopback(settings.host) and not settings.insecure and not guarded:
         raise errors.InvalidRequest(
             f"--host {settings.host} can be reached from other machines, and there are no keys: anybody could use "
             f"this server. Make one with `antiphon keys create --name NAME --data-dir {settings.data_dir}`, keep "
@@ -145,6 +150,9 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
     beating: asyncio.Task[None] | None = None
     try:
         await antiphon.start()
+        if settings.store != "sqlite":
+            # Only now is it known whether there are keys.
+            _refuse_open_doors(settings, not antiphon.keys.open)
         config = uvicorn.Config(
             create_app(antiphon),
             lifespan="off",

@@ -26,7 +26,7 @@ from antiphon.domain.request import SpeechRequest
 from antiphon.domain.transcription import Format, TranscriptionRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import drain, durable, images, join, pulse, transcription
+from antiphon.service import drain, durable, images, join, pulse, stores, transcription
 from antiphon.service.hosted import Hosted
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
@@ -34,13 +34,13 @@ from antiphon.service.jobs import Jobs
 from antiphon.service.keys import Keys
 from antiphon.service.kinds import Kind, Kinds
 from antiphon.service.models import Models
+from antiphon.service.peers import Peers
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
 from antiphon.service.uploads import Uploads
 from antiphon.service.webhooks import Webhooks
 from antiphon.settings import Settings, load
 from antiphon.store.base import JobStore
-from antiphon.store.sqlite import SqliteStore
 from antiphon.voices.library import Library
 
 log = structlog.get_logger("antiphon")
@@ -60,7 +60,7 @@ class Antiphon:
         self.settings = settings or load(flags=options)
         s = self.settings
         self.bus = Bus()
-        self.store: JobStore = SqliteStore(s.database_path, on_fatal=self._fatal)
+        self.store: JobStore = stores.make(s, self._fatal)
         self.cache = Cache(s.cache_path, s.cache_bytes, s.cache_memory)
         self.costs = CostModels()
         self.threads = Threads()
@@ -93,6 +93,8 @@ class Antiphon:
         self.uploads.most, self.uploads.needed = s.uploads_bytes, self.jobs.sources
         intake.check_space, self.references.check_room = self.housekeeping.check_space, self.housekeeping.check_voices
         self.references.on_read = self.housekeeping.voice_read
+        exchange = self.store.exchange
+        self.peers = Peers(exchange, self.bus, self.jobs, self._take_over) if exchange is not None else None
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -116,12 +118,14 @@ class Antiphon:
         await self.cache.open()
         self.bus.start_after(await self.store.last_event_id())
         self.bus.listen(self._remember)
+        if self.peers is not None:
+            await self.peers.start()
         await self.keys.load()
         self.bus.listen(self.keys.heard)
         learned = await self.store.get_value("costs")
         if learned is not None:
             self.costs.load_json(learned)
-        self.observer.statistics.load_json(await self.store.get_value("statistics"))
+        self.observer.statistics.load_json(await self.store.get_value(self._statistics))
         for leftover in s.output_path.glob(".*.part"):
             leftover.unlink(missing_ok=True)
         await self.webhooks.start()
@@ -153,6 +157,19 @@ class Antiphon:
                 f"another Antiphon already uses {self.settings.data_dir}; stop it, or give this one its own --data-dir"
             ) from e
 
+    @property
+    def _statistics(self) -> str:
+        """Under what its own figures are kept; what a model costs is known to all."""
+        exchange = self.store.exchange
+        return "statistics" if exchange is None else f"statistics of {exchange.server}"
+
+    async def _take_over(self) -> None:
+        """Goes on with what another server left."""
+        # Ids go on from its last ones, so that a listener's place stays right.
+        self.bus.start_after(await self.store.last_event_id())
+        await self._rescue()
+        await self.webhooks.take_up()
+
     async def _rescue(self) -> None:
         """Takes up what was queued or running when the last life ended, model by model as they become ready."""
         waiting: dict[str, list[str]] = {}
@@ -160,7 +177,7 @@ class Antiphon:
             # Only ids: a long queue is not to be in memory as a whole, texts and all.
             waiting.setdefault(str(job.request.get("model") or ""), []).append(job.id)
         if waiting:
-            log.info("taking up jobs of an earlier life", jobs=sum(map(len, waiting.values())))
+            log.info("taking up jobs of an earlier life, or of another server", jobs=sum(map(len, waiting.values())))
         await asyncio.gather(*(self._resume(model, found) for model, found in waiting.items()))
 
     async def _resume(self, model: str, found: list[str]) -> None:
@@ -171,7 +188,7 @@ class Antiphon:
             await self.ready()
         for job_id in found:
             job = await self.store.get(job_id)
-            if job is not None and job.state is State.QUEUED:
+            if job is not None and job.state is State.QUEUED and job_id not in self.jobs.live:
                 await durable.resume(self.jobs, job)
 
     # Serve
@@ -267,6 +284,8 @@ class Antiphon:
             self._lock.close()
 
     async def _stop_rooms(self) -> None:
+        if self.peers is not None:
+            await self.peers.stop()
         await drain.drain(self.jobs, 0.0)
         await self.models.stop(grace=2.0)
         await self.jobs.close()
@@ -337,7 +356,7 @@ class Antiphon:
 
     async def _save_costs(self) -> None:
         await self.store.set_value("costs", self.costs.to_json())
-        await self.store.set_value("statistics", self.observer.statistics.to_json())
+        await self.store.set_value(self._statistics, self.observer.statistics.to_json())
 
     def _fatal(self, error: BaseException) -> None:
         log.critical("the job store failed; the server stops so that nothing false is promised", error=repr(error))

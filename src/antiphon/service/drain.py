@@ -21,7 +21,8 @@ async def drain(jobs: Jobs, seconds: float) -> None:
     while jobs.live and (left := deadline - time.monotonic()) > 0:
         jobs.left.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(jobs.left.wait(), left)
+            async with asyncio.timeout(left):
+                await jobs.left.wait()
     for live in tuple(jobs.live.values()):
         await put_away(jobs, live)
 

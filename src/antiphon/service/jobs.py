@@ -136,7 +136,10 @@ class Jobs(Workshop):
         live = self.live.get(job_id)
         if live is not None and owner in (None, live.owner):
             return views.of_live(live)
-        return self._view(await self.stored(job_id, owner))
+        job = await self.stored(job_id, owner)
+        if not job.state.final and (told := await self.elsewhere(job_id)) is not None:
+            return told
+        return self._view(job)
 
     async def stored(self, job_id: str, owner: str | None = None) -> Job:
         """The store's row. Raises `NotFound`."""
@@ -190,6 +193,19 @@ class Jobs(Workshop):
             self.forget(live)
             self.tell(live, "job.cancelled", views.of_ending(live, None, None))
         return views.of_stored(job)
+
+    def cancelled_elsewhere(self, job_id: str) -> None:
+        """Another server ended the job, or has taken it over: nothing is done for it here any more."""
+        live = self.live.get(job_id)
+        if live is not None and live.durable:
+            self.withdraw(live)
+            self.forget(live)
+            self.spawn(self._tell_if_cancelled(live), f"look {live.id}")
+
+    async def _tell_if_cancelled(self, live: Live) -> None:
+        job = await self.store.get(live.id)
+        if job is not None and job.state is State.CANCELLED:
+            self.tell(live, "job.cancelled", views.of_ending(live, None, None))
 
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Queues a failed or cancelled job again; finished segments are cache hits. Raises `NotFound`, `Conflict`."""

@@ -100,6 +100,10 @@ class Keys:
             try:
                 await self.refresh()
                 await self.flush()
+                if self._store.exchange is not None:
+                    # What it had on other servers counts as well.
+                    self._used = await self._store.usage(self._day)
+                    self._used |= {k: self._used.get(k, 0.0) + s for k, s in self._new_usage.items()}
             except errors.AntiphonError as e:
                 log.warning("the keys could not be read or their use not kept", error=e.message)
 

@@ -74,6 +74,8 @@ class Webhooks:
         """`private`: whether addresses that are not public may be called."""
         self._store, self._bus, self._private, self._clock = store, bus, private, clock
         self._pending: dict[str, Webhook] = {}
+        #: Ids of those that are pending or being delivered.
+        self._known: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._hosts: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PER_HOST))
         self._client: httpx.AsyncClient | None = None
@@ -81,15 +83,19 @@ class Webhooks:
 
     async def start(self) -> None:
         """Takes up what an earlier life did not deliver, also for jobs that ended while nobody ran."""
-        self.secret = await self._store.get_value("webhook secret") or ""
-        if not self.secret:
-            self.secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
-            await self._store.set_value("webhook secret", self.secret)
+        made = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+        self.secret = await self._store.keep_value("webhook secret", made)
         self._bus.listen(self._heard)
+        await self.take_up()
+
+    async def take_up(self) -> None:
+        """Expects what the store says is pending and this server's to deliver."""
         for hook in await self._store.pending_webhooks():
-            self._pending[hook.job] = hook
+            if hook.id in self._known:
+                continue
+            self.expect(hook, hook.job)
             job = await self._store.get(hook.job)
-            if job is not None and job.state.final:
+            if job is not None and job.state.final and hook.job in self._pending:
                 self._deliver_soon(hook.job)
 
     async def stop(self) -> None:
@@ -102,6 +108,7 @@ class Webhooks:
     def expect(self, hook: Webhook, job: str) -> None:
         """A job was accepted together with this webhook."""
         self._pending[job] = replace(hook, job=job)
+        self._known.add(hook.id)
 
     def _heard(self, event: Event) -> None:
         if event.type in FINAL_EVENTS and event.job in self._pending:
@@ -130,6 +137,7 @@ class Webhooks:
             else:
                 break
         await self._store.webhook_done(hook.id)
+        self._known.discard(hook.id)
 
     async def _try(self, hook: Webhook) -> None:
         job = await self._store.get(hook.job)

@@ -6,7 +6,7 @@ import asyncio
 import builtins
 import contextlib
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,8 @@ class Workshop:
         self.left = asyncio.Event()
         self._repricing: set[str] = set()
         self.observer = Observer()
+        #: Asks the servers that share the store how an unfinished job looks that none of ours is.
+        self.elsewhere: Callable[[str], Awaitable[dict[str, Any] | None]] = _nowhere
 
     # Work
 
@@ -239,6 +241,10 @@ class Workshop:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a task of the job service failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+
+async def _nowhere(job: str) -> dict[str, Any] | None:
+    return None
 
 
 def _by_nobody(_: object) -> bool:

@@ -115,7 +115,8 @@ class Link:
             except psycopg.Error as e:
                 raise errors.StoreError(f"the job store refused this: {e}") from e
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closed.wait(), PAUSES[min(tries, len(PAUSES)) - 1])
+                async with asyncio.timeout(PAUSES[min(tries, len(PAUSES)) - 1]):
+                    await self._closed.wait()
 
     def _is_away(self, e: BaseException) -> None:
         if not self._away and isinstance(e, psycopg.OperationalError | psycopg.InterfaceError):

@@ -44,12 +44,14 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         *,
         lease: float = 10.0,
         on_fatal: Callable[[BaseException], None] = lambda error: None,
+        guest: bool = False,
     ) -> None:
-        """`server`: what this one is called, the same after a restart, and no other's."""
+        """`server`: what this one is called, the same after a restart, and no other's. A guest is no server: it has
+        no lease and hears nothing."""
         self._clock, self._server = clock, server
         self._link = Link(url)
         self._exchange = exchange.PostgresExchange(url, self._link, server, lease, on_fatal)
-        self.exchange: base.Exchange | None = self._exchange
+        self.exchange: base.Exchange | None = None if guest else self._exchange
         self._name = name_of(url)
         self._fresh = True
 
@@ -57,13 +59,15 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         await self._link.open()
         try:
             await exchange.migrate(self._link, self._name)
-            await self._exchange.open()
+            if self.exchange is not None:
+                await self._exchange.open()
         except BaseException:
             await self._link.close()
             raise
 
     async def close(self) -> None:
-        await self._exchange.close()
+        if self.exchange is not None:
+            await self._exchange.close()
         await self._link.close()
 
     # Life of a job
