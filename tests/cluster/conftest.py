@@ -1,12 +1,16 @@
-"""What the tests of several servers share: a database, an object storage, nodes."""
+"""What the tests of several servers share: a database, and servers over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.cluster import postgres
+from tests.conftest import Server, Start
+
+Pair = Callable[..., tuple[Server, Server]]
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +23,16 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[postgr
 def database(database_server: postgres.Postgres) -> str:
     """URL of an empty database."""
     return database_server.database()
+
+
+@pytest.fixture
+def pair(serve: Start, database: str) -> Pair:
+    """Two servers over one database, each with its own data directory: `pair("--rate-limit", "5", delay=0.1)`."""
+
+    def start(*args: str, delay: float = 0.0, **more: Any) -> tuple[Server, Server]:
+        common = ("--model", "tone", "--workers", "1", "--store", database, "--lease", "2", *args)
+        env = {"ANTIPHON_TONE_DELAY": str(delay)}
+        first, second = (serve(*common, "--server-name", name, env=env, **more) for name in ("one", "two"))
+        return first, second
+
+    return start

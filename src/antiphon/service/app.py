@@ -344,14 +344,14 @@ class Antiphon:
                 batch, self._events = self._events, []
                 try:
                     await self.store.append_events(batch)
-                except errors.StorageFull:
-                    # They wait for space as jobs do, but not without end: the newest are kept.
+                except (errors.StorageFull, errors.StoreError):
+                    # They wait for space, or the database, as jobs do, but not without end: the newest are kept.
                     self._events = (batch + self._events)[-EVENTS_WAITING:]
 
     async def _keep_costs(self) -> None:
         while True:
             await asyncio.sleep(SAVE_COSTS)
-            with contextlib.suppress(errors.StorageFull):
+            with contextlib.suppress(errors.StorageFull, errors.StoreError):
                 await self._save_costs()
 
     async def _save_costs(self) -> None:
