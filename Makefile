@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .venv-models
+CLUSTER := .venv-cluster
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-.PHONY: serve install test test-indextts test-diffusion check lint types format bench bench-reliability soak wheel wheel-check api-docs clean help
+.PHONY: serve install test test-indextts test-diffusion test-cluster check lint types format bench bench-reliability soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,8 +26,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[kokoro,dev]'
 	@touch $@
 
-test: install ## all tests; the first run fetches the files of Kokoro and Whisper (270 MB)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(ARGS)
+test: install ## all tests, on two cores; the first run fetches the files of Kokoro and Whisper (270 MB)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)
@@ -41,6 +42,15 @@ test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random che
 
 test-diffusion: $(MODELS)/.installed ## the tests of image models on a small random pipeline; installs torch
 	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default tests/models $(ARGS)
+
+$(CLUSTER)/.installed: pyproject.toml constraints-cluster.txt
+	$(PYTHON) -m venv $(CLUSTER)
+	$(CLUSTER)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-cluster.txt \
+		--editable '.[postgres,dev]'
+	@touch $@
+
+test-cluster: $(CLUSTER)/.installed ## the tests of several servers; needs Debian's postgresql
+	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest tests/cluster $(ARGS)
 
 check: lint types ## style, types, layers
 
