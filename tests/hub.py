@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import json
 import re
 import sys
 import threading
@@ -65,6 +66,9 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
     etags: dict[str, str] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)
+    #: Where a path is redirected to.
+    redirects: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
@@ -84,6 +88,33 @@ class Server:
         link = f'<a href="/packages/{name}#sha256={digest}">{name}</a>'
         self.files[f"/simple/{distribution}/"] = f"<!DOCTYPE html><body>{link}</body>".encode()
         return Part(distribution, version, next(iter(members)), digest, len(wheel))
+
+    def put_repo(self, repo: str, files: Mapping[str, bytes], *, scope: str | None = None, large: int = 1000) -> str:
+        """Serves a repository with its listing as the hub's API does, and ModelScope's; returns its commit.
+
+        Files of at least `large` bytes are told by their SHA-256, the others by git's hash."""
+        commit = hashlib.sha1(repo.encode(), usedforsecurity=False).hexdigest()
+        tree: list[dict[str, Any]] = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "folder"}]
+        told = []
+        for path, data in files.items():
+            blob = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+            sha256 = hashlib.sha256(data).hexdigest()
+            entry: dict[str, Any] = {"type": "file", "oid": blob, "size": len(data), "path": path}
+            if len(data) >= large:
+                entry["lfs"] = {"oid": sha256, "size": len(data), "pointerSize": 134}
+            tree.append(entry)
+            told.append({"Path": path, "Size": len(data), "Sha256": sha256, "Type": "blob"})
+            self.files[f"/{repo}/resolve/{commit}/{path}"] = data
+            self.files[f"/models/{scope or repo}/resolve/master/{path}"] = data
+        half = len(tree) // 2
+        pages = f"/api/models/{repo}/tree/{commit}?recursive=true"
+        self.files[f"/api/models/{repo}/revision/main"] = json.dumps({"id": repo, "sha": commit}).encode()
+        self.files[pages] = json.dumps(tree[:half]).encode()
+        self.files[f"{pages}&cursor=2"] = json.dumps(tree[half:]).encode()
+        self.links[pages] = f'<{self.url}{pages}&cursor=2>; rel="next"'
+        listing = f"/api/v1/models/{scope or repo}/repo/files?Revision=master&Recursive=true"
+        self.files[listing] = json.dumps({"Code": 200, "Data": {"Files": told}}).encode()
+        return commit
 
     def asked(self, path: str) -> list[Request]:
         return [r for r in self.requests if r.path == path]
@@ -152,6 +183,12 @@ class _Handler(BaseHTTPRequestHandler):
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(found[1]) if found else None
         self.hub.requests.append(Request(self.path, start, self.headers.get("If-Range")))
+        if self.path in self.hub.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.hub.redirects[self.path])
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
         data = self.hub.files.get(self.path)
         fault = self.hub.faults.get(self.path, Fault())
         if data is None or fault.status is not None:
@@ -183,6 +220,8 @@ class _Handler(BaseHTTPRequestHandler):
         )
         if tag:
             self.send_header("ETag", tag)
+        if link := self.hub.links.get(self.path):
+            self.send_header("Link", link)
         if fault.linked_etag:
             self.send_header("X-Linked-Etag", f'"{fault.linked_etag}"')
         if fault.surplus:

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         (), description="MODEL:NAME=VALUE, told to that model's engine; VALUE is JSON, or text. Repeat for several."
     )
     download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
+    hub: Literal["hub", "modelscope"] = Field(
+        "hub", description="Who is asked first for model files: hub (Hugging Face or HF_ENDPOINT), or modelscope."
+    )
     offline: bool = Field(False, description="Never use the network.")
 
     # How it shares

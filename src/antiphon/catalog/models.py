@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from antiphon import plugins
-from antiphon.catalog import files
-from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Source, Url
+from antiphon.catalog import files, manifest
+from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Repo, Source, Url
 from antiphon.domain.unit import Kind
 
 MIB = 1024 * 1024
@@ -38,6 +38,8 @@ class ModelSpec:
     #: Python modules that must be importable.
     modules: tuple[str, ...] = ()
     files: tuple[FileSpec, ...] = ()
+    #: Where further files are that only the hub can name; a pull writes down what they are (`manifest.py`).
+    repos: tuple[Repo, ...] = ()
     #: The best that can run is recommended: higher is better, 0 never of its own accord.
     rank: int = 0
     #: Bytes of memory that one worker needs, about; 0: too little to count.
@@ -82,9 +84,23 @@ def names() -> list[str]:
 def missing(spec: ModelSpec, models_dir: Path) -> list[FileSpec]:
     """Its files that are not there, or not known to be right. Cheap: no file is read.
 
-    Files that were copied here by hand count as missing until a pull has hashed them; that needs no network.
+    Files that were copied here by hand count as missing until a pull has hashed them; that needs no network. Where
+    nobody can say what they must hash to, they count as they are.
     """
+    if spec.repos:
+        return _unlisted(spec, models_dir / spec.name)
     return [file for file in spec.files if not files.is_verified(models_dir / spec.name, file)]
+
+
+def _unlisted(spec: ModelSpec, folder: Path) -> list[FileSpec]:
+    try:
+        listed = manifest.read(folder)
+    except manifest.Unsafe:
+        listed = None
+    if listed is not None:
+        return [file for file in listed if not files.is_verified(folder, file)]
+    names = (name for repo in spec.repos for name in repo.names())
+    return [FileSpec(name, 0, "", ()) for name in names if not (folder / name).is_file()]
 
 
 def is_present(spec: ModelSpec, models_dir: Path) -> bool:
@@ -182,6 +198,24 @@ _WHISPER_BASE = (
     _whisper_base("vocabulary.txt", 459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"),
 )
 
+# What both versions of IndexTTS read besides their own; where, the engines say.
+_HEARING = (
+    Repo(
+        "facebook/w2v-bert-2.0",
+        ("config.json", "model.safetensors", "preprocessor_config.json"),
+        into="hf_cache/w2v-bert-2.0",
+        modelscope="AI-ModelScope/w2v-bert-2.0",
+    ),
+    Repo(
+        "funasr/campplus",
+        ("campplus_cn_common.bin",),
+        into="hf_cache",
+        modelscope="iic/speech_campplus_sv_zh-cn_16k-common",
+    ),
+    Repo("nvidia/bigvgan_v2_22khz_80band_256x", ("config.json", "bigvgan_generator.pt"), into="hf_cache/bigvgan"),
+)
+_INDEXTTS = ("config.yaml", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt")
+
 # The models
 
 _ALL = (
@@ -243,6 +277,10 @@ _ALL = (
         licence="bilibili Model Use License",
         extra="indextts25",
         modules=("torch", "indextts25"),
+        repos=(
+            Repo("IndexTeam/IndexTTS-2.5", (*_INDEXTTS, "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken")),
+            *_HEARING,
+        ),
         rank=90,
         footprint=6000 * MIB,
         gpu_footprint=6200 * MIB,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["waiting", "downloading", "assembling", "verifying", "done"]
+Phase = Literal["waiting", "listing", "downloading", "assembling", "verifying", "done"]
 
 #: Seconds of history that the rate is taken from.
 WINDOW = 10.0
@@ -27,7 +27,8 @@ class PullProgress:
     bytes_total: int
     #: Seconds left at the rate of the last seconds; None while there is no rate to judge by.
     eta: float | None
-    #: waiting (another process fetches the same model), downloading, assembling, verifying, done.
+    #: waiting (another process fetches the same model), listing (asking what there is), downloading, assembling,
+    #: verifying, done.
     phase: Phase
 
 
@@ -64,6 +65,10 @@ class Meter:
         while self._samples[0][0] < now - WINDOW:
             self._samples.popleft()
         self.at(self._current + count)
+
+    def expect(self, total: int) -> None:
+        """The model turned out to have so many bytes."""
+        self._total = total
 
     def skip(self, size: int) -> None:
         """So many bytes of the model were there before the pull began."""

@@ -69,14 +69,7 @@ class Pull:
     async def run(self, wanted: list[FileSpec]) -> None:
         """Fetches the files. Raises `DownloadFailed`, or `Offline` when nothing could be reached at all."""
         self._check_space(wanted)
-        # Reading the system's certificates takes longer than the event loop may stand still.
-        context = await files.in_thread(httpx.create_ssl_context)
-        async with httpx.AsyncClient(
-            verify=context,
-            timeout=self._patience.timeout(),
-            follow_redirects=True,
-            headers={"User-Agent": "antiphon"},
-        ) as client:
+        async with await connect(self._patience) as client:
             for file in wanted:
                 await self._obtain(client, file)
         await files.in_thread(shutil.rmtree, self._folder / files.ARCHIVES, True)
@@ -105,6 +98,7 @@ class Pull:
     async def _try(self, client: httpx.AsyncClient, file: FileSpec, attempt: Attempt) -> None:
         """Fetches, verifies and publishes. Throws wrong bytes away: `SourceFailed` if they are its own."""
         part = files.part_of(self._folder, file)
+        part.parent.mkdir(parents=True, exist_ok=True)
         while True:
             kept = False
             self._meter.phase("downloading", file.name, attempt.label)
@@ -145,6 +139,15 @@ class Pull:
             return errors.Offline(f"{what}\n{remedy(self._spec, self._models_dir)}")
         what = f"{self._spec.name}: no source gave {file.name}{lines}"
         return errors.DownloadFailed(f"{what}\n{remedy(self._spec, self._models_dir)}")
+
+
+async def connect(patience: Patience) -> httpx.AsyncClient:
+    """A client for hubs."""
+    # Reading the system's certificates takes longer than the event loop may stand still.
+    context = await files.in_thread(httpx.create_ssl_context)
+    return httpx.AsyncClient(
+        verify=context, timeout=patience.timeout(), follow_redirects=True, headers={"User-Agent": "antiphon"}
+    )
 
 
 def remedy(spec: ModelSpec, models_dir: Path) -> str:

@@ -8,6 +8,8 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 PACKAGE_INDEX = "package index"
+#: Who is asked first for a file that both have.
+First = Literal["hub", "modelscope"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,21 +82,52 @@ class FileSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Repo:
+    """A repository whose files a pull learns from the hub: what of it is taken, and where it goes."""
+
+    hub: str
+    #: Paths, or patterns as of `fnmatch`; a path must be there.
+    take: tuple[str, ...]
+    #: Folder below the model's, and what is taken off the front of a path.
+    into: str = ""
+    strip: str = ""
+    #: Its id on ModelScope, where that is another.
+    modelscope: str | None = None
+
+    def place(self, path: str) -> str:
+        """Where a file of the repository lies in the model's folder."""
+        name = path.removeprefix(self.strip)
+        return f"{self.into}/{name}" if self.into else name
+
+    def names(self) -> list[str]:
+        """The files that must be there, as they lie in the model's folder."""
+        return [self.place(path) for path in self.take if not set(path) & set("*?[")]
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoints:
     """Which hosts stand for the hubs."""
 
     #: Tried in this order; all of the Hugging Face layout.
     hubs: tuple[str, ...] = ("https://huggingface.co", "https://hf-mirror.com")
     modelscope: str = "https://www.modelscope.cn"
+    #: Who is asked first.
+    first: First = "hub"
 
     @classmethod
-    def of(cls, endpoint: str | None, mirrors: tuple[str, ...] | None, modelscope: str | None) -> Endpoints:
+    def of(
+        cls, endpoint: str | None, mirrors: tuple[str, ...] | None, modelscope: str | None, first: First = "hub"
+    ) -> Endpoints:
         """None means the default; the default first hub is `HF_ENDPOINT` where that is set."""
         default = cls()
-        first = endpoint or os.environ.get("HF_ENDPOINT") or default.hubs[0]
+        hub = endpoint or os.environ.get("HF_ENDPOINT") or default.hubs[0]
         rest = default.hubs[1:] if mirrors is None else mirrors
-        hubs = dict.fromkeys(hub.rstrip("/") for hub in (first, *rest))
-        return cls(tuple(hubs), (modelscope or default.modelscope).rstrip("/"))
+        hubs = dict.fromkeys(each.rstrip("/") for each in (hub, *rest))
+        return cls(tuple(hubs), (modelscope or default.modelscope).rstrip("/"), first)
+
+    def in_order(self) -> tuple[str, ...]:
+        """Every host, in the order in which they are asked."""
+        return (self.modelscope, *self.hubs) if self.first == "modelscope" else (*self.hubs, self.modelscope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +145,10 @@ class Attempt:
 
 def attempts(file: FileSpec, endpoints: Endpoints) -> list[Attempt]:
     """Every place that may have the file, in the order in which they are asked."""
-    return [Attempt(where) for source in file.sources for where in _places(source, endpoints)]
+    sources = list(file.sources)
+    if endpoints.first == "modelscope":
+        sources.sort(key=lambda source: not isinstance(source, ModelScope))
+    return [Attempt(where) for source in sources for where in _places(source, endpoints)]
 
 
 def _places(source: Source, endpoints: Endpoints) -> tuple[str | PackageIndex, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -130,13 +130,22 @@ def imagine(
 def pull(
     models: Annotated[list[str], typer.Argument(help="Models to fetch; `antiphon models` lists them.")],
     output: Annotated[Path | None, typer.Option(help="Folder for models; without it the server's own.")] = None,
+    hub: Annotated[
+        Literal["hub", "modelscope"],
+        typer.Option(envvar="ANTIPHON_HUB", help="Who is asked first: hub (or HF_ENDPOINT), or modelscope."),
+    ] = "hub",
+    export: Annotated[Path | None, typer.Option(help="Also copy it here, to be carried to another machine.")] = None,
+    take_in: Annotated[
+        Path | None, typer.Option("--import", help="Take it from a folder that --export made; needs no network.")
+    ] = None,
     data_dir: DataDir = DATA_DIR,
     models_dir: ModelsDir = None,
 ) -> None:
     """Fetch a model's files, verified and resumable."""
     from antiphon.cli import pull as command
 
-    command.main(models, output or models_dir or data_dir / "cache_hub" / "models")
+    folder = output or models_dir or data_dir / "cache_hub" / "models"
+    command.main(models, folder, hub, export, take_in)
 
 
 @app.command()

@@ -1,8 +1,10 @@
-"""`antiphon pull`: a model's files, verified and resumable, with a progress bar."""
+"""`antiphon pull`: a model's files, verified and resumable; carried to machines without a network."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -16,39 +18,75 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from antiphon.catalog import carry
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
+from antiphon.catalog.models import ModelSpec
+from antiphon.catalog.sources import First
 from antiphon.domain import errors
 
 
-def main(names: list[str], folder: Path) -> None:
+def main(names: list[str], folder: Path, first: First, export: Path | None, take_in: Path | None) -> None:
     unknown = [name for name in names if name not in catalog.MODELS]
     if unknown:
         raise errors.UnknownModel(
             f"there is no model {unknown[0]!r}; there are: {', '.join(catalog.MODELS)}", param="model"
         )
-    asyncio.run(pull(names, folder))
-
-
-async def pull(names: list[str], folder: Path) -> None:
+    if export is not None and take_in is not None:
+        raise errors.InvalidRequest("--export and --import at the same time make no sense; choose one")
     console = Console(stderr=True)
-    downloader = Downloader(folder)
     for name in names:
         spec = catalog.MODELS[name]
-        if not spec.files:
+        if not spec.files and not spec.repos:
             console.print(f"{name}: nothing to fetch, it comes with the package")
-            continue
-        if not catalog.missing(spec, folder):
-            console.print(f"{name}: already complete in {folder / name}")
-            continue
-        shown = TextColumn("{task.description}")
-        columns = (shown, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console) as bar:
-            task = bar.add_task(name, total=None)
+        elif take_in is not None:
+            _take_in(console, spec, take_in, folder)
+        else:
+            asyncio.run(_pull(console, spec, folder, first))
+            if export is not None:
+                _export(console, spec, folder, export)
 
-            def show(p: PullProgress, bar: Progress = bar, task: TaskID = task, name: str = name) -> None:
-                text = f"{name}: {p.phase} {p.file}"
-                bar.update(task, total=p.bytes_total or None, completed=p.bytes_done, description=text)
 
-            path = await downloader.pull(spec, show)
-        console.print(f"{name}: complete and verified in {path}")
+async def _pull(console: Console, spec: ModelSpec, folder: Path, first: First) -> None:
+    if not catalog.missing(spec, folder) and _is_known(spec, folder):
+        console.print(f"{spec.name}: already complete in {folder / spec.name}")
+        return
+    with _bar(console, spec.name) as (bar, task):
+
+        def show(p: PullProgress) -> None:
+            text = f"{spec.name}: {p.phase} {p.file}"
+            bar.update(task, total=p.bytes_total or None, completed=p.bytes_done, description=text)
+
+        path = await Downloader(folder, first=first).pull(spec, show)
+    console.print(f"{spec.name}: complete and verified in {path}")
+
+
+def _is_known(spec: ModelSpec, folder: Path) -> bool:
+    """Whether somebody said what the files must hash to, so that they were compared."""
+    try:
+        carry.listed(spec, folder)
+    except errors.DownloadFailed:
+        return False
+    return True
+
+
+def _export(console: Console, spec: ModelSpec, folder: Path, to: Path) -> None:
+    total = sum(file.size for file in carry.listed(spec, folder))
+    with _bar(console, f"{spec.name}: copying") as (bar, task):
+        path = carry.export(spec, folder, to, lambda done: bar.update(task, total=total, completed=done))
+    console.print(f"{spec.name}: {carry.describe(path)} in {path}")
+    console.print(f"Carry it over, and there: antiphon pull {spec.name} --import {to}")
+
+
+def _take_in(console: Console, spec: ModelSpec, source: Path, folder: Path) -> None:
+    with _bar(console, f"{spec.name}: copying and verifying") as (bar, task):
+        path = carry.take_in(spec, source, folder, lambda done: bar.update(task, completed=done))
+    console.print(f"{spec.name}: complete and verified in {path}")
+
+
+@contextmanager
+def _bar(console: Console, text: str) -> Iterator[tuple[Progress, TaskID]]:
+    shown = TextColumn("{task.description}")
+    columns = (shown, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        yield bar, bar.add_task(text, total=None)

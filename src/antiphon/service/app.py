@@ -64,7 +64,7 @@ class Antiphon:
         self.cache = Cache(s.cache_path, s.cache_bytes, s.cache_memory)
         self.costs = CostModels()
         self.threads = Threads()
-        self.downloader = Downloader(s.models_path, offline=s.offline or not s.download)
+        self.downloader = Downloader(s.models_path, offline=s.offline or not s.download, first=s.hub)
         self.models = Models(s, self.costs, self.downloader, on_state=self._model_state)
         self.admission = Admission(
             client_seconds=s.max_client_seconds,
