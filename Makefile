@@ -27,7 +27,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 test: install ## all tests, on two cores; the first run fetches the files of Kokoro and Whisper (270 MB)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone $(ARGS)
 
 $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)

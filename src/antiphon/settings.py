@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,14 +189,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{text!r} is not MODEL:NAME=VALUE, such as indextts-2.5:num_beams=1")
         return value
 
-    @field_validator(
-        "model", "allowed_hosts", "allowed_origins", "trusted_proxies", "keep_alive", "model_option", mode="before"
-    )
+    @field_validator("model_option", mode="before")
+    @classmethod
+    def _split_options(cls, value: object) -> object:
+        """Commas part options where another one's MODEL:NAME= follows; all others are a value's own."""
+        if isinstance(value, str):
+            return tuple(re.split(r",(?=[\w.-]+:[A-Za-z_]\w*=)", value)) if value else ()
+        return value
+
+    @field_validator("model", "allowed_hosts", "allowed_origins", "trusted_proxies", "keep_alive", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""
-        if isinstance(value, str) and ":" in value and "=" in value and "[" in value:
-            return (value,)  # One option whose value is a list.
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value

@@ -20,6 +20,9 @@ import pytest
 from antiphon.engines.tone import frequency_of
 from tests.conftest import Server, Start, wait_until
 
+#: It measures waiting: nothing else runs beside it.
+pytestmark = pytest.mark.alone
+
 SENTENCE = "Sentence number {} of {} is long enough to be a segment of its own, since it fills the line well and more."
 
 

@@ -110,6 +110,7 @@ def test_deadlines_are_the_next_time_it_is_that_late() -> None:
         parse_deadline("2026-11-23T09:59:59", now)
 
 
+@pytest.mark.alone
 def test_position_and_eta_are_honest_on_a_fixed_backlog(serve: Start) -> None:
     """The ETA that each job was told when it was accepted, against when it was done."""
     server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.1"})

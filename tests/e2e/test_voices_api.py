@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 from collections.abc import Iterator
@@ -194,9 +195,19 @@ def sent_until_refused(server: Server, piece: bytes, most: int) -> tuple[int, by
         connection.sendall(begin + chunk(part))
         for sent in range(most):
             if select.select([connection], [], [], 0)[0]:
-                return sent, connection.recv(4096)
+                # The head and the body may come apart.
+                answer = connection.recv(4096)
+                while not _whole(answer) and (more := connection.recv(4096)):
+                    answer += more
+                return sent, answer
             connection.sendall(chunk(piece))
     pytest.fail(f"{most} pieces were taken")
+
+
+def _whole(answer: bytes) -> bool:
+    head, end, body = answer.partition(b"\r\n\r\n")
+    found = re.search(rb"content-length: (\d+)", head, re.I)
+    return bool(end) and found is not None and len(body) >= int(found[1])
 
 
 def chunk(data: bytes) -> bytes:

@@ -349,6 +349,12 @@ def test_a_damaged_copy_is_refused_and_changes_nothing(exported: Path, tmp_path:
     assert list((tmp_path / "there").iterdir()) == []
 
 
+def test_a_folder_that_is_a_link_is_refused(exported: Path, tmp_path: Path) -> None:
+    link(exported / "pulled" / "hf_cache")
+    with pytest.raises(errors.DownloadFailed, match="is a link"):
+        carry.take_in(SPEC, exported, tmp_path / "there")
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -11,8 +11,12 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 
 from tests.conftest import Server, Start, wait_until
+
+#: It measures waiting: nothing else runs beside it.
+pytestmark = pytest.mark.alone
 
 DELAY = 0.05
 

@@ -83,3 +83,13 @@ def test_a_port_in_use_is_said_with_another_one() -> None:
     with pytest.raises(errors.InvalidRequest, match=f"try --port {port + 1}"):
         serve.listen("127.0.0.1", port)
     taken.close()
+
+
+def test_options_of_models_keep_the_commas_of_their_values() -> None:
+    made = load(
+        flags={"model_option": 'far:arguments=["--a", "b,c"],far:command=/x/vllm,indextts-2.5:normalise=["en","zh"]'}
+    )
+    assert made.options_by_model() == {
+        "far": {"arguments": ["--a", "b,c"], "command": "/x/vllm"},
+        "indextts-2.5": {"normalise": ["en", "zh"]},
+    }

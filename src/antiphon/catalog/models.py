@@ -14,8 +14,9 @@ from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Pa
 from antiphon.domain.unit import Kind
 
 MIB = 1024 * 1024
-#: Engines of this package that have no model of their own: a folder says what they run (`folders.py`).
-OPEN = frozenset({"diffusion"})
+#: Engines of this package that have no model of their own: a folder or an address says what they run (`folders.py`,
+#: `remotes.py`).
+OPEN = frozenset({"diffusion", "openai"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,226 @@
+"""The other server over HTTP: what it has, its voices, and one sentence spoken by it.
+
+Sources: OpenAI's reference of `/v1/audio/speech`, and vLLM-Omni's of its `extra_params` and `/v1/audio/voices`."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+import httpx
+
+from antiphon.audio import wav
+from antiphon.domain import errors
+from antiphon.engines._openai.options import Options
+
+T = TypeVar("T")
+
+#: Seconds between two looks whether anybody still wants the answer, and between tries of a server that is away.
+LOOK, PAUSES = 0.05, (0.2, 0.5, 1.0, 2.0, 5.0)
+#: Bytes of an answer, and of a message about an error, at most.
+MOST, MESSAGE = 512 * 1024 * 1024, 64 * 1024
+#: Prefix of the names under which recordings are known there.
+NAMED = "antiphon-"
+
+
+class Away(Exception):
+    """No answer, or none of use: another try may have one. `wait`: seconds that it asked for."""
+
+    def __init__(self, why: str, wait: float | None = None) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the other server told of itself."""
+
+    model: str
+    voices: tuple[str, ...]
+    #: It takes what vLLM-Omni takes.
+    omni: bool
+    uploaded: frozenset[str]
+
+
+class Remote:
+    """Used from several threads; each request has a connection and an event loop of its own."""
+
+    def __init__(self, base: str, options: Options) -> None:
+        key = options.key()
+        self._base, self._options = base, options
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._verify = httpx.create_ssl_context() if base.startswith("https") else False
+        self._uploaded: set[str] = set()
+
+    # What there is
+
+    def look(self) -> Known:
+        """Raises RuntimeError for the operator."""
+        try:
+            return asyncio.run(self._look())
+        except (Away, errors.AntiphonError) as e:
+            raise RuntimeError(f"the speech server at {self._base} cannot be used: {e}") from e
+
+    async def _look(self) -> Known:
+        async with self._client() as client:
+            models = [str(entry["id"]) for entry in (await self._get(client, "/v1/models") or {}).get("data", [])]
+            told = await self._get(client, "/v1/audio/voices") or {}
+        voices = [str(v["id"] if isinstance(v, Mapping) else v) for v in told.get("voices") or ()]
+        uploaded = [str(v["name"]) for v in told.get("uploaded_voices") or ()]
+        self._uploaded.update(name for name in uploaded if name.startswith(NAMED))
+        omni = self._options.dialect == "vllm-omni" or (self._options.dialect == "auto" and "uploaded_voices" in told)
+        own = tuple(name for name in voices if not name.startswith(NAMED))
+        model = self._options.remote or (models[0] if models else "tts-1")
+        return Known(model, self._options.voices or own, omni, frozenset(uploaded))
+
+    async def _get(self, client: httpx.AsyncClient, path: str) -> dict[str, Any] | None:
+        """None if the server has no such thing."""
+        try:
+            answer = await client.get(self._base + path)
+        except httpx.HTTPError as e:
+            raise Away(_said(e)) from e
+        if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            raise Away(f"it refused the key (HTTP {answer.status_code}); --model-option NAME:key_env=VARIABLE")
+        found = answer.json() if answer.is_success and "json" in answer.headers.get("content-type", "") else None
+        return found if isinstance(found, dict) else None
+
+    # Speak
+
+    def speak(self, body: Mapping[str, Any], cancelled: Callable[[], bool], sample: tuple[str, bytes] | None) -> bytes:
+        """The whole answer. `sample` is the recording of an uploaded voice: its digest and bytes.
+
+        A server that is away or busy is asked again until the patience ends. Raises `Cancelled`, `InvalidRequest` for
+        what it says is the caller's mistake, `UnitFailed` otherwise."""
+        return asyncio.run(self._unless(self._patiently(body, sample), cancelled))
+
+    async def _unless(self, work: Awaitable[T], cancelled: Callable[[], bool]) -> T:
+        """Ends the request, connection and all, as soon as nobody wants it."""
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            await asyncio.wait([task], timeout=LOOK)
+            if cancelled() and not task.done():
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                raise errors.Cancelled
+        return task.result()
+
+    async def _patiently(self, body: Mapping[str, Any], sample: tuple[str, bytes] | None) -> bytes:
+        began, tries = time.monotonic(), 0
+        while True:
+            try:
+                async with self._client() as client:
+                    voice = await self._voice(client, sample) if sample else {}
+                    return await self._once(client, {**body, **voice})
+            except Away as e:
+                pause = e.wait if e.wait is not None else PAUSES[min(tries, len(PAUSES) - 1)]
+                tries += 1
+                if time.monotonic() + pause - began > self._options.patience:
+                    raise errors.UnitFailed(f"The speech server behind this model does not answer: {e}") from e
+                await asyncio.sleep(pause)
+
+    async def _once(self, client: httpx.AsyncClient, body: Mapping[str, Any]) -> bytes:
+        try:
+            async with client.stream("POST", f"{self._base}/v1/audio/speech", json=body) as answer:
+                if not answer.is_success:
+                    raise self._refused(answer, await _text(answer))
+                kind = answer.headers.get("content-type", "")
+                if "json" in kind or "text/" in kind:
+                    raise errors.UnitFailed(f"The speech server sent no audio: {(await _text(answer))[:200]}")
+                data = bytearray()
+                async for piece in answer.aiter_bytes():
+                    data += piece
+                    if len(data) > MOST:
+                        raise errors.UnitFailed("The speech server sends audio without end")
+                return bytes(data)
+        except (httpx.HTTPError, httpx.InvalidURL) as e:
+            # Also an answer that was cut short: httpx knows by its length, or by the last chunk's absence.
+            raise Away(_said(e)) from e
+
+    def _refused(self, answer: httpx.Response, text: str) -> Exception:
+        status, message = answer.status_code, _message(text)
+        if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE):
+            return Away(f"it is busy (HTTP {status}: {message})", _retry_after(answer.headers.get("retry-after")))
+        if status in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
+            return errors.UnitFailed(f"The speech server refused this server's key (HTTP {status})")
+        if status >= 500 or status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.CONFLICT):
+            return Away(f"HTTP {status}: {message}")
+        if "voice" in message.lower():
+            # It may have been started anew, and know nobody.
+            self._uploaded.clear()
+        return errors.InvalidRequest(f"The speech server refused this: {message}")
+
+    # Voices by recording
+
+    async def _voice(self, client: httpx.AsyncClient, sample: tuple[str, bytes]) -> dict[str, Any]:
+        """How to ask for a voice by its recording: by a name under which it is known there, else with it."""
+        digest, data = sample
+        name = NAMED + digest[:24]
+        if name not in self._uploaded:
+            form = {"name": name, "consent": "given to the server that sends this"}
+            files = {"audio_sample": (f"{name}.wav", data, "audio/wav")}
+            try:
+                answer = await client.post(f"{self._base}/v1/audio/voices", data=form, files=files)
+            except httpx.HTTPError as e:
+                raise Away(_said(e)) from e
+            if answer.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
+                return {"ref_audio": "data:audio/wav;base64," + base64.b64encode(data).decode()}
+            if not answer.is_success and "exist" not in answer.text.lower():
+                raise self._refused(answer, answer.text)
+            self._uploaded.add(name)
+        return {"voice": name}
+
+    def forget(self) -> bool:
+        """Whether voices were forgotten after a refusal, so that another try uploads them."""
+        return not self._uploaded
+
+    def rate(self, body: Mapping[str, Any]) -> int:
+        """Hz of its audio, by the header of a short sentence. Raises RuntimeError for the operator."""
+        try:
+            data = self.speak({**body, "response_format": "wav", "stream": False}, lambda: False, None)
+            return wav.read(data)[1]
+        except (errors.AntiphonError, ValueError) as e:
+            raise RuntimeError(f"the speech server at {self._base} does not speak: {e}") from e
+
+    def _client(self) -> httpx.AsyncClient:
+        timeout = httpx.Timeout(self._options.stall_seconds, connect=self._options.connect_seconds)
+        return httpx.AsyncClient(timeout=timeout, headers=self._headers, trust_env=False, verify=self._verify)
+
+
+async def _text(answer: httpx.Response) -> str:
+    data = bytearray()
+    async for piece in answer.aiter_bytes():
+        data += piece
+        if len(data) > MESSAGE:
+            break
+    return data.decode("utf-8", "replace")
+
+
+def _message(text: str) -> str:
+    """What an error says in words: OpenAI's shape, FastAPI's, or as it is."""
+    with contextlib.suppress(ValueError, AttributeError, TypeError):
+        told = json.loads(text)
+        found = told.get("error") or told.get("detail") or told.get("message") or told
+        return str(found.get("message", found) if isinstance(found, dict) else found)[:300]
+    return text.strip()[:300]
+
+
+def _retry_after(text: str | None) -> float | None:
+    if text is None:
+        return None
+    with contextlib.suppress(ValueError, TypeError):
+        return (
+            max(0.0, float(text)) if text.isdigit() else max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+        )
+    return None
+
+
+def _said(e: Exception) -> str:
+    return f"{type(e).__name__}: {' '.join(str(e).split())[:160]}".rstrip(": ")
