@@ -33,7 +33,10 @@ test: install ## all tests, on two cores; the first run fetches the files of Kok
 $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
-		torch --editable '.[indextts25,diffusion,dev]'
+		torch munch sentencepiece --editable '.[indextts25,diffusion,dev]'
+	@# torchaudio asks for the torch of its own day; what is used of it runs on any.
+	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
+		--no-deps indextts2-inference torchaudio
 	@# It carries the weights that examples/terrain draws with; what it says it needs is not what it needs.
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps adaptive-terrain-diffusion==0.4.2
 	@touch $@

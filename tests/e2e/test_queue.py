@@ -34,7 +34,7 @@ def test_pause_front_resume(serve: Start) -> None:
     assert server.client.delete(f"/v1/queue/{second}").json()["status"] == "cancelled"
     assert server.client.post("/v1/queue/resume", json={}).json()["paused"] is False
     jobs = [server.wait_job(job_id) for job_id in (first, third)]
-    assert jobs[1]["finished_at"] < jobs[0]["finished_at"]
+    assert jobs[1]["started_at"] < jobs[0]["started_at"]
     assert server.client.post("/v1/queue/pause", json={"job": first}).status_code == 404
     assert server.client.post("/v1/queue/pause", json={"jbo": first}).status_code == 422
 

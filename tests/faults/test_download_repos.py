@@ -401,16 +401,18 @@ def test_a_pinned_model_is_compared_with_the_catalog_and_not_with_what_came_alon
 # The command, on the real catalog
 
 
-def test_the_command_brings_indextts_and_carries_it(hub: hubs.Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["indextts-2.5", "indextts-2"])
+def test_the_command_brings_indextts_and_carries_it(hub: hubs.Server, tmp_path: Path, name: str) -> None:
     """The real list of repositories with made-up bytes; the real ids on ModelScope."""
-    spec = MODELS["indextts-2.5"]
+    spec = MODELS[name]
     for repo in spec.repos:
         wanted = {path: contents(f"{repo.hub}/{path}", 3000) for path in repo.take if "*" not in path}
+        wanted |= {path.replace("*", "config.json"): b"{}" for path in repo.take if "*" in path}
         hub.put_repo(repo.hub, wanted | {"README.md": b"#"}, scope=repo.modelscope)
     surroundings = {**os.environ, "HF_ENDPOINT": hub.url, "NO_COLOR": "1", "COLUMNS": "200"}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "antiphon.cli.main", "pull", "indextts-2.5", *arguments]
+        command = [sys.executable, "-m", "antiphon.cli.main", "pull", name, *arguments]
         ran = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
         return ran.stderr
@@ -422,5 +424,5 @@ def test_the_command_brings_indextts_and_carries_it(hub: hubs.Server, tmp_path: 
     surroundings["HF_ENDPOINT"] = "http://127.0.0.1:9"
     assert "complete and verified" in run("--models-dir", str(tmp_path / "there"), "--import", str(tmp_path / "stick"))
     assert is_present(spec, tmp_path / "there")
-    folder = tmp_path / "there" / "indextts-2.5"
+    folder = tmp_path / "there" / name
     assert (folder / "hf_cache" / "w2v-bert-2.0" / "model.safetensors").stat().st_size == 3000

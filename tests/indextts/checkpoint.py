@@ -4,6 +4,7 @@ stage is computed as it is with the real weights, and every input changes the sa
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,12 @@ def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT) -> Path:
     return folder
 
 
-def _gpt(folder: Path, config: dict[str, Any], stop_at: int) -> None:
+def _gpt(folder: Path, config: dict[str, Any], stop_at: int, package: str = "indextts25") -> None:
     import torch
-    from indextts25.gpt.model_v2 import UnifiedVoice
     from omegaconf import OmegaConf
 
-    weights = UnifiedVoice(**OmegaConf.create(config).gpt).state_dict()
+    made = importlib.import_module(f"{package}.gpt.model_v2")
+    weights = made.UnifiedVoice(**OmegaConf.create(config).gpt).state_dict()
     # The last channel counts positions, and the stop code reads it: so it ends at about that many codes. It counts in
     # small steps, and attention is strong, so that a code depends on the voice, the emotion and the text as well.
     place, head = weights["mel_pos_embedding.emb.weight"], weights["mel_head.weight"]
@@ -83,16 +84,16 @@ def _codec(folder: Path, config: dict[str, Any]) -> None:
     torch.save({"model": EnhancedCodec(**config["semantic_codec"]).state_dict()}, folder / "codec.pth")
 
 
-def _auxiliary(aux: Path, vocoder: dict[str, Any]) -> None:
+def _auxiliary(aux: Path, vocoder: dict[str, Any], package: str = "indextts25") -> None:
     import torch
-    from indextts25.s2mel.modules.bigvgan.bigvgan import BigVGAN
-    from indextts25.s2mel.modules.bigvgan.env import AttrDict
-    from indextts25.s2mel.modules.campplus.DTDNN import CAMPPlus
     from transformers import SeamlessM4TFeatureExtractor, Wav2Vec2BertConfig, Wav2Vec2BertModel
 
+    parts = importlib.import_module(f"{package}.s2mel.modules.bigvgan.bigvgan")
+    settings = importlib.import_module(f"{package}.s2mel.modules.bigvgan.env").AttrDict(vocoder)
+    speakers = importlib.import_module(f"{package}.s2mel.modules.campplus.DTDNN")
     (aux / "bigvgan" / "config.json").write_text(json.dumps(vocoder))
-    torch.save({"generator": BigVGAN(AttrDict(vocoder)).state_dict()}, aux / "bigvgan" / "bigvgan_generator.pt")
-    torch.save(CAMPPlus(feat_dim=80, embedding_size=192).state_dict(), aux / "campplus_cn_common.bin")
+    torch.save({"generator": parts.BigVGAN(settings).state_dict()}, aux / "bigvgan" / "bigvgan_generator.pt")
+    torch.save(speakers.CAMPPlus(feat_dim=80, embedding_size=192).state_dict(), aux / "campplus_cn_common.bin")
     hearing = Wav2Vec2BertConfig(
         hidden_size=1024, num_hidden_layers=17, num_attention_heads=4, intermediate_size=32,
         feature_projection_input_dim=160, hidden_act="swish", position_embeddings_type="relative_key",

@@ -288,6 +288,27 @@ _ALL = (
         prior=(0.6, 0.02),
     ),
     ModelSpec(
+        name="indextts-2",
+        engine="indextts-2",
+        kind="speech",
+        title="IndexTTS2",
+        description="Emotional speech in the voice of a recording, with moods described in words: Chinese, English.",
+        languages=("zh", "en"),
+        licence="bilibili Model Use License",
+        extra="indextts2",
+        modules=("torch", "torchaudio", "indextts"),
+        repos=(
+            Repo("IndexTeam/IndexTTS-2", (*_INDEXTTS, "bpe.model", "qwen0.6bemo4-merge/*")),
+            *_HEARING,
+            Repo("amphion/MaskGCT", ("semantic_codec/model.safetensors",), into="hf_cache"),
+        ),
+        # Only when it is asked for: the newer version is quicker and knows more languages.
+        rank=0,
+        footprint=8500 * MIB,
+        gpu_footprint=8000 * MIB,
+        prior=(0.8, 0.03),
+    ),
+    ModelSpec(
         name="whisper-base",
         engine="whisper",
         kind="transcription",
