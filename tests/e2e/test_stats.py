@@ -208,3 +208,19 @@ def test_a_fresh_server_says_that_it_knows_too_little(tone: Server) -> None:
     assert set(stats(tone)) == set(document["Stats"]["properties"])
     assert set(said["models"][0]) == set(document["ModelAdvice"]["properties"])
     assert set(stats(tone)["models"]["tone"]) == set(document["ModelSection"]["properties"])
+
+
+def test_a_start_tells_when_it_will_be_over_by_what_the_last_one_took(serve: Start) -> None:
+    first = serve("--model", "tone")
+    first.stop()
+    again = serve("--model", "tone", data=first.data, ready=False)
+    told: list[float | None] = []
+
+    def ready() -> bool:
+        health = again.health()
+        told.append(health["models"][0]["eta"])
+        return bool(health["model_loaded"])
+
+    wait_until(ready, "it is ready")
+    assert any(eta is not None for eta in told[:-1]), told
+    assert again.health()["models"][0]["eta"] is None

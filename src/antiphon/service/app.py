@@ -125,12 +125,14 @@ class Antiphon:
         learned = await self.store.get_value("costs")
         if learned is not None:
             self.costs.load_json(learned)
-        self.observer.statistics.load_json(await self.store.get_value(self._statistics))
+        loads = await self.store.get_value(self._own("loads")) or {}
+        self.observer.statistics.load_json(await self.store.get_value(self._own("statistics")))
         for leftover in s.output_path.glob(".*.part"):
             leftover.unlink(missing_ok=True)
         await self.webhooks.start()
         await self.models.start()
         for hosted in self.models.hosted.values():
+            hosted.took = hosted.took or loads.get(hosted.name)
             hosted.dispatcher.on_served = partial(self.observer.served, hosted.name)
             hosted.pool.on_progress = self.jobs.unit_progress
         self._tasks = [
@@ -157,11 +159,10 @@ class Antiphon:
                 f"another Antiphon already uses {self.settings.data_dir}; stop it, or give this one its own --data-dir"
             ) from e
 
-    @property
-    def _statistics(self) -> str:
-        """Under what its own figures are kept; what a model costs is known to all."""
+    def _own(self, name: str) -> str:
+        """Under what this server's own figures are kept; what a model costs is known to all."""
         exchange = self.store.exchange
-        return "statistics" if exchange is None else f"statistics of {exchange.server}"
+        return name if exchange is None else f"{name} of {exchange.server}"
 
     async def _take_over(self) -> None:
         """Goes on with what another server left."""
@@ -356,7 +357,9 @@ class Antiphon:
 
     async def _save_costs(self) -> None:
         await self.store.set_value("costs", self.costs.to_json())
-        await self.store.set_value(self._statistics, self.observer.statistics.to_json())
+        loads = {h.name: round(h.took, 2) for h in self.models.hosted.values() if h.took is not None}
+        await self.store.set_value(self._own("loads"), loads)
+        await self.store.set_value(self._own("statistics"), self.observer.statistics.to_json())
 
     def _fatal(self, error: BaseException) -> None:
         log.critical("the job store failed; the server stops so that nothing false is promised", error=repr(error))

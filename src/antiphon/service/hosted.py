@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,9 @@ class Hosted:
     hint: str | None = None
     started: bool = False
     last_state: str = "stopped"
+    #: Monotonic seconds since when it starts, None while it does not; and how long that took the last time.
+    began: float | None = None
+    took: float | None = None
     #: Bytes that its workers were seen to take.
     _measured: int = 0
 
@@ -96,6 +100,22 @@ class Hosted:
     def waiting(self) -> int:
         return len(self.dispatcher.queue)
 
+    @property
+    def load_eta(self) -> float | None:
+        """Seconds until it can work, by what its last start took; None if it does not start, or never has before."""
+        if self.began is None or self.took is None:
+            return None
+        return round(max(0.0, self.took - (time.monotonic() - self.began)), 1)
+
+    def note_start(self) -> None:
+        """Measures starts, as its state changes."""
+        if self.loading and not self.usable:
+            self.began = self.began or time.monotonic()
+        else:
+            if self.began is not None and self.usable:
+                self.took = time.monotonic() - self.began
+            self.began = None
+
     async def load(self) -> None:
         """Begins to start its workers."""
         await self.pool.start()
@@ -115,7 +135,7 @@ class Hosted:
             "phase": pull.phase if pull else self.pool.phase,
             "bytes_done": pull.bytes_done if pull else None,
             "bytes_total": pull.bytes_total if pull else None,
-            "eta": pull.eta if pull else None,
+            "eta": pull.eta if pull else self.load_eta,
             "error": self.error or self.pool.error,
             "hint": self.hint or self.pool.hint,
         }

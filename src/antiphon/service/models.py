@@ -181,6 +181,7 @@ class Models(Choosing):
         stay = self.residency.stays.get(name)
         if stay is not None and stay.refused:
             hosted.error, hosted.hint = stay.refused, "raise --memory-budget, or serve it with fewer --workers"
+        hosted.note_start()
         if hosted.usable:
             hosted.ready.set()
         if hosted.state != hosted.last_state:
