@@ -13,7 +13,7 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS
-from antiphon.engines._indextts import emotion, files, pieces, seeding
+from antiphon.engines._indextts import compiled, emotion, files, pieces, seeding
 from antiphon.engines._indextts.conditioning import Conditioning
 from antiphon.engines._indextts.guard import Guard, letters
 from antiphon.engines._indextts.interrupt import Interrupt, Interrupted
@@ -70,6 +70,8 @@ class IndexTTS25:
 
         torch.set_num_threads(given.threads)
         self._recordings = Recordings(given.folder, given.voices)
+        # Of no use to this version; where it is installed for the other one, transformers imports it.
+        compiled.do_without()
         phase("importing indextts25")
         from indextts25.infer_v2_5 import IndexTTS2
 

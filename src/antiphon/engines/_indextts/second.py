@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
-import types
 from pathlib import Path
 from typing import Any
+
+from antiphon.engines._indextts import compiled
 
 #: Repositories as the package asks for them, and which of our files each one is.
 _REPOS = {
@@ -49,18 +49,7 @@ def mend() -> Any:
     """Imports the package in a way that works, and returns its module `infer_v2`."""
     import torch
 
-    if not torch.version.cuda and "torchaudio._extension" not in sys.modules:
-        # Its compiled part is linked to CUDA and does not load without it. Nothing of it is used here: resampling and
-        # filter banks are written in torch.
-        stand_in = types.ModuleType("torchaudio._extension")
-        vars(stand_in).update(
-            _IS_TORCHAUDIO_EXT_AVAILABLE=False,
-            _IS_ALIGN_AVAILABLE=False,
-            fail_if_no_align=lambda function: function,
-            _check_cuda_version=lambda: None,
-            __path__=[],
-        )
-        sys.modules["torchaudio._extension"] = stand_in
+    compiled.do_without()
     from indextts.gpt import model_v2
 
     from indextts import infer_v2
