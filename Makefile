@@ -34,15 +34,16 @@ $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
 		torch munch sentencepiece --editable '.[indextts25,diffusion,dev]'
-	@# torchaudio asks for the torch of its own day; what is used of it runs on any.
+	@# Beside the others: torchaudio asks for the torch of its own day, and without CUDA whoever imports it fails.
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
-		--no-deps indextts2-inference torchaudio
+		--no-deps --target $(MODELS)/second indextts2-inference torchaudio
 	@# It carries the weights that examples/terrain draws with; what it says it needs is not what it needs.
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps adaptive-terrain-diffusion==0.4.2
 	@touch $@
 
 test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random checkpoints; installs torch (a gigabyte)
-	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default --timeout 400 tests/indextts $(ARGS)
+	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(MODELS)/second \
+		$(MODELS)/bin/python -m pytest -W default --timeout 400 tests/indextts $(ARGS)
 
 test-diffusion: $(MODELS)/.installed ## the tests of image models on a small random pipeline; installs torch
 	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default tests/models $(ARGS)
