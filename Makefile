@@ -7,8 +7,10 @@ CLUSTER := .venv-cluster
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
+# What test-over runs over.
+OVER ?= ray postgres s3
 
-.PHONY: serve install test test-indextts test-diffusion test-cluster check lint types format bench bench-reliability soak wheel wheel-check api-docs clean help
+.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-reliability bench-cluster bench-nodes bench-parts soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -51,11 +53,15 @@ test-diffusion: $(MODELS)/.installed ## the tests of image models on a small ran
 $(CLUSTER)/.installed: pyproject.toml constraints-cluster.txt
 	$(PYTHON) -m venv $(CLUSTER)
 	$(CLUSTER)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-cluster.txt \
-		--editable '.[postgres,dev]'
+		--editable '.[kokoro,ray,postgres,s3,dev]' 'moto[server]'
 	@touch $@
 
-test-cluster: $(CLUSTER)/.installed ## the tests of several servers; needs Debian's postgresql
-	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest tests/cluster $(ARGS)
+test-cluster: $(CLUSTER)/.installed ## the tests of several servers and many machines; needs Debian's postgresql and, as root, iproute2
+	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -n 2 --dist loadfile tests/cluster $(ARGS)
+
+test-over: $(CLUSTER)/.installed ## end-to-end tests over other parts; make test-over OVER=ray ARGS=tests/e2e/test_jobs.py
+	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -p tests.cluster.over $(addprefix --over=,$(OVER)) -rs \
+		-n 2 --dist loadfile -m "not alone" $(or $(ARGS),tests/e2e)
 
 check: lint types ## style, types, layers
 
@@ -76,6 +82,15 @@ bench: install ## the table of benchmarks/README.md, measured here
 
 bench-reliability: install ## kills at full size; minutes, prints its seed
 	$(BIN)/python -m benchmarks.reliability $(ARGS)
+
+bench-cluster: $(CLUSTER)/.installed ## everything of a cluster is killed while 500 jobs come in; prints its seed
+	$(CLUSTER)/bin/python -m benchmarks.reliability.cluster $(ARGS)
+
+bench-nodes: $(CLUSTER)/.installed ## throughput on one, two and four nodes of a Ray cluster
+	$(CLUSTER)/bin/python -m benchmarks.bench_cluster $(ARGS)
+
+bench-parts: $(CLUSTER)/.installed ## what PostgreSQL, object storage and Ray cost one server
+	$(CLUSTER)/bin/python -m benchmarks.bench_parts $(ARGS)
 
 soak: install ## 20,000 jobs through one server: fails if memory, files, threads or tasks grow
 	$(BIN)/python -m benchmarks.reliability soak --scale 0.2

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,21 @@ class Server:
 Start = Callable[..., Server]
 
 
+def _usual(data: Path, env: Mapping[str, str]) -> dict[str, str]:
+    return {}
+
+
+#: Options as environment that every server gets, by its data directory and by what else its environment gets:
+#: tests/cluster/over.py runs whole suites over other parts.
+over: Callable[[Path, Mapping[str, str]], dict[str, str]] = _usual
+
+
+def surroundings(data: Path, env: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a server, and of a command that works on what it stored."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("ANTIPHON_")}
+    return ours | over(data, env or {}) | dict(env or {})
+
+
 def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True) -> Server:
     """Starts a server; `ready=False` returns as soon as it listens."""
     data.mkdir(parents=True, exist_ok=True)
@@ -125,9 +140,10 @@ def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: boo
     if "--drain-seconds" not in args:
         # Most tests end while something runs that nobody will wait for.
         command += ["--drain-seconds", "2"]
-    surroundings = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | (env or {})
     with log.open("a") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=surroundings)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=surroundings(data, env)
+        )
     assert process.stdout is not None
     line = process.stdout.readline()
     if "listens on" not in line:

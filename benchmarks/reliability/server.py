@@ -73,11 +73,16 @@ class Server:
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
 
-@contextlib.contextmanager
-def server(*args: str, **env: str) -> Iterator[Server]:
+def server(*args: str, **env: str) -> contextlib.AbstractContextManager[Server]:
     """A fresh one; the keywords are `ANTIPHON_…` variables without the prefix."""
+    return serving(args, {f"ANTIPHON_{name.upper()}": value for name, value in env.items()})
+
+
+@contextlib.contextmanager
+def serving(args: tuple[str, ...], env: dict[str, str]) -> Iterator[Server]:
+    """A fresh one, with this in its environment; it may be killed."""
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
-        made = Server(Path(folder), args, {f"ANTIPHON_{name.upper()}": value for name, value in env.items()})
+        made = Server(Path(folder), args, env)
         made.start()
         try:
             yield made

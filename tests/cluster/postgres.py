@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,6 +13,12 @@ from pathlib import Path
 
 import psycopg
 
+from tests import ports
+
+#: How it runs for measurements: as it is installed.
+DURABLE = "-c max_connections=200"
+#: Ends it as a crash does.
+CRASH = signal.SIGQUIT
 #: What makes it quick: nobody pulls the plug of this machine, so what the system has is as good as on disk.
 FAST = "-c fsync=off -c full_page_writes=off -c max_connections=200"
 
@@ -32,8 +37,8 @@ def binaries() -> Path:
 class Postgres:
     """One cluster of databases. It refuses to run as root, so as root it runs as `postgres`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "pg"
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
+        self.folder, self._how = folder / "pg", DURABLE if durable else FAST
         self._user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
         self.folder.mkdir(parents=True)
         if self._user:
@@ -42,9 +47,7 @@ class Postgres:
                     path.chmod(path.stat().st_mode | 0o011)
             shutil.chown(self.folder, "postgres", "postgres")
         self._run("initdb", "-D", str(self.folder / "data"), "-U", "antiphon", "-A", "trust", "-E", "UTF8", "--no-sync")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = ports.steady()
         self._server: subprocess.Popen[bytes] | None = None
         self._made = 0
 
@@ -53,7 +56,7 @@ class Postgres:
 
     def start(self) -> None:
         """Returns once it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} {FAST}"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} {self._how}"
         with (self.folder / "log").open("ab") as log:
             self._server = subprocess.Popen(
                 [*self._user, binaries() / "postgres", "-D", str(self.folder / "data"), *options.split()],
@@ -99,8 +102,8 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def running(folder: Path) -> Iterator[Postgres]:
-    server = Postgres(folder)
+def running(folder: Path, *, durable: bool = False) -> Iterator[Postgres]:
+    server = Postgres(folder, durable=durable)
     server.start()
     try:
         yield server

@@ -54,6 +54,10 @@ async def added(store: JobStore, *ids: str, **changes: Any) -> None:
 
 async def running(store: JobStore, id: str = "a") -> int:
     await store.add(job(id))
+    return await started(store, id)
+
+
+async def started(store: JobStore, id: str) -> int:
     fence = await store.start(id)
     assert fence is not None
     return fence
@@ -290,10 +294,13 @@ async def test_cancel_ends_a_job_wherever_it_is(store: JobStore, clock: Clock) -
     await store.add(job("q"))
     fence = await running(store, "r")
     for id in ("q", "r"):
-        cancelled = await store.cancel(id)
-        assert cancelled is not None
+        found = await store.cancel(id)
+        assert found is not None
+        cancelled, ours = found
+        assert ours
         assert (cancelled.state, cancelled.finished_at) == (State.CANCELLED, clock.now)
         assert await store.get(id) == cancelled
+        assert await store.cancel(id) == (cancelled, False)
     assert not await store.finish("r", fence, State.SUCCEEDED, RESULT)
     assert await store.start("q") is None
 
@@ -302,7 +309,7 @@ async def test_cancel_leaves_an_end_as_it_is(store: JobStore) -> None:
     fence = await running(store)
     await store.finish("a", fence, State.SUCCEEDED, RESULT)
     before = await one(store)
-    assert await store.cancel("a") == before
+    assert await store.cancel("a") == (before, False)
     assert await store.get("a") == before
 
 
@@ -361,6 +368,32 @@ async def test_rescue_brings_what_is_not_final_in_the_order_of_acceptance(store:
         ("b", State.QUEUED, 0),
     ]
     assert (await store.counts())[State.RUNNING] == 0
+
+
+async def test_ends_of_which_nobody_was_told_are_found(store: JobStore, clock: Clock) -> None:
+    for id in ("told", "untold", "cancelled", "again", "open"):
+        await added(store, id)
+    for id in ("told", "untold", "again"):
+        assert await store.finish(id, await started(store, id), State.SUCCEEDED, RESULT)
+        clock.now += 1
+    await store.cancel("cancelled")
+    waited = job("waited", state=State.SUCCEEDED, request={"text": ""}, result=RESULT, finished_at=clock.now)
+    await store.record(replace(waited, started_at=clock.now, attempt=1))
+    event = Event(1, "job.succeeded", clock.now, "told", "me", {})
+    # An end of an earlier life is not that of this one.
+    first = Event(2, "job.succeeded", clock.now - 1000, "again", "me", {})
+    await store.append_events([event, first, Event(3, "unit.done", clock.now, "untold", "me", {})])
+    clock.now += 1
+    found = await store.untold(clock.now - 100, clock.now)
+    assert [each.id for each in found] == ["untold", "again", "cancelled"]
+    assert found[0].result == RESULT
+
+
+async def test_ends_outside_the_time_are_not_looked_for(store: JobStore, clock: Clock) -> None:
+    await added(store, "a")
+    assert await store.finish("a", await started(store, "a"), State.SUCCEEDED, RESULT)
+    assert await store.untold(clock.now + 1, clock.now + 10) == []
+    assert await store.untold(clock.now - 10, clock.now) == []
 
 
 async def test_rescue_goes_on_while_jobs_start_and_arrive(store: JobStore) -> None:

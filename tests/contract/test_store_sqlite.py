@@ -170,7 +170,7 @@ async def test_somebody_elses_lock_is_waited_for_and_ends_nothing(store: SqliteS
     other = apsw.Connection(str(path))
     other.execute("BEGIN IMMEDIATE")
     store._writer._connection.set_busy_timeout(20)
-    with pytest.raises(errors.StoreError, match="held up"):
+    with pytest.raises(errors.StoreAway, match="held up"):
         await store.add(job("a"))
     other.execute("ROLLBACK")
     other.close()

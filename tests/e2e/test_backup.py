@@ -7,6 +7,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Server, Start
 
 
@@ -20,6 +22,7 @@ def backup(server: Server, to: Path, *options: str) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
+@pytest.mark.local("sqlite: what is in PostgreSQL is backed up by pg_dump")
 def test_a_copy_made_under_load_has_every_job(serve: Start, tmp_path: Path) -> None:
     server = serve("--model", "tone", env={"ANTIPHON_TONE_DELAY": "0.01"})
     before = [submit(server, n) for n in range(30)]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
 
-from tests.conftest import Server
+from tests.conftest import Server, wait_until
 
 TTS: list[tuple[str, Any, int, str]] = [
     ("empty", {"text": "", "emotion": "happy"}, 400, "Text must be 1-500 characters"),
@@ -131,3 +132,15 @@ def test_after_all_that_the_server_still_speaks(tone: Server) -> None:
     assert tone.health()["status"] == "ok"
     assert tone.client.post("/tts", json={"text": "Still here."}).status_code == 200
     assert not [line for line in tone.lines() if "inside the server" in json.dumps(line)]
+
+
+def test_a_client_that_leaves_in_its_own_sentence_is_no_error_of_ours(tone: Server) -> None:
+    def refused() -> int:
+        return sum(line.get("path") == "/tts" and line.get("status") == 400 for line in tone.lines())
+
+    before = refused()
+    head = b"POST /tts HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", tone.port)) as client:
+        client.sendall(head + b'{"text": "Half of')
+    wait_until(lambda: refused() == before + 1, "it is logged as the client's")
+    assert not [line for line in tone.lines() if "ClientDisconnect" in str(line)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -82,6 +83,9 @@ def test_models_voices_doctor(tmp_path: Path, espeak: Server) -> None:
     assert "en-us" in alone
     said = antiphon("doctor", cwd=tmp_path).stdout.decode()
     assert "yes  espeak" in said
+    # What is typed must be whole, extras in their brackets too.
+    for line in (line for line in said.splitlines() if "pip install" in line):
+        assert re.search(r"pip install 'antiphon\[\w+\]'", line), line
     assert "antiphon pull kokoro" in said or "yes  kokoro" in said
 
 

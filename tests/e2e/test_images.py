@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ import pytest
 
 from antiphon.service import pictures
 from tests import plugins
-from tests.conftest import Server, launch, wait_until
+from tests.conftest import Server, launch, surroundings, wait_until
 from tests.plugins.drawing_engines import bands
 
 PATH = "/v1/images/generations"
@@ -135,6 +134,8 @@ def test_each_step_is_heard(painter: Server) -> None:
 def test_async_and_keys_that_repeat(painter: Server) -> None:
     accepted = ask(painter, headers={"Prefer": "respond-async"}, n=2)
     assert (accepted.status_code, accepted.headers["location"]) == (202, f"/v1/jobs/{accepted.json()['id']}")
+    waited = painter.client.get(f"/v1/jobs/{accepted.json()['id']}/result", params={"wait": True})
+    assert (waited.status_code, waited.headers["content-type"]) == (200, "image/png")
     assert len(painter.wait_job(accepted.json()["id"])["result"]["images"]) == 2
     # Without a seed each would be another image.
     key = {"Idempotency-Key": "the same"}
@@ -198,7 +199,9 @@ def test_somebody_elses_image_is_not_shown_and_a_class_is_a_ceiling(tmp_path: Pa
 
     def key(name: str, *options: str) -> dict[str, str]:
         command = ["keys", "create", "--name", name, "--data-dir", str(server.data), *options]
-        made = subprocess.run([*COMMAND, *command], capture_output=True, text=True, check=True)
+        made = subprocess.run(
+            [*COMMAND, *command], capture_output=True, text=True, check=True, env=surroundings(server.data)
+        )
         return {"Authorization": f"Bearer {made.stdout.split()[-1]}"}
 
     try:
@@ -218,13 +221,13 @@ def test_somebody_elses_image_is_not_shown_and_a_class_is_a_ceiling(tmp_path: Pa
 
 
 def test_the_command_draws_with_a_server_and_without(painter: Server, tmp_path: Path, env: dict[str, str]) -> None:
-    surroundings = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")} | env
+    alone = tmp_path / "alone"
 
     def imagine(*args: str, server: str = painter.base) -> subprocess.CompletedProcess[str]:
         command = [*COMMAND, "imagine", *args, "--server", server]
         return subprocess.run(
-            [*command, "--data-dir", str(tmp_path / "alone")],
-            cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=60,
+            [*command, "--data-dir", str(alone)],
+            cwd=tmp_path, env=surroundings(alone, env), capture_output=True, text=True, timeout=60,
         )  # fmt: skip
 
     nobody = "http://127.0.0.1:9"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 import threading
 import wave
 from concurrent.futures import ThreadPoolExecutor
@@ -176,6 +177,28 @@ def test_events_survive_a_restart(serve: Start) -> None:
     assert [e["id"] for e in events(again, f"/v1/jobs/{job['id']}/events", ids[0])] == ids[1:]
     fresh = submit(again, input="A new one.")
     assert events(again, f"/v1/jobs/{fresh['id']}/events")[0]["id"] > ids[-1]
+
+
+@pytest.mark.local("sqlite: it looks into the file; tests/cluster/test_two_servers.py has the same of two servers")
+def test_an_end_that_could_not_be_told_before_a_kill_is_told_after_it(serve: Start) -> None:
+    server = serve("--model", "tone")
+    job = submit(server, input=LONG)
+    ids = [e["id"] for e in events(server, f"/v1/jobs/{job['id']}/events")]
+    waited = server.client.post("/tts", json={"text": "Nobody asks for this one's events."}).json()
+    wait_until(lambda: server.job(waited["id"])["status"] == "succeeded", "it is recorded")
+    server.kill()
+    # As if it had been killed between the end of the job and the writing of its last events.
+    with sqlite3.connect(server.data / "antiphon.db") as db:
+        db.execute("DELETE FROM events WHERE type = 'job.succeeded'")
+    db.close()
+    again = serve("--model", "tone", data=server.data)
+    told = events(again, f"/v1/jobs/{job['id']}/events", ids[-2])
+    assert [e["type"] for e in told] == ["job.succeeded"]
+    assert told[0]["result"]["path"] == again.job(job["id"])["result"]["path"]
+    assert told[0]["id"] > ids[-1]
+    again.stop()
+    once_more = serve("--model", "tone", data=server.data)
+    assert [e["id"] for e in events(once_more, f"/v1/jobs/{job['id']}/events", ids[-2])] == [told[0]["id"]]
 
 
 def test_what_happens_during_a_replay_is_told_once(serve: Start) -> None:

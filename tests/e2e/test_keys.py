@@ -13,7 +13,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
-from tests.conftest import Server, Start, wait_until
+from tests.conftest import Server, Start, surroundings, wait_until
 
 #: What only the operator may do.
 ADMIN = ("/v1/queue", "/v1/webhooks/secret", "/v1/models/{id}/")
@@ -26,6 +26,7 @@ def keys(data: Path, *arguments: str) -> str:
         capture_output=True,
         text=True,
         timeout=30,
+        env=surroundings(data),
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
@@ -296,11 +297,13 @@ def test_other_addresses_are_served_only_with_keys(tmp_path: Path) -> None:
         "tone",
     ]
     command += ["--data-dir", str(tmp_path)]
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    env = surroundings(tmp_path)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
     assert refused.returncode != 0
     assert "antiphon keys create" in refused.stderr
     token = create(tmp_path, "for others")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True, env=env) as process:
         assert process.stdout is not None
         port = process.stdout.readline().split()[-1].rpartition(":")[2]
         answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers=bearer(token), trust_env=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import random
@@ -111,7 +112,9 @@ def test_health_answers_at_once_while_all_are_busy_and_a_model_loads(serve: Star
         if n % 50 == 0:
             victims = [w["pid"] for w in server.workers() if w["model"] == "espeak" and w["state"] == "ready"]
             for pid in victims[:1]:
-                os.kill(pid, signal.SIGKILL)
+                # On a node it may be gone a moment before the server hears of it.
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         began = time.perf_counter()
         assert server.client.get("/health").status_code == 200
         took.append(time.perf_counter() - began)

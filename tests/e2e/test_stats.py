@@ -16,9 +16,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from antiphon.service.app import Antiphon
 from antiphon.service.hours import Hour
-from antiphon.store.sqlite import SqliteStore
-from tests.conftest import PATIENCE, Server, Start, wait_until
+from antiphon.settings import load
+from tests.conftest import PATIENCE, Server, Start, surroundings, wait_until
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "antiphon.json"
 
@@ -46,6 +47,8 @@ def test_metrics_count_what_happened(serve: Start) -> None:
     server = serve(
         "--model", "tone", "--workers", "2", "--max-client-seconds", "20", env={"ANTIPHON_TONE_DELAY": "0.1"}
     )
+    # One of them is enough to be ready; elsewhere than here the other takes its time.
+    wait_until(lambda: metrics(server)["antiphon_workers", "tone", "ready"] == 2, "both are up")
     for _ in range(2):
         assert server.client.post("/v1/audio/speech", json={"input": "One of two.", "voice": "tone"}).status_code == 200
     job = server.client.post(
@@ -143,10 +146,12 @@ def test_every_metric_of_the_dashboard_is_there(tone: Server) -> None:
 
 async def _preload(data: Path, kept: dict[str, Any]) -> None:
     data.mkdir(parents=True)
-    store = SqliteStore(data / "antiphon.db", on_fatal=lambda error: None)
-    await store.open()
-    await store.set_value("statistics", kept)
-    await store.close()
+    store = surroundings(data).get("ANTIPHON_STORE", "sqlite")
+    antiphon = Antiphon(load(flags={"data_dir": data, "store": store}))
+    await antiphon.store.open()
+    await antiphon.store.set_value(antiphon._own("statistics"), kept)
+    await antiphon.store.close()
+    antiphon.threads.close()
 
 
 def busy_hour() -> Hour:

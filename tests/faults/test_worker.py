@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import subprocess
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,15 @@ class Changes:
 
 
 @asynccontextmanager
+async def here() -> AsyncIterator[dict[str, Any]]:
+    yield {}
+
+
+#: What a pool is told so that its processes run there; tests/cluster runs all of this on other machines.
+where: Callable[[], AbstractAsyncContextManager[dict[str, Any]]] = here
+
+
+@asynccontextmanager
 async def pool(
     engine: str, monkeypatch: pytest.MonkeyPatch, replicas: int = 1, ready: bool = True, **more: Any
 ) -> AsyncIterator[tuple[Pool, Changes]]:
@@ -55,14 +66,15 @@ async def pool(
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     changes = Changes()
     options = more.pop("options", {})
-    made = Pool("broken", f"{ENGINES}:{engine}", options, replicas, on_change=changes, **more)
-    await made.start()
-    try:
-        if ready:
-            await changes.until(lambda: made.slots >= replicas, f"{replicas} workers are ready: {made.error}")
-        yield made, changes
-    finally:
-        await made.stop(0.5)
+    async with where() as place:
+        made = Pool("broken", f"{ENGINES}:{engine}", options, replicas, on_change=changes, **place, **more)
+        await made.start()
+        try:
+            if ready:
+                await changes.until(lambda: made.slots >= replicas, f"{replicas} workers are ready: {made.error}")
+            yield made, changes
+        finally:
+            await made.stop(0.5)
 
 
 async def run(made: Pool, changes: Changes, text: str, index: int = 0) -> UnitResult:
@@ -237,3 +249,21 @@ async def test_a_killed_worker_is_reaped(monkeypatch: pytest.MonkeyPatch) -> Non
         os.kill(pid, 9)
         await changes.until(lambda: made.workers()[0].pid != pid and made.slots == 1, "it is replaced")
         assert not os.path.exists(f"/proc/{pid}")
+
+
+async def test_a_machine_without_room_for_processes_is_said_and_not_hammered(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries = 0
+
+    def none_left(*args: object, **more: object) -> None:
+        nonlocal tries
+        tries += 1
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", none_left)
+    async with pool("Fine", monkeypatch, ready=False) as (made, changes):
+        await changes.until(lambda: made.error, "it is said")
+        assert "could not be started: Resource temporarily unavailable" in (made.error or "")
+        monkeypatch.undo()
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        await changes.until(lambda: made.slots == 1, "it is tried again")
+    assert tries == 1

@@ -6,7 +6,7 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antiphon.audio import pcm, tempo
@@ -34,6 +34,7 @@ def test_the_last_sound_is_not_lost(factor: float) -> None:
 
 @settings(deadline=None, max_examples=50)
 @given(st.integers(0, 3000), st.floats(0.25, 4.0), st.sampled_from(SAMPLE_RATES))
+@example(96, 4.0, 16000)
 def test_any_length_is_exact(count: int, factor: float, rate: int) -> None:
     assert len(tempo.stretch(tone(count / rate, rate), rate, factor)) == 2 * round(count / factor)
 

@@ -8,7 +8,7 @@ import pytest
 
 from antiphon.cli import serve
 from antiphon.domain import errors
-from antiphon.settings import Settings, load
+from antiphon.settings import Settings, load, values
 
 
 def test_flags_beat_environment_beats_file_beats_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,3 +93,38 @@ def test_options_of_models_keep_the_commas_of_their_values() -> None:
         "far": {"arguments": ["--a", "b,c"], "command": "/x/vllm"},
         "indextts-2.5": {"normalise": ["en", "zh"]},
     }
+
+
+def test_what_servers_share_is_told_by_addresses_without_credentials() -> None:
+    good = {
+        "objects": ["s3://bucket", "s3://bucket/a/b", "gs://b/x", "az://container", "file:///mnt/shared"],
+        "objects_endpoint": ["http://storage:9000", "https://s3.example.org/"],
+        "ray_address": ["head:6379", "10.0.0.1:6379"],
+        "workers": ["auto", "3", "1-8"],
+        "store": ["sqlite", "postgresql://u:p@db/antiphon"],
+    }
+    for name, texts in good.items():
+        for text in texts:
+            assert getattr(load(flags={name: text}), name) in (text, 3)
+    bad = {
+        "objects": ["s3://", "s3://key:secret@bucket", "s3://b?x=1", "file://relative", "/mnt", "http://b"],
+        "objects_endpoint": ["storage:9000", "http://key:secret@storage", "http://storage/path"],
+        "ray_address": ["ray://head:10001"],
+        "workers": ["some", "0-3", "3-1", "1-", "1-2-3"],
+        "store": ["mysql://u:secret@db/x"],
+        "ray_gpus": ["a=b", "-1", "nan"],
+    }
+    for name, texts in bad.items():
+        for text in texts:
+            with pytest.raises(errors.InvalidRequest) as raised:
+                load(flags={name: text})
+            assert f"ANTIPHON_{name.upper()}" in raised.value.message
+            assert "secret" not in raised.value.message
+
+
+def test_the_span_of_workers_and_their_shares() -> None:
+    settings = load(flags={"workers": "2-9", "ray_gpus": "0.5,indextts-2=1"})
+    assert settings.workers_span == (2, 9)
+    assert load(flags={"workers": "4"}).workers_span is None
+    assert load().workers_span is None
+    assert values.by_model(settings.ray_gpus) == {"*": 0.5, "indextts-2": 1.0}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.domain import errors
+from antiphon.service.depot import Depot
 from antiphon.service.threads import Threads
 from antiphon.service.uploads import FRESH, KEPT, STALE, Uploads
 
@@ -15,7 +16,8 @@ NOW = 1_000_000.0
 
 
 def uploads(folder: Path, most: int = 100) -> Uploads:
-    made = Uploads(folder, Threads(1), most=most)
+    threads = Threads(1)
+    made = Uploads(folder, threads, Depot(folder, threads), most=most)
     made.threads.close()
     for name, age in (("old", 5000), ("older", 9000), ("new", 10), ("needed", 99_000)):
         put(made, f"{name}.pcm", age)

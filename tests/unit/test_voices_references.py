@@ -15,6 +15,7 @@ from antiphon.domain import errors
 from antiphon.domain import voice as voices
 from antiphon.domain.voice import Reference
 from antiphon.service import references as module
+from antiphon.service.depot import Depot
 from antiphon.service.references import References
 from antiphon.service.threads import Threads
 from antiphon.store.memory import MemoryStore
@@ -34,7 +35,7 @@ def file(hertz: float = 440.0) -> bytes:
 async def references(tmp_path: Path) -> AsyncIterator[References]:
     store, threads = MemoryStore(), Threads()
     await store.open()
-    yield References(store, Library(tmp_path / "voices"), threads)
+    yield References(store, Library(tmp_path / "voices"), threads, Depot(tmp_path / "output", threads))
     threads.close()
 
 
@@ -216,3 +217,12 @@ async def test_what_was_given_once_goes_when_it_is_old(references: References) -
     await references.sweep(3600)
     assert not references.library.has(digest)
     assert references.library.has(made.digest)
+
+
+async def test_no_link_is_followed_to_a_recording(references: References, tmp_path: Path) -> None:
+    reference = await references.upload("me", "Anna", file(), consent=YES)
+    assert await references.need(reference.digest)
+    path = references.library.path(reference.digest)
+    path.rename(tmp_path / "elsewhere.wav")
+    path.symlink_to(tmp_path / "elsewhere.wav")
+    assert not await references.need(reference.digest)

@@ -64,6 +64,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
             result = await unless_gone(request, speech.file())
         finally:
             speech.close()
+        # The file may be asked of another server.
+        await antiphon.jobs.recorded(speech.id)
         answer = tts_answer(speech.id, result, speech.hit == "hit", list(speech.plan.warnings))
         return reply(answer, headers={"X-Job-Id": speech.id, "X-Cache": speech.hit, **warning(speech.plan.warnings)})
 
@@ -106,7 +108,9 @@ def routes(antiphon: Antiphon) -> APIRouter:
         responses={
             200: docs.audio("The audio."),
             206: {"description": "A range of it."},
+            307: {"description": "With `--objects-reads signed`: where the storage has it, for 15 minutes."},
             404: {"model": ErrorText},
+            503: {"model": ErrorText, "description": "The object storage does not answer; see Retry-After."},
         },
     )
     async def output(request: Request, name: str) -> Response:

@@ -25,6 +25,7 @@ STATUS: tuple[tuple[type[errors.AntiphonError], int], ...] = (
     (errors.RateLimited, 429),
     (errors.OverQuota, 429),
     (errors.Busy, 503),
+    (errors.StoreAway, 503),
     (errors.Cancelled, 409),
 )
 #: OpenAI's `type` by status.

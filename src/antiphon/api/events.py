@@ -157,7 +157,7 @@ async def stream(
             seen = found[-1].id if found else 0
             if found:
                 yield found
-            if found and _is_last(antiphon, job, found[-1]):
+            if found and await _is_last(antiphon, job, found[-1]):
                 return
         while True:
             try:
@@ -167,15 +167,21 @@ async def stream(
             fresh = [event for event in events if event.id > seen or event.type == "gap"]
             if fresh or not events:
                 yield fresh
-            if any(_is_last(antiphon, job, event) for event in fresh):
+            ends = [event for event in fresh if event.type in FINAL_EVENTS]
+            if ends and await _is_last(antiphon, job, ends[-1]):
                 return
     finally:
         subscription.close()
 
 
-def _is_last(antiphon: Antiphon, job: str | None, event: Event) -> bool:
-    """Whether nothing follows: a job that ended may have been asked for anew since."""
-    return job is not None and event.type in FINAL_EVENTS and job not in antiphon.jobs.live
+async def _is_last(antiphon: Antiphon, job: str | None, event: Event) -> bool:
+    """Whether nothing follows: a job that ended may have been asked for anew since, and wait for its model."""
+    if job is None or event.type not in FINAL_EVENTS or job in antiphon.jobs.live:
+        return False
+    try:
+        return (await antiphon.jobs.stored(job)).state.final
+    except errors.AntiphonError:
+        return True
 
 
 async def past(antiphon: Antiphon, after: int, job: str | None, owner: str | None) -> list[Event]:

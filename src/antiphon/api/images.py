@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import errno
 import time
@@ -167,6 +166,8 @@ async def _wait(antiphon: Antiphon, request: Request, asked: ImageRequest, owner
         raise
     data, result = made
     antiphon.jobs.release(live, State.SUCCEEDED, result, None)
+    if by_url:
+        await antiphon.jobs.recorded(live.id)
     plan = _plan(live)
     return _answer(data, asked, f"{plan.width}x{plan.height}", _headers(live))
 
@@ -180,6 +181,7 @@ async def _filed(antiphon: Antiphon, request: Request, live: Live) -> tuple[list
         if e.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise errors.StorageFull("The disk is full; ask for b64_json, or later", retry_after=RETRY) from e
+    await antiphon.depot.publish_soon(result)
     return [await _kept(antiphon, request, file, by_url=True) for file in result.segments], result
 
 
@@ -197,13 +199,11 @@ async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool
     """A file of a finished job, as its address or with its bytes. Raises `NotFound` if it was removed."""
     if by_url:
         return {"url": f"{request.base_url}output/{file['name']}", "seed": file["seed"]}
-    path = antiphon.settings.output_path / file["name"]
-    try:
-        data = await asyncio.to_thread(path.read_bytes)
-    except FileNotFoundError:
+    data = await antiphon.depot.read(file["name"], file["digest"])
+    if data is None:
         raise errors.NotFound(
             "The images were removed because they were old, or to make room (--output-bytes); use another key"
-        ) from None
+        )
     return {"b64_json": base64.b64encode(data).decode(), "seed": file["seed"]}
 
 

@@ -25,6 +25,7 @@ from antiphon.domain import errors
 from antiphon.domain.job import State
 from antiphon.domain.work import Request as WorkRequest
 from antiphon.service.app import Antiphon
+from antiphon.service.following import NotMade
 from antiphon.service.webhooks import new_webhook
 from antiphon.store.base import Webhook
 from antiphon.text.normalise import log_text
@@ -112,10 +113,12 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
     @router.get(
         "/{id}/result",
-        summary="The result; with wait=true speech while it is being made",
+        summary="The result; with wait=true it is waited for, and speech is sent while it is being made",
         responses={
             200: docs.audio(),
+            307: {"description": "With `--objects-reads signed`: where the storage has it, for 15 minutes."},
             409: {"model": ErrorObject, "description": "Not finished, or failed."},
+            503: {"model": ErrorObject, "description": "The object storage does not answer; see Retry-After."},
             **_404,
         },
     )
@@ -129,12 +132,13 @@ def routes(antiphon: Antiphon) -> APIRouter:
             raise errors.Conflict(f"The job has no result: {why}")
         if not wait:
             raise errors.Conflict("The job is not finished; add ?wait=true to hear it while it is made")
-        if id not in jobs.live and antiphon.store.exchange is not None:
-            # Another server makes it; what that one has so far is not here.
+        parts = jobs.follow(id, owner)
+        try:
+            first = await unless_gone(request, _next(parts))
+        except NotMade:
+            # It has just ended, waits for something, is made elsewhere, or is no speech: its file is waited for.
             await unless_gone(request, jobs.ended(id, owner))
             return await result(request, id)
-        parts = jobs.follow(id, owner)
-        first = await unless_gone(request, _next(parts))
         media_type = codec.MEDIA_TYPES[job.request.get("format", "wav")]
         return StreamingResponse(_chain(first, parts), media_type=media_type)
 

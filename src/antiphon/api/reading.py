@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 from pydantic import BaseModel, ValidationError
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from antiphon.api.errors import TooLarge, UnknownField
 from antiphon.domain import errors
@@ -27,11 +27,14 @@ async def body(request: Request, limit: int) -> bytes:
         raise TooLarge(f"The body is larger than {limit} bytes")
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > limit:
-            raise TooLarge(f"The body is larger than {limit} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise TooLarge(f"The body is larger than {limit} bytes")
+            parts.append(part)
+    except ClientDisconnect:
+        raise errors.InvalidRequest("The connection ended before the whole body was here") from None
     return b"".join(parts)
 
 

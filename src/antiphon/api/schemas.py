@@ -267,6 +267,7 @@ class Health(BaseModel):
     models: list[ModelHealth]
     network: Literal["online", "offline", "unknown"]
     version: str
+    storage: str | None = Field(description="With shared object storage: ok, or why its last answer was none.")
 
 
 class ErrorText(BaseModel):

@@ -23,7 +23,8 @@ def stretch(audio: bytes, rate: int, factor: float) -> bytes:
     if factor == 1.0 or not audio:
         return audio
     length = pcm.WIDTH * round(len(audio) // pcm.WIDTH / factor)
-    return _filter(audio + pcm.silence(_RUN_OUT, rate), rate, factor)[:length]
+    # Of several filters the second gets what the first has shortened.
+    return _filter(audio + pcm.silence(_RUN_OUT * max(1.0, factor), rate), rate, factor)[:length]
 
 
 def _filter(audio: bytes, rate: int, factor: float) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import structlog
 
 from antiphon.cache.behind import Behind
+from antiphon.cache.beyond import Beyond
 from antiphon.cache.entry import Entry, Rotten
 from antiphon.cache.files import Files, Found
 from antiphon.cache.lru import Lru
@@ -67,14 +68,17 @@ class Cache:
         memory_bytes: int = 64 * 1024 * 1024,
         *,
         backlog_bytes: int = 64 * 1024 * 1024,
+        beyond: Beyond | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`backlog_bytes` bounds what `put_soon` may have waiting to be written; `max_bytes=0`: memory only."""
+        """`backlog_bytes` bounds what `put_soon` may have waiting to be written; `max_bytes=0`: memory only.
+        `beyond`: what other servers share with this one."""
         self._files = Files(Path(root))
         self._memory: Lru[Entry] = Lru(memory_bytes)
         self._disk: Lru[_Place] = Lru(max_bytes)
         self._behind = Behind(self._files, self._run, clock, self._written)
         self._backlog_bytes, self._clock = backlog_bytes, clock
+        self.beyond = beyond
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="antiphon-cache")
         self._scanned = self._closed = self._troubled = False
         self._hits = self._misses = self._evictions = self._corrupt = self._dropped = 0
@@ -98,6 +102,8 @@ class Cache:
     async def close(self) -> None:
         """Writes what is waiting and ends the threads; afterwards only memory answers."""
         if not self._closed:
+            if self.beyond is not None:
+                await self.beyond.close()
             await self._behind.flush()
             self._closed = True
             await asyncio.to_thread(self._pool.shutdown)
@@ -130,6 +136,21 @@ class Cache:
         self._hits += 1
         self._use(key)
         return entry
+
+    async def find(self, key: str) -> Entry | None:
+        """As `get`, and what neither memory nor disk has from those that other servers share."""
+        entry = await self.get(key)
+        if entry is None and self.beyond is not None and not self._closed:
+            entry = await self.beyond.find(key)
+            if entry is not None and not self.contains(key):
+                self._keep_soon(key, entry)
+        return entry
+
+    def seek(self, keys: Iterable[str]) -> None:
+        """Begins to look for what will soon be asked for by `find`."""
+        for key in keys:
+            if self.beyond is not None and not self.contains(key):
+                self.beyond.ask(key)
 
     async def _read(self, key: str, place: _Place | None) -> Entry | None:
         why: Exception | None = None
@@ -174,11 +195,19 @@ class Cache:
         if self._fits(entry):
             await self._behind.done(self._behind.write(key, entry))
 
-    def put_soon(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
-        """In memory at once, and in its file soon, unless too much is waiting already."""
-        entry = self._keep(key, payload, meta)
+    def put_soon(self, key: str, payload: bytes, meta: Mapping[str, Any], *, share: bool = False) -> None:
+        """In memory at once, and in its file soon, unless too much is waiting already.
+
+        `share`: other servers may have it, too."""
+        entry = Entry(payload, meta)
+        self._keep_soon(key, entry)
+        if share and self.beyond is not None and not self._closed:
+            self.beyond.share(key, entry)
+
+    def _keep_soon(self, key: str, entry: Entry) -> None:
+        self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
         if self._fits(entry):
-            if self._behind.bytes + len(payload) <= self._backlog_bytes:
+            if self._behind.bytes + len(entry.payload) <= self._backlog_bytes:
                 self._behind.write(key, entry)
             else:
                 self._dropped += 1

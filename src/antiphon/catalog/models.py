@@ -51,6 +51,8 @@ class ModelSpec:
     prior: tuple[float, float] = (0.1, 0.02)
     #: Whether this machine does the work, so that the model shares its processors or GPUs with others.
     local: bool = True
+    #: Whether a cluster's node may do the work; else its workers are always beside the server.
+    movable: bool = True
     #: Given to the engine, JSON values.
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -32,6 +32,7 @@ def find(asked: str) -> ModelSpec | None:
         rank=60,
         # Its time is another machine's, or another process's whose GPU is not ours to share out.
         local=False,
+        movable=False,
         prior=(0.5, 0.02),
         options={"url": where} if started is None else {"spawn": started},
     )

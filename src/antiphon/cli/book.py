@@ -38,7 +38,7 @@ AT_ONCE = 4
 LOOK = 0.3
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
-console = Console(stderr=True)
+console = Console(stderr=True, markup=False)
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ def main(
                 sys.exit(130)
     failed = [part for part in todo if part.error]
     for part in failed:
-        console.print(f"[red]{part.path.name}: {part.error}", highlight=False)
+        console.print(f"{part.path.name}: {part.error}", style="red", highlight=False)
     if failed:
         raise AntiphonError(f"{len(failed)} of {len(parts)} chapters could not be made; the same command tries again")
     print(folder)  # noqa: T201 - it is the command's answer

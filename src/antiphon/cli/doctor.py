@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -14,13 +15,23 @@ from rich.console import Console
 from antiphon import __version__, plugins
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader
+from antiphon.domain import errors
+from antiphon.domain.job import State
+from antiphon.objects import Bucket
+from antiphon.service import stores
 from antiphon.service.sizing import cores, replicas
+from antiphon.settings import Settings, load
+from antiphon.worker.ray import joining
 
 GB = 1e9
+#: Seconds that a shared part gets to answer.
+PATIENCE = 10.0
 
 
 def main(data_dir: Path, folder: Path) -> None:
-    say = Console(highlight=False, soft_wrap=True).print
+    settings = load(flags={"data_dir": data_dir})
+    # Extras stand in brackets, which are no markup here.
+    say = Console(highlight=False, soft_wrap=True, markup=False).print
     memory = psutil.virtual_memory()
     say(f"Antiphon {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     say(f"  cores {cores()}, memory {memory.available / GB:.1f} GB free of {memory.total / GB:.1f} GB")
@@ -28,10 +39,58 @@ def main(data_dir: Path, folder: Path) -> None:
     say(f"  {disk(data_dir)}")
     network = asyncio.run(Downloader(folder).network_state())
     say(f"  model hubs: {network}" + ("" if network == "online" else " (a model can also be copied in by hand)"))
+    for line in asyncio.run(shared(settings)):
+        say(f"  {line}")
     say("Models")
     for spec in catalog.MODELS.values():
         good, text = verdict(spec, folder)
         say(f"  {'yes' if good else 'no '}  {spec.name}: {text}")
+
+
+async def shared(settings: Settings) -> list[str]:
+    """How the parts are that several servers share, if the settings name any: ANTIPHON_STORE, ANTIPHON_OBJECTS, …."""
+    looks = [store_of(settings)] if settings.store != "sqlite" else []
+    looks += [objects_of(settings)] if settings.objects is not None else []
+    looks += [ray_of(settings)] if settings.executor == "ray" else []
+    return [*await asyncio.gather(*looks)]
+
+
+async def store_of(settings: Settings) -> str:
+    try:
+        store = stores.make(settings, guest=True)
+        async with asyncio.timeout(PATIENCE):
+            await store.open()
+            try:
+                counts = await store.counts()
+            finally:
+                await store.close()
+    except (errors.AntiphonError, TimeoutError) as e:
+        return f"store: {e or 'PostgreSQL does not answer'}"
+    return f"store: PostgreSQL answers; {counts[State.QUEUED]} jobs queued, {counts[State.RUNNING]} running"
+
+
+async def objects_of(settings: Settings) -> str:
+    try:
+        bucket = Bucket(settings.objects or "", endpoint=settings.objects_endpoint, public=settings.objects_public)
+        async with asyncio.timeout(PATIENCE):
+            await bucket.check()
+    except (errors.AntiphonError, TimeoutError) as e:
+        return f"objects: {e or 'the storage does not answer'}"
+    if bucket.trouble is not None:
+        return f"objects: {settings.objects} does not answer: {bucket.trouble}"
+    return f"objects: {settings.objects} can be written"
+
+
+async def ray_of(settings: Settings) -> str:
+    if find_spec("ray") is None:
+        return "ray: not installed; fix: pip install 'antiphon[ray]'"
+    if settings.ray_address is None:
+        return "ray: the cluster that this machine belongs to, or one of its own"
+    try:
+        await asyncio.to_thread(joining.reach, settings.ray_address)
+    except OSError as e:
+        return f"ray: nobody answers at {settings.ray_address}: {e.strerror or e}"
+    return f"ray: a cluster's head answers at {settings.ray_address}"
 
 
 def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
@@ -54,7 +113,7 @@ def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
 def gpu() -> str:
     if shutil.which("nvidia-smi") is None and not Path("/dev/nvidia0").exists():
         return "GPU: none found; models run on the CPU"
-    return "GPU: an NVIDIA driver is present; the engines of this version run on the CPU"
+    return "GPU: an NVIDIA driver is present; IndexTTS and diffusion models use it"
 
 
 def disk(data_dir: Path) -> str:

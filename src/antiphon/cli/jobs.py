@@ -33,7 +33,7 @@ def listing(server: str, status: str | None, limit: int) -> None:
             time.strftime("%m-%d %H:%M:%S", time.localtime(job["created_at"])),
             outcome(job),
         )
-    Console().print(table if found else "no jobs")
+    Console(markup=False).print(table if found else "no jobs")
 
 
 def outcome(job: dict[str, Any]) -> str:
@@ -44,12 +44,12 @@ def outcome(job: dict[str, Any]) -> str:
 
 def cancel(server: str, job_id: str) -> None:
     job = call(server, "DELETE", f"/v1/jobs/{job_id}")
-    Console().print(f"{job['id']}: {job['status']}")
+    Console(markup=False).print(f"{job['id']}: {job['status']}")
 
 
 def retry(server: str, job_id: str) -> None:
     job = call(server, "POST", f"/v1/jobs/{job_id}/retry")
-    Console().print(f"{job['id']}: {job['status']}")
+    Console(markup=False).print(f"{job['id']}: {job['status']}")
 
 
 def watch(server: str, job_id: str) -> None:
@@ -64,7 +64,7 @@ def watch(server: str, job_id: str) -> None:
     job = call(server, "GET", f"/v1/jobs/{job_id}")
     if job["status"] != "succeeded":
         raise errors.AntiphonError(f"{job_id} is {job['status']}: {outcome(job)}")
-    Console().print(f"{job_id}: {outcome(job)}")
+    Console(markup=False).print(f"{job_id}: {outcome(job)}")
 
 
 def line(event: dict[str, Any]) -> str:

@@ -45,7 +45,7 @@ def show(where: Settings) -> None:
             _day(key.created_at),
             _day(key.revoked_at) if key.revoked_at else "",
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def revoke(where: Settings, name: str) -> None:

@@ -29,7 +29,7 @@ def models(folder: Path) -> None:
             spec.licence,
             spec.description,
         )
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def here(spec: catalog.ModelSpec, folder: Path) -> str:
@@ -53,7 +53,7 @@ def voices(model: str | None, language: str | None, server: str, data_dir: Path,
     for v in found:
         if (model is None or v["model"] == model) and (language is None or language in v["languages"]):
             table.add_row(v["id"], v["name"], " ".join(v["languages"]), v["gender"] or "-", v["model"])
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 async def _voices_alone(model: str | None, data_dir: Path, models_dir: Path | None) -> list[dict[str, Any]]:

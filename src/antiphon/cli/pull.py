@@ -34,7 +34,7 @@ def main(names: list[str], folder: Path, first: First, export: Path | None, take
         )
     if export is not None and take_in is not None:
         raise errors.InvalidRequest("--export and --import at the same time make no sense; choose one")
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     for name in names:
         spec = catalog.MODELS[name]
         if not spec.files and not spec.repos:

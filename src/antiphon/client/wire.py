@@ -36,6 +36,8 @@ class Options:
             "base_url": self.base_url,
             "headers": {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {},
             "timeout": httpx.Timeout(self.timeout, connect=CONNECT),
+            # To an object storage, which is not told the key: httpx keeps that for its own origin.
+            "follow_redirects": True,
             # A proxy has no way to this machine's own loopback.
             "trust_env": urlsplit(self.base_url).hostname not in ("127.0.0.1", "::1", "localhost"),
         }

@@ -141,6 +141,12 @@ class StorageFull(Busy):
     code = "storage_full"
 
 
+class StorageDown(Busy):
+    """The object storage does not answer; accepted work is kept and goes on once it does."""
+
+    code = "storage_down"
+
+
 # What went wrong with the work
 
 
@@ -154,6 +160,8 @@ class WorkerDied(AntiphonError):
     """The worker process died while it held this unit; the unit is tried again elsewhere."""
 
     code = "worker_died"
+    #: What would help, where that is known.
+    hint: str | None = None
 
 
 class Displaced(WorkerDied):
@@ -178,6 +186,12 @@ class StoreError(AntiphonError):
     """The job store failed; nothing was accepted."""
 
     code = "store_error"
+
+
+class StoreAway(StoreError):
+    """The job store does not answer for now; what was accepted is kept and goes on once it does."""
+
+    code = "store_away"
 
 
 class SchemaTooNew(StoreError):

@@ -65,6 +65,10 @@ class Result:
             return self.digest
         return next((part["digest"] for part in self.segments if part.get("name") == name), None)
 
+    def bytes_of(self, name: str) -> int:
+        """The size of one of its files."""
+        return next((part["bytes"] for part in self.segments if part.get("name") == name), self.bytes)
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:

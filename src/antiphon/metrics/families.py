@@ -28,6 +28,7 @@ def every(antiphon: Antiphon) -> Iterator[Metric]:
     yield from _queue(antiphon)
     yield from _jobs(antiphon)
     yield from _cache(antiphon)
+    yield from _storage(antiphon)
     yield from _workers(antiphon)
     yield from _requests(antiphon)
     yield from _server(antiphon)
@@ -78,6 +79,19 @@ def _cache(antiphon: Antiphon) -> Iterator[Metric]:
     tiers = ("tier",)
     yield _gauge("cache_bytes", "Bytes.", tiers, {("disk",): stats.bytes, ("memory",): stats.memory_bytes})
     yield _gauge("cache_entries", "Entries.", tiers, {("disk",): stats.entries, ("memory",): stats.memory_entries})
+
+
+def _storage(antiphon: Antiphon) -> Iterator[Metric]:
+    """Of the storage that servers share; without one, families that have no sample."""
+    bucket, beyond = antiphon.depot.bucket, antiphon.cache.beyond
+    requests: dict[Labels, float] = dict(bucket.counts.items()) if bucket is not None else {}
+    yield _counter("storage_requests", "Requests to the shared storage.", ("operation", "outcome"), requests)
+    up: dict[Labels, float] = {(): float(bucket.trouble is None)} if bucket is not None else {}
+    yield _gauge("storage_up", "Whether the shared storage's last answer was good.", (), up)
+    shared: dict[Labels, float] = {}
+    if beyond is not None:
+        shared = {("found",): beyond.found, ("sent",): beyond.sent, ("dropped",): beyond.dropped}
+    yield _counter("cache_shared", "Segments found in, sent to and kept from the shared storage.", ("what",), shared)
 
 
 def _workers(antiphon: Antiphon) -> Iterator[Metric]:

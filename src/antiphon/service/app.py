@@ -16,17 +16,16 @@ import structlog
 
 from antiphon import __version__
 from antiphon.bus import Bus
-from antiphon.cache import Cache
 from antiphon.catalog.download import Downloader
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.image import ImageRequest
-from antiphon.domain.job import State
+from antiphon.domain.job import JobType, State
 from antiphon.domain.request import SpeechRequest
 from antiphon.domain.transcription import Format, TranscriptionRequest
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
-from antiphon.service import drain, durable, images, join, pulse, stores, transcription
+from antiphon.service import depot, drain, durable, images, join, pulse, stores, transcription
 from antiphon.service.hosted import Hosted
 from antiphon.service.housekeeping import Housekeeping
 from antiphon.service.intake import Intake
@@ -47,6 +46,8 @@ log = structlog.get_logger("antiphon")
 
 #: Seconds between saves of what was learned about costs.
 SAVE_COSTS = 30.0
+#: Seconds for which the end of a job is looked for of which nobody was told.
+UNTOLD = 3600.0
 #: Events that wait for space on a full disk.
 EVENTS_WAITING = 20_000
 #: Seconds between two corrections of the place in line that somebody watches.
@@ -61,22 +62,23 @@ class Antiphon:
         s = self.settings
         self.bus = Bus()
         self.store: JobStore = stores.make(s, self._fatal)
-        self.cache = Cache(s.cache_path, s.cache_bytes, s.cache_memory)
         self.costs = CostModels()
         self.threads = Threads()
+        self.depot = depot.make(s, self.threads)
+        self.cache = depot.cache(s, self.depot)
         self.downloader = Downloader(s.models_path, offline=s.offline or not s.download, first=s.hub)
-        self.models = Models(s, self.costs, self.downloader, on_state=self._model_state)
+        self.models = Models(s, self.costs, self.downloader, on_state=self._model_state, servers=self._servers)
         self.admission = Admission(
             client_seconds=s.max_client_seconds,
             total_seconds=s.max_queue_seconds,
             client_bytes=s.max_client_bytes,
             total_bytes=s.max_queue_bytes,
         )
-        self.references = References(self.store, Library(s.data_dir / "voices"), self.threads)
+        self.references = References(self.store, Library(s.data_dir / "voices"), self.threads, self.depot)
         self.keys = Keys(self.store)
         intake = Intake(self.models, self.admission, self.threads, self.references, self.keys)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
-        self.uploads = Uploads(s.data_dir / "uploads", self.threads)
+        self.uploads = Uploads(s.data_dir / "uploads", self.threads, self.depot)
         hearing = transcription.Transcription(self.models, self.uploads, self.keys)
         drawing = images.Images(self.models, self.keys)
         kinds: Kinds = {
@@ -85,7 +87,7 @@ class Antiphon:
             "image": Kind(ImageRequest.from_json, drawing.prepare, drawing.plan, images.write),
         }
         self.jobs = Jobs(
-            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, s.output_path, kinds
+            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, self.depot, kinds
         )
         self.observer = self.jobs.observer
         self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references, self.uploads)
@@ -99,6 +101,9 @@ class Antiphon:
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
         self.broken = asyncio.Event()
+        self._among = 0, 1
+        #: Servers of the store that lived at the last look.
+        self._living: set[str] = set()
         self._lock: IO[str] | None = None
         self._opened = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -113,6 +118,8 @@ class Antiphon:
         for path in (s.data_dir, s.output_path, s.cache_path, s.models_path):
             path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
+        if self.depot.bucket is not None:
+            await self.depot.bucket.check()
         await self.store.open()
         self._opened = True
         await self.cache.open()
@@ -137,6 +144,7 @@ class Antiphon:
             hosted.pool.on_progress = self.jobs.unit_progress
         self._tasks = [
             asyncio.create_task(self._rescue(), name="rescue"),
+            asyncio.create_task(self._tell_ends(), name="tell ends"),
             asyncio.create_task(self._keep_costs(), name="keep costs"),
             asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
             asyncio.create_task(self._write_events(), name="write events"),
@@ -168,29 +176,35 @@ class Antiphon:
         """Goes on with what another server left."""
         # Ids go on from its last ones, so that a listener's place stays right.
         self.bus.start_after(await self.store.last_event_id())
+        assert self.store.exchange is not None
+        living = {name for name, _, _ in await self.store.exchange.servers()}
+        if self._living - living:
+            await self._tell_ends()
+        self._living = living
         await self._rescue()
         await self.webhooks.take_up()
 
     async def _rescue(self) -> None:
         """Takes up what was queued or running when the last life ended, model by model as they become ready."""
-        waiting: dict[str, list[str]] = {}
+        waiting: dict[tuple[str, JobType], list[str]] = {}
         async for job in self.store.rescue():
             # Only ids: a long queue is not to be in memory as a whole, texts and all.
-            waiting.setdefault(str(job.request.get("model") or ""), []).append(job.id)
+            waiting.setdefault((str(job.request.get("model") or ""), job.type), []).append(job.id)
         if waiting:
             log.info("taking up jobs of an earlier life, or of another server", jobs=sum(map(len, waiting.values())))
-        await asyncio.gather(*(self._resume(model, found) for model, found in waiting.items()))
+        for (model, kind), found in waiting.items():
+            # Beside this: a model that does not start must not keep the others, or the next rescue, from going on.
+            self.jobs.spawn(self._resume(model, kind, found), f"take up jobs of {model}", waits=True)
 
-    async def _resume(self, model: str, found: list[str]) -> None:
-        hosted = self.models.hosted.get(model)
-        if hosted is not None:
-            await hosted.ready.wait()
-        else:
-            await self.ready()
+    async def _tell_ends(self) -> None:
+        """Who listens to a job hears of its end also where its server was killed before it could say so."""
+        for job in await self.store.untold(time.time() - UNTOLD, self.started_at):
+            self.jobs.publish_end(job)
+
+    async def _resume(self, model: str, kind: JobType, found: list[str]) -> None:
+        await self.models.until(lambda: self.models.taker(model, kind) is not None)
         for job_id in found:
-            job = await self.store.get(job_id)
-            if job is not None and job.state is State.QUEUED and job_id not in self.jobs.live:
-                await durable.resume(self.jobs, job)
+            await durable.take_up(self.jobs, job_id)
 
     # Serve
 
@@ -234,7 +248,7 @@ class Antiphon:
         """Waits until every model that can run with what is on disk has started, or failed to."""
         await self.ready()
         hosted = self.models.hosted.values()
-        await self.models.until(lambda: not any(h.coming and h.pull is None for h in hosted))
+        await self.models.until(lambda: not any(h.coming and h.fetching is None for h in hosted))
 
     def voices(self) -> list[dict[str, Any]]:
         """The voices of every model that can speak, the best model's first."""
@@ -253,6 +267,9 @@ class Antiphon:
             status = "ok" if all(h.state in ("ready", "asleep") or h.coming for h in models) else "degraded"
         else:
             status = "starting" if any(h.coming for h in models) else "degraded"
+        bucket = self.depot.bucket
+        if bucket is not None and bucket.trouble is not None and status == "ok":
+            status = "degraded"
         return {
             "status": "draining" if self.jobs.draining else status,
             "concurrent": sum(h.dispatcher.running for h in models),
@@ -262,6 +279,7 @@ class Antiphon:
             "models": [h.describe() for h in models],
             "network": self.models.network,
             "version": __version__,
+            "storage": None if bucket is None else bucket.trouble or "ok",
         }
 
     # Drain, stop
@@ -292,9 +310,12 @@ class Antiphon:
         await self.jobs.close()
         await self.webhooks.stop()
         if not self.broken.is_set():
-            await self._save_costs()
+            # A store that is away, or full, must not keep the rest from being closed.
+            with contextlib.suppress(errors.StorageFull, errors.StoreError):
+                await self._save_costs()
+                await self.keys.flush()
             await self.flush_events()
-            await self.keys.flush()
+        await self.depot.close()
         await self.cache.close()
         await self.store.close()
 
@@ -311,6 +332,17 @@ class Antiphon:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+    async def _servers(self) -> tuple[int, int]:
+        """Which of the living servers of the store this is, and how many they are."""
+        exchange = self.store.exchange
+        if exchange is None:
+            return 0, 1
+        with contextlib.suppress(errors.StoreError):
+            slots = sorted(slot for _, slot, left in await exchange.servers() if left > 0)
+            if exchange.slot in slots:
+                self._among = slots.index(exchange.slot), len(slots)
+        return self._among
 
     # Along the way
 

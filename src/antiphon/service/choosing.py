@@ -127,13 +127,14 @@ class Choosing:
         raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY)
 
     def _loading(self, hosted: Hosted) -> errors.ModelLoading:
-        eta = hosted.pull.eta if hosted.pull and hosted.pull.eta is not None else 5.0
+        eta = hosted.fetching.eta if hosted.fetching and hosted.fetching.eta is not None else 5.0
         return errors.ModelLoading(f"{hosted.name} is {hosted.state}; try again soon", param="model", retry_after=eta)
 
     @staticmethod
     def _why_not(hosted: Hosted) -> str:
         reason = hosted.error or hosted.pool.error or hosted.state
-        return f"{hosted.name} cannot run: {reason}" + (f" (fix: {hosted.hint})" if hosted.hint else "")
+        hint = hosted.hint or hosted.pool.hint
+        return f"{hosted.name} cannot run: {reason}" + (f" (fix: {hint})" if hint else "")
 
     def ranked(self) -> list[Hosted]:
         """All of them, the best first."""
@@ -143,6 +144,14 @@ class Choosing:
         """The model that `auto` means now, whatever the language."""
         usable = [h for h in self.hosted.values() if h.usable and h.kind == kind]
         return max(usable, key=lambda h: h.spec.rank, default=None)
+
+    def taker(self, model: str, kind: Kind) -> Hosted | None:
+        """Who makes a job that was accepted earlier: its own model, or the best of its kind if that is not served any
+        more. None as long as there is none that has started."""
+        own = self.hosted.get(model)
+        if own is None:
+            return self.best(kind)
+        return own if own.can is not None else None
 
     def chief(self) -> Hosted | None:
         """The model whose being there makes the server ready: the best that speaks, or of those that are served where

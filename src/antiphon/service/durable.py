@@ -15,6 +15,7 @@ from antiphon.service import intake, views
 from antiphon.service.live import Live
 
 if TYPE_CHECKING:
+    from antiphon.service.hosted import Hosted
     from antiphon.service.workshop import Workshop as Jobs
 
 log = structlog.get_logger("antiphon.jobs")
@@ -34,6 +35,12 @@ async def load(jobs: Jobs, live: Live) -> None:
             raise errors.NotFound(f"job {live.id} is gone from the store")
         kind = jobs.kinds[job.type]
         plan = await kind.plan(kind.parse(job.request), live.hosted)
+    except errors.StorageDown as e:
+        # A slot is not kept waiting: the job is taken up again when its recording can be had.
+        jobs.withdraw(live)
+        jobs.forget(live)
+        _later(jobs, live.id, e)
+        raise errors.Cancelled from e
     except errors.AntiphonError as e:
         jobs.withdraw(live)
         jobs.forget(live)
@@ -45,8 +52,51 @@ async def load(jobs: Jobs, live: Live) -> None:
 
 async def _fail_unstarted(jobs: Jobs, job_id: str, error: errors.AntiphonError) -> None:
     fence = await start(jobs, job_id)
-    if fence is not None:
-        await jobs.store.finish(job_id, fence, State.FAILED, error=Failure(error.code, error.message))
+    if fence is None:
+        return
+    if await jobs.store.finish(job_id, fence, State.FAILED, error=Failure(error.code, error.message)):
+        await tell_end(jobs, job_id)
+
+
+async def tell_end(jobs: Jobs, job_id: str) -> None:
+    """Of a final job that is not worked on here: whoever listens to it, and its webhook, hear of its end."""
+    job = await jobs.store.get(job_id)
+    if job is not None and job.state.final:
+        jobs.publish_end(job)
+
+
+def _later(jobs: Jobs, job_id: str, error: errors.StorageDown) -> None:
+    log.warning("a job waits for a recording", job=job_id, error=error.message, again_in=RETRY_WRITE)
+    jobs.spawn(_again(jobs, job_id), f"take up {job_id}", waits=True)
+
+
+async def _again(jobs: Jobs, job_id: str) -> None:
+    await asyncio.sleep(RETRY_WRITE)
+    await take_up(jobs, job_id)
+
+
+async def _when_served(jobs: Jobs, job: Job) -> None:
+    await jobs.models.until(lambda: _taker(jobs, job) is not None)
+    await take_up(jobs, job.id)
+
+
+def _taker(jobs: Jobs, job: Job) -> Hosted | None:
+    return jobs.models.taker(str(job.request.get("model") or ""), job.type)
+
+
+async def take_up(jobs: Jobs, job_id: str) -> None:
+    """Goes on with a job that is queued in the store, unless somebody works on it already.
+
+    A store that is away is waited for: nobody else will take the job up."""
+    while True:
+        try:
+            job = await jobs.store.get(job_id)
+            if job is not None and job.state is State.QUEUED and job_id not in jobs.live and not jobs.draining:
+                await resume(jobs, job)
+            return
+        except errors.StoreAway as e:
+            log.warning("a job waits for the store", job=job_id, error=e.message, again_in=RETRY_WRITE)
+            await asyncio.sleep(RETRY_WRITE)
 
 
 async def start(jobs: Jobs, job_id: str) -> int | None:
@@ -108,7 +158,8 @@ async def _write(jobs: Jobs, live: Live) -> Result:
     write = jobs.kinds[live.type].write
     while True:
         try:
-            return await write(live.run, live.run.plan, jobs.output, jobs.threads)
+            result = await write(live.run, live.run.plan, jobs.depot.output, jobs.threads)
+            break
         except OSError as e:
             if e.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -118,21 +169,36 @@ async def _write(jobs: Jobs, live: Live) -> Result:
             live.run = jobs.new_run(live, live.run.plan)
             for index in live.run.missing():
                 jobs.again(live, index)
+    while True:
+        try:
+            # Before anybody is told of its end: every server can give it out then.
+            await jobs.depot.publish(result)
+            return result
+        except errors.StorageDown as e:
+            log.warning("the storage is down, the job's end waits", job=live.id, error=e.message, again_in=RETRY_WRITE)
+            await asyncio.sleep(RETRY_WRITE)
 
 
 async def resume(jobs: Jobs, job: Job) -> None:
     """Puts a stored, queued job into the schedule again. It was admitted once and is not refused now."""
     kind = jobs.kinds[job.type]
     request = kind.parse(job.request)
-    hosted = jobs.models.hosted.get(request.model or "") or jobs.models.best(job.type)
-    if hosted is None or hosted.can is None:
-        log.warning("a job waits for a model that is not served", job=job.id, model=request.model)
+    hosted = _taker(jobs, job)
+    if hosted is None:
+        log.info("a job waits for a model that has not started", job=job.id, model=request.model)
+        jobs.spawn(_when_served(jobs, job), f"wait for the model of {job.id}", waits=True)
         return
     try:
         plan = await kind.plan(request, hosted)
+    except errors.StorageDown as e:
+        _later(jobs, job.id, e)
+        return
     except errors.AntiphonError as e:
         # What was valid is not any more, such as a voice that is gone.
         await _fail_unstarted(jobs, job.id, e)
+        return
+    if job.id in jobs.live:
+        # Taken up while this one was planned: it was waited for, and retried too.
         return
     live = intake.new_live(job.owner, hosted, plan, durable=True)
     live.id, live.created_at, live.attempts = job.id, job.created_at, job.attempt

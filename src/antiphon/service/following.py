@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from antiphon.service.jobs import Jobs
 
 
+class NotMade(errors.Conflict):
+    """The job is not being made here, or no more: whoever listens waits for its end and takes the file."""
+
+
 async def stream(jobs: Jobs, job_id: str) -> AsyncGenerator[bytes]:
-    """Encoded audio from the beginning, each part as soon as its segment is done. Raises what ended the job."""
+    """Encoded audio from the beginning, each part as soon as its segment is done.
+
+    Raises what ended the job, and `NotMade`, mostly before the first part, for one that has no run to be read from."""
     with jobs.bus.subscribe(job=job_id) as events:
         plan = await _plan(jobs, job_id, events)
         run = Run(
@@ -31,7 +37,7 @@ async def stream(jobs: Jobs, job_id: str) -> AsyncGenerator[bytes]:
             on_unit=lambda index, cached: None,
             on_failure=lambda error: None,
             # What the cache has lost meanwhile, the finished file still has.
-            again=lambda index: run.stop(errors.Conflict("Ask for the result again when the job is done")),
+            again=lambda index: run.stop(NotMade("Ask for the result again when the job is done")),
         )
         if job_id not in jobs.live:
             await _ended(jobs, job_id, run)
@@ -50,7 +56,8 @@ async def _plan(jobs: Jobs, job_id: str, events: Subscription) -> Plan:
     while True:
         live = jobs.live.get(job_id)
         if live is None:
-            raise errors.Conflict("The job has just ended; ask for its result again")
+            # It has ended since it was looked up, or it waits for something, such as a model that is not served.
+            raise NotMade("The job is not being made now; ask for its result when it is done")
         if live.run is not None:
             assert isinstance(live.run.plan, Plan)
             return live.run.plan

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from antiphon.catalog import models as catalog
@@ -12,6 +11,7 @@ from antiphon.catalog.download import PullProgress
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Kind
 from antiphon.schedule.dispatch import Dispatcher
+from antiphon.worker.channel import Waiting
 from antiphon.worker.pool import Pool
 
 #: Bytes that a worker is thought to take before one was started, where its model does not say.
@@ -25,7 +25,6 @@ class Hosted:
     spec: catalog.ModelSpec
     pool: Pool
     dispatcher: Dispatcher
-    ready: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set while files are being fetched.
     pull: PullProgress | None = None
     #: Why it cannot run, and what would help.
@@ -58,12 +57,19 @@ class Hosted:
         if self.started:
             if self.error is not None:
                 return "unavailable"
+            if self.can is None and self.pool.fetching and self.pool.state in ("starting", "loading"):
+                return "downloading"
             if self.pool.state != "stopped":
                 return self.pool.state
             return "asleep" if self.can is not None else "starting"
         if self.pull is not None:
             return "downloading"
         return "unavailable" if self.error else "missing"
+
+    @property
+    def fetching(self) -> PullProgress | Waiting | None:
+        """How far its files are, here or where a worker waits for them; None while none are fetched."""
+        return self.pull or self.pool.fetching
 
     @property
     def usable(self) -> bool:
@@ -90,7 +96,7 @@ class Hosted:
 
     @property
     def loading(self) -> bool:
-        return self.state in ("starting", "loading", "warming")
+        return self.started and self.state in ("downloading", "starting", "loading", "warming")
 
     @property
     def running(self) -> int:
@@ -109,7 +115,7 @@ class Hosted:
 
     def note_start(self) -> None:
         """Measures starts, as its state changes."""
-        if self.loading and not self.usable:
+        if self.loading and not self.usable and self.fetching is None:
             self.began = self.began or time.monotonic()
         else:
             if self.began is not None and self.usable:
@@ -128,14 +134,14 @@ class Hosted:
 
     def describe(self) -> dict[str, Any]:
         """The entry in /health."""
-        pull = self.pull
+        pull, fetching = self.pull, self.fetching
         return {
             "name": self.name,
             "state": self.state,
             "phase": pull.phase if pull else self.pool.phase,
-            "bytes_done": pull.bytes_done if pull else None,
-            "bytes_total": pull.bytes_total if pull else None,
-            "eta": pull.eta if pull else self.load_eta,
+            "bytes_done": fetching.bytes_done if fetching else None,
+            "bytes_total": fetching.bytes_total if fetching else None,
+            "eta": fetching.eta if fetching else self.load_eta,
             "error": self.error or self.pool.error,
             "hint": self.hint or self.pool.hint,
         }

@@ -45,7 +45,7 @@ class Housekeeping:
         self, settings: Settings, store: JobStore, jobs: Jobs, references: References, uploads: Uploads
     ) -> None:
         self._settings, self._store, self._jobs = settings, store, jobs
-        self._references, self._uploads = references, uploads
+        self._references, self._uploads, self._depot = references, uploads, jobs.depot
         self._short = False
         self._free, self._asked = 0, float("-inf")
         #: Bytes of voices at the last look, and of those that came since.
@@ -95,6 +95,8 @@ class Housekeeping:
                 await self.trim()
             except errors.StorageFull:
                 log.warning("housekeeping waits for space itself")
+            except (errors.StorageDown, errors.StoreError) as e:
+                log.warning("housekeeping goes on when the others answer", error=e.message)
             except OSError as e:
                 log.error("housekeeping failed, it will be tried again", error=repr(e), again_in=LOOK)
             await asyncio.sleep(LOOK)
@@ -102,10 +104,13 @@ class Housekeeping:
     async def retire(self) -> None:
         """Removes jobs, files and recordings that are older than `keep_days`."""
         seconds = self._settings.keep_days * 86400
-        for name in filter(None, await self._store.prune(time.time() - seconds)):
-            for file in images.siblings(name):
-                (self._settings.output_path / file).unlink(missing_ok=True)
+        gone = filter(None, await self._store.prune(time.time() - seconds))
+        await self._depot.remove(file for name in gone for file in images.siblings(name))
+        if self._store.exchange is not None:
+            # Another server may have taken the row away.
+            await self._jobs.threads.run(trim, self._settings.output_path, 0, frozenset(self._jobs.live), seconds)
         await self._references.sweep(seconds)
+        await self._depot.sweep(self._settings, self._store.digest_used)
         await self._jobs.threads.run(self._uploads.sweep, self._jobs.sources())
 
     async def trim(self) -> None:

@@ -58,7 +58,11 @@ class Intake:
             hosted = self.models.choose(request.model, language)
             return hosted, await self.plan(request, hosted, quick_first=quick_first, language=language)
         recordings.check(request)
-        known = await self.references.known(owner)
+        # Without a name nobody is asked for: the store may be away.
+        known = await self.references.known(owner) if recordings.names(request) else {}
+        able_ones = (h.can for h in self.models.hosted.values() if h.can is not None)
+        if self.references.shared and recordings.strange(request, known, able_ones):
+            known = await self.references.known(owner, anew=True)
         clone = recordings.wanted(request, known)
         hosted = self.models.choose(request.model, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
@@ -70,7 +74,10 @@ class Intake:
     async def plan(
         self, request: SpeechRequest, hosted: Hosted, *, quick_first: bool = False, language: str | None = None
     ) -> Plan:
+        """Raises `StorageDown` if a recording is needed that only other servers have, and cannot be had now."""
         assert hosted.can is not None
+        for digest in recordings.digests(request):
+            await self.references.need(digest)
         make = partial(plans.make, request, hosted.name, hosted.can, quick_first=quick_first, language=language)
         return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
 

@@ -43,7 +43,7 @@ class Jobs(Workshop):
         hosted, plan = await self.intake.prepare(request, owner, quick_first=streamed, trusted=trusted)
         live = self._begin(hosted, plan, owner, read_cache=read_cache, write_cache=write_cache)
         assert live.run is not None
-        return Speech(live, live.run, plan, self.shelf.cache, self.threads, self.output, self.release)
+        return Speech(live, live.run, plan, self.shelf.cache, self.threads, self.depot, self.release)
 
     async def wait_for(self, request: Request, owner: str) -> Live:
         """Takes a request of any kind whose caller waits: reads `run.entries()`, and `release`s it in any case.
@@ -167,10 +167,12 @@ class Jobs(Workshop):
         return [self._view(job) for job in found]
 
     async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
-        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish."""
+        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
+
+        Raises `NotFound`, what ended the job, and `NotMade` where there is nothing to be heard before its end."""
         job = await self.stored(job_id, owner)
         if job.type != "speech":
-            raise errors.Conflict("Only speech is sent while it is made; ask again when the job is done")
+            raise following.NotMade("Only speech is sent while it is made; ask again when the job is done")
         async with contextlib.aclosing(following.stream(self, job_id)) as parts:
             async for data in parts:
                 yield data
@@ -184,23 +186,31 @@ class Jobs(Workshop):
             view = {**views.of_live(live), "status": "cancelled", "position": None, "eta": None}
             self.release(live, State.CANCELLED, None, None)
             return view
-        job = await self.store.cancel(job_id, owner) if ids.is_id(job_id) else None
-        if job is None:
+        found = await self.store.cancel(job_id, owner) if ids.is_id(job_id) else None
+        if found is None:
             raise errors.NotFound(f"There is no job {job_id[:40]!r}")
+        job, ours = found
         live = self.live.get(job_id)
         if live is not None and job.state is State.CANCELLED:
             self.withdraw(live)
             self.forget(live)
             self.tell(live, "job.cancelled", views.of_ending(live, None, None))
+        elif ours:
+            # Stored, and not yet taken up again: its model loads, its recording cannot be had.
+            self.publish_end(job)
         return views.of_stored(job)
 
-    def cancelled_elsewhere(self, job_id: str) -> None:
-        """Another server ended the job, or has taken it over: nothing is done for it here any more."""
+    def cancelled_elsewhere(self, job_id: str, *, ours: bool) -> None:
+        """Another server ended the job, or has taken it over: nothing is done for it here any more.
+
+        `ours`: it was accepted here, or rescued by us, so that its end is told here."""
         live = self.live.get(job_id)
         if live is not None and live.durable:
             self.withdraw(live)
             self.forget(live)
             self.spawn(self._tell_if_cancelled(live), f"look {live.id}")
+        elif ours:
+            self.spawn(durable.tell_end(self, job_id), f"tell the end of {job_id}")
 
     async def _tell_if_cancelled(self, live: Live) -> None:
         job = await self.store.get(live.id)

@@ -119,13 +119,15 @@ class Keys:
         self._used = await self._store.usage(self._day)
 
     async def flush(self) -> None:
-        usage, self._new_usage = self._new_usage, {}
-        for key, seconds in usage.items():
+        """Keeps what was used. Raises `StoreAway`; what is not kept is still counted, and kept by the next call."""
+        for key in tuple(self._new_usage):
+            seconds = self._new_usage.pop(key)
             try:
                 await self._store.add_usage(key, self._day, seconds)
-            except errors.StorageFull:
-                # Counted in memory meanwhile, and kept once there is space.
+            except (errors.StorageFull, errors.StoreAway) as e:
                 self._new_usage[key] = self._new_usage.get(key, 0.0) + seconds
+                if isinstance(e, errors.StoreAway):
+                    raise
 
 
 def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> tuple[Key, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
@@ -14,23 +14,23 @@ from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.domain import errors
 from antiphon.schedule.cost import CostModels
-from antiphon.schedule.device import Device
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
-from antiphon.service import sizing
+from antiphon.service import staff
 from antiphon.service.choosing import Choosing
 from antiphon.service.hosted import Hosted
 from antiphon.service.residency import Residency
 from antiphon.settings import Settings
-from antiphon.worker.gpus import Gpu, gpus
-from antiphon.worker.pool import Pool
+from antiphon.worker.gpus import Gpu
 
 log = structlog.get_logger("antiphon.models")
 
 #: Seconds between tries to fetch a missing model while the network is down.
 RETRY_DOWNLOAD = 60.0
-#: Seconds between two looks at the GPUs' memory.
-LOOK_GPUS = 5.0
+
+
+async def _alone() -> tuple[int, int]:
+    return 0, 1
 
 
 class Models(Choosing):
@@ -43,7 +43,9 @@ class Models(Choosing):
         downloader: Downloader,
         *,
         on_state: Callable[[Hosted], None],
+        servers: Callable[[], Awaitable[tuple[int, int]]] = _alone,
     ) -> None:
+        """`servers`: which of the servers that work together this is, from 0, and how many there are."""
         self._settings, self._costs, self._downloader = settings, costs, downloader
         self._on_state = on_state
         super().__init__()
@@ -51,21 +53,21 @@ class Models(Choosing):
         self._news = asyncio.Event()
         self._stopping = False
         self.residency = Residency(settings.memory_budget, settings.keep_alive_by_name(), self._changed)
-        #: The GPUs, if a model can use one; looked at anew every `LOOK_GPUS` seconds.
-        self.gpus: tuple[Gpu, ...] = ()
-        self._seats: list[sizing.Seat] = []
-        self._devices: dict[str, Device] = {}
+        self._staff = staff.make(settings, staff.Demand(self._backlog, servers))
         self.network: str = "offline" if settings.offline else "unknown"
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """Of this machine, if a model can use one."""
+        return self._staff.gpus
 
     # Start, serve, stop
 
     async def start(self) -> None:
         """Begins to start every model; returns before they are ready."""
         wanted = self._wanted()
-        if self._settings.device == "auto" and any(spec.gpu_footprint for spec in wanted):
-            self.gpus = await asyncio.to_thread(gpus)
-            if self.gpus:
-                self._spawn(self._watch_gpus(), "watch the GPUs")
+        await self._staff.start(wanted)
+        self._spawn(self._staff.run(), "look after the workers")
         self._spawn(self.residency.run(), "keep models in memory")
         for spec in wanted:
             hosted = self.hosted[spec.name] = self._host(spec)
@@ -77,6 +79,7 @@ class Models(Choosing):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(h.pool.stop(grace) for h in self.hosted.values() if h.started))
+        await self._staff.stop()
 
     def wake(self, name: str) -> Hosted:
         """Begins to load a model. Raises `UnknownModel`, `Conflict` for one that cannot be loaded, and why."""
@@ -134,44 +137,19 @@ class Models(Choosing):
         return list(specs.values())
 
     def _host(self, spec: catalog.ModelSpec) -> Hosted:
-        seats = sizing.seats(spec, self._settings.workers, self.gpus, self._seats)
-        self._seats += seats
-        if problem := sizing.too_small(spec, seats, self.gpus):
-            log.warning("memory of the GPU", model=spec.name, problem=problem)
-        pool = Pool(
-            spec.name,
-            plugins.engine_reference(spec.engine),
-            {
-                **spec.options,
-                "dir": str(self._settings.models_path / spec.name),
-                "threads": sizing.threads(spec),
-                "voices": str(self._settings.data_dir / "voices"),
-                "uploads": str(self._settings.data_dir / "uploads"),
-                **self._settings.options_by_model().get(spec.name, {}),
-            },
-            len(seats),
-            environments=[seat.environment for seat in seats],
-            heartbeat_timeout=self._settings.heartbeat_timeout,
-            unit_timeout=self._settings.unit_timeout,
-            cancel_grace=self._settings.cancel_grace,
-            recycle_units=self._settings.recycle_units,
-            recycle_growth=self._settings.recycle_growth,
-            recycle_leak=self._settings.recycle_leak,
-            on_change=lambda: self._changed(spec.name),
-        )
+        pool = self._staff.pool(spec, lambda: self._changed(spec.name))
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
         dispatcher = Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior))
-        if spec.local:
-            # Several GPUs are one device here: a pool's workers are spread over them, and a unit goes to any.
-            where = "gpu" if any(seat.gpu is not None for seat in seats) else "cpu"
-            dispatcher.share(self._devices.setdefault(where, Device()))
+        if (device := self._staff.device(spec)) is not None:
+            dispatcher.share(device)
         return Hosted(spec, pool, dispatcher)
 
-    async def _watch_gpus(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_GPUS)
-            # In a thread, since a driver in trouble can hold its caller for long.
-            self.gpus = await asyncio.to_thread(gpus)
+    def _backlog(self, name: str) -> tuple[float, int]:
+        hosted = self.hosted.get(name)
+        if hosted is None:
+            return 0.0, 1
+        waits = hosted.dispatcher.queue.backlog_seconds() + sum(hosted.dispatcher.busy())
+        return waits, hosted.can.slots if hosted.can is not None else 1
 
     def _changed(self, name: str) -> None:
         hosted = self.hosted[name]
@@ -182,8 +160,6 @@ class Models(Choosing):
         if stay is not None and stay.refused:
             hosted.error, hosted.hint = stay.refused, "raise --memory-budget, or serve it with fewer --workers"
         hosted.note_start()
-        if hosted.usable:
-            hosted.ready.set()
         if hosted.state != hosted.last_state:
             hosted.last_state = hosted.state
             self.generation += 1
@@ -192,11 +168,12 @@ class Models(Choosing):
         hosted.dispatcher.pump()
 
     async def _bring_up(self, hosted: Hosted) -> None:
-        missing = catalog.missing_modules(hosted.spec)
+        elsewhere = self._staff.brings_files(hosted.spec)
+        missing = () if elsewhere else catalog.missing_modules(hosted.spec)
         if missing:
             hosted.error = f"needs Python packages that are not installed: {', '.join(missing)}"
             hosted.hint = f"pip install 'antiphon[{hosted.spec.extra}]', then start the server again"
-        elif await self._files(hosted):
+        elif elsewhere or await self._files(hosted):
             hosted.error = hosted.hint = None
             hosted.started = True
             await self.residency.adopt(hosted)

@@ -48,6 +48,7 @@ class Peers:
         self._bus.listen(self._published)
         self._bus.elsewhere = self._is_watched
         self._jobs.elsewhere = self.ask
+        self._jobs.intake.references.on_change = self._voices_changed
         self._exchange.listen(self._heard, self._missed)
         self._tasks = [
             asyncio.create_task(self._relay(), name="relay events"),
@@ -98,7 +99,14 @@ class Peers:
                 self._watched[job] = time.monotonic() + WATCHED
 
     def _on_cancelled(self, message: Mapping[str, Any]) -> None:
-        self._jobs.cancelled_elsewhere(message["job"])
+        ours = message.get("server") == self._exchange.server
+        self._jobs.cancelled_elsewhere(message["job"], ours=ours)
+
+    def _on_voices(self, message: Mapping[str, Any]) -> None:
+        references = self._jobs.intake.references
+        references.forget(message["owner"])
+        if (digest := message["unused"]) is not None:
+            self._jobs.spawn(references.drop(digest), "drop a recording")
 
     def _on_ask(self, message: Mapping[str, Any]) -> None:
         live = self._jobs.live.get(message["job"])
@@ -116,17 +124,18 @@ class Peers:
 
     def _missed(self) -> None:
         """The connection was lost for a while: looks at what others may have done meanwhile."""
+        self._jobs.intake.references.forget_all()
         self._jobs.spawn(self._look_again(), "look again")
 
     async def _look_again(self) -> None:
+        for slot, newest in tuple(self._newest.items()):
+            self._ranges.put_nowait((slot, newest + 1, 2**62))
         with contextlib.suppress(errors.StoreError):
             ids = [live.id for live in self._jobs.live.values() if live.durable]
             ours = await self._exchange.ours(ids)
             for job in ids:
                 if job not in ours:
-                    self._jobs.cancelled_elsewhere(job)
-            for slot, newest in tuple(self._newest.items()):
-                self._ranges.put_nowait((slot, newest + 1, 2**62))
+                    self._jobs.cancelled_elsewhere(job, ours=False)
 
     # What we say
 
@@ -139,6 +148,9 @@ class Peers:
             told = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
             self._jobs.spawn(self._exchange.tell({"kind": "event", "event": told}), "tell progress")
 
+    async def _voices_changed(self, owner: str, unused: str | None) -> None:
+        await self._exchange.tell({"kind": "voices", "owner": owner, "unused": unused})
+
     # Over time
 
     async def _relay(self) -> None:
@@ -146,14 +158,21 @@ class Peers:
         done: dict[int, int] = {}
         while True:
             slot, first, last = await self._ranges.get()
-            try:
-                found = await self._exchange.between(slot, max(first, done.get(slot, 0) + 1), last)
-            except errors.StoreError as e:
-                log.warning("events of another server could not be read", error=e.message)
-                continue
-            for event in found:
+            for event in await self._between(slot, max(first, done.get(slot, 0) + 1), last):
                 done[slot] = event.id
                 self._bus.relay(event)
+
+    async def _between(self, slot: int, first: int, last: int) -> list[Event]:
+        """A store that is away is waited for: who is not brought the end of a job would wait for it for ever."""
+        while True:
+            try:
+                return await self._exchange.between(slot, first, last)
+            except errors.StoreAway as e:
+                log.warning("events of another server wait for the store", error=e.message)
+                await asyncio.sleep(LOOK)
+            except errors.StoreError as e:
+                log.warning("events of another server could not be read", error=e.message)
+                return []
 
     async def _watch(self) -> None:
         """Tells the others which of their jobs are watched here, so that they send live progress."""

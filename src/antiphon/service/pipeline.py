@@ -17,6 +17,10 @@ AHEAD = 128 * 1024
 #: Seconds of computing from which a unit is kept on disk. Creating a file was measured at 0.6 ms of processor time here
 #: (ext4), reading it back at 0.1: what espeak says in 4 ms is worth remembering, but not worth a file.
 WORTH_A_FILE = 0.02
+#: Seconds of computing from which a unit is worth a question to what servers share, some 10 ms, and a request to keep.
+WORTH_SHARING = 0.1
+#: Units after the one that is due that are asked for beforehand.
+LOOK_AHEAD = 3
 
 
 @dataclass(slots=True)
@@ -34,7 +38,8 @@ class Run:
     """The source of a ticket's units and the place where their results come together.
 
     `on_unit(index, cached)` hears of every finished unit, `on_failure(error)` once of the first that failed for good,
-    `again(index)` must put a unit into the queue once more.
+    `again(index)` must put a unit into the queue once more; `dear(index)` says whether it may take
+    `WORTH_SHARING` seconds to make.
     """
 
     def __init__(
@@ -48,11 +53,12 @@ class Run:
         on_unit: Callable[[int, bool], None],
         on_failure: Callable[[errors.AntiphonError], None],
         again: Callable[[int], None],
+        dear: Callable[[int], bool] = lambda index: False,
     ) -> None:
         self.job, self.plan, self.shelf = job, plan, shelf
         self.keys = plan.keys
         self._read, self._write = read_cache, write_cache
-        self._on_unit, self._on_failure, self._again = on_unit, on_failure, again
+        self._on_unit, self._on_failure, self._again, self._dear = on_unit, on_failure, again, dear
         self._finished: dict[int, Entry] = {}
         self._held = 0
         self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shelf.cache.contains(key)}
@@ -86,16 +92,16 @@ class Run:
     # What dispatch asks
 
     async def unit(self, index: int) -> Unit | None:
-        if self.error is not None:
+        if self._over():
             return None
         if not self._write and self._held >= AHEAD and index not in self._waiters:
             self._parked.add(index)
             return None
         key = self.keys[index]
         if self._read:
-            entry = self.shelf.cache.get_hot(key)
-            if entry is None and self.shelf.cache.contains(key):
-                entry = await self.shelf.cache.get(key)
+            entry = await self._kept(index)
+            if self._over():
+                return None  # Meanwhile: who ended it knew of no unit to cancel.
             if entry is not None:
                 self._deliver(index, entry, cached=True)
                 return None
@@ -107,12 +113,29 @@ class Run:
             return None
         return self.plan.unit(self.job, index)
 
+    def _over(self) -> bool:
+        """Whether it was ended; a call, as it may happen while something is waited for."""
+        return self.error is not None
+
+    async def _kept(self, index: int) -> Entry | None:
+        """The unit's audio if somebody made it before."""
+        cache, key = self.shelf.cache, self.keys[index]
+        entry = cache.get_hot(key)
+        if entry is None and cache.beyond is not None and self._dear(index):
+            # The next ones are looked for while this one is: their slots shall not wait.
+            cache.seek(self.keys[index : index + 1 + LOOK_AHEAD])
+            return await cache.find(key)
+        if entry is None and cache.contains(key):
+            return await cache.get(key)
+        return entry
+
     def done(self, index: int, result: UnitResult) -> None:
         key = self.keys[index]
         entry = Entry(result.payload, dict(result.meta))
-        if self._write:
-            keep = self.shelf.cache.put_soon if result.seconds >= WORTH_A_FILE else self.shelf.cache.remember
-            keep(key, entry.payload, entry.meta)
+        if self._write and result.seconds >= WORTH_A_FILE:
+            self.shelf.cache.put_soon(key, entry.payload, entry.meta, share=result.seconds >= WORTH_SHARING)
+        elif self._write:
+            self.shelf.cache.remember(key, entry.payload, entry.meta)
         self._land(key, entry)
         self._deliver(index, entry, cached=False)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from antiphon.domain import errors, voice
@@ -70,6 +70,28 @@ async def resolve(
         options["emotion_ref"] = mood
     turns = [replace(turn, voice=await resolved(turn.voice, "turns")) for turn in request.turns]
     return replace(request, voice=await resolved(request.voice, "ref_audio"), turns=tuple(turns), options=options)
+
+
+def strange(request: SpeechRequest, known: Mapping[str, Reference], able: Iterable[Capabilities]) -> bool:
+    """Whether some voice of the request is neither known nor any model's: another server may have taken it in."""
+    models = [*able]
+    return any(
+        not (asked in known or asked.startswith("data:") or asked.lower() in (*voices.OPENAI, "default"))
+        and not any(voices.has(can, asked) for can in models)
+        for asked in names(request)
+    )
+
+
+def digests(request: SpeechRequest) -> set[str]:
+    """The recordings that a request for a model names, once `resolve` has been through it."""
+    named = {text.removeprefix(voice.PREFIX) for text in names(request) if text.startswith(voice.PREFIX)}
+    return named | {text for text in (str(request.options.get("emotion_ref", "")),) if voice.is_digest(text)}
+
+
+def names(request: SpeechRequest) -> list[str]:
+    """What it calls voices and recordings, wherever in it."""
+    mood = request.options.get("emotion_ref")
+    return _voices(request) + ([str(mood)] if mood else [])
 
 
 def _voices(request: SpeechRequest) -> list[str]:

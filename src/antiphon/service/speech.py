@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from antiphon.audio import codec
@@ -13,6 +12,7 @@ from antiphon.cache import Entry
 from antiphon.domain import errors
 from antiphon.domain.job import Failure, Result, State
 from antiphon.service import join
+from antiphon.service.depot import Depot
 from antiphon.service.live import Live
 from antiphon.service.pipeline import Run
 from antiphon.service.plan import Plan
@@ -41,7 +41,7 @@ class Speech:
     plan: Plan
     cache: Cache
     threads: Threads
-    output: Path
+    depot: Depot
     release: Release
     #: Set once everything is made.
     result: Result | None = None
@@ -73,7 +73,7 @@ class Speech:
             data = await self._whole()
             assert self.result is not None
             name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
-            digest = await self.threads.run(join.put_file, self.output, name, data)
+            digest = await self.threads.run(join.put_file, self.depot.output, name, data)
         except errors.AntiphonError as e:
             self._failed(e)
             raise
@@ -85,6 +85,7 @@ class Speech:
             name, self.result.media_type, self.result.bytes, self.result.duration, digest,
             self.result.segments,
         )  # fmt: skip
+        await self.depot.publish_soon(self.result)
         self._succeeded()
         return self.result
 

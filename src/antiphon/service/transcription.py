@@ -107,7 +107,7 @@ class Transcription:
 
     async def plan(self, request: TranscriptionRequest, hosted: Hosted) -> Plan:
         assert hosted.can is not None
-        self.uploads.touch(request.audio)
+        await self.uploads.need(request.audio)
         return Plan(request, hosted.name, hosted.can.revision)
 
 

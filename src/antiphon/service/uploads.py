@@ -16,6 +16,7 @@ from typing import BinaryIO
 import structlog
 
 from antiphon.domain import errors
+from antiphon.service.depot import Depot
 from antiphon.service.threads import Threads
 from antiphon.voices import hearing, reading
 
@@ -46,6 +47,7 @@ class Upload:
 class Uploads:
     folder: Path
     threads: Threads
+    depot: Depot
     #: Raises `StorageFull` while the disk has no room.
     check_space: Callable[[], None] = lambda: None
     #: Bytes of all recordings.
@@ -60,7 +62,7 @@ class Uploads:
 
     async def take(self, file: BinaryIO) -> Upload:
         """Decodes a file and keeps its samples, on disk when this returns. Raises `InvalidRequest` with the reason why
-        it is refused, `QueueFull` when too many are being read, `StorageFull`."""
+        it is refused, `QueueFull` when too many are being read, `StorageFull`, `StorageDown`."""
         self.check_space()
         if self._waiting >= WAITING:
             raise errors.QueueFull("Too many recordings are being read; try again soon", retry_after=5.0)
@@ -87,14 +89,19 @@ class Uploads:
             await self.threads.run(os.replace, part, self.path(upload.digest))
         finally:
             part.unlink(missing_ok=True)
+        # Whoever takes a dead server's job over needs it.
+        await self.depot.keep("uploads", self.path(upload.digest))
         return upload
 
-    def touch(self, digest: str) -> None:
-        """Notes the use. Raises `NotFound` if the recording is gone."""
+    async def need(self, digest: str) -> None:
+        """Notes the use, and brings the recording here if another server took it in. Raises `NotFound` if it is gone,
+        `StorageDown`."""
+        path = self.path(digest)
         try:
-            os.utime(self.path(digest))
+            os.utime(path)
         except FileNotFoundError:
-            raise errors.NotFound("The recording is no longer here; send it again", param="file") from None
+            if not await self.depot.bring("uploads", path):
+                raise errors.NotFound("The recording is no longer here; send it again", param="file") from None
 
     def make_room(self, needed: Container[str], now: float | None = None) -> None:
         """Removes recordings that no live job needs, the longest unused first, until there is room for another.

@@ -8,6 +8,9 @@ from typing import Any
 from antiphon.domain.job import Failure, Job, Result
 from antiphon.service.live import Live
 
+#: What the last event of a job says.
+ENDING = ("status", "progress", "units", "result", "error")
+
 
 def place(live: Live) -> tuple[int, float | None]:
     """Position (1: next; 0: running) and predicted seconds until the end; None while it is paused."""
@@ -75,6 +78,11 @@ def of_result(result: Result) -> dict[str, Any]:
 
 def of_failure(failure: Failure) -> dict[str, Any]:
     return {"code": failure.code, "message": failure.message}
+
+
+def of_ended(job: Job) -> dict[str, Any]:
+    """What the last event of a job says, of one that ended in an earlier life."""
+    return {key: value for key, value in of_stored(job).items() if key in ENDING}
 
 
 def of_ending(live: Live, result: Result | None, failure: Failure | None) -> dict[str, Any]:

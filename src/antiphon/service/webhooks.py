@@ -15,10 +15,11 @@ import random
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -33,10 +34,14 @@ from antiphon.store.base import JobStore, Webhook
 
 log = structlog.get_logger("antiphon.webhooks")
 
+T = TypeVar("T")
+
 #: Seconds until the second, third … try; after the last the webhook is given up. About three days in all.
 SCHEDULE = (5, 30, 120, 600, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 #: Seconds for one try, and tries at a time to one host: a dead one must not hold up the others.
 TIMEOUT, PER_HOST = 10.0, 4
+#: Seconds between tries while the store is away, or its disk full.
+STORE_AGAIN = 2.0
 MAX_URL = 2000
 #: Bytes of a secret; what Standard Webhooks asks for.
 SECRET_BYTES = range(24, 65)
@@ -133,14 +138,23 @@ class Webhooks:
                 wait = SCHEDULE[hook.tries] * random.uniform(0.9, 1.2)  # noqa: S311 - spreads, keeps no secret
                 hook = replace(hook, tries=hook.tries + 1, next_at=self._clock() + wait)
                 assert hook.next_at is not None
-                await self._store.webhook_failed(hook.id, hook.next_at, str(e))
+                await self._surely(partial(self._store.webhook_failed, hook.id, hook.next_at, str(e)))
             else:
                 break
-        await self._store.webhook_done(hook.id)
+        await self._surely(partial(self._store.webhook_done, hook.id))
         self._known.discard(hook.id)
 
+    async def _surely(self, op: Callable[[], Awaitable[T]]) -> T:
+        """What the store does or says, however long it is away: a webhook that is given up here is told by nobody."""
+        while True:
+            try:
+                return await op()
+            except (errors.StoreAway, errors.StorageFull) as e:
+                log.warning("a webhook waits for the store", error=e.message, again_in=STORE_AGAIN)
+                await asyncio.sleep(STORE_AGAIN)
+
     async def _try(self, hook: Webhook) -> None:
-        job = await self._store.get(hook.job)
+        job = await self._surely(partial(self._store.get, hook.job))
         if job is None:
             raise Refused("its job was removed", final=True)
         now = datetime.now(UTC)

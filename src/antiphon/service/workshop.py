@@ -7,7 +7,6 @@ import builtins
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,18 +20,24 @@ from antiphon.domain.unit import Unit
 from antiphon.domain.work import Work
 from antiphon.schedule.queue import Ticket
 from antiphon.service import durable, intake, pricing, views
+from antiphon.service.depot import Depot
 from antiphon.service.hosted import Hosted
 from antiphon.service.intake import Intake
 from antiphon.service.kinds import Kinds
 from antiphon.service.live import Live
 from antiphon.service.models import Models
 from antiphon.service.observer import Observer
-from antiphon.service.pipeline import Run, Shelf
+from antiphon.service.pipeline import WORTH_SHARING, Run, Shelf
 from antiphon.service.threads import Threads
 from antiphon.service.webhooks import Webhooks
 from antiphon.store.base import JobStore
 
 log = structlog.get_logger("antiphon.jobs")
+
+#: Seconds that somebody who was served waits for it to be known elsewhere.
+RECORD_PATIENCE = 5.0
+#: Ended requests that wait for a store that is away, at most, and seconds between two tries.
+RECORDS_WAITING, RECORD_AGAIN = 1000, 2.0
 
 ENDINGS: Mapping[State, EventType] = {
     State.SUCCEEDED: "job.succeeded",
@@ -53,17 +58,19 @@ class Workshop:
         bus: Bus,
         webhooks: Webhooks,
         threads: Threads,
-        output: Path,
+        depot: Depot,
         kinds: Kinds,
     ) -> None:
         self.intake, self.models, self.store, self.bus = intake, models, store, bus
-        self.webhooks, self.threads, self.output = webhooks, threads, output
+        self.webhooks, self.threads, self.depot = webhooks, threads, depot
         self.kinds = kinds
         self.shelf = Shelf(cache, SingleFlight())
         self.live: dict[str, Live] = {}
         #: Ended requests that are not in the store yet; whoever was answered may ask for them at once.
         self._recording: dict[str, Job] = {}
+        self._records: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._waits: set[asyncio.Task[Any]] = set()
         self.draining = False
         #: Set whenever a job leaves `live`.
         self.left = asyncio.Event()
@@ -94,6 +101,7 @@ class Workshop:
             on_unit=lambda index, cached: self._unit_done(live, index, cached),
             on_failure=lambda error: self.withdraw(live),
             again=lambda index: self.again(live, index),
+            dear=lambda index: _dear(live.hosted, plan, index),
         )
 
     def again(self, live: Live, index: int) -> None:
@@ -156,6 +164,10 @@ class Workshop:
             data["position"], data["eta"] = views.place(live)
         self.bus.publish(type_, live.id, live.owner, {**data, **(extra or {})})
 
+    def publish_end(self, job: Job) -> None:
+        """Tells of a job that ended without being live here."""
+        self.bus.publish(ENDINGS[job.state], job.id, job.owner, views.of_ended(job))
+
     def _started(self, live: Live) -> None:
         live.started_at = time.time()
         live.attempts += 1
@@ -200,14 +212,28 @@ class Workshop:
             attempt=1,
         )  # fmt: skip
         self._recording[job.id] = job
-        self.spawn(self._record(job), f"record {live.id}")
+        self._records[job.id] = self.spawn(self._record(job), f"record {live.id}")
         self.tell(live, ENDINGS[state], views.of_ending(live, result, failure))
 
     async def _record(self, job: Job) -> None:
         try:
-            await self.store.record(job)
+            while True:
+                try:
+                    return await self.store.record(job)
+                except errors.StoreAway as e:
+                    if len(self._recording) > RECORDS_WAITING:
+                        raise
+                    # It is known from the memory meanwhile.
+                    log.info("an ended request waits for the store", job=job.id, error=e.message)
+                    await asyncio.sleep(RECORD_AGAIN)
         finally:
-            del self._recording[job.id]
+            del self._recording[job.id], self._records[job.id]
+
+    async def recorded(self, job_id: str) -> None:
+        """Returns once an ended request is known to every server; the store's trouble is not the caller's."""
+        record = self._records.get(job_id)
+        if record is not None and self.store.exchange is not None:
+            await asyncio.wait({record}, timeout=RECORD_PATIENCE)
 
     def withdraw(self, live: Live) -> None:
         """Stops all work for a job; what others wait for is finished."""
@@ -225,14 +251,20 @@ class Workshop:
     # End
 
     async def close(self) -> None:
+        for task in tuple(self._waits):
+            task.cancel()
         if self._tasks:
             await asyncio.wait(tuple(self._tasks), timeout=5)
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str, *, waits: bool = False) -> asyncio.Task[Any]:
+        """Runs beside whoever asks. What only `waits` for better times is not waited for at the end."""
         task = asyncio.create_task(coroutine, name=name)
+        if waits:
+            self._waits.add(task)
+            task.add_done_callback(self._waits.discard)
         self._tasks.add(task)
         task.add_done_callback(self._watch)
         return task
@@ -241,6 +273,11 @@ class Workshop:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a task of the job service failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+
+def _dear(hosted: Hosted, plan: Work, index: int) -> bool:
+    cost = hosted.dispatcher.cost
+    return cost.count == 0 or cost.predict(plan.length(index)) >= WORTH_SHARING
 
 
 async def _nowhere(job: str) -> dict[str, Any] | None:

@@ -15,6 +15,8 @@ from antiphon.domain.voice import Reference
 #: Seconds for which an idempotency key is remembered: the day that is promised, and another in case somebody sets
 #: the clock.
 IDEMPOTENCY_SECONDS = 2 * 86400.0
+#: Seconds by which an event may seem to be older than the end of which it tells.
+TOLD_BEFORE = 60.0
 #: Servers that may share a store: the id of an event leaves this remainder for each of them its own.
 SLOTS = 64
 
@@ -87,9 +89,9 @@ class JobStore(Protocol):
     """Durable jobs. A method that changes something has made it durable when it returns, or has raised.
 
     A caller that is cancelled while it waits does not undo anything: the change happens or fails on its own.
-    Every change can raise `StorageFull` (nothing was changed; the store works again once there is space) and
-    `StoreError` (the store is broken or closed). With `owner=None` the job is anybody's; with an owner, the
-    jobs of others do not exist.
+    Every change can raise `StorageFull` (nothing was changed; the store works again once there is space), `StoreAway`
+    (it does not answer; whether anything was changed is not known) and `StoreError` (the store is broken or closed).
+    With `owner=None` the job is anybody's; with an owner, the jobs of others do not exist.
     """
 
     #: Of a store that several servers share; None if it is this server's alone.
@@ -159,8 +161,11 @@ class JobStore(Protocol):
         """
         ...
 
-    async def cancel(self, id: str, owner: str | None = None) -> Job | None:
-        """Moves a queued or running job to cancelled. The job as it then is; None if there is no such job."""
+    async def cancel(self, id: str, owner: str | None = None) -> tuple[Job, bool] | None:
+        """Moves a queued or running job to cancelled. The job as it then is; None if there is no such job.
+
+        The second value says whether its end is this server's to tell: this call ended it, and no other server that
+        shares the store answers for it (that one is told)."""
         ...
 
     async def retry(self, id: str, owner: str | None = None) -> Job:
@@ -177,6 +182,15 @@ class JobStore(Protocol):
         Asked once, after `open`; where servers share the store, again whenever one may be gone: then it brings what
         nobody living works on, and leaves our own alone. Jobs come in the order of their acceptance and in bounded
         batches, so that a long queue is never in memory as a whole; those accepted after the call are not among them.
+        """
+        ...
+
+    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+        """Jobs that ended between two times (seconds since the epoch), and of whose end no event tells: the server was
+        killed between the two. Oldest first; requests that somebody waited for are not among them.
+
+        Asked once, at the start; where servers share the store, again whenever one of them is gone: then it brings what
+        that one left, whenever it ended, and no other server is given it.
         """
         ...
 

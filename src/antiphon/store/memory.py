@@ -126,14 +126,15 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         back = 0 if spend else 1
         return self._change(id, attempt, lambda job: replace(job, state=State.QUEUED, attempt=job.attempt - back))
 
-    async def cancel(self, id: str, owner: str | None = None) -> Job | None:
+    async def cancel(self, id: str, owner: str | None = None) -> tuple[Job, bool] | None:
         self._check()
         kept = self._find(id, owner)
         if kept is None:
             return None
-        if not kept.job.state.final:
+        ends = not kept.job.state.final
+        if ends:
             kept.job = replace(kept.job, state=State.CANCELLED, finished_at=self._clock())
-        return kept.job
+        return kept.job, ends
 
     async def retry(self, id: str, owner: str | None = None) -> Job:
         self._check()
@@ -164,6 +165,20 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         for kept in [kept for kept in self._jobs.values() if kept.job.state is State.QUEUED]:
             if kept.job.state is State.QUEUED:
                 yield kept.job
+
+    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+        self._check()
+        ended = [kept.job for kept in self._jobs.values() if since <= (kept.job.finished_at or 0.0) < before]
+        told = {
+            (e.job, e.at) for e in self._events.values() if e.type in ("job.succeeded", "job.failed", "job.cancelled")
+        }
+        found = [
+            job
+            for job in ended
+            if job.request.get("text", "-") != ""
+            and not any(id == job.id and at >= (job.finished_at or 0.0) - base.TOLD_BEFORE for id, at in told)
+        ]
+        return sorted(found, key=lambda job: job.finished_at or 0.0)
 
     # Questions
 

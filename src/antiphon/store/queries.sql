@@ -43,7 +43,8 @@ RETURNING 1;
 
 -- name: cancel
 UPDATE jobs SET state = 'cancelled', finished_at = ?3
- WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('queued', 'running');
+ WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('queued', 'running')
+RETURNING 1;
 
 -- name: retry
 UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL
@@ -59,6 +60,17 @@ RETURNING 1;
 -- name: requeue_running
 -- At start nobody runs anything: what the database calls running was cut off.
 UPDATE jobs SET state = 'queued' WHERE state = 'running';
+
+-- name: untold
+-- Ended between ?1 and ?2, and no event says so. A request that was not kept has no text.
+SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
+       units_total, units_done, units_cached, error, result, request
+  FROM jobs
+ WHERE finished_at >= ?1 AND finished_at < ?2 AND coalesce(json_extract(request, '$.text'), '-') <> ''
+   AND NOT EXISTS (SELECT 1 FROM events
+                    WHERE events.job = jobs.id AND events.at >= jobs.finished_at - ?3
+                      AND events.type IN ('job.succeeded', 'job.failed', 'job.cancelled'))
+ ORDER BY finished_at;
 
 -- name: last_seq
 SELECT coalesce(max(seq), 0) FROM jobs;

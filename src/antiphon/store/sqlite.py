@@ -140,12 +140,13 @@ class SqliteStore(SqliteVoices, SqliteKeys):
     async def release(self, id: str, attempt: int, spend: bool) -> bool:
         return await self._change("release", id, attempt, 0 if spend else 1) is not None
 
-    async def cancel(self, id: str, owner: str | None = None) -> Job | None:
+    async def cancel(self, id: str, owner: str | None = None) -> tuple[Job, bool] | None:
         now = self._clock()
 
-        def op(db: apsw.Connection) -> Job | None:
-            db.execute(SQL["cancel"], (id, owner, now))
-            return _get(db, id, owner)
+        def op(db: apsw.Connection) -> tuple[Job, bool] | None:
+            changed = db.execute(SQL["cancel"], (id, owner, now)).get
+            job = _get(db, id, owner)
+            return None if job is None else (job, changed is not None)
 
         return await self._writer.run(op)
 
@@ -186,6 +187,10 @@ class SqliteStore(SqliteVoices, SqliteKeys):
         while batch := await self._reader.run(lambda db, after=seq: _queued(db, after, last)):  # type: ignore[misc]
             for seq, job in batch:  # noqa: B007 - the next batch begins behind the last one
                 yield job
+
+    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+        asked = (since, before, base.TOLD_BEFORE)
+        return await self._reader.run(lambda db: [*map(rows.to_job, db.execute(SQL["untold"], asked))])
 
     async def _change(self, name: str, *values: Any) -> Any:
         """Runs one statement; the one value that it returns, None if no row was changed."""

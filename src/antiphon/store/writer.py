@@ -31,6 +31,8 @@ GROUP = 256
 CHECKPOINT, CHECKPOINT_HARD = 1000, 8000
 #: Seconds to tell clients while the disk is full: the first try after space came back succeeds.
 FULL_RETRY = 5.0
+#: The same while another process holds the database's lock.
+LOCK_RETRY = 1.0
 
 _FSYNC = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -143,7 +145,7 @@ class Writer:
             return self._refusal
         if full:
             return partial(errors.StorageFull, retry_after=FULL_RETRY)
-        return partial(errors.StoreError, f"the job store is held up: {e}; nothing was changed")
+        return partial(errors.StoreAway, f"the job store is held up: {e}; nothing was changed", retry_after=LOCK_RETRY)
 
     def _break(self, e: Exception) -> None:
         """After a failed fsync the kernel may have dropped the pages: trying again would succeed and lie."""

@@ -48,6 +48,8 @@ class Dashboard extends Page {
     const figures = [
       ["server", t(state[health.status] ?? health.status)], ["runningNow", String(health.concurrent)], ["waitingNow", String(health.queued)],
       ["network", t(`network_${health.network}`)], ["version", health.version],
+      // Only where several servers share one; if it fails, its own words.
+      ...(health.storage ? [["storage", health.storage === "ok" ? t("stateOk") : health.storage]] : []),
     ];
     while (this.health.children.length < figures.length) this.health.append(h("div", {}, h("dt"), h("dd")));
     figures.forEach(([key, text], at) => {

@@ -62,6 +62,7 @@ class Card {
     word(this.about, () => [
       t(`worker_${worker.state}`), t("unitsDone", { n: worker.units }), t("restarts", { n: worker.restarts }),
       worker.vram ? t("vram", { n: bytes(worker.vram) }) : "", worker.pid ? `PID ${worker.pid}` : "",
+      worker.node ? t("onNode", { n: worker.node }) : "",
     ].filter(Boolean).join(" · "));
     const most = roundUp(Math.max(1e6, ...samples.map(([, size]) => size)) * 1.05);
     // Until there are ten minutes the curve fills the width, from one minute on.

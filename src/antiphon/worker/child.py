@@ -50,9 +50,9 @@ def main() -> NoReturn:
     Child(descriptor).live()
 
 
-def die_with(parent: int) -> None:
-    """Has the kernel kill this process when the parent ends, also when the parent is killed."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+def die_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
+    """Has the kernel end this process when the parent ends, also when the parent is killed."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how, 0, 0, 0)
     if os.getppid() != parent:  # It ended before the call above.
         os._exit(0)
 

@@ -51,6 +51,8 @@ class Held:
     pieces: list[bytes] = field(default_factory=list)
     size: int = 0
     progress: float = 0.0
+    #: Whether the worker was told of it.
+    sent: bool = False
     #: When the worker is killed if it has not dropped the unit; None: the unit is wanted.
     cancel_by: float | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ import structlog
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
+from antiphon.worker import local
+from antiphon.worker.channel import Open, Waiting
 from antiphon.worker.held import Limits
 from antiphon.worker.process import WorkerProcess
 from antiphon.worker.supervisor import Recycling, Supervisor
@@ -43,10 +46,12 @@ class WorkerInfo:
     busy: list[str]
     #: Seconds since the epoch.
     started_at: float
+    #: The machine it runs on; None: the server's own.
+    node: str | None = None
 
 
 class Pool:
-    """An executor (see `schedule.executor`) over local processes. Used in one event loop."""
+    """An executor (see `schedule.executor`) over worker processes, here or elsewhere. Used in one event loop."""
 
     def __init__(
         self,
@@ -62,12 +67,14 @@ class Pool:
         recycle_growth: int = 0,
         recycle_leak: int = 0,
         environments: Sequence[Mapping[str, str]] = (),
+        open_channel: Open | None = None,
         spare_first: bool = True,
         footprint: int = 0,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`environments`: what each place's processes find in theirs besides ours; those that are not named, nothing.
+        `open_channel`: starts them somewhere else.
 
         `on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
         self.name, self._engine, self._options = name, engine_ref, dict(options)
@@ -79,19 +86,19 @@ class Pool:
         self.on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None
         #: Nothing further is handed out; what runs goes on.
         self.held = False
-        self._places = [
-            Supervisor(
-                f"{name}-{number}",
-                partial(self._make, environments[number - 1] if number <= len(environments) else {}),
-                Recycling(recycle_units, recycle_growth, recycle_leak),
-                on_change=self._changed,
-                spare_first=spare_first,
-                footprint=footprint,
-                clock=clock,
-            )
-            for number in range(1, replicas + 1)
-        ]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._environments, self._open = environments, open_channel
+        self._supervise = partial(
+            Supervisor,
+            recycling=Recycling(recycle_units, recycle_growth, recycle_leak),
+            on_change=self._changed,
+            spare_first=spare_first,
+            footprint=footprint,
+            clock=clock,
+        )
+        self._places = [self._place(number) for number in range(1, replicas + 1)]
+        #: Places that it did not have at its start.
+        self._grown: set[Supervisor] = set()
+        self._tasks: dict[Supervisor, asyncio.Task[None]] = {}
 
     # What the scheduler asks
 
@@ -134,7 +141,9 @@ class Pool:
         if ready == len(self._places):
             return "ready"
         if ready:
-            return "degraded"
+            # One that was wanted later, and is still to come, is not down.
+            waited = sum(place.fresh for place in self._places if place in self._grown)
+            return "ready" if ready + waited == len(self._places) else "degraded"
         if all(place.hopeless for place in self._places):
             return "unavailable"
         reached = {worker.state for worker in self._workers()}
@@ -145,6 +154,11 @@ class Pool:
         """What the start of a worker is at, in a few words; None when all are ready."""
         phases = [w.phase.name for w in self._workers() if w.state in ("loading", "warming") and w.phase]
         return phases[0] if phases else None
+
+    @property
+    def fetching(self) -> Waiting | None:
+        """How far the files are for which a worker waits; None: none does."""
+        return next((w.waiting for w in self._workers() if w.waiting and w.waiting.bytes_total), None)
 
     @property
     def error(self) -> str | None:
@@ -168,6 +182,7 @@ class Pool:
                 vram=worker.vram,
                 busy=worker.busy,
                 started_at=worker.started_at,
+                node=worker.node,
             )
             for place in self._places
             for worker in place.workers()
@@ -185,19 +200,45 @@ class Pool:
 
     async def start(self) -> None:
         """Begins to start the workers and returns; must be called in the main thread. Also after a `stop`."""
-        self._tasks = [asyncio.create_task(place.run(), name=f"supervisor {place.name}") for place in self._places]
-        for task in self._tasks:
-            task.add_done_callback(self._watch)
+        for place in self._places:
+            self._run(place)
         self._changed()
 
     async def stop(self, grace: float) -> None:
         """Ends all workers; what they hold gets `grace` seconds."""
         # First those who would start new ones.
-        for task in self._tasks:
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(place.stop(grace) for place in self._places))
-        self._tasks = []
+        self._tasks = {}
+
+    async def resize(self, replicas: int, grace: float) -> None:
+        """Has more or fewer places from now on; what leaves finishes what it holds, for at most `grace` seconds."""
+        # Those that serve nobody yet go first, then those with the least to finish.
+        by_worth = sorted(self._places, key=lambda place: [(w.slots > 0, len(w.busy)) for w in place.workers()])
+        leaving = by_worth[: max(0, len(self._places) - replicas)]
+        self._places = [place for place in self._places if place not in leaving]
+        names = {place.name for place in self._places}
+        free = (number for number in itertools.count(1) if f"{self.name}-{number}" not in names)
+        grown = [self._place(number) for number in itertools.islice(free, max(0, replicas - len(self._places)))]
+        self._places += grown
+        self._grown = {place for place in (*self._grown, *grown) if place in self._places}
+        if not self._tasks:
+            return
+        for place in grown:
+            self._run(place)
+        self._changed()
+        tasks = [self._tasks.pop(place) for place in leaving]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*(place.stop(grace) for place in leaving))
+
+    def _run(self, place: Supervisor) -> None:
+        task = self._tasks[place] = asyncio.create_task(place.run(), name=f"supervisor {place.name}")
+        task.add_done_callback(self._watch)
 
     @property
     def places(self) -> int:
@@ -212,13 +253,18 @@ class Pool:
     def _workers(self) -> list[WorkerProcess]:
         return [worker for place in self._places for worker in place.workers()]
 
-    def _make(self, environment: Mapping[str, str], name: str) -> WorkerProcess:
+    def _place(self, number: int) -> Supervisor:
+        environment = self._environments[number - 1] if number <= len(self._environments) else {}
+        name = f"{self.name}-{number}"
+        return self._supervise(name, partial(self._make, self._open or local.opener(environment)))
+
+    def _make(self, open_channel: Open, name: str) -> WorkerProcess:
         return WorkerProcess(
             name,
             self._engine,
             self._options,
             self._limits,
-            environment=environment,
+            open_channel=open_channel,
             on_change=self._changed,
             on_line=lambda line: log.info("worker says", worker=name, line=line),
             on_progress=lambda unit, fraction: self.on_progress(unit, fraction),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -13,10 +11,10 @@ from typing import Any, Literal
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.worker import frames, results, spawn
+from antiphon.worker import frames, local, results
+from antiphon.worker.channel import Channel, Hears, Open, Waiting
 from antiphon.worker.discreet import Discretion
 from antiphon.worker.held import NONE, End, Held, Limits, error_of
-from antiphon.worker.stderr import Stderr
 
 State = Literal["starting", "loading", "warming", "ready", "dead"]
 
@@ -24,21 +22,6 @@ State = Literal["starting", "loading", "warming", "ready", "dead"]
 TICK = 0.25
 #: Seconds that a worker without work gets to close its engine.
 STOP_PATIENCE = 2.0
-#: Seconds in which a dead worker's last words are read.
-LAST_WORDS = 0.2
-
-
-class Pipe(asyncio.Protocol):
-    """The server's end of the socket."""
-
-    def __init__(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
-        self._on_data, self._on_end = on_data, on_end
-
-    def data_received(self, data: bytes) -> None:
-        self._on_data(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._on_end()
 
 
 class WorkerProcess:
@@ -51,19 +34,23 @@ class WorkerProcess:
         options: Mapping[str, Any],
         limits: Limits | None = None,
         *,
-        environment: Mapping[str, str] | None = None,
+        open_channel: Open | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_line: Callable[[str], None] = lambda line: None,
         on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`on_change` is called when a slot became free, the state changed or a beat came, `on_line` for each line
+        """`open_channel` starts its process; None: a child of this one.
+
+        `on_change` is called when a slot became free, the state changed or a beat came, `on_line` for each line
         that the process prints, `on_progress` with how far a unit is, 0 to 1. None may raise."""
         self.name, self.engine, self.limits = name, engine, limits or Limits()
         self._options, self._on_change, self._clock = dict(options), on_change, clock
-        self._environment, self._on_progress = environment, on_progress
+        self._open, self._on_progress = open_channel or local.opener(), on_progress
         self.state: State = "starting"
         self.phase: frames.Phase | None = None
+        #: While its process cannot start yet.
+        self.waiting: Waiting | None = None
         self.capabilities: Capabilities | None = None
         #: Seconds since the epoch.
         self.started_at = time.time()
@@ -86,17 +73,22 @@ class WorkerProcess:
         self._held: dict[int, Held] = {}
         self._decoder = frames.Decoder(frames.AT_SERVER)
         self._discretion = Discretion()
-        self._stderr = Stderr(lambda line: on_line(self._discretion.clean(line)))
+        self._on_line = on_line
         #: Set once it is ready or gone; once it is to end; once it is reaped; whenever a unit was answered.
         self._settled, self._ending, self._gone, self._answered = (asyncio.Event() for _ in range(4))
-        self._closed = asyncio.Event()
+        self._channel: Channel
         self._life: asyncio.Task[None] | None = None
 
     # What it is like
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid if self._life is not None else None
+        return self._channel.pid if self._life is not None else None
+
+    @property
+    def node(self) -> str | None:
+        """The machine it runs on; None: this one."""
+        return self._channel.node if self._life is not None else None
 
     @property
     def slots(self) -> int:
@@ -153,8 +145,8 @@ class WorkerProcess:
         self._held[serial] = held
         self.given += 1
         self._discretion.given(unit.recipe.params)
-        self._transport.write(frame)
         try:
+            await self._give(serial, held, frame)
             return await held.future
         except asyncio.CancelledError:
             self._drop(serial, held)
@@ -175,7 +167,7 @@ class WorkerProcess:
         """Ends it at once. `fault`: whether that counts as a crash; `blame`: serials of the guilty units, None: all."""
         if self.end is None and self._life is not None:
             self.end = End(reason, fault, blame)
-            self._process.kill()
+            self._channel.kill()
             self._ending.set()
 
     async def stop(self, grace: float) -> None:
@@ -206,12 +198,26 @@ class WorkerProcess:
     # The pipe
 
     def _send(self, message: frames.Message) -> None:
-        if not self._transport.is_closing():
-            self._transport.write(frames.encode(message))
+        self._channel.write(frames.encode(message))
+
+    async def _give(self, serial: int, held: Held, frame: bytes) -> None:
+        try:
+            await self._channel.bring(held.unit.recipe.params)
+        except errors.WorkerDied:
+            return  # Its end is told to all that it holds.
+        except errors.UnitFailed as e:
+            failure = e
+            self._answer(serial, lambda held: held.fail(failure))
+            return
+        if serial in self._held:
+            held.sent = True
+            self._channel.write(frame)
 
     def _drop(self, serial: int, held: Held) -> None:
         """Asks the worker to drop a unit, once; the clock of its grace begins."""
-        if held.cancel_by is None and self.end is None and serial in self._held:
+        if not held.sent:
+            self._answer(serial, lambda held: held.fail(errors.Cancelled()))
+        elif held.cancel_by is None and self.end is None and serial in self._held:
             held.cancel_by = self._clock() + self.limits.cancel_grace
             self._send(frames.Cancel(serial))
 
@@ -224,10 +230,6 @@ class WorkerProcess:
                 self._take(message, payload)
         except errors.FrameError as e:
             self.kill(f"it wrote what is no frame: {e.message}")
-
-    def _disconnected(self) -> None:
-        self._closed.set()
-        self._lost()
 
     def _lost(self) -> None:
         """The pipe ended: so did the process, or it soon will."""
@@ -297,25 +299,30 @@ class WorkerProcess:
     # Its life, watched
 
     async def _connect(self) -> None:
-        loop = asyncio.get_running_loop()
-        ours, theirs = socket.socketpair()
-        with theirs:
-            try:
-                self._process = spawn.ChildProcess(theirs.fileno(), self._environment)
-            except OSError as e:
-                ours.close()
-                raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e
+        self._seen = self._begun = self._looked = self._clock()
+        hears = Hears(
+            on_data=self._received,
+            on_end=self._lost,
+            on_line=lambda line: self._on_line(self._discretion.clean(line)),
+            on_wait=self._waits,
+        )
         try:
-            self._transport, _ = await loop.create_unix_connection(
-                lambda: Pipe(self._received, self._disconnected), sock=ours
-            )
-            self._stderr_transport, _ = await loop.connect_read_pipe(lambda: self._stderr, self._process.stderr)
-        except BaseException:
-            ours.close()
-            self._process.kill_and_wait()
+            self._channel = await self._open(hears)
+        except errors.WorkerDied as e:
+            # A start that failed before there was a process is a failed start like any other.
+            self.state, self.end, self.hint = "dead", End(e.message, True, NONE), e.hint
+            self._gone.set()
             raise
+        finally:
+            self.waiting = None
+        # What came before, a node or files that were waited for, is no time of the process.
         self._seen = self._begun = self._looked = self._clock()
         self._life = asyncio.create_task(self._live(), name=f"worker {self.name}")
+        self._on_change()
+
+    def _waits(self, waiting: Waiting) -> None:
+        self.waiting, self.state = waiting, "loading"
+        self.phase = frames.Phase(waiting.what, waiting.fraction)
         self._on_change()
 
     async def _live(self) -> None:
@@ -328,12 +335,10 @@ class WorkerProcess:
                     self._check(self._clock())
             await self._bury()
         except asyncio.CancelledError:
-            self._process.kill_and_wait()
+            self._channel.abort()
             raise
         finally:
-            self._transport.abort()
-            self._stderr_transport.close()
-            await self._closed.wait()
+            await self._channel.close()
 
     def _check(self, now: float) -> None:
         """Kills it if a clock ran out."""
@@ -343,7 +348,7 @@ class WorkerProcess:
         self._looked = now
         limits, ready = self.limits, self.state == "ready"
         silence = limits.heartbeat_timeout if ready else limits.start_silence
-        if self._process.exited():
+        if self._channel.exited():
             self._lost()
         elif now - self._seen > silence:
             self.kill(f"no heartbeat for {silence:g} s")
@@ -358,17 +363,10 @@ class WorkerProcess:
 
     async def _bury(self) -> None:
         """After the end: collects the exit status and the last words, and tells those who wait."""
-        status = await self._process.reap()
-        try:
-            async with asyncio.timeout(LAST_WORDS):
-                await self._stderr.ended.wait()
-        except TimeoutError:
-            pass  # Something that it started still holds the other end.
+        words = await self._channel.reap()
         assert self.end is not None
         if not self.end.reason:
-            words = self._discretion.clean(self._stderr.last_line())
-            reason = f"its process {spawn.describe(status)}" + (f"; it last said: {words}" if words else "")
-            self.end = End(reason, self.end.fault, self.end.blame)
+            self.end = End(self._discretion.clean(words), self.end.fault, self.end.blame)
         self.state = "dead"
         for serial, held in self._held.items():
             held.fail(held.error_at_end(serial, self.name, self.end))

@@ -16,19 +16,21 @@ EXIT_GRACE = 0.5
 #: Seconds that the kernel gets to end a killed process; a driver can hold one for ever.
 KILL_PATIENCE = 5.0
 _POLL = 0.005
+#: The module that a worker process runs.
+CHILD = "antiphon.worker.child"
 
 
 class ChildProcess:
-    """`python -m antiphon.worker.child`, leader of a process group of its own."""
+    """`python -m MODULE DESCRIPTOR PARENT`, leader of a process group of its own."""
 
-    def __init__(self, descriptor: int, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, descriptor: int, environment: Mapping[str, str] | None = None, module: str = CHILD) -> None:
         """Starts it with `descriptor` as its pipe and `environment` besides ours; raises OSError.
 
         Blocks for the few milliseconds of an exec. The child dies with the calling thread, for that is what the
         kernel's parent-death signal is bound to.
         """
         # -P: the directory that the server happens to be started in is no place to import from.
-        command = [sys.executable, "-P", "-m", "antiphon.worker.child", str(descriptor), str(os.getpid())]
+        command = [sys.executable, "-P", "-m", module, str(descriptor), str(os.getpid())]
         self._popen = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

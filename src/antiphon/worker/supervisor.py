@@ -115,9 +115,15 @@ class Supervisor:
         self._growth = Growth(recycling.leak)
         self._restart = asyncio.Event()
         self._starts = self._stops = 0
+        self._served = False
 
     def workers(self) -> list[WorkerProcess]:
         return [worker for worker in (self.worker, self.spare) if worker is not None]
+
+    @property
+    def fresh(self) -> bool:
+        """Whether its first worker is still to come."""
+        return not self._served and self.error is None
 
     def restart(self) -> None:
         """Replaces the worker as soon as it is between two units."""
@@ -143,7 +149,7 @@ class Supervisor:
             await worker.start()
             ready_at = self._clock()
             self.error = self.hint = None
-            self.hopeless = False
+            self.hopeless, self._served = False, True
             self._on_change()
             while (successor := await self._serve(worker)) is not None:
                 worker = self.worker = successor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,6 +33,8 @@ LOCK = 0x616E7469
 LONGEST = 7900
 #: Seconds until a lost connection is tried for again, and of silence after which it is asked whether it lives.
 PAUSE, SILENCE = 0.5, 5.0
+#: What a migration says of the versions that can work beside it.
+_OLDEST = re.compile(r"^-- oldest: (\d+)$", re.MULTILINE)
 #: Weight of the minute before in a moving window.
 MINUTE = 60.0
 
@@ -185,21 +188,26 @@ class PostgresExchange(base.Exchange):
 async def migrate(url_link: Link, name: str) -> None:
     """Brings the schema up to date, one server at a time. Raises `SchemaTooNew` and changes nothing.
 
-    Migrations only add what the version before can do without, so that two versions run side by side."""
+    A migration adds only what the version before can do without, so that two versions work side by side while servers
+    are replaced one by one, and one of the older that restarts meanwhile is let in. One that cannot be so says
+    `-- oldest: N`, the oldest schema whose servers may go on."""
     known = queries.migrations("antiphon.store.postgres")
 
     async def steps(db: Connection, again: bool) -> None:
         async with db.transaction():
             await link.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            await link.execute(db, "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)")
-            version = await link.one(db, "SELECT max(version) FROM schema_version") or 0
-            if version > len(known):
+            await link.execute(db, "CREATE TABLE IF NOT EXISTS schema_version (version integer, oldest integer)")
+            found = await link.execute(db, "SELECT version, oldest FROM schema_version ORDER BY version DESC LIMIT 1")
+            version, oldest = found[0] if found else (0, 0)
+            if oldest > len(known):
                 raise errors.SchemaTooNew(
-                    f"the database of {name} has schema {version}, and this Antiphon knows none above {len(known)}. "
-                    "Upgrade Antiphon, or use another database."
+                    f"the database of {name} has schema {version}, which servers use that know {oldest} at least; this "
+                    f"Antiphon knows none above {len(known)}. Upgrade Antiphon, or use another database."
                 )
             for number, script in known[version:]:
                 await link.execute(db, script)
-                await link.execute(db, "INSERT INTO schema_version VALUES (%s)", (number,))
+                said = _OLDEST.search(script)
+                oldest = int(said[1]) if said else max(oldest, number - 1)
+                await link.execute(db, "INSERT INTO schema_version VALUES (%s, %s)", (number, oldest))
 
     await url_link.run(steps)

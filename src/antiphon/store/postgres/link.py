@@ -86,10 +86,13 @@ class Link:
     async def run(self, op: Op[T], *, patience: float = PATIENCE) -> T:
         """What `op` returns, or its error. A cancelled caller stops waiting, and what was asked happens all the same.
 
-        Raises `StorageFull` for a full disk of the database, `StoreError` once its patience is at an end."""
+        Raises `StorageFull` for a full disk of the database, `StoreAway` at the end of its patience, `StoreError`."""
         if self._closed.is_set():
             raise errors.StoreError("the job store is closed")
-        return await asyncio.shield(asyncio.ensure_future(self._run(op, patience)))
+        work = asyncio.ensure_future(self._run(op, patience))
+        # Nobody may be left to hear that it failed.
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return await asyncio.shield(work)
 
     async def _run(self, op: Op[T], patience: float) -> T:
         began, tries = time.monotonic(), 0
@@ -107,8 +110,9 @@ class Link:
                 self._is_away(e)
                 tries += 1
                 if time.monotonic() - began >= patience or self._closed.is_set():
-                    raise errors.StoreError(
-                        f"the database does not answer ({type(e).__name__}: {e}); try again in a moment"
+                    raise errors.StoreAway(
+                        f"the database does not answer ({type(e).__name__}: {e}); try again in a moment",
+                        retry_after=RECONNECT,
                     ) from e
             except pg.UniqueViolation as e:
                 raise errors.Conflict(f"there is one with that id already ({e.diag.constraint_name})") from e

@@ -64,6 +64,10 @@ UPDATE jobs SET state = 'cancelled', finished_at = %(now)s
  WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND state IN ('queued', 'running')
 RETURNING server;
 
+-- name: cancelled
+SELECT server FROM jobs
+ WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND state = 'cancelled' AND finished_at = %(now)s;
+
 -- name: retry
 -- Whoever is asked does it.
 UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, server = %(server)s, token = %(token)s
@@ -87,6 +91,19 @@ UPDATE jobs SET state = 'queued', server = %(server)s, token = %(token)s
         OR (server <> %(server)s
             AND NOT EXISTS (SELECT 1 FROM servers WHERE name = jobs.server AND lease_until > clock_timestamp())))
 RETURNING seq;
+
+-- name: untold
+-- Ended, and no event says so: of an earlier life of ours (%(own)s), or of a server that is gone. They are ours then, so
+-- that nobody else tells of them. A request that was not kept has no text.
+UPDATE jobs SET server = %(server)s
+ WHERE finished_at >= %(since)s AND coalesce(request ->> 'text', '-') <> ''
+   AND ((%(own)s AND server = %(server)s AND finished_at < %(before)s)
+        OR (server <> %(server)s
+            AND NOT EXISTS (SELECT 1 FROM servers WHERE name = jobs.server AND lease_until > clock_timestamp())))
+   AND NOT EXISTS (SELECT 1 FROM events
+                    WHERE events.job = jobs.id AND events.at >= jobs.finished_at - %(slack)s
+                      AND events.type IN ('job.succeeded', 'job.failed', 'job.cancelled'))
+RETURNING $JOB;
 
 -- name: take_over_webhooks
 UPDATE webhooks SET server = %(server)s

@@ -53,7 +53,8 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         self._exchange = exchange.PostgresExchange(url, self._link, server, lease, on_fatal)
         self.exchange: base.Exchange | None = None if guest else self._exchange
         self._name = name_of(url)
-        self._fresh = True
+        #: Whether what an earlier life left is still to be taken up, and to be told of.
+        self._fresh = self._silent = True
 
     async def open(self) -> None:
         await self._link.open()
@@ -163,16 +164,20 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         values = {"id": id, "fence": attempt, "back": 0 if spend else 1, "token": _token()}
         return await self._once("release", "released", values) is not None
 
-    async def cancel(self, id: str, owner: str | None = None) -> Job | None:
+    async def cancel(self, id: str, owner: str | None = None) -> tuple[Job, bool] | None:
         values = {"id": id, "owner": owner, "now": self._clock()}
 
         async def op(db: Connection, again: bool) -> tuple[str | None, Job | None]:
-            return await link.one(db, SQL["cancel"], values), await _get(db, id, owner)
+            whose = await link.one(db, SQL["cancel"], values)
+            if whose is None and again:
+                # The answer that was lost may have said it.
+                whose = await link.one(db, SQL["cancelled"], values)
+            return whose, await _get(db, id, owner)
 
         whose, job = await self._link.run(op)
         if whose not in (None, self._server):
-            await self._exchange.tell({"kind": "cancelled", "job": id})
-        return job
+            await self._exchange.tell({"kind": "cancelled", "job": id, "server": whose})
+        return None if job is None else (job, whose == self._server)
 
     async def retry(self, id: str, owner: str | None = None) -> Job:
         values = {"id": id, "owner": owner, "server": self._server, "token": _token()}
@@ -205,10 +210,18 @@ class PostgresStore(PostgresVoices, PostgresKeys):
                 await link.execute(db, SQL["take_over_webhooks"], values)
 
         await self._link.run(take, patience=FOREVER)
-        while batch := await self._rows("taken", values):
+        # They are ours now, so that nobody else reads them: not even a long absence of the database may end this.
+        while batch := await self._link.run(lambda db, again: link.execute(db, SQL["taken"], values), patience=FOREVER):
             for row in batch:
                 yield rows.to_job(row)
             values["after"] = batch[-1][0]
+
+    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+        own, self._silent = self._silent, False
+        values = {"since": since, "before": before, "slack": base.TOLD_BEFORE, "server": self._server, "own": own}
+        ended = await self._link.run(lambda db, again: link.execute(db, SQL["untold"], values), patience=FOREVER)
+        found = [*map(rows.to_job, ended)]
+        return sorted(found, key=lambda job: job.finished_at or 0.0)
 
     async def _change(self, name: str, values: Any) -> Any:
         return await self._link.run(lambda db, again: link.one(db, SQL[name], values))

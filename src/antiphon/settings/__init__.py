@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import ipaddress
-import json
-import math
 import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
-from typing_extensions import Annotated  # noqa: UP035 - pydantic resolves it in this module's namespace
 
 from antiphon.domain import errors
+from antiphon.settings import values
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
-
-Workers = int | Literal["auto"]
 
 
 class Settings(BaseSettings):
@@ -39,13 +33,13 @@ class Settings(BaseSettings):
     port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     insecure: bool = Field(False, description="Allow an address that others can reach while there are no keys.")
 
-    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_hosts: values.Names = Field(
         (), description="Names that the server is called by, besides localhost and addresses; repeat for several."
     )
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    allowed_origins: values.Names = Field(
         (), description="Origins of other pages that may use it, such as https://chat.example.org; repeat for several."
     )
-    trusted_proxies: Annotated[tuple[str, ...], NoDecode] = Field(
+    trusted_proxies: values.Networks = Field(
         (), description="Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeat for several."
     )
     rate_limit: int = Field(0, ge=0, description="Requests per minute of one key, or address; 0: no bound.")
@@ -55,7 +49,7 @@ class Settings(BaseSettings):
     models_dir: Path | None = Field(None, description="Model files, if not in DATA_DIR/cache_hub/models.")
 
     # Which other servers it works with
-    store: str = Field(
+    store: values.Store = Field(
         "sqlite",
         description="Where jobs are: sqlite in DATA_DIR, or postgresql://USER:PASSWORD@HOST/NAME, which several "
         "servers may share.",
@@ -67,19 +61,69 @@ class Settings(BaseSettings):
         10.0, ge=1, description="Seconds without a sign of life after which other servers take a server's jobs over."
     )
 
+    objects: values.Objects | None = Field(
+        None,
+        description="Storage that servers share for finished files, recordings and segments: s3://BUCKET/PREFIX, "
+        "gs://…, az://…, or file:///FOLDER; credentials as the cloud's tools have them, such as AWS_ACCESS_KEY_ID.",
+    )
+    objects_endpoint: values.Address | None = Field(
+        None, description="Address of an S3 storage that is not Amazon's, such as http://storage:9000."
+    )
+    objects_public: values.Address | None = Field(
+        None, description="The same as clients reach it, for signed addresses; if it is another."
+    )
+    objects_reads: Literal["proxied", "signed"] = Field(
+        "proxied",
+        description="Finished files: proxied, through the server, or signed, by an address of the storage's own.",
+    )
+    objects_days: float = Field(
+        30.0, gt=0, description="Days that segments are kept in the shared storage, so that nobody makes them twice."
+    )
+
+    executor: Literal["local", "ray"] = Field(
+        "local", description="Where models run: local, on this machine, or ray, on the nodes of a Ray cluster."
+    )
+    ray_address: values.RayAddress | None = Field(
+        None, description="HOST:PORT of the cluster's head; none: the cluster this machine belongs to."
+    )
+    ray_cpus: values.Shares = Field(
+        (), description="NUMBER or MODEL=NUMBER: CPUs of a node that one worker takes; 1 if nothing is said."
+    )
+    ray_gpus: values.Shares = Field(
+        (),
+        description="NUMBER or MODEL=NUMBER: GPUs one worker takes, 0.5 for two on one; 1 for models that use one.",
+    )
+    ray_models_dir: Path | None = Field(None, description="Where models are on the nodes, if not as here.")
+    ray_folder: Path | None = Field(
+        None, description="Folder on each node for the recordings its work needs, if not DATA_DIR/node."
+    )
+    ray_env: values.Names = Field(
+        (), description="NAME of a variable of this environment that workers on the nodes get; repeat for several."
+    )
+
     # What it runs
-    model: Annotated[tuple[str, ...], NoDecode] = Field(
+    model: values.Names = Field(
         ("auto",), description="Model to serve; repeat for several. auto: the best that can run here."
     )
-    workers: Workers = Field("auto", description="Worker processes per model, or auto.")
+    workers: values.Workers = Field(
+        "auto",
+        description="Worker processes per model: a number, auto, or with --executor ray MIN-MAX, as many as the queue "
+        "is worth.",
+    )
+    scale_seconds: float = Field(
+        20.0, gt=0, description="With --workers MIN-MAX: predicted seconds of queued work that one worker is worth."
+    )
+    scale_down: float = Field(
+        120.0, ge=0, description="With it: seconds for which fewer workers must have been enough before one goes."
+    )
     device: Literal["auto", "cpu"] = Field("auto", description="auto uses the GPUs that are there; cpu none.")
     memory_budget: int = Field(
         0, ge=0, description="Bytes that all models may take; beyond it they are loaded on demand. 0: no bound."
     )
-    keep_alive: Annotated[tuple[str, ...], NoDecode] = Field(
+    keep_alive: values.Seconds = Field(
         (), description="SECONDS or MODEL=SECONDS of idleness after which a model leaves the memory."
     )
-    model_option: Annotated[tuple[str, ...], NoDecode] = Field(
+    model_option: values.ModelOptions = Field(
         (), description="MODEL:NAME=VALUE, told to that model's engine; VALUE is JSON, or text. Repeat for several."
     )
     download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
@@ -154,57 +198,6 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     log_text: int = Field(30, ge=0, description="Characters of a request's text in the log; 0 turns it off.")
 
-    @field_validator("store")
-    @classmethod
-    def _store(cls, value: str) -> str:
-        if value != "sqlite" and not value.startswith(("postgresql://", "postgres://")):
-            raise ValueError("it must be sqlite or begin with postgresql://")
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            ipaddress.ip_network(text, strict=False)
-        return value
-
-    @field_validator("keep_alive")
-    @classmethod
-    def _keep_alive(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            try:
-                seconds = float(text.rpartition("=")[2])
-            except ValueError:
-                seconds = -1.0
-            if not 0 <= seconds < math.inf:
-                raise ValueError(f"{text!r} is not SECONDS or MODEL=SECONDS")
-        return value
-
-    @field_validator("model_option")
-    @classmethod
-    def _model_option(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for text in value:
-            model, _, name = text.partition("=")[0].rpartition(":")
-            if "=" not in text or not model or not name.isidentifier():
-                raise ValueError(f"{text!r} is not MODEL:NAME=VALUE, such as indextts-2.5:num_beams=1")
-        return value
-
-    @field_validator("model_option", mode="before")
-    @classmethod
-    def _split_options(cls, value: object) -> object:
-        """Commas part options where another one's MODEL:NAME= follows; all others are a value's own."""
-        if isinstance(value, str):
-            return tuple(re.split(r",(?=[\w.-]+:[A-Za-z_]\w*=)", value)) if value else ()
-        return value
-
-    @field_validator("model", "allowed_hosts", "allowed_origins", "trusted_proxies", "keep_alive", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
-        return value
-
     @classmethod
     def settings_customise_sources(
         cls,
@@ -239,30 +232,21 @@ class Settings(BaseSettings):
     def database_path(self) -> Path:
         return self.data_dir / "antiphon.db"
 
+    @property
+    def workers_span(self) -> tuple[int, int] | None:
+        """The least and the most workers of a model; None where the queue does not decide."""
+        return values.span(self.workers) if isinstance(self.workers, str) else None
+
     def keep_alive_by_name(self) -> dict[str, float]:
         """Seconds by model; `*` for all that are not named."""
-        pairs = (text.rpartition("=") for text in self.keep_alive)
-        return {name or "*": float(seconds) for name, _, seconds in pairs}
+        return values.by_model(self.keep_alive)
 
     def options_by_model(self) -> dict[str, dict[str, Any]]:
         """What the operator tells each model's engine."""
-        found: dict[str, dict[str, Any]] = {}
-        for text in self.model_option:
-            head, _, value = text.partition("=")
-            model, _, name = head.rpartition(":")
-            found.setdefault(model, {})[name] = _json(value)
-        return found
+        return values.options_by_model(self.model_option)
 
     def weights(self) -> dict[str, float]:
         return {"vip": self.weight_vip, "normal": 1.0, "bulk": self.weight_bulk}
-
-
-def _json(text: str) -> Any:
-    """A value as JSON, or as the text that it is."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
 
 
 def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
@@ -292,4 +276,6 @@ def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> 
 def _say(problem: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0])
     flag = "--" + name.replace("_", "-")
-    return f"{flag} (ANTIPHON_{name.upper()}): {problem['msg']}, got {problem['input']!r}"
+    # Not what opens a database or a bucket, whoever reads this.
+    told = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
+    return f"{flag} (ANTIPHON_{name.upper()}): {problem['msg']}, got {told}"

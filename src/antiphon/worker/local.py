@@ -1,0 +1,107 @@
+"""A worker process on this machine: a child, and a socket pair to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from antiphon.domain import errors
+from antiphon.worker import spawn
+from antiphon.worker.channel import Hears, Open
+from antiphon.worker.stderr import Stderr
+
+#: Seconds in which a dead worker's last words are read.
+LAST_WORDS = 0.2
+
+
+class Pipe(asyncio.Protocol):
+    """The server's end of the socket."""
+
+    def __init__(self, on_data: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+        self._on_data, self._on_end = on_data, on_end
+        #: Set when it is closed.
+        self.closed = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._on_data(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed.set()
+        self._on_end()
+
+
+class LocalChannel:
+    """A `Channel`; made by `opener`."""
+
+    node = None
+
+    def __init__(
+        self,
+        process: spawn.ChildProcess,
+        pipe: tuple[asyncio.WriteTransport, Pipe],
+        stderr: tuple[asyncio.BaseTransport, Stderr],
+    ) -> None:
+        self._process = process
+        (self._transport, self._pipe), (self._stderr_transport, self._stderr) = pipe, stderr
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def write(self, data: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    async def bring(self, params: Mapping[str, Any]) -> None:
+        """It reads the server's own folders."""
+
+    def exited(self) -> bool:
+        return self._process.exited()
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def abort(self) -> None:
+        self._process.kill_and_wait()
+
+    async def reap(self) -> str:
+        status = await self._process.reap()
+        try:
+            async with asyncio.timeout(LAST_WORDS):
+                await self._stderr.ended.wait()
+        except TimeoutError:
+            pass  # Something that it started still holds the other end.
+        words = self._stderr.last_line()
+        return f"its process {spawn.describe(status)}" + (f"; it last said: {words}" if words else "")
+
+    async def close(self) -> None:
+        self._transport.abort()
+        self._stderr_transport.close()
+        await self._pipe.closed.wait()
+
+
+async def start(hears: Hears, environment: Mapping[str, str] | None = None, module: str = spawn.CHILD) -> LocalChannel:
+    """Starts a child with `environment` besides ours; raises `WorkerDied` if there can be no process."""
+    loop = asyncio.get_running_loop()
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = spawn.ChildProcess(theirs.fileno(), environment, module)
+        except OSError as e:
+            ours.close()
+            raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e
+    try:
+        pipe = await loop.create_unix_connection(lambda: Pipe(hears.on_data, hears.on_end), sock=ours)
+        stderr = await loop.connect_read_pipe(lambda: Stderr(hears.on_line), process.stderr)
+    except BaseException:
+        ours.close()
+        process.kill_and_wait()
+        raise
+    return LocalChannel(process, pipe, stderr)
+
+
+def opener(environment: Mapping[str, str] | None = None) -> Open:
+    return lambda hears: start(hears, environment)

@@ -1,0 +1,165 @@
+"""The actor on a node: it runs a worker's child process there and carries what the two ends say."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import socket
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from antiphon.domain import errors
+from antiphon.worker import files, local
+from antiphon.worker.channel import Hears, Waiting
+from antiphon.worker.ray.wire import Ended, Kind, Opening, Started
+
+#: Seconds after its last use for which a recording stays on the node.
+KEPT = 48 * 3600.0
+#: Bytes of frames that wait to be fetched.
+MOST = 64 * 1024 * 1024
+
+Event = tuple[Kind, Any]
+
+
+class Host:
+    """One life of one worker. Every method is called by the bridge, in the actor's event loop."""
+
+    def __init__(self) -> None:
+        self._events: list[Event] = []
+        self._news = asyncio.Event()
+        self._channel: local.LocalChannel | None = None
+        self._folder = Path()
+        self._written = 0
+        self._early: dict[int, bytes] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._gone = asyncio.Event()
+
+    async def begin(self, opening: dict[str, Any]) -> str:
+        """Begins to start the process; returns the node's name. What follows is told by `read`."""
+        wanted = Opening(**opening)
+        self._folder = Path(wanted.folder)
+        self._spawn(self._live(wanted))
+        return socket.gethostname()
+
+    async def read(self) -> list[Event]:
+        """What happened since the last call, in order; waits until there is something."""
+        await self._news.wait()
+        events, self._events = self._events, []
+        self._news.clear()
+        return events
+
+    async def write(self, number: int, data: bytes) -> None:
+        """Frames for the process. `number` counts the calls from 0, for calls may overtake each other."""
+        self._early[number] = data
+        while (next_one := self._early.pop(self._written, None)) is not None:
+            self._written += 1
+            if self._channel is not None:
+                self._channel.write(next_one)
+
+    async def lacks(self, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Which of these files (folder, name) are not here; the others count as used now."""
+        return [each for each in wanted if not self._touch(*each)]
+
+    async def keep(self, folder: str, name: str, data: bytes) -> None:
+        """Takes in a file."""
+        path = self._path(folder, name)
+        await asyncio.to_thread(_put, path, data)
+
+    async def kill(self) -> None:
+        if self._channel is not None:
+            self._channel.kill()
+        else:
+            self._end("stopped before it started")
+
+    # The process
+
+    async def _live(self, wanted: Opening) -> None:
+        try:
+            if wanted.version != (here := version("antiphon")):
+                raise errors.WorkerDied(
+                    f"the node {socket.gethostname()} has Antiphon {here}, the server {wanted.version}; "
+                    "install the same version everywhere"
+                )
+            # This process is one worker's alone; what is fetched for it may need a token or a mirror's address, too.
+            os.environ.update(wanted.environment)
+            await asyncio.to_thread(_sweep, self._folder)
+            if wanted.prepare is not None:
+                await _function(wanted.prepare)(**wanted.arguments, on_progress=self._waits)
+            heard = Hears(
+                on_data=lambda data: self._tell(Kind.DATA, data),
+                on_end=self._gone.set,
+                on_line=lambda line: self._tell(Kind.LINE, line),
+                on_wait=self._waits,
+            )
+            self._channel = await local.start(heard)
+        except Exception as e:
+            words = e.message if isinstance(e, errors.AntiphonError) else f"{type(e).__name__}: {e}"
+            self._end(words, e.hint if isinstance(e, errors.WorkerDied) else None)
+            return
+        self._tell(Kind.STARTED, Started(self._channel.pid, socket.gethostname()))
+        await self._gone.wait()
+        words = await self._channel.reap()
+        await self._channel.close()
+        self._end(words)
+
+    def _waits(self, waiting: Waiting) -> None:
+        self._tell(Kind.WAIT, waiting)
+
+    def _end(self, words: str, hint: str | None = None) -> None:
+        self._tell(Kind.END, Ended(words, hint))
+
+    def _tell(self, kind: Kind, body: Any) -> None:
+        self._events.append((kind, body))
+        self._news.set()
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # Files
+
+    def _path(self, folder: str, name: str) -> Path:
+        if not files.is_name(folder, name):
+            raise ValueError(f"not a file of a unit: {folder!r}/{name!r}")
+        return self._folder / folder / name
+
+    def _touch(self, folder: str, name: str) -> bool:
+        try:
+            os.utime(self._path(folder, name), follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    try:
+        part.write_bytes(data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _sweep(folder: Path) -> None:
+    """Takes away what nobody used of late."""
+    limit = time.time() - KEPT
+    for sort in files.FOLDERS:
+        (folder / sort).mkdir(parents=True, exist_ok=True, mode=0o700)
+        for path in (folder / sort).iterdir():
+            with contextlib.suppress(OSError):
+                if path.lstat().st_mtime < limit:
+                    path.unlink()
+
+
+def _function(reference: str) -> Callable[..., Any]:
+    module, _, name = reference.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found

@@ -1,0 +1,254 @@
+"""The server's side of the way to Ray: one bridge process, and a channel for each worker."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from antiphon.domain import errors
+from antiphon.worker import files, local
+from antiphon.worker.channel import Hears, Open, Waiting
+from antiphon.worker.ray.wire import (
+    Bringing,
+    Brought,
+    Connect,
+    Decoder,
+    Ended,
+    Kind,
+    Node,
+    Opening,
+    Started,
+    message,
+)
+
+log = structlog.get_logger("antiphon.ray")
+
+BRIDGE = "antiphon.worker.ray.bridge"
+#: Seconds in which a killed worker's end is told; the node may be gone.
+REAP_PATIENCE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one worker takes of a node, and what it needs there."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    #: On the node: where recordings are kept, in `voices` and `uploads`.
+    folder: Path = Path()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    #: `module:function`, called there before the process starts with these arguments and `on_progress`.
+    prepare: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RayChannel:
+    """A `Channel` to a process on some node."""
+
+    def __init__(self, link: Link, number: int, hears: Hears) -> None:
+        self._link, self.number, self._hears = link, number, hears
+        self.pid: int | None = None
+        self.node: str | None = None
+        #: Done once it runs; failed if it ended before.
+        self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ended = asyncio.Event()
+        self._words = ""
+        self._tickets = itertools.count(1)
+        self._brought: dict[int, asyncio.Future[str | None]] = {}
+
+    def write(self, data: bytes) -> None:
+        if not self._ended.is_set():
+            self._link.send(self.number, Kind.DATA, data)
+
+    async def bring(self, params: Mapping[str, Any]) -> None:
+        wanted = files.named(params)
+        if not wanted:
+            return
+        if self._ended.is_set():
+            raise errors.WorkerDied(self._words)
+        ticket = next(self._tickets)
+        answer = self._brought[ticket] = asyncio.get_running_loop().create_future()
+        paths = [(str(folder), name, str(self._link.folders / folder / name)) for folder, name in wanted]
+        self._link.send(self.number, Kind.BRING, Bringing(ticket, paths))
+        try:
+            error = await answer
+        finally:
+            self._brought.pop(ticket, None)
+        if error is not None:
+            raise errors.UnitFailed(f"This segment cannot be given to a worker: {error}")
+
+    def exited(self) -> bool:
+        return self._ended.is_set()
+
+    def kill(self) -> None:
+        if not self._ended.is_set():
+            self._link.send(self.number, Kind.KILL, b"")
+
+    def abort(self) -> None:
+        self.kill()
+
+    async def reap(self) -> str:
+        self.kill()
+        try:
+            async with asyncio.timeout(REAP_PATIENCE):
+                await self._ended.wait()
+        except TimeoutError:
+            return "its node does not answer"
+        return self._words
+
+    async def close(self) -> None:
+        self._link.forget(self.number)
+
+    # What the bridge says
+
+    def take(self, kind: Kind, body: bytes) -> None:
+        match kind:
+            case Kind.DATA:
+                self._hears.on_data(body)
+            case Kind.LINE:
+                self._hears.on_line(body.decode("utf-8", "replace"))
+            case Kind.WAIT:
+                self._hears.on_wait(msgspec.json.decode(body, type=Waiting))
+            case Kind.STARTED:
+                where = msgspec.json.decode(body, type=Started)
+                self.pid, self.node = where.pid, where.node
+                if not self.started.done():
+                    self.started.set_result(None)
+            case Kind.BRING:
+                brought = msgspec.json.decode(body, type=Brought)
+                answer = self._brought.get(brought.ticket)
+                if answer is not None and not answer.done():
+                    answer.set_result(brought.error)
+            case _:
+                ended = msgspec.json.decode(body, type=Ended)
+                self.end(ended.words, ended.hint)
+
+    def end(self, words: str, hint: str | None = None) -> None:
+        """It ended, or the way to it did."""
+        if self._ended.is_set():
+            return
+        self._words = words
+        self._ended.set()
+        for answer in self._brought.values():
+            if not answer.done():
+                answer.set_exception(errors.WorkerDied(words))
+        if not self.started.done():
+            died = errors.WorkerDied(words)
+            died.hint = hint
+            self.started.set_exception(died)
+        else:
+            self._hears.on_end()
+
+
+class Link:
+    """The way to one cluster. The bridge is started with the first worker, and again when it died."""
+
+    def __init__(self, address: str | None, folders: Path, on_nodes: Callable[[], None] = lambda: None) -> None:
+        """`folders`: where `voices` and `uploads` are here; `on_nodes` hears that `nodes` changed."""
+        self._address, self.folders, self._on_nodes = address, folders, on_nodes
+        #: The cluster's live nodes, once they are known.
+        self.nodes: tuple[Node, ...] = ()
+        self._numbers = itertools.count(1)
+        self._channels: dict[int, RayChannel] = {}
+        self._bridge: local.LocalChannel | None = None
+        self._said = ""
+        self._connecting = asyncio.Lock()
+        self._burying: asyncio.Task[None] | None = None
+
+    async def connect(self) -> None:
+        """Starts the bridge unless it runs; raises `WorkerDied`."""
+        async with self._connecting:
+            if self._burying is not None:
+                await self._burying
+            if self._bridge is None:
+                decoder = Decoder()
+                self._bridge = await local.start(
+                    Hears(
+                        on_data=lambda data: self._received(decoder, data),
+                        on_end=self._lost,
+                        on_line=self._line,
+                        on_wait=lambda waiting: None,
+                    ),
+                    module=BRIDGE,
+                )
+                self.send(0, Kind.CONNECT, Connect(self._address))
+
+    def opener(self, name: str, share: Share) -> Open:
+        opening = Opening(
+            name=name,
+            cpus=share.cpus,
+            gpus=share.gpus,
+            folder=str(share.folder),
+            environment=dict(share.environment),
+            prepare=share.prepare,
+            arguments=dict(share.arguments),
+            version=version("antiphon"),
+        )
+        return lambda hears: self._open(hears, opening)
+
+    async def close(self) -> None:
+        """Ends the bridge, and with it every actor."""
+        async with self._connecting:
+            bridge, self._bridge = self._bridge, None
+            if bridge is not None:
+                await bridge.close()
+                await bridge.reap()
+            if self._burying is not None:
+                await self._burying
+
+    async def _open(self, hears: Hears, opening: Opening) -> RayChannel:
+        await self.connect()
+        channel = RayChannel(self, next(self._numbers), hears)
+        self._channels[channel.number] = channel
+        self.send(channel.number, Kind.OPEN, opening)
+        try:
+            await channel.started
+        except BaseException:
+            channel.kill()
+            self.forget(channel.number)
+            raise
+        return channel
+
+    # The pipe
+
+    def send(self, number: int, kind: Kind, body: bytes | msgspec.Struct) -> None:
+        if self._bridge is not None:
+            self._bridge.write(message(number, kind, body))
+
+    def forget(self, number: int) -> None:
+        self._channels.pop(number, None)
+
+    def _received(self, decoder: Decoder, data: bytes) -> None:
+        for number, kind, body in decoder.feed(data):
+            if kind is Kind.NODES:
+                self.nodes = tuple(msgspec.json.decode(body, type=list[Node]))
+                self._on_nodes()
+            elif (channel := self._channels.get(number)) is not None:
+                channel.take(kind, body)
+
+    def _line(self, line: str) -> None:
+        self._said = line
+        log.info("ray says", line=line)
+
+    def _lost(self) -> None:
+        bridge, self._bridge = self._bridge, None
+        if bridge is not None:
+            self._burying = asyncio.create_task(self._bury(bridge), name="bury the bridge to Ray")
+
+    async def _bury(self, bridge: local.LocalChannel) -> None:
+        words = await bridge.reap()
+        await bridge.close()
+        _, _, said = words.partition("it last said: ")
+        log.error("the way to Ray is lost", reason=said or words)
+        self.nodes = ()
+        for channel in tuple(self._channels.values()):
+            channel.end(said or f"the way to Ray is lost: {words}")
+        self._burying = None

@@ -1,0 +1,124 @@
+"""What the server and its bridge to Ray say to each other: messages, each of one worker.
+
+A message is a prefix of nine bytes (the worker's number, a kind, the body's length; little-endian) and a body: raw
+bytes of frames for `DATA`, text for `LINE`, else JSON.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+_PREFIX = struct.Struct("<IBI")
+#: Bytes read at once, at most.
+PIECE = 1024 * 1024
+
+
+class Kind(enum.IntEnum):
+    #: Both ways: bytes of frames.
+    DATA = 0
+    #: To the bridge, of worker 0: a `Connect`.
+    CONNECT = 1
+    #: To the bridge: an `Opening`.
+    OPEN = 2
+    #: To the bridge: a `Bringing`. From it: a `Brought`.
+    BRING = 3
+    #: To the bridge: end the process at once.
+    KILL = 4
+    #: From the bridge: a `Waiting`.
+    WAIT = 5
+    #: From the bridge: `Started`.
+    STARTED = 6
+    #: From the bridge: a line that the process printed.
+    LINE = 7
+    #: From the bridge, the last of a worker: an `Ended`.
+    END = 8
+    #: From the bridge, of worker 0: the cluster's nodes, a list of `Node`.
+    NODES = 9
+
+
+class Connect(msgspec.Struct):
+    #: As `ray.init` takes it; None: the one that runs here, or one of its own.
+    address: str | None
+
+
+class Opening(msgspec.Struct):
+    """A worker that is wanted."""
+
+    name: str
+    #: Its part of a node; fractions are allowed.
+    cpus: float
+    gpus: float
+    #: The folder on the node under which recordings are kept.
+    folder: str
+    #: What it, and what prepares it, find in their environment besides the node's.
+    environment: dict[str, str]
+    #: `module:function` that is called on the node before the process starts, and with what; None: nothing is.
+    prepare: str | None
+    arguments: dict[str, Any]
+    #: Of Antiphon; a node with another one is refused.
+    version: str
+
+
+class Bringing(msgspec.Struct):
+    """Files that must be on the node: (folder, name, path here)."""
+
+    ticket: int
+    files: list[tuple[str, str, str]]
+
+
+class Brought(msgspec.Struct):
+    ticket: int
+    #: Why it could not be done; None: they are there.
+    error: str | None
+
+
+class Started(msgspec.Struct):
+    pid: int
+    node: str
+
+
+class Ended(msgspec.Struct):
+    #: How, in words; what would help, if that is known.
+    words: str
+    hint: str | None = None
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A live node of the cluster."""
+
+    id: str
+    name: str
+    cpus: float
+    gpus: float
+
+
+def message(worker: int, kind: Kind, body: bytes | str | msgspec.Struct | list[Node]) -> bytes:
+    if isinstance(body, str):
+        body = body.encode("utf-8", "replace")
+    elif not isinstance(body, bytes):
+        body = msgspec.json.encode(body)
+    return _PREFIX.pack(worker, kind, len(body)) + body
+
+
+class Decoder:
+    """Messages out of a stream of bytes. Both ends are our own, so what is wrong is an error of ours."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[tuple[int, Kind, bytes]]:
+        self._buffer += data
+        at = 0
+        while len(self._buffer) - at >= _PREFIX.size:
+            worker, kind, length = _PREFIX.unpack_from(self._buffer, at)
+            end = at + _PREFIX.size + length
+            if end > len(self._buffer):
+                break
+            yield worker, Kind(kind), bytes(self._buffer[at + _PREFIX.size : end])
+            at = end
+        del self._buffer[:at]

@@ -1,0 +1,42 @@
+"""Events of another server reach those who listen here, though the store was away when they were to be read."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from antiphon.bus import Bus
+from antiphon.domain import errors
+from antiphon.domain.event import Event
+from antiphon.service import peers
+
+
+class Away:
+    """An exchange whose first answers are that the store is away."""
+
+    def __init__(self, kept: list[Event], fails: int) -> None:
+        self.kept, self.fails = kept, fails
+
+    async def between(self, slot: int, first: int, last: int) -> list[Event]:
+        if self.fails:
+            self.fails -= 1
+            raise errors.StoreAway
+        return [event for event in self.kept if first <= event.id <= last]
+
+
+async def test_the_end_of_a_job_is_brought_once_the_store_is_back(monkeypatch: Any) -> None:
+    monkeypatch.setattr(peers, "LOOK", 0.0)
+    bus = Bus()
+    kept = [Event(n, "job.succeeded", 0.0, f"job{n}", "me", {}) for n in (1, 2)]
+
+    async def rescue() -> None:
+        return
+
+    room = peers.Peers(cast("Any", Away(kept, fails=2)), bus, cast("Any", None), rescue)
+    with bus.subscribe(owner="me") as heard:
+        relaying = asyncio.create_task(room._relay())
+        for event in kept:
+            room._on_events({"slot": 3, "first": event.id, "last": event.id})
+        async with asyncio.timeout(10):
+            assert [(await anext(heard)).id, (await anext(heard)).id] == [1, 2]
+    relaying.cancel()
