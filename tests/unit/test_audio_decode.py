@@ -169,6 +169,13 @@ def test_tags_in_another_encoding_do_not_matter() -> None:
     assert codec.decode(tagged) == (b"abcd", 8000)
 
 
+def test_a_kind_that_nobody_knows_is_refused() -> None:
+    data = bytearray(codec.encode(tone(0.3, 16000), 16000, "wav"))
+    data[20:22] = b"\x99\x99"
+    with pytest.raises(errors.InvalidRequest, match="an unknown kind is not taken; send WAV"):
+        codec.decode(bytes(data))
+
+
 @pytest.mark.parametrize("format", ["mp3", "opus", "aac", "flac", "wav"])
 def test_a_file_that_is_cut_off_is_heard_up_to_there(format: Format) -> None:
     data = codec.encode(tone(4.0, 24000), 24000, format)

@@ -15,7 +15,7 @@ from antiphon.domain import errors
 
 if TYPE_CHECKING:
     import numpy as np
-    from av import AudioFrame
+    from av import AudioCodecContext, AudioFrame
     from av.container import InputContainer
     from numpy.typing import NDArray
 
@@ -82,8 +82,11 @@ def _frames(container: InputContainer) -> Iterator[AudioFrame]:
     if not container.streams.audio:
         raise errors.InvalidRequest("There is no audio in the file")
     stream = container.streams.audio[0]
-    if stream.codec_context.name not in _CODECS.split(","):
-        raise errors.InvalidRequest(f"Audio of kind {stream.codec_context.name} is not taken; send {_ACCEPTED}")
+    # PyAV gives no context, whatever its types say, where FFmpeg knows no decoder, as of a WAV with a made-up tag.
+    known: AudioCodecContext | None = stream.codec_context
+    if known is None or known.name not in _CODECS.split(","):
+        kind = "an unknown kind" if known is None else f"kind {known.name}"
+        raise errors.InvalidRequest(f"Audio of {kind} is not taken; send {_ACCEPTED}")
     damaged = 0
     for packet in container.demux(stream):
         try:
