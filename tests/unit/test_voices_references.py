@@ -167,7 +167,11 @@ async def test_a_refusal_names_the_field(references: References) -> None:
 
 
 async def test_only_so_many_are_read_at_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
-    running, most, let = 0, 0, asyncio.Event()
+    arrived, running, most, let = 0, 0, 0, asyncio.Event()
+
+    def arrive() -> None:
+        nonlocal arrived
+        arrived += 1
 
     async def slow(data: bytes) -> bytes:
         nonlocal running, most
@@ -178,8 +182,10 @@ async def test_only_so_many_are_read_at_once(references: References, monkeypatch
         return data
 
     monkeypatch.setattr(reading, "read", slow)
+    references.check_room = arrive
     tasks = [asyncio.create_task(references.once(file())) for _ in range(module.CHILDREN + module.WAITING)]
-    while running < module.CHILDREN:
+    # Each is hashed in a thread first: before all of them wait, there is room for one more, which would wait for ever.
+    while arrived < len(tasks) or running < module.CHILDREN:
         await asyncio.sleep(0)
     with pytest.raises(errors.QueueFull) as caught:
         await references.once(file())
