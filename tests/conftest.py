@@ -17,6 +17,9 @@ from typing import Any
 import httpx
 import pytest
 
+# Some tests load models in their own process; workers switch this off by themselves.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 #: Seconds until a condition that must come is given up; far more than it takes, for a shared machine is slow at times.
 PATIENCE = 30.0
 

@@ -32,7 +32,8 @@ UNFIT = """() => [...document.querySelectorAll(".page :is(button, a, select, inp
 def browser() -> Iterator[Any]:
     with sync.sync_playwright() as playwright:
         microphone = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
-        args = ["--no-sandbox", "--no-proxy-server", "--autoplay-policy=no-user-gesture-required", *microphone]
+        quiet = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+        args = ["--no-sandbox", "--no-proxy-server", "--autoplay-policy=no-user-gesture-required", *quiet, *microphone]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=args)
         yield browser
         browser.close()

@@ -33,6 +33,9 @@ EXIT_FATAL = 70
 
 _PR_SET_PDEATHSIG = 1
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+#: Libraries that tell their makers about every start and every model unless they are asked not to: ONNX Runtime since
+#: 1.29, the hub's client, vLLM. Whoever wants it sets the variable to something else.
+_TELLS_NOBODY = ("DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
 #: After an error of the GPU's runtime every later call fails too, or worse, answers wrongly.
 _GPU_ERROR = re.compile(r"\b(cuda|cudnn|cublas|cufft|nccl|hip)(\b|_)", re.IGNORECASE)
 
@@ -47,6 +50,8 @@ def main() -> NoReturn:
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     os.set_inheritable(descriptor, False)
+    for name in _TELLS_NOBODY:
+        os.environ.setdefault(name, "1")
     Child(descriptor).live()
 
 
