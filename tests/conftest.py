@@ -68,6 +68,10 @@ class Server:
 
         wait_until(ready, f"{model or 'a model'} ready: {self.log.read_text()[-1000:]}", patience)
 
+    def wait_whole(self) -> None:
+        """Until all workers are ready, not only the first."""
+        wait_until(lambda: self.health()["status"] == "ok", f"all workers ready: {self.log.read_text()[-1000:]}")
+
     def job(self, job_id: str) -> dict[str, Any]:
         return dict(self.client.get(f"/v1/jobs/{job_id}").json())
 
@@ -182,6 +186,7 @@ def serve(tmp_path: Path) -> Iterator[Start]:
 def tone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with the tone engine and no delay, shared by a module's tests."""
     server = launch(tmp_path_factory.mktemp("tone"), "--model", "tone", "--workers", "2")
+    server.wait_whole()
     yield server
     server.stop()
 
@@ -190,5 +195,6 @@ def tone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def espeak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with espeak, shared by a module's tests."""
     server = launch(tmp_path_factory.mktemp("espeak"), "--model", "espeak", "--workers", "2")
+    server.wait_whole()
     yield server
     server.stop()
