@@ -25,7 +25,7 @@ TEXT = "\n\n".join(
 @pytest.fixture(scope="module")
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = launch(
-        tmp_path_factory.mktemp("slow"), "--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.6"}
+        tmp_path_factory.mktemp("slow"), "--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "2"}
     )
     yield server
     server.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests import ports
 from tests.browser.visiting import PAYLOAD, browser, fits, needs_chromium, shot, visit
 from tests.conftest import PATIENCE, Server, Start, wait_until
 
@@ -21,9 +22,10 @@ def submit(server: Server, text: str, **more: Any) -> str:
 
 
 def test_a_killed_server_leaves_the_page_showing_the_jobs_end(serve: Start, browser: Any) -> None:
-    env = {"ANTIPHON_TONE_DELAY": "0.3"}
-    server = serve("--model", "tone", "--workers", "1", env=env)
-    text = " ".join(f"This is the sentence with the number {n}, and it is long enough to be one." for n in range(12))
+    # A second for each paragraph: time enough for a page to open beside other tests.
+    where = ("--model", "tone", "--workers", "1", "--port", str(ports.steady()))
+    server = serve(*where, env={"ANTIPHON_TONE_DELAY": "1"})
+    text = "\n\n".join(f"This is the sentence with the number {n}, and it is long enough to be one." for n in range(12))
     job = submit(server, text)
     page = browser.new_page(locale="en-US")
     page.set_default_timeout(PATIENCE * 1000)
@@ -37,21 +39,22 @@ def test_a_killed_server_leaves_the_page_showing_the_jobs_end(serve: Start, brow
     assert page.evaluate("document.activeElement.tagName") == "BUTTON"
     server.kill()
     page.get_by_text("The server does not answer").wait_for()
-    serve("--model", "tone", "--workers", "1", "--port", str(server.port), data=server.data, env=env)
+    serve(*where, data=server.data)
     page.wait_for_selector(f"{row}[data-status=succeeded]")
     assert page.evaluate("window.same") is True
     page.close()
 
 
 def test_a_job_is_cancelled_tried_again_heard_and_taken(serve: Start, browser: Any) -> None:
-    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY_PER_CHAR": "0.01"})
-    submit(server, "x" * 150)
-    job = submit(server, f"{PAYLOAD} One sentence. And another one.")
+    server = serve("--model", "tone", "--workers", "1")
+    server.client.post("/v1/queue/pause", json={}).raise_for_status()
+    job = submit(server, f"{PAYLOAD} One sentence. And another one. " + "It goes on for a while. " * 20)
     with visit(browser, server, "jobs") as page:
         row = page.locator(f".jobs [data-id='{job}']")
         row.get_by_role("button", name="Cancel").click()
         page.wait_for_selector(f".jobs [data-id='{job}'][data-status=cancelled]")
         assert page.evaluate("document.activeElement.textContent") == "Try again", "the focus goes on"
+        server.client.post("/v1/queue/resume", json={}).raise_for_status()
         row.get_by_role("button", name="Try again").click()
         page.wait_for_selector(f".jobs [data-id='{job}'][data-status=succeeded]")
         row.get_by_role("button", name="Play").click()

@@ -53,7 +53,7 @@ def test_a_key_opens_everything(guarded: tuple[Server, str], browser: Any, tmp_p
     assert page.locator("dialog").count() == 1, "everybody who waits is answered by one dialog"
     sign_in(page, key)
     page.wait_for_selector("html[data-live=socket]", state="attached")
-    page.locator("#text:enabled").fill("Spoken with a key.")
+    page.locator("#text:enabled").fill("Spoken with a key. " * 20)
     page.locator("#model option[value=tone]").wait_for(state="attached")
     page.locator("#send").click()
     page.wait_for_selector(".now[data-status=succeeded] .sentences li")

@@ -36,7 +36,7 @@ def hub() -> Iterator[hubs.Server]:
 
 
 def downloader(hub: hubs.Server, tmp_path: Path, **kwargs: Any) -> Downloader:
-    options = {"endpoint": hub.url, "mirrors": (), "modelscope": hub.url, "stall_timeout": 0.4, "connect_timeout": 2.0}
+    options = {"endpoint": hub.url, "mirrors": (), "modelscope": hub.url, "stall_timeout": 1.0, "connect_timeout": 2.0}
     return Downloader(tmp_path, **(options | kwargs))
 
 
@@ -154,8 +154,8 @@ FAULTS = {
     "broken": (Fault(status=503), "HTTP 503 Service Unavailable"),
     "corrupt at its start": (Fault(corrupt_at=0), "sent wrong bytes"),
     "corrupt at its end": (Fault(corrupt_at=SIZE - 1), "sent wrong bytes"),
-    "stalled before its first byte": (Fault(stall_at=0), "nothing came for 0.4 s"),
-    "stalled on the way": (Fault(stall_at=1_200_000), "nothing came for 0.4 s"),
+    "stalled before its first byte": (Fault(stall_at=0), "nothing came for 1 s"),
+    "stalled on the way": (Fault(stall_at=1_200_000), "nothing came for 1 s"),
     "a trickle": (Fault(trickle=0.02), "only "),
     "dropped at its start": (Fault(drop_at=0), "the connection broke"),
     "dropped again and again": (Fault(drop_at=1_200_000), "the connection broke"),

@@ -69,7 +69,7 @@ def mirror() -> Iterator[hubs.Server]:
 
 def downloader(hub: hubs.Server, folder: Path, **options: Any) -> Downloader:
     options = {"mirrors": (), "modelscope": "http://127.0.0.1:9", **options}
-    return Downloader(folder, endpoint=hub.url, stall_timeout=0.4, connect_timeout=2.0, **options)
+    return Downloader(folder, endpoint=hub.url, stall_timeout=1.0, connect_timeout=2.0, **options)
 
 
 def right(folder: Path, spec: ModelSpec = SPEC, wanted: dict[str, bytes] = WANTED) -> None:

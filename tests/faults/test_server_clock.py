@@ -11,7 +11,7 @@ from tests.conftest import Server, Start, wait_until
 
 CLOCK = Path(__file__).parent / "clock"
 DAY = 86400
-TEXT = "\n\n".join(f"Paragraph {n} of a text that is still being spoken when the clock jumps." for n in range(30))
+TEXT = "\n\n".join(f"Paragraph {n} of a text that is still being spoken when the clock jumps." for n in range(100))
 
 
 def server_time(server: Server) -> float:

@@ -83,6 +83,7 @@ def test_a_full_disk_refuses_loses_nothing_and_resumes(serve: Start, small_disk:
     assert names == {f"speech_{job_id}.wav" for job_id in [*taken, again.json()["id"]]}
 
 
+@pytest.mark.alone
 def test_a_failed_fsync_promises_nothing_and_ends_the_process(serve: Start, tmp_path: Path) -> None:
     switch = tmp_path / "fails"
     env = {"PYTHONPATH": str(DISK), "TEST_DISK_FAILS": str(switch)}

@@ -22,8 +22,7 @@ def ended(server: Server, patience: float) -> int:
 
 
 def test_running_work_ends_and_queued_work_waits_for_the_next_life(serve: Start) -> None:
-    env = {"ANTIPHON_TONE_DELAY": "0.5"}
-    server = serve("--model", "tone", "--workers", "1", env=env)
+    server = serve("--model", "tone", "--workers", "1", "--drain-seconds", "30", env={"ANTIPHON_TONE_DELAY": "3"})
     answers: list[httpx.Response] = []
     asking = threading.Thread(
         target=lambda: answers.append(server.client.post("/tts", json={"text": "Let me finish."}))
@@ -32,20 +31,15 @@ def test_running_work_ends_and_queued_work_waits_for_the_next_life(serve: Start)
     wait_until(lambda: server.health()["concurrent"] == 1, "the request runs")
     queued = server.client.post("/v1/jobs", json={"input": "I can wait."}).json()
     server.process.send_signal(signal.SIGTERM)
-    began = time.monotonic()
-
-    def refused() -> bool:
-        return server.client.get("/readyz").status_code == 503
-
-    wait_until(refused, "readiness says so", 2)
-    assert time.monotonic() - began < 1.0
+    wait_until(lambda: server.client.get("/readyz").status_code == 503, "readiness says so")
+    assert not answers, "it said so while work was still running"
     late = server.client.post("/tts", json={"text": "Too late."})
     assert late.status_code == 503
     assert late.headers["retry-after"]
     asking.join()
     assert answers[0].status_code == 200
     assert ended(server, 20) == 0
-    again = serve("--model", "tone", data=server.data, env=env)
+    again = serve("--model", "tone", data=server.data)
     job = again.wait_job(queued["id"])
     assert job["status"] == "succeeded"
     assert job["attempts"] == 1
@@ -70,16 +64,15 @@ def test_what_does_not_end_in_time_goes_back_without_spending_an_attempt(serve: 
 
 
 def test_a_second_signal_ends_at_once(serve: Start) -> None:
-    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "30"})
+    patient = ("--drain-seconds", "60")
+    server = serve("--model", "tone", "--workers", "1", *patient, env={"ANTIPHON_TONE_DELAY": "60"})
     asking = threading.Thread(target=lambda: _ignore(server, "/tts", {"text": "This takes for ever."}))
     asking.start()
     wait_until(lambda: server.health()["concurrent"] == 1, "the request runs")
     server.process.send_signal(signal.SIGTERM)
     wait_until(lambda: server.client.get("/readyz").status_code == 503, "the drain has begun")
-    began = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     ended(server, 20)
-    assert time.monotonic() - began < 5.0
     asking.join()
 
 
@@ -93,7 +86,7 @@ def _ignore(server: Server, path: str, body: dict[str, Any]) -> None:
 @pytest.mark.parametrize("streams", [50])
 def test_open_event_streams_do_not_hold_it(serve: Start, streams: int) -> None:
     server = serve("--model", "tone")
-    opened = threading.Barrier(streams + 1)
+    opened = threading.Barrier(streams + 1, timeout=60)
 
     def listen() -> None:
         with httpx.Client(base_url=server.base, timeout=30, trust_env=False) as client:

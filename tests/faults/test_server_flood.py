@@ -149,7 +149,7 @@ def test_readers_that_stall_cost_little_and_hold_nobody_up(serve: Start) -> None
 
 
 def test_readers_that_stop_reading_are_cut_off_and_slow_ones_are_not(serve: Start) -> None:
-    server = serve("--model", "tone", "--stall-seconds", "1")
+    server = serve("--model", "tone", "--stall-seconds", "3")
     process = psutil.Process(server.process.pid)
     stalled = [stall(server) for _ in range(5)] + [stall_socket(server) for _ in range(5)]
     slow = stall(server)

@@ -60,7 +60,7 @@ class Chatters(Fine):
     """Writes into its standard output and error without end."""
 
     def misbehave(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
-        for n in range(4_000):
+        for n in range(1_000):
             print(f"chatter {n} " * 20, flush=True)
         yield from ()
 
