@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests import ports
 from tests.browser.visiting import PAYLOAD, browser, fits, needs_chromium, shot, visit
 from tests.conftest import PATIENCE, Server, Start, wait_until
@@ -77,6 +79,7 @@ def test_a_job_is_cancelled_tried_again_heard_and_taken(serve: Start, browser: A
         page.wait_for_selector(f".jobs [data-id='{job}'][data-status=succeeded]")
 
 
+@pytest.mark.alone
 def test_a_hundred_jobs_stay_smooth_and_come_in_pages(serve: Start, browser: Any) -> None:
     server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.02"})
     old = [submit(server, f"an old one, number {n}") for n in range(60)]
