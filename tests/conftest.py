@@ -16,9 +16,14 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Some tests load models in their own process; workers switch this off by themselves.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+# An example that the machine held up for a moment is no failure.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 #: Seconds until a condition that must come is given up; far more than it takes, for a shared machine is slow at times.
 PATIENCE = 30.0

@@ -36,6 +36,8 @@ NODES, LEASE, UNIT = 3, 2.0, 0.06
 CLIENTS, PATIENCE = 8, 180.0
 #: Seconds between two faults.
 BETWEEN = (0.8, 2.5)
+#: Seconds in which the last end must have been told.
+TOLD = 30.0
 SENTENCE = "This is sentence {} of job number {}, and it is long enough to be a segment of its own in every plan."
 
 
@@ -239,7 +241,11 @@ def chaos(seed: int, jobs: int = 500, seconds: float = 60.0) -> Row:
             count = "SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE state = 'succeeded') FROM jobs"
             rows = db.execute(count).fetchone()
             told = "SELECT count(*), count(DISTINCT job) FROM events WHERE type = 'job.succeeded'"
-            ends = db.execute(told).fetchone()
+            # An end is told after it is stored.
+            late = time.monotonic() + TOLD
+            while (ends := db.execute(told).fetchone()) is not None and ends[1] < jobs and time.monotonic() < late:
+                db.rollback()
+                time.sleep(0.1)
         faults = ", ".join(f"{count} × {name}" for name, count in sorted(found.done.items()))
     wrong = [
         f"job {n}: {digest}" for n, (digest, right) in enumerate(zip(digests, expected, strict=True)) if digest != right

@@ -46,7 +46,8 @@ class Rays:
         for _ in range(count):
             resources = {"num_cpus": 1, "object_store_memory": OBJECTS} | more
             self.nodes.append(self._cluster.add_node(wait=False, **resources))
-        self._cluster.wait_for_nodes()
+        # A node that was killed counts until its health checks have failed.
+        self._cluster.wait_for_nodes(timeout=90)
 
     def raylets(self) -> list[int]:
         """The nodes' process ids, in order."""

@@ -90,6 +90,7 @@ def ended(server: Server, job: str) -> dict[str, Any]:
     return dict(wait_until(look, "the job ends", 90))
 
 
+@pytest.mark.timeout(400)
 def test_a_server_joins_the_cluster_and_a_node_may_fall_silent(server: Server, site: dict[str, Machine]) -> None:
     # What it speaks with lies on the nodes' own disks, where nobody but they could have put it.
     assert upload(server, "Anna").status_code == 200  # type: ignore[arg-type]
@@ -109,6 +110,7 @@ def test_a_server_joins_the_cluster_and_a_node_may_fall_silent(server: Server, s
     site["nodea"].plug()
 
 
+@pytest.mark.timeout(400)
 def test_who_does_not_know_the_token_is_told(site: dict[str, Machine], tmp_path: Path) -> None:
     command = [str(BIN / "python"), "-m", "antiphon.cli.main", "serve", "--port", str(PORT), "--model", "tone"]
     command += ["--data-dir", str(tmp_path / "data"), "--executor", "ray"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.cluster import rays
 from tests.cluster.rays import Rays
 from tests.cluster.test_two_servers import submit, text
@@ -17,6 +19,7 @@ def ready(server: Server) -> int:
     return sum(worker["state"] == "ready" for worker in server.workers())
 
 
+@pytest.mark.timeout(400)
 def test_the_queue_brings_workers_and_rays_autoscaler_their_nodes(serve: Start) -> None:
     scale = ("--workers", "1-3", "--scale-seconds", "3", "--scale-down", "3")
     with rays.scaling(3) as address:
