@@ -165,11 +165,11 @@ def test_a_storage_that_is_away_holds_an_end_up_and_loses_nothing(
     pair: Pair, shared: dict[str, str], storage_server: Storage
 ) -> None:
     one, two = pair(delay=0.1, env=shared)
-    job = submit(one, text("the job", 5))
+    job = submit(one, text("the job", 40))
     wait_until(lambda: one.job(job["id"])["units"]["done"] >= 1, "it works")
     storage_server.stop()
     try:
-        wait_until(lambda: one.job(job["id"])["units"]["done"] == 5, "its segments are made all the same")
+        wait_until(lambda: one.job(job["id"])["units"]["done"] == 40, "its segments are made all the same")
         wait_until(lambda: one.health()["status"] == "degraded", "it is said")
         assert one.health()["storage"] != "ok"
         assert one.job(job["id"])["status"] == "running"
@@ -256,7 +256,7 @@ def test_a_job_waits_for_a_recording_that_cannot_be_had_yet(
 ) -> None:
     one, two = pair(delay=0.2, env=shared)
     assert upload(one, "Anna").status_code == 200
-    body = {"input": text("the job", 4), "voice": "Anna", "model": "tone", "response_format": "wav"}
+    body = {"input": text("the job", 20), "voice": "Anna", "model": "tone", "response_format": "wav"}
     job = one.client.post("/v1/jobs", json=body).json()
     wait_until(lambda: one.job(job["id"])["units"]["done"] >= 1, "it works")
     storage_server.stop()
