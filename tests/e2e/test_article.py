@@ -127,7 +127,13 @@ def test_ws_pushes_started_and_done(serve: Start) -> None:
         first = json.loads(socket.recv(timeout=10))
         assert first["id"] == accepted["id"]
         types = [json.loads(message)["type"] for message in socket]
-    assert types == ["job.queued", "job.started", "unit.done", "job.succeeded"]
+    # How far it is, is told to those who listen when it takes long enough; the story is the rest.
+    assert [each for each in types if each != "job.progress"] == [
+        "job.queued",
+        "job.started",
+        "unit.done",
+        "job.succeeded",
+    ]
 
 
 def test_ws_without_an_id_tells_all_of_mine(tone: Server) -> None:
