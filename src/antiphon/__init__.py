@@ -10,10 +10,10 @@ __version__ = "0.1.0"
 __all__ = ["Antiphon", "AsyncClient", "Client", "__version__"]
 
 if TYPE_CHECKING:
+    from antiphon.app.antiphon import Antiphon
     from antiphon.client import AsyncClient, Client
-    from antiphon.service.app import Antiphon
 
-_HOMES = {"Antiphon": "antiphon.service.app", "AsyncClient": "antiphon.client", "Client": "antiphon.client"}
+_HOMES = {"Antiphon": "antiphon.app.antiphon", "AsyncClient": "antiphon.client", "Client": "antiphon.client"}
 
 
 def __getattr__(name: str) -> Any:

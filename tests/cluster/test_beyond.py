@@ -11,8 +11,8 @@ import pytest
 
 from antiphon.cache import Beyond, Cache
 from antiphon.cache.beyond import QUIET, WAITING
-from antiphon.objects import Bucket
-from antiphon.service.depot import Segments
+from antiphon.files.bucket import Bucket
+from antiphon.files.store import Segments
 from tests.cluster.storage import Storage
 
 Open = Callable[[str], Cache]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from antiphon.domain import errors
-from antiphon.objects import Bucket
+from antiphon.files.bucket import Bucket
 from tests.cluster.storage import Storage
 
 

@@ -18,7 +18,7 @@ from antiphon.audio import wav
 from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.engines.tone import pitch_of
-from antiphon.voices.library import Library
+from antiphon.references.library import Library
 from antiphon.worker.pool import Pool
 from antiphon.worker.ray import wire
 from antiphon.worker.ray.link import Link, Share
@@ -215,7 +215,7 @@ def test_messages_are_the_same_in_any_pieces() -> None:
 
 def test_ray_is_in_the_bridge_alone() -> None:
     """The server never imports it: not even when it uses it."""
-    rooms = "antiphon.service.app, antiphon.cli.serve, antiphon.worker.ray.link, antiphon.worker.ray.host"
+    rooms = "antiphon.app.antiphon, antiphon.cli.serve, antiphon.worker.ray.link, antiphon.worker.ray.host"
     look = (
         f"import sys, {rooms}; print({{name.split('.')[0] for name in sys.modules}} & {{'ray', 'psycopg', 'obstore'}})"
     )

@@ -16,12 +16,12 @@ import pytest
 
 from antiphon import Client
 from antiphon.audio import codec, pcm, wav
+from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
-from antiphon.objects import Bucket
-from antiphon.service.depot import Depot
-from antiphon.service.threads import Threads
-from antiphon.service.uploads import Uploads
+from antiphon.files.bucket import Bucket
+from antiphon.files.store import Depot
 from antiphon.settings import Settings
+from antiphon.transcription.recordings import Uploads
 from tests.cluster.conftest import Pair
 from tests.cluster.storage import Storage
 from tests.cluster.test_two_servers import submit, text
@@ -310,7 +310,7 @@ async def test_a_disk_that_cannot_take_a_recording_is_waited_for(
 
     here = tmp_path / "two" / taken.name
     with monkeypatch.context() as patched:
-        patched.setattr("antiphon.service.depot.os.replace", full)
+        patched.setattr("antiphon.files.store.os.replace", full)
         with pytest.raises(errors.StorageDown, match="No space left"):
             await depot.bring("uploads", here)
     assert not list(here.parent.iterdir())
@@ -329,7 +329,7 @@ async def test_what_is_old_goes_from_the_storage(
         return digest == "mine"
 
     async def left(days: float) -> set[str]:
-        monkeypatch.setattr("antiphon.service.depot.time.time", lambda: clock + days * 86400)
+        monkeypatch.setattr("antiphon.files.store.time.time", lambda: clock + days * 86400)
         await depot.sweep(Settings(keep_days=7, objects_days=30), wanted)
         return {found.key async for found in bucket.list("")}
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from antiphon.auth import make
 from antiphon.domain import errors
-from antiphon.service.keys import make
 from antiphon.store.base import JobStore
 from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore

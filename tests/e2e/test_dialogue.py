@@ -9,7 +9,7 @@ import pytest
 
 from antiphon.audio import wav
 from antiphon.engines.tone import SAMPLE_RATE, frequency_of, seconds_of
-from antiphon.service.plan import TURN_PAUSE
+from antiphon.speech.plan import TURN_PAUSE
 from tests.conftest import Server
 
 TURNS = [

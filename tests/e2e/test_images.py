@@ -15,7 +15,7 @@ import httpx
 import openai
 import pytest
 
-from antiphon.service import pictures
+from antiphon.imaging import image_codec
 from tests import plugins
 from tests.conftest import Server, launch, surroundings, wait_until
 from tests.plugins.drawing_engines import bands
@@ -65,7 +65,7 @@ def test_openais_client_draws(painter: Server) -> None:
         url = old.data[0].url or ""
         assert url.startswith(f"{painter.base}/output/image_")
         found = painter.client.get(url)
-        assert (found.headers["content-type"], pictures.size(found.content)) == ("image/png", (64, 64))
+        assert (found.headers["content-type"], image_codec.size(found.content)) == ("image/png", (64, 64))
         with pytest.raises(openai.BadRequestError, match="prompt must be"):
             client.images.generate(model="painter", prompt=" ")
 

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from antiphon.api.socket import Limits, routes
+from antiphon.app.antiphon import Antiphon
 from antiphon.engines.tone import SAMPLE_RATE, frequency_of, pitch_of
-from antiphon.service.app import Antiphon
 from antiphon.text.incremental import MAX_HELD
 from tests.conftest import PATIENCE, Server, Start, wait_until
 

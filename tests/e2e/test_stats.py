@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from antiphon.service.app import Antiphon
-from antiphon.service.hours import Hour
+from antiphon.app.antiphon import Antiphon
 from antiphon.settings import load
+from antiphon.stats.hour import Hour
 from tests.conftest import PATIENCE, Server, Start, surroundings, wait_until
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "antiphon.json"

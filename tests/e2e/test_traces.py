@@ -29,8 +29,8 @@ async def traced(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]
 
     from antiphon.api.app import create_app
     from antiphon.api.tracing import Traced
+    from antiphon.app.antiphon import Antiphon
     from antiphon.metrics.traces import Traces
-    from antiphon.service.app import Antiphon
 
     provider, spans = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(spans))
@@ -93,7 +93,7 @@ def test_opentelemetry_is_not_loaded_unless_it_is_asked_for() -> None:
     code = (
         "import sys, asyncio, tempfile, pathlib\n"
         "from antiphon.api.app import create_app\n"
-        "from antiphon.service.app import Antiphon\n"
+        "from antiphon.app.antiphon import Antiphon\n"
         "create_app(Antiphon(data_dir=pathlib.Path(tempfile.mkdtemp())))\n"
         "print([name for name in sys.modules if name.startswith(('opentelemetry.sdk', 'antiphon.metrics.traces'))])"
     )

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from antiphon.audio import codec, pcm, wav
-from antiphon.voices import recording
+from antiphon.sandbox import reference_audio
 from tests.conftest import Server
 from tests.unit.test_audio_pcm import pitch, tone
 
@@ -163,7 +163,7 @@ def test_recordings_that_are_refused(tone: Server) -> None:
         answer = upload(tone, "Berta", audio)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, "audio_sample")
         assert why in answer.json()["error"]["message"]
-    assert upload(tone, "Berta", bytes(recording.MAX_BYTES + 1)).status_code == 413
+    assert upload(tone, "Berta", bytes(reference_audio.MAX_BYTES + 1)).status_code == 413
     assert listed(tone)["uploaded_voices"] == []
 
 
@@ -217,7 +217,7 @@ def chunk(data: bytes) -> bytes:
 @pytest.mark.parametrize("header", [b"X-A: " + b"a" * 1000 + b"\r\n", b"X-A: " + b"a" * 1000], ids=["many", "long"])
 def test_endless_headers_of_a_part_are_cut_off(tone: Server, header: bytes) -> None:
     """Long before as much was sent as a form may have."""
-    _, answer = sent_until_refused(tone, header * 100, most=recording.MAX_BYTES // 100_000)
+    _, answer = sent_until_refused(tone, header * 100, most=reference_audio.MAX_BYTES // 100_000)
     assert b" 400 " in answer.partition(b"\r\n")[0]
     assert b"form cannot be read" in answer
 

@@ -18,8 +18,8 @@ import pytest
 from antiphon.audio import codec, wav
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, Format
-from antiphon.voices import reading
-from antiphon.voices.reading import Bounds
+from antiphon.sandbox import client
+from antiphon.sandbox.client import Bounds
 from tests.conftest import Server
 from tests.unit.test_audio_pcm import tone
 from tests.unit.test_voices_reading import children
@@ -48,7 +48,7 @@ async def test_a_bomb_is_refused_within_a_child_that_is_small(bomb: bytes) -> No
     """Of 384 MiB of address space Python and the decoders take 200 before the first sample."""
     assert len(bomb) < 100_000
     with pytest.raises(errors.InvalidRequest, match="longer than 120 seconds"):
-        await reading.read(bomb, Bounds(memory=384 * MEBIBYTE))
+        await client.read(bomb, Bounds(memory=384 * MEBIBYTE))
 
 
 def test_a_bomb_does_not_grow_the_server(tone: Server, bomb: bytes) -> None:
@@ -81,9 +81,9 @@ def test_a_bomb_does_not_grow_the_server(tone: Server, bomb: bytes) -> None:
 async def test_a_playlist_is_refused(playlist: str, tmp_path: Path) -> None:
     """What it names is a recording that would be taken."""
     audio = tone_file(tmp_path)
-    assert await reading.read(audio.read_bytes())
+    assert await client.read(audio.read_bytes())
     with pytest.raises(errors.InvalidRequest, match="cannot be read"):
-        await reading.read(playlist.format(audio).encode())
+        await client.read(playlist.format(audio).encode())
 
 
 def tone_file(folder: Path) -> Path:
@@ -98,7 +98,7 @@ async def test_damage_is_a_recording_or_a_refusal(fmt: Format) -> None:
     good = codec.encode(tone(1.5, 24000), 24000, fmt)
     before, descriptors = children(), len(os.listdir("/proc/self/fd"))
     for _ in range(3):
-        outcomes = await asyncio.gather(*(reading.read(damaged(good, rng)) for _ in range(2)), return_exceptions=True)
+        outcomes = await asyncio.gather(*(client.read(damaged(good, rng)) for _ in range(2)), return_exceptions=True)
         for outcome in outcomes:
             assert isinstance(outcome, bytes | errors.InvalidRequest), f"{fmt}, seed {SEED}: {outcome!r}"
     assert children() == before
@@ -135,7 +135,7 @@ def test_a_decoder_that_never_ends_is_ended_though_nobody_kills_it(
 ) -> None:
     code = (
         f"import sys; sys.argv[1:] = ['800000000', *{bounds!r}, 'recording']\n"
-        "from antiphon.voices import child\n"
+        "from antiphon.sandbox import child\n"
         f"def hang(reader, data):\n {action}\n"
         "child._read = hang\n"
         "child.main()\n"

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
-from antiphon.service import webhooks
+from antiphon.jobs import webhooks
 from antiphon.store.base import Webhook
 from antiphon.store.memory import MemoryStore
 from tests import ports

@@ -14,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from antiphon.domain import errors
-from antiphon.service import pictures
+from antiphon.imaging import image_codec
 from antiphon.testing.bench import Bench, Broken, Skip, bench
 from antiphon.testing.engine import CHECKS
 from antiphon.testing.image import params
@@ -84,7 +84,7 @@ async def test_everything_that_is_asked_changes_the_image(engine: Bench) -> None
     plain = await draw()
     for more in ({"negative_prompt": "fog"}, {"guidance": 2.0}, {"steps": 3}, {"prompt": "a dog"}, {"seed": 2}):
         assert await draw(**more) != plain, more
-    assert pictures.size(await draw(width=128, height=72)) == (128, 72)
+    assert image_codec.size(await draw(width=128, height=72)) == (128, 72)
     with pytest.raises(errors.UnitFailed, match="cannot draw 256x64"):
         await draw(width=256)
 
@@ -94,7 +94,7 @@ def test_through_the_server(server: Server) -> None:
     answer = server.client.post("/v1/images/generations", json=body)
     assert answer.status_code == 200, answer.text
     first, second = (base64.b64decode(each["b64_json"]) for each in answer.json()["data"])
-    assert pictures.size(first) == pictures.size(second) == (64, 72)
+    assert image_codec.size(first) == image_codec.size(second) == (64, 72)
     assert first != second
     again = server.client.post("/v1/images/generations", json=body | {"n": 1, "seed": 5}).json()
     assert base64.b64decode(again["data"][0]["b64_json"]) == second

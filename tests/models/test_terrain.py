@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.service import pictures
+from antiphon.imaging import image_codec
 from antiphon.testing.bench import bench
 from antiphon.testing.engine import CHECKS
 from tests import plugins
@@ -37,7 +37,7 @@ def test_it_draws_through_the_server(tmp_path: Path, serve: Start) -> None:
         body = {"prompt": prompt, "seed": 7}
         made = server.client.post("/v1/images/generations", json=body).json()["data"][0]["b64_json"]
         png = base64.b64decode(made)
-        assert pictures.size(png) == (256, 256)
+        assert image_codec.size(png) == (256, 256)
         sizes[prompt] = len(png)
     # Rugged land has more to tell.
     assert sizes["mountains"] > sizes["plains"]

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from antiphon.service.housekeeping import trim
+from antiphon.app.retention import trim
 from tests.conftest import Start
 from tests.e2e.test_voices_api import file, upload
 

@@ -15,15 +15,16 @@ from typing import Any
 import av
 import pytest
 
+from antiphon.app.retention import trim
 from antiphon.cache import Entry
 from antiphon.catalog import folders
+from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.engine import Canvas, Capabilities, problems
 from antiphon.domain.image import ImageRequest, parse_size
 from antiphon.engines import diffusion
-from antiphon.service import images, pictures
-from antiphon.service.housekeeping import trim
-from antiphon.service.threads import Threads
+from antiphon.imaging import image_codec
+from antiphon.imaging import kind as imaging
 from tests.plugins.drawing_engines import bands
 
 CAN = Capabilities("image", 0, "1", options=("steps",), canvas=Canvas((64, 64), 64, 256, 16, 4))
@@ -94,41 +95,41 @@ def test_an_image_made_anew_gets_a_seed_that_no_other_has() -> None:
 
 
 def test_each_image_is_a_unit_with_the_next_seed() -> None:
-    plan = images.Plan(ImageRequest(PROMPT, seed=5, n=3), "m", CAN)
+    plan = imaging.Plan(ImageRequest(PROMPT, seed=5, n=3), "m", CAN)
     params = [plan.unit("j", index).recipe.params for index in range(3)]
     assert [each["seed"] for each in params] == [5, 6, 7]
     assert (params[0]["width"], params[0]["height"], params[0]["steps"]) == (64, 64, 0)
     # Six of seed 5 hold the three: what one made is found by the other.
-    assert images.Plan(ImageRequest(PROMPT, seed=5, n=6), "m", CAN).keys[:3] == plan.keys
+    assert imaging.Plan(ImageRequest(PROMPT, seed=5, n=6), "m", CAN).keys[:3] == plan.keys
     assert len(set(plan.keys)) == 3
 
 
 @pytest.mark.parametrize("size", [(320, 64), (64, 320), (72, 64), (64, 72)])
 def test_sizes_that_the_model_cannot_draw_are_refused_with_those_it_can(size: tuple[int, int]) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"64 to 256 pixels, in multiples of 16, .* 64x64 suits") as e:
-        images.Plan(ImageRequest(PROMPT, width=size[0], height=size[1]), "m", CAN)
+        imaging.Plan(ImageRequest(PROMPT, width=size[0], height=size[1]), "m", CAN)
     assert e.value.param == "size"
 
 
 def test_what_the_model_does_not_know_is_a_warning_and_no_other_recipe() -> None:
-    plain = images.Plan(ImageRequest(PROMPT), "m", CAN)
-    asked = images.Plan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", CAN)
+    plain = imaging.Plan(ImageRequest(PROMPT), "m", CAN)
+    asked = imaging.Plan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", CAN)
     assert asked.keys == plain.keys
     assert asked.warnings == (
         "m knows no guidance; that was not used",
         "m knows no negative prompts; that was not used",
     )
     able = replace(CAN, options=("steps", "guidance", "negative_prompt"))
-    other = images.Plan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", able)
+    other = imaging.Plan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", able)
     assert other.warnings == ()
     assert other.keys != plain.keys
     # No guidance at all is something else than the model's own.
-    assert images.Plan(ImageRequest(PROMPT, guidance=0.0), "m", CAN).warnings != ()
+    assert imaging.Plan(ImageRequest(PROMPT, guidance=0.0), "m", CAN).warnings != ()
 
 
 def test_work_is_steps_and_pixels() -> None:
     def length(can: Capabilities = CAN, **fields: Any) -> float:
-        return images.Plan(ImageRequest(PROMPT, **fields), "m", can).length(0)
+        return imaging.Plan(ImageRequest(PROMPT, **fields), "m", can).length(0)
 
     assert length(width=256, height=256, steps=8) == 8 / 4
     assert length(width=256, height=256) == 4 / 4
@@ -159,10 +160,10 @@ class Made:
 
 
 def write(folder: Path, *payloads: bytes, **fields: Any) -> Any:
-    plan = images.Plan(ImageRequest(PROMPT, seed=3, n=len(payloads), **fields), "m", CAN)
+    plan = imaging.Plan(ImageRequest(PROMPT, seed=3, n=len(payloads), **fields), "m", CAN)
     threads = Threads()
     try:
-        return asyncio.run(images.write(Made(*payloads), plan, folder, threads))  # type: ignore[arg-type]
+        return asyncio.run(imaging.write(Made(*payloads), plan, folder, threads))  # type: ignore[arg-type]
     finally:
         threads.close()
 
@@ -188,7 +189,7 @@ def test_all_files_or_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fmt", ["jpeg", "webp"])
 def test_other_formats_show_the_same(fmt: Any) -> None:
     png = bands(128, 64, 9)
-    data = pictures.convert(png, fmt)
+    data = image_codec.convert(png, fmt)
 
     def colours(file: bytes) -> Any:
         with av.open(io.BytesIO(file)) as opened:
@@ -198,25 +199,25 @@ def test_other_formats_show_the_same(fmt: Any) -> None:
     assert want.shape == got.shape == (64, 128, 3)
     # The middle of a band; between two of them lossy formats are soft.
     assert abs(want[4::8] - got[4::8]).mean() < 8
-    assert pictures.convert(png, "png") is png
+    assert image_codec.convert(png, "png") is png
 
 
 @pytest.mark.parametrize("broken", [b"", b"GIF89a" * 10, bands(64, 64, 1)[:30], b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_what_is_no_png_is_the_engines_fault(broken: bytes) -> None:
     with pytest.raises(errors.UnitFailed):
-        pictures.size(broken)
+        image_codec.size(broken)
 
 
 def test_a_damaged_png_is_the_engines_fault() -> None:
     with pytest.raises(errors.UnitFailed, match="damaged"):
-        pictures.convert(bands(64, 64, 1)[:60], "jpeg")
+        image_codec.convert(bands(64, 64, 1)[:60], "jpeg")
 
 
 def test_the_files_of_one_result_go_together() -> None:
-    first = images.name_of("j", 0, "jpeg")
-    assert {images.name_of("j", index, "jpeg") for index in range(10)} == set(images.siblings(first))
+    first = imaging.name_of("j", 0, "jpeg")
+    assert {imaging.name_of("j", index, "jpeg") for index in range(10)} == set(imaging.siblings(first))
     for other in ("speech_j.wav", "speech_j_1.wav", "image_j.png", "image_j_1.txt"):
-        assert list(images.siblings(other)) == [other]
+        assert list(imaging.siblings(other)) == [other]
 
 
 def test_images_of_a_job_that_runs_stay(tmp_path: Path) -> None:

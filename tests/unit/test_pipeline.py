@@ -11,7 +11,7 @@ import pytest
 from antiphon.cache import Beyond, Cache, Entry, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit
-from antiphon.service.pipeline import Run, Shelf
+from antiphon.jobs.run import Run, Shelf
 
 KEYS = [Recipe("speech", "tone", "1", SpeechParams(f"Text {n}", "tone", "en").as_params()).key() for n in range(4)]
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.service import residency
-from antiphon.service.residency import Residency
+from antiphon.models import residency
+from antiphon.models.residency import Residency
 
 LOADING = 2.0
 

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
+from antiphon.auth import Keys, today
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.key import Key
-from antiphon.service.keys import Keys, today
 from antiphon.store.memory import MemoryStore
 
 

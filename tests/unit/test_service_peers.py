@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from antiphon.app import cluster
 from antiphon.bus import Bus
 from antiphon.domain import errors
 from antiphon.domain.event import Event
-from antiphon.service import peers
 
 
 class Away:
@@ -25,14 +25,14 @@ class Away:
 
 
 async def test_the_end_of_a_job_is_brought_once_the_store_is_back(monkeypatch: Any) -> None:
-    monkeypatch.setattr(peers, "LOOK", 0.0)
+    monkeypatch.setattr(cluster, "LOOK", 0.0)
     bus = Bus()
     kept = [Event(n, "job.succeeded", 0.0, f"job{n}", "me", {}) for n in (1, 2)]
 
     async def rescue() -> None:
         return
 
-    room = peers.Peers(cast("Any", Away(kept, fails=2)), bus, cast("Any", None), rescue)
+    room = cluster.Peers(cast("Any", Away(kept, fails=2)), bus, cast("Any", None), rescue)
     with bus.subscribe(owner="me") as heard:
         relaying = asyncio.create_task(room._relay())
         for event in kept:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from antiphon.domain import errors
+from antiphon.domain import errors, ids
 from antiphon.domain.engine import Capabilities, Voice
-from antiphon.service import ids, voices
+from antiphon.speech import voice_selection
 
 CAN = Capabilities(
     kind="speech",
@@ -43,18 +43,18 @@ CAN = Capabilities(
     ],
 )
 def test_choice(asked: str | None, language: str, voice: str) -> None:
-    assert voices.choose(asked, language, CAN) == (voice, None)
+    assert voice_selection.choose(asked, language, CAN) == (voice, None)
 
 
-@pytest.mark.parametrize("name", voices.OPENAI)
+@pytest.mark.parametrize("name", voice_selection.OPENAI)
 @pytest.mark.parametrize("language", ["en", "zh", "ja"])
 def test_openais_names_always_give_a_voice_of_the_model(name: str, language: str) -> None:
-    voice, _ = voices.choose(name, language, CAN)
+    voice, _ = voice_selection.choose(name, language, CAN)
     assert voice in {v.id for v in CAN.voices}
 
 
 def test_a_voice_of_another_language_is_used_and_said() -> None:
-    voice, warning = voices.choose("af_heart", "zh", CAN)
+    voice, warning = voice_selection.choose("af_heart", "zh", CAN)
     assert voice == "af_heart"
     assert warning is not None
     assert "zh" in warning
@@ -63,7 +63,7 @@ def test_a_voice_of_another_language_is_used_and_said() -> None:
 @pytest.mark.parametrize("asked", ["nobody", "../af_heart", "af_heart+nobody", "af_heart(2", "+", "(2)", "a" * 1000])
 def test_voices_that_do_not_exist(asked: str) -> None:
     with pytest.raises(errors.UnknownVoice):
-        voices.choose(asked, "en", CAN)
+        voice_selection.choose(asked, "en", CAN)
 
 
 def test_ids_are_ids_and_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.catalog.models import MODELS, ModelSpec
-from antiphon.service.sizing import SPARE, Seat, seats, too_small
+from antiphon.models.placement import SPARE, Seat, seats, too_small
 from antiphon.worker.gpus import Gpu, gpus
 
 GIB = 2**30

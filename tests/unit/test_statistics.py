@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from antiphon.service import advice
-from antiphon.service.hours import Hour
-from antiphon.service.sketch import ACCURACY, Histogram, Sketch
-from antiphon.service.statistics import HOURS, MINUTES, Statistics
+from antiphon.metrics import advice
+from antiphon.stats.daily import HOURS, MINUTES, Statistics
+from antiphon.stats.distributions import ACCURACY, Histogram, Sketch
+from antiphon.stats.hour import Hour
 
 
 class Clock:

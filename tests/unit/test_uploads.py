@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
-from antiphon.service.depot import Depot
-from antiphon.service.threads import Threads
-from antiphon.service.uploads import FRESH, KEPT, STALE, Uploads
+from antiphon.files.store import Depot
+from antiphon.transcription.recordings import FRESH, KEPT, STALE, Uploads
 
 NOW = 1_000_000.0
 

@@ -15,8 +15,8 @@ from antiphon.domain.engine import Capabilities
 from antiphon.domain.request import SpeechRequest, Turn
 from antiphon.domain.voice import Reference
 from antiphon.engines.tone import SAMPLE_RATE, Tone, frequency_of
-from antiphon.service import recordings, voices
-from antiphon.voices.library import Library
+from antiphon.references.library import Library
+from antiphon.speech import resolve_references, voice_selection
 from tests.unit.test_audio_pcm import pitch, tone
 from tests.unit.test_service_voices import CAN
 
@@ -27,13 +27,13 @@ NOBODY: Any = None
 
 
 def resolved(request: SpeechRequest, can: Capabilities, cloning: list[str] | None = None) -> SpeechRequest:
-    return asyncio.run(recordings.resolve(request, MINE, can, cloning or [], NOBODY))
+    return asyncio.run(resolve_references.resolve(request, MINE, can, cloning or [], NOBODY))
 
 
 @pytest.mark.parametrize("asked", ["Anna", ANNA.id])
 def test_an_uploaded_voice(asked: str) -> None:
     request = SpeechRequest("Hi", voice=asked, turns=(Turn("Hi", asked), Turn("Ho", "af_nova"), Turn("Hum")))
-    assert recordings.wanted(request, MINE)
+    assert resolve_references.wanted(request, MINE)
     made = resolved(request, CLONES)
     assert made.voice == "ref:" + "ab" * 32
     assert [turn.voice for turn in made.turns] == ["ref:" + "ab" * 32, "af_nova", None]
@@ -62,10 +62,10 @@ def test_the_mood_of_a_recording() -> None:
 @pytest.mark.parametrize("can", [CAN, CLONES], ids=["plain", "clones"])
 def test_the_voices_of_others_do_not_exist(asked: str, can: Capabilities) -> None:
     request = SpeechRequest("Hi", voice=asked)
-    assert not recordings.wanted(request, MINE)
+    assert not resolve_references.wanted(request, MINE)
     assert resolved(request, can).voice == asked
     with pytest.raises(errors.UnknownVoice):
-        voices.choose(asked, "en", can)
+        voice_selection.choose(asked, "en", can)
 
 
 @pytest.mark.parametrize("asked", ["ref:" + "ab" * 32, "REF:" + "AB" * 32, "ab" * 32])
@@ -76,7 +76,7 @@ def test_a_digest_is_no_voice_even_for_its_owner(asked: str) -> None:
         SpeechRequest("Hi", turns=(Turn("Hi", asked),)),
     ):
         with pytest.raises(errors.UnknownVoice, match="digest"):
-            recordings.check(request)
+            resolve_references.check(request)
 
 
 class Quiet:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.voices.library import Library
+from antiphon.references.library import Library
 
 
 def test_a_recording_is_found_by_its_digest(tmp_path: Path) -> None:

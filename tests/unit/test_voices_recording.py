@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.audio import pcm, wav
 from antiphon.domain import errors
-from antiphon.voices import recording
+from antiphon.sandbox import reference_audio
 from tests.unit.test_audio_pcm import pitch, tone
 
 RATE = 8000
@@ -15,7 +15,7 @@ RATE = 8000
 
 def refused(audio: bytes, rate: int = RATE) -> str:
     with pytest.raises(errors.InvalidRequest) as caught:
-        recording.prepare(audio, rate)
+        reference_audio.prepare(audio, rate)
     return caught.value.message
 
 
@@ -26,22 +26,22 @@ def level(decibels: float) -> bytes:
 
 def test_silence_is_trimmed_at_both_ends_and_a_little_stays() -> None:
     audio = pcm.silence(3, RATE) + tone(2, RATE) + pcm.silence(5, RATE)
-    trimmed, rate = wav.read(recording.prepare(audio, RATE))
+    trimmed, rate = wav.read(reference_audio.prepare(audio, RATE))
     assert rate == RATE
-    assert pcm.duration(len(trimmed), rate) == pytest.approx(2 + 2 * recording.KEPT, abs=0.01)
+    assert pcm.duration(len(trimmed), rate) == pytest.approx(2 + 2 * reference_audio.KEPT, abs=0.01)
     assert pitch(trimmed, rate) == pytest.approx(440, abs=2)
 
 
 def test_hiss_counts_as_silence() -> None:
     hiss = np.random.default_rng(7).integers(-80, 80, 5 * RATE).astype("<i2").tobytes()
-    trimmed, _ = wav.read(recording.prepare(hiss + tone(2, RATE) + hiss, RATE))
-    assert pcm.duration(len(trimmed), RATE) == pytest.approx(2 + 2 * recording.KEPT, abs=0.01)
+    trimmed, _ = wav.read(reference_audio.prepare(hiss + tone(2, RATE) + hiss, RATE))
+    assert pcm.duration(len(trimmed), RATE) == pytest.approx(2 + 2 * reference_audio.KEPT, abs=0.01)
 
 
 @pytest.mark.parametrize("rate", [96_000, 192_000])
 def test_high_rates_are_brought_down(rate: int) -> None:
-    audio, made = wav.read(recording.prepare(tone(1.5, rate), rate))
-    assert made == recording.MAX_RATE
+    audio, made = wav.read(reference_audio.prepare(tone(1.5, rate), rate))
+    assert made == reference_audio.MAX_RATE
     assert pcm.duration(len(audio), made) == pytest.approx(1.5, abs=0.01)
     assert pitch(audio, made) == pytest.approx(440, abs=2)
 
@@ -55,19 +55,19 @@ def test_what_is_too_short_without_its_silence() -> None:
     message = refused(pcm.silence(20, RATE) + tone(0.5, RATE) + pcm.silence(20, RATE))
     assert "0.70 seconds" in message
     assert "5 to 15 seconds" in message
-    recording.prepare(tone(1.01, RATE), RATE)
+    reference_audio.prepare(tone(1.01, RATE), RATE)
 
 
 def test_what_is_too_long_without_its_silence() -> None:
     assert "61.0 seconds" in refused(tone(61, RATE))
-    recording.prepare(pcm.silence(50, RATE) + tone(59.5, RATE) + pcm.silence(10, RATE), RATE)
+    reference_audio.prepare(pcm.silence(50, RATE) + tone(59.5, RATE) + pcm.silence(10, RATE), RATE)
 
 
 def test_what_is_too_quiet() -> None:
     assert "-47 dBFS on average" in refused(level(-47))
-    recording.prepare(level(-44), RATE)
+    reference_audio.prepare(level(-44), RATE)
 
 
 def test_what_is_overdriven() -> None:
     assert "are clipped" in refused(tone(2, RATE, 441.7, amplitude=1.3))
-    recording.prepare(tone(2, RATE, 441.7, amplitude=0.99), RATE)
+    reference_audio.prepare(tone(2, RATE, 441.7, amplitude=0.99), RATE)

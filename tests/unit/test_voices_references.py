@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from antiphon.audio import pcm, wav
+from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain import voice as voices
 from antiphon.domain.voice import Reference
-from antiphon.service import references as module
-from antiphon.service.depot import Depot
-from antiphon.service.references import References
-from antiphon.service.threads import Threads
+from antiphon.files.store import Depot
+from antiphon.references import service as module
+from antiphon.references.library import Library
+from antiphon.references.service import References
+from antiphon.sandbox import client
 from antiphon.store.memory import MemoryStore
-from antiphon.voices import reading
-from antiphon.voices.library import Library
 from tests.unit.test_audio_pcm import tone
 
 YES = "I agree that my voice is imitated. A. Speaker"
@@ -95,7 +95,7 @@ async def test_deleting_and_uploading_the_same_at_once(references: References, m
     async def at_once(data: bytes) -> bytes:
         return library.path(made.digest).read_bytes()
 
-    monkeypatch.setattr(reading, "read", at_once)
+    monkeypatch.setattr(client, "read", at_once)
     monkeypatch.setattr(library, "put", noted)
     monkeypatch.setattr(library, "remove", late)
     await asyncio.gather(references.delete("me", "Anna"), references.upload("you", "Berta", file(), consent=YES))
@@ -181,7 +181,7 @@ async def test_only_so_many_are_read_at_once(references: References, monkeypatch
         running -= 1
         return data
 
-    monkeypatch.setattr(reading, "read", slow)
+    monkeypatch.setattr(client, "read", slow)
     references.check_room = arrive
     tasks = [asyncio.create_task(references.once(file())) for _ in range(module.CHILDREN + module.WAITING)]
     # Each is hashed in a thread first: before all of them wait, there is room for one more, which would wait for ever.
@@ -204,7 +204,7 @@ async def test_the_same_recording_is_read_once(references: References, monkeypat
         raise AssertionError("it was read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read", again)
+        patch.setattr(client, "read", again)
         assert await references.once(file()) == digest
     await references.sweep(3600)
     assert references.library.has(digest)

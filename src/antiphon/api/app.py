@@ -32,8 +32,8 @@ from antiphon.api import errors as answers
 from antiphon.api.direct import Direct, endpoints
 from antiphon.api.guard import Guard
 from antiphon.api.middleware import RequestLog
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
-from antiphon.service.app import Antiphon
 
 ABOUT = """
 An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio

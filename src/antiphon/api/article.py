@@ -13,10 +13,10 @@ from antiphon.api.files import file_response
 from antiphon.api.middleware import note
 from antiphon.api.schemas import Accepted, ErrorText, Status, TtsAnswer, TtsBody, asked_voice
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.job import Result
 from antiphon.domain.request import ARTICLE_EMOTIONS, SpeechRequest, check_text
-from antiphon.service.app import Antiphon
 from antiphon.store.base import Idempotency
 from antiphon.text.normalise import clean, log_text
 

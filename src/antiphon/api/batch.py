@@ -17,10 +17,9 @@ from antiphon.api.middleware import note
 from antiphon.api.schemas import DeliveryFields, Foreign, SpeechBody
 from antiphon.api.speech import BROKEN
 from antiphon.api.waiting import unless_gone
-from antiphon.domain import errors
+from antiphon.app.antiphon import Antiphon
+from antiphon.domain import errors, ids
 from antiphon.domain.request import SpeechRequest
-from antiphon.service import ids
-from antiphon.service.app import Antiphon
 
 MAX_ITEMS = 32
 #: Characters of all items together: the answer is held whole, and 10,000 are some 40 MB of WAV.

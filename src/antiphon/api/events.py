@@ -13,9 +13,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from antiphon.api import reading
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS, Event
-from antiphon.service.app import Antiphon
 
 #: Seconds of silence after which a comment keeps proxies from closing the stream.
 KEEP_ALIVE = 15.0

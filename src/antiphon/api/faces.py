@@ -17,10 +17,10 @@ from antiphon.api.errors import reply
 from antiphon.api.middleware import note
 from antiphon.api.schemas import Foreign, Number, SpeechBody
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
-from antiphon.service.app import Antiphon
-from antiphon.service.speech import Speech
+from antiphon.speech.response import Speech
 from antiphon.text import language as languages
 
 #: The answers are held whole: 20,000 characters are some 80 MB of WAV.

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from antiphon.api import reading
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
-from antiphon.service.app import Antiphon
-from antiphon.service.depot import Depot
+from antiphon.files.store import Depot
 
 #: Only names that the server makes: no separator, no dot but the one of the extension.
 _NAME = re.compile(r"^(?:speech|transcript|image)_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")

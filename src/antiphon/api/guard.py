@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 from limits import RateLimitItemPerMinute, storage, strategies
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from antiphon.app.antiphon import Antiphon
+from antiphon.auth import Caller
 from antiphon.domain import errors
-from antiphon.service.app import Antiphon
-from antiphon.service.keys import Caller
 from antiphon.store.base import Exchange
 
 #: What anybody may see: signs of life, and the page, which asks for a key itself.

@@ -18,13 +18,13 @@ from antiphon.api.errors import reply
 from antiphon.api.middleware import note
 from antiphon.api.schemas import ErrorObject, Foreign, JobView, Number, Own, PriorityName, WebhookBody
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.image import FORMATS, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, Format, ImageRequest, parse_size
 from antiphon.domain.job import Failure, Result, State
 from antiphon.domain.request import parse_deadline
-from antiphon.service import images
-from antiphon.service.app import Antiphon
-from antiphon.service.live import Live
+from antiphon.imaging import kind as imaging
+from antiphon.jobs.active import Live
 from antiphon.text.normalise import log_text
 
 #: OpenAI's older models answer with addresses where nothing else is asked for, the newer ones with the images.
@@ -57,7 +57,7 @@ class ImageFields(BaseModel):
         deadline = getattr(self, "deadline", None)
         return ImageRequest(
             self.prompt,
-            seed=images.any_seed() if self.seed is None else self.seed,
+            seed=imaging.any_seed() if self.seed is None else self.seed,
             n=1 if self.n is None else self.n,
             width=width,
             height=height,
@@ -176,7 +176,7 @@ async def _filed(antiphon: Antiphon, request: Request, live: Live) -> tuple[list
     """The images as files of the output directory. Raises what ended the run, and `StorageFull`."""
     assert live.run is not None
     try:
-        result = await images.write(live.run, _plan(live), antiphon.settings.output_path, antiphon.threads)
+        result = await imaging.write(live.run, _plan(live), antiphon.settings.output_path, antiphon.threads)
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -189,10 +189,10 @@ async def _encoded(antiphon: Antiphon, live: Live) -> tuple[list[dict[str, Any]]
     """The images themselves. Raises what ended the run."""
     assert live.run is not None
     plan, data, size = _plan(live), [], 0
-    async for image in images.drawn(live.run, plan, antiphon.threads):
+    async for image in imaging.drawn(live.run, plan, antiphon.threads):
         data.append({"b64_json": base64.b64encode(image.data).decode(), "seed": image.seed})
         size += len(image.data)
-    return data, images.result_of(size, plan)
+    return data, imaging.result_of(size, plan)
 
 
 async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool) -> dict[str, Any]:
@@ -207,9 +207,9 @@ async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool
     return {"b64_json": base64.b64encode(data).decode(), "seed": file["seed"]}
 
 
-def _plan(live: Live) -> images.Plan:
+def _plan(live: Live) -> imaging.Plan:
     assert live.run is not None
-    return cast("images.Plan", live.run.plan)
+    return cast("imaging.Plan", live.run.plan)
 
 
 def _headers(live: Live) -> dict[str, str]:

@@ -20,13 +20,13 @@ from antiphon.api.schemas import ErrorObject, JobBody, JobList, JobView
 from antiphon.api.speech import BROKEN
 from antiphon.api.transcriptions import TranscriptionJob
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.audio import codec, subtitles
 from antiphon.domain import errors
 from antiphon.domain.job import State
 from antiphon.domain.work import Request as WorkRequest
-from antiphon.service.app import Antiphon
-from antiphon.service.following import NotMade
-from antiphon.service.webhooks import new_webhook
+from antiphon.jobs.webhooks import new_webhook
+from antiphon.speech.listen import NotMade
 from antiphon.store.base import Webhook
 from antiphon.text.normalise import log_text
 

@@ -12,11 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from antiphon.api import errors as answers
 from antiphon.api.direct import BUSY
 from antiphon.api.waiting import ClientGone
-from antiphon.domain import errors
+from antiphon.app.antiphon import Antiphon
+from antiphon.domain import errors, ids
 from antiphon.domain.event import EventType
-from antiphon.service import ids
-from antiphon.service.app import Antiphon
-from antiphon.service.live import Live
+from antiphon.jobs.active import Live
 from antiphon.text.normalise import log_text
 
 log = structlog.get_logger("antiphon.http")

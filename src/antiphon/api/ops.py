@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from antiphon.api import reading
 from antiphon.api.errors import reply
 from antiphon.api.schemas import ErrorObject, Health, ModelList, ModelView
-from antiphon.service.app import Antiphon
+from antiphon.app.antiphon import Antiphon
 
 NO_STORE = {"Cache-Control": "no-store"}
 _MOVED: dict[int | str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from antiphon.api import docs, reading
 from antiphon.api.errors import reply
 from antiphon.api.schemas import ErrorObject, JobView, Own, QueueView
-from antiphon.service.app import Antiphon
-from antiphon.service.control import SHOWN, Control
+from antiphon.app.antiphon import Antiphon
+from antiphon.jobs.queue_control import SHOWN, Control
 
 ERRORS: dict[int | str, dict[str, Any]] = {403: {"model": ErrorObject}, 404: {"model": ErrorObject}}
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 
 from antiphon.api.errors import TooLarge, UnknownField
+from antiphon.auth import Caller
 from antiphon.domain import errors
-from antiphon.service.keys import Caller
 from antiphon.store.base import Idempotency
 
 M = TypeVar("M", bound=BaseModel)

@@ -9,11 +9,11 @@ from starlette.responses import Response
 
 from antiphon.api.files import matches
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.engine import Voice
 from antiphon.domain.request import SpeechRequest
-from antiphon.service.app import Antiphon
-from antiphon.service.hosted import Hosted
+from antiphon.models.served import Hosted
 
 #: By primary language; what has none here hears English.
 SENTENCES = {

@@ -25,10 +25,10 @@ from starlette.websockets import WebSocketDisconnect
 
 from antiphon.api import reading
 from antiphon.api.schemas import DeliveryFields, Foreign
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, SpeechRequest
-from antiphon.service.app import Antiphon
-from antiphon.service.session import Ended, Event, SpeechSession, Started, UtteranceEnded, Voice
+from antiphon.speech.session import Ended, Event, SpeechSession, Started, UtteranceEnded, Voice
 from antiphon.text.incremental import MAX_HELD, Granularity
 
 log = structlog.get_logger("antiphon.socket")

@@ -19,9 +19,9 @@ from antiphon.api.files import file_response
 from antiphon.api.middleware import note
 from antiphon.api.schemas import DialogueBody, ErrorObject, SpeechBody
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain.request import SpeechRequest
-from antiphon.service.app import Antiphon
-from antiphon.service.speech import Speech
+from antiphon.speech.response import Speech
 from antiphon.store.base import Idempotency
 from antiphon.text.normalise import log_text
 

@@ -8,9 +8,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from antiphon.api.errors import reply
 from antiphon.api.ops import NO_STORE
+from antiphon.app.antiphon import Antiphon
 from antiphon.metrics.exposition import CONTENT_TYPE, Exposition
-from antiphon.service.app import Antiphon
-from antiphon.service.report import report
+from antiphon.metrics.report import report
 
 
 class Times(BaseModel):

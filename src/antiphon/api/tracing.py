@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.api.middleware import METHODS, QUIET, template
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
-from antiphon.service.app import Antiphon
 
 if TYPE_CHECKING:
     from antiphon.metrics.traces import Traces

@@ -22,15 +22,15 @@ from antiphon.api.errors import body_of, reply
 from antiphon.api.middleware import note
 from antiphon.api.schemas import ErrorObject, JobView, Own, WebhookBody
 from antiphon.api.waiting import unless_gone
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.job import Failure, State
 from antiphon.domain.request import parse_deadline
 from antiphon.domain.transcription import FORMATS, Task, TranscriptionRequest
-from antiphon.service import transcription
-from antiphon.service.app import Antiphon
-from antiphon.service.live import Live
+from antiphon.jobs.active import Live
+from antiphon.sandbox import speech_audio
 from antiphon.text import transcript
-from antiphon.voices import hearing
+from antiphon.transcription import kind as transcription
 
 #: Of a recording that comes inside JSON.
 _DATA = re.compile(r"data:(?:audio|video)/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII)
@@ -132,7 +132,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
 async def _answer(antiphon: Antiphon, request: Request, task: Task) -> Response:
     owner = reading.owner(request)
-    async with forms.multipart(request, hearing.MAX_BYTES) as form:
+    async with forms.multipart(request, speech_audio.MAX_BYTES) as form:
         asked, stream = await _read(antiphon, form, task)
     note(request.scope, **asked.brief())
     if "respond-async" in request.headers.get("prefer", ""):

@@ -15,10 +15,10 @@ from antiphon.api import docs, forms, reading, samples
 from antiphon.api.errors import TooLarge, reply
 from antiphon.api.files import plain_file
 from antiphon.api.schemas import ErrorObject
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.voice import Reference
-from antiphon.service.app import Antiphon
-from antiphon.voices import recording
+from antiphon.sandbox import reference_audio
 
 PREFIX = "/v1/audio/voices"
 
@@ -106,14 +106,14 @@ def routes(antiphon: Antiphon) -> APIRouter:
         openapi_extra=_UPLOAD,
     )
     async def upload(request: Request) -> Response:
-        async with forms.multipart(request, recording.MAX_BYTES) as form:
+        async with forms.multipart(request, reference_audio.MAX_BYTES) as form:
             file = form.get("audio_sample")
             if not isinstance(file, UploadFile):
                 raise errors.InvalidRequest("The file `audio_sample` is missing", param="audio_sample")
             # One byte more than is taken, so that what is too large is known to be.
-            data = await file.read(recording.MAX_BYTES + 1)
-            if len(data) > recording.MAX_BYTES:
-                raise TooLarge(f"The recording is larger than {recording.MAX_BYTES} bytes")
+            data = await file.read(reference_audio.MAX_BYTES + 1)
+            if len(data) > reference_audio.MAX_BYTES:
+                raise TooLarge(f"The recording is larger than {reference_audio.MAX_BYTES} bytes")
             fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
         made = await references.upload(
             reading.owner(request),

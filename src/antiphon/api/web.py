@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from antiphon.service.app import Antiphon
+from antiphon.app.antiphon import Antiphon
 
 TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -13,13 +13,13 @@ import psutil
 from rich.console import Console
 
 from antiphon import __version__, plugins
+from antiphon.app import stores
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader
 from antiphon.domain import errors
 from antiphon.domain.job import State
-from antiphon.objects import Bucket
-from antiphon.service import stores
-from antiphon.service.sizing import cores, replicas
+from antiphon.files.bucket import Bucket
+from antiphon.models.placement import cores, replicas
 from antiphon.settings import Settings, load
 from antiphon.worker.ray import joining
 

@@ -83,8 +83,8 @@ def fetch(url: str) -> bytes:
 async def alone(
     prompt: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None, told: Told
 ) -> list[bytes]:
+    from antiphon.app.antiphon import Antiphon
     from antiphon.domain.event import Event
-    from antiphon.service.app import Antiphon
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     options = dict(request)

@@ -11,9 +11,10 @@ from typing import TypeVar
 from rich.console import Console
 from rich.table import Table
 
+from antiphon import auth
+from antiphon.app import stores
 from antiphon.domain import errors
 from antiphon.domain.job import Priority
-from antiphon.service import keys, stores
 from antiphon.settings import Settings
 from antiphon.store.base import JobStore
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 
 def create(where: Settings, name: str, priority: Priority, *, admin: bool, quota: float | None) -> None:
-    key, token = keys.make(name, priority, admin=admin, quota=quota)
+    key, token = auth.make(name, priority, admin=admin, quota=quota)
     _with_store(where, lambda store: store.add_key(key))
     what = f"class {priority}" + (", admin" if admin else "") + (f", {quota:g} s of audio a day" if quota else "")
     print(f"{name} ({what}). This is the only time that the key is shown:")  # noqa: T201
@@ -30,7 +31,7 @@ def create(where: Settings, name: str, priority: Priority, *, admin: bool, quota
 
 def show(where: Settings) -> None:
     found = _with_store(where, lambda store: store.keys())
-    used = _with_store(where, lambda store: store.usage(keys.today()))
+    used = _with_store(where, lambda store: store.usage(auth.today()))
     if not found:
         print("There are no keys: the server is open to this machine, and to nobody else.")  # noqa: T201
         return

@@ -57,7 +57,7 @@ def voices(model: str | None, language: str | None, server: str, data_dir: Path,
 
 
 async def _voices_alone(model: str | None, data_dir: Path, models_dir: Path | None) -> list[dict[str, Any]]:
-    from antiphon.service.app import Antiphon
+    from antiphon.app.antiphon import Antiphon
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     flags: dict[str, Any] = {

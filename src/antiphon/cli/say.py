@@ -89,7 +89,7 @@ def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -
 
 
 async def alone(text: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None) -> bytes:
-    from antiphon.service.app import Antiphon
+    from antiphon.app.antiphon import Antiphon
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     options = {k: v for k, v in request.items() if v is not None and k != "emotion"}

@@ -99,8 +99,8 @@ def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, 
 async def alone(
     file: Path, kind: Format, request: dict[str, Any], data_dir: Path, models_dir: Path | None, *, translate: bool
 ) -> str:
+    from antiphon.app.antiphon import Antiphon
     from antiphon.catalog import models as catalog
-    from antiphon.service.app import Antiphon
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     model = request.pop("model", None) or best(models_dir or data_dir / "cache_hub" / "models")

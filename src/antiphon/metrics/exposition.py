@@ -8,8 +8,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from antiphon.app.antiphon import Antiphon
 from antiphon.metrics import families
-from antiphon.service.app import Antiphon
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

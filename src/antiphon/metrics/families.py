@@ -14,9 +14,9 @@ from itertools import accumulate
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from antiphon import __version__
-from antiphon.service.app import Antiphon
-from antiphon.service.hosted import Hosted
-from antiphon.service.sketch import Histogram
+from antiphon.app.antiphon import Antiphon
+from antiphon.models.served import Hosted
+from antiphon.stats.distributions import Histogram
 from antiphon.worker.pool import WorkerInfo
 
 Labels = tuple[str, ...]

@@ -18,9 +18,9 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from antiphon import __version__
+from antiphon.app.antiphon import Antiphon
 from antiphon.domain.event import EventType
-from antiphon.service.app import Antiphon
-from antiphon.service.live import Live
+from antiphon.jobs.active import Live
 
 ENDINGS: Mapping[EventType, str] = {
     "job.succeeded": "succeeded",

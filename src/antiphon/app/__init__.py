@@ -1,0 +1,1 @@
+"""App: the rooms wired together, and their life."""

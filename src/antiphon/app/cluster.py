@@ -1,0 +1,207 @@
+"""Servers that share a store: what happens to a job on one of them is heard, asked and cancelled on all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import structlog
+
+from antiphon.bus import Bus
+from antiphon.domain import errors
+from antiphon.domain.event import Event
+from antiphon.jobs import views
+from antiphon.jobs.service import Jobs
+from antiphon.store.base import Exchange
+
+log = structlog.get_logger("antiphon.peers")
+
+#: Seconds for which a server is told live progress after somebody asked for it, and between two looks at who asks.
+WATCHED, LOOK = 30.0, 0.5
+#: Seconds that another server gets to say where its job is.
+ANSWER = 1.0
+
+
+class Peers:
+    """Used in one event loop; everything that must not be missed is in the store and only announced here."""
+
+    def __init__(self, exchange: Exchange, bus: Bus, jobs: Jobs, rescue: Callable[[], Awaitable[None]]) -> None:
+        """`rescue` takes over what a dead server left."""
+        self._exchange, self._bus, self._jobs, self._rescue = exchange, bus, jobs, rescue
+        #: Jobs of ours that somebody watches on another server, until when (monotonic).
+        self._watched: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._numbers = itertools.count()
+        self._ranges: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue()
+        #: Newest event id heard of from each server.
+        self._newest: dict[int, int] = {}
+        self._gone = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._bus.number(self._exchange.slot)
+        self._bus.listen(self._published)
+        self._bus.elsewhere = self._is_watched
+        self._jobs.elsewhere = self.ask
+        self._jobs.intake.references.on_change = self._voices_changed
+        self._exchange.listen(self._heard, self._missed)
+        self._tasks = [
+            asyncio.create_task(self._relay(), name="relay events"),
+            asyncio.create_task(self._watch(), name="watch elsewhere"),
+            asyncio.create_task(self._take_over(), name="take over"),
+        ]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def ask(self, job: str) -> dict[str, Any] | None:
+        """How a job looks to the server that works on it; None if nobody says so in time."""
+        number = f"{self._exchange.server}/{next(self._numbers)}"
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
+        try:
+            await self._exchange.tell({"kind": "ask", "job": job, "number": number})
+            async with asyncio.timeout(ANSWER):
+                return await answer
+        except TimeoutError:
+            return None
+        finally:
+            del self._answers[number]
+
+    # What others say
+
+    def _heard(self, message: Mapping[str, Any]) -> None:
+        """Anything may be in a message of another version: what is not understood is left."""
+        try:
+            getattr(self, f"_on_{message.get('kind')}", _ignored)(message)
+        except (KeyError, TypeError, ValueError) as e:
+            log.warning("a message of another server is not understood", message=dict(message), error=repr(e))
+
+    def _on_events(self, message: Mapping[str, Any]) -> None:
+        slot, first, last = int(message["slot"]), int(message["first"]), int(message["last"])
+        if self._bus.subscribers:
+            self._ranges.put_nowait((slot, first, last))
+        self._newest[slot] = max(last, self._newest.get(slot, 0))
+
+    def _on_event(self, message: Mapping[str, Any]) -> None:
+        self._bus.relay(Event(**message["event"]))
+
+    def _on_watch(self, message: Mapping[str, Any]) -> None:
+        for job in message["jobs"]:
+            if job in self._jobs.live:
+                self._watched[job] = time.monotonic() + WATCHED
+
+    def _on_cancelled(self, message: Mapping[str, Any]) -> None:
+        ours = message.get("server") == self._exchange.server
+        self._jobs.cancelled_elsewhere(message["job"], ours=ours)
+
+    def _on_voices(self, message: Mapping[str, Any]) -> None:
+        references = self._jobs.intake.references
+        references.forget(message["owner"])
+        if (digest := message["unused"]) is not None:
+            self._jobs.spawn(references.drop(digest), "drop a recording")
+
+    def _on_ask(self, message: Mapping[str, Any]) -> None:
+        live = self._jobs.live.get(message["job"])
+        if live is not None:
+            told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_live(live)}
+            self._jobs.spawn(self._exchange.tell(told), "tell a view")
+
+    def _on_view(self, message: Mapping[str, Any]) -> None:
+        answer = self._answers.get(message["number"])
+        if answer is not None and not answer.done():
+            answer.set_result(dict(message["view"]))
+
+    def _on_left(self, message: Mapping[str, Any]) -> None:
+        self._gone.set()
+
+    def _missed(self) -> None:
+        """The connection was lost for a while: looks at what others may have done meanwhile."""
+        self._jobs.intake.references.forget_all()
+        self._jobs.spawn(self._look_again(), "look again")
+
+    async def _look_again(self) -> None:
+        for slot, newest in tuple(self._newest.items()):
+            self._ranges.put_nowait((slot, newest + 1, 2**62))
+        with contextlib.suppress(errors.StoreError):
+            ids = [live.id for live in self._jobs.live.values() if live.durable]
+            ours = await self._exchange.ours(ids)
+            for job in ids:
+                if job not in ours:
+                    self._jobs.cancelled_elsewhere(job, ours=False)
+
+    # What we say
+
+    def _is_watched(self, job: str) -> bool:
+        return self._watched.get(job, 0.0) > time.monotonic()
+
+    def _published(self, event: Event) -> None:
+        """Progress is true for a second and not kept: it goes from hand to hand."""
+        if event.type == "job.progress" and event.job is not None and self._is_watched(event.job):
+            told = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
+            self._jobs.spawn(self._exchange.tell({"kind": "event", "event": told}), "tell progress")
+
+    async def _voices_changed(self, owner: str, unused: str | None) -> None:
+        await self._exchange.tell({"kind": "voices", "owner": owner, "unused": unused})
+
+    # Over time
+
+    async def _relay(self) -> None:
+        """Brings other servers' events to those who listen here, each server's in its order."""
+        done: dict[int, int] = {}
+        while True:
+            slot, first, last = await self._ranges.get()
+            for event in await self._between(slot, max(first, done.get(slot, 0) + 1), last):
+                done[slot] = event.id
+                self._bus.relay(event)
+
+    async def _between(self, slot: int, first: int, last: int) -> list[Event]:
+        """A store that is away is waited for: who is not brought the end of a job would wait for it for ever."""
+        while True:
+            try:
+                return await self._exchange.between(slot, first, last)
+            except errors.StoreAway as e:
+                log.warning("events of another server wait for the store", error=e.message)
+                await asyncio.sleep(LOOK)
+            except errors.StoreError as e:
+                log.warning("events of another server could not be read", error=e.message)
+                return []
+
+    async def _watch(self) -> None:
+        """Tells the others which of their jobs are watched here, so that they send live progress."""
+        while True:
+            await asyncio.sleep(LOOK)
+            now = time.monotonic()
+            self._watched = {job: until for job, until in self._watched.items() if until > now}
+            for job in self._watched:
+                if (live := self._jobs.live.get(job)) is not None and live.started_at is None:
+                    self._jobs.tell(live, "job.progress")
+            here = [job for job in self._bus.watched() if job not in self._jobs.live]
+            self._asked = {job: at for job, at in self._asked.items() if job in here and now - at < WATCHED / 2}
+            new = [job for job in here if job not in self._asked]
+            for some in (new[at : at + 100] for at in range(0, len(new), 100)):
+                await self._exchange.tell({"kind": "watch", "jobs": some})
+                self._asked |= dict.fromkeys(some, now)
+
+    async def _take_over(self) -> None:
+        """Looks for work of servers whose lease has ended, and at once when one says that it goes."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._exchange.lease / 2):
+                    await self._gone.wait()
+            self._gone.clear()
+            try:
+                await self._rescue()
+            except errors.StoreError as e:
+                log.warning("the work of others could not be looked at", error=e.message)
+
+
+def _ignored(message: Mapping[str, Any]) -> None:
+    pass

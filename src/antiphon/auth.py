@@ -1,0 +1,153 @@
+"""Keys at work: who a caller is, what it may do, and how much audio it has had today."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import structlog
+
+from antiphon.domain import errors, ids
+from antiphon.domain import key as api_keys
+from antiphon.domain.event import Event
+from antiphon.domain.job import PRIORITIES, Priority
+from antiphon.domain.key import Key
+from antiphon.store.base import JobStore
+
+log = structlog.get_logger("antiphon.keys")
+
+#: Seconds after which a key that the command line made or revoked is known to a running server.
+REFRESH = 0.5
+LOCAL = frozenset({"127.0.0.1", "::1", "local"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: a key, or, while there are none, an address."""
+
+    owner: str
+    admin: bool
+    key: Key | None = None
+
+
+class Keys:
+    """Used in one event loop. Without any key the server is open; from the first one on everybody needs one, also
+    when the last was revoked."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._by_digest: dict[str, Key] = {}
+        self._by_id: dict[str, Key] = {}
+        self._used: dict[str, float] = {}
+        self._new_usage: dict[str, float] = {}
+        self._day = today()
+        self.open = True
+
+    # Who
+
+    def caller(self, token: str | None, address: str) -> Caller:
+        """Raises `Unauthorized` for a key that opens nothing, and for none where one is needed."""
+        if self.open:
+            return Caller(address, address in LOCAL)
+        if token is None:
+            raise errors.Unauthorized
+        key = self._by_digest.get(api_keys.digest(token))
+        if key is None:
+            raise errors.Unauthorized("This key is not valid here; it may have been revoked")
+        return Caller(key.id, key.admin, key)
+
+    def ceiling(self, owner: str) -> Priority:
+        """The highest class that an owner's work may have."""
+        key = self._by_id.get(owner)
+        return key.priority if key is not None else PRIORITIES[0]
+
+    def check_quota(self, owner: str) -> None:
+        """Raises `OverQuota` with the seconds until midnight UTC."""
+        key = self._by_id.get(owner)
+        if key is None or key.quota is None:
+            return
+        self._turn_day()
+        used = self._used.get(owner, 0.0)
+        if used >= key.quota:
+            raise errors.OverQuota(
+                f"This key has had {used:.0f} s of audio today, of {key.quota:.0f} s; it begins anew at midnight UTC",
+                retry_after=until_midnight(),
+            )
+
+    def heard(self, event: Event) -> None:
+        """Counts the audio of a job that succeeded."""
+        if event.type != "job.succeeded" or event.owner not in self._by_id:
+            return
+        result = event.data.get("result") or {}
+        seconds = float(result.get("duration") or 0.0)
+        self._turn_day()
+        self._used[event.owner] = self._used.get(event.owner, 0.0) + seconds
+        self._new_usage[event.owner] = self._new_usage.get(event.owner, 0.0) + seconds
+
+    def _turn_day(self) -> None:
+        if self._day != today():
+            self._day, self._used = today(), {}
+
+    # Life
+
+    async def run(self) -> None:
+        """Follows what the command line does to the keys, and keeps what they used."""
+        while True:
+            await asyncio.sleep(REFRESH)
+            try:
+                await self.refresh()
+                await self.flush()
+                if self._store.exchange is not None:
+                    # What it had on other servers counts as well.
+                    self._used = await self._store.usage(self._day)
+                    self._used |= {k: self._used.get(k, 0.0) + s for k, s in self._new_usage.items()}
+            except errors.AntiphonError as e:
+                log.warning("the keys could not be read or their use not kept", error=e.message)
+
+    async def refresh(self) -> None:
+        found = await self._store.keys()
+        self.open = not found
+        living = [key for key in found if key.revoked_at is None]
+        self._by_digest = {key.digest: key for key in living}
+        self._by_id = {key.id: key for key in living}
+
+    async def load(self) -> None:
+        await self.refresh()
+        self._used = await self._store.usage(self._day)
+
+    async def flush(self) -> None:
+        """Keeps what was used. Raises `StoreAway`; what is not kept is still counted, and kept by the next call."""
+        for key in tuple(self._new_usage):
+            seconds = self._new_usage.pop(key)
+            try:
+                await self._store.add_usage(key, self._day, seconds)
+            except (errors.StorageFull, errors.StoreAway) as e:
+                self._new_usage[key] = self._new_usage.get(key, 0.0) + seconds
+                if isinstance(e, errors.StoreAway):
+                    raise
+
+
+def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> tuple[Key, str]:
+    """A new key and what its owner is given. Raises `InvalidRequest`."""
+    api_keys.check_name(name)
+    if priority not in PRIORITIES:
+        raise errors.InvalidRequest(f"class must be one of {', '.join(PRIORITIES)}", param="class")
+    if quota is not None and not quota > 0:
+        raise errors.InvalidRequest("the quota must be more than 0 seconds a day", param="quota")
+    token = api_keys.new_token()
+    return Key(ids.new_id(), name, api_keys.digest(token), priority, admin, quota, time.time()), token
+
+
+def lower(asked: Priority, ceiling: Priority) -> Priority:
+    """The class that is granted; `PRIORITIES` begins with the highest."""
+    return asked if PRIORITIES.index(asked) >= PRIORITIES.index(ceiling) else ceiling
+
+
+def today() -> str:
+    return datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
+
+
+def until_midnight() -> float:
+    return 86400.0 - time.time() % 86400.0

@@ -1,0 +1,1 @@
+"""Concurrency: threads and tasks, named and watched."""

@@ -1,0 +1,1 @@
+"""Imaging: a prompt becomes a plan, its units become image files."""

@@ -1,0 +1,196 @@
+"""Images: a prompt planned as one unit for each image, and what was drawn as files or as bytes."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from antiphon.auth import Keys, lower
+from antiphon.concurrency.threads import Threads
+from antiphon.domain import errors
+from antiphon.domain.engine import Canvas, Capabilities
+from antiphon.domain.image import FORMATS, MAX_IMAGES, ImageRequest
+from antiphon.domain.job import Result
+from antiphon.domain.request import MAX_SEED
+from antiphon.domain.unit import Recipe, Unit, UnitResult
+from antiphon.imaging import image_codec
+from antiphon.jobs.run import Run
+from antiphon.models.registry import Models
+from antiphon.models.served import Hosted
+from antiphon.speech import render
+
+#: Pixels of the image whose steps are the measure of work.
+MEASURE = 512 * 512
+EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
+#: What a model may be unable to do, by field: its value where nothing is asked, and what a warning calls it.
+_ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
+
+
+@dataclass(slots=True)
+class Plan:
+    request: ImageRequest
+    model: str
+    can: Capabilities
+    warnings: tuple[str, ...] = field(init=False)
+    keys: list[str] = field(init=False)
+    width: int = field(init=False)
+    height: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Raises `InvalidRequest` for a size that the model cannot draw."""
+        request, canvas = self.request, self.canvas
+        self.width, self.height = (request.width, request.height) if request.width else canvas.size
+        check_canvas(canvas, self.width, self.height)
+        self.warnings = tuple(
+            f"{self.model} knows no {called}; that was not used"
+            for name, (unset, called) in _ABILITIES.items()
+            if name not in self.can.options and getattr(request, name) != unset
+        )
+        self.keys = [self._recipe(index).key() for index in range(request.n)]
+
+    @property
+    def canvas(self) -> Canvas:
+        return self.can.canvas or Canvas()
+
+    @property
+    def source(self) -> str | None:
+        return None
+
+    @property
+    def nbytes(self) -> int:
+        """Of what is kept of the request; the images are in the cache and on disk."""
+        return 200 + 4 * len(self.request.prompt) + 4 * len(self.request.negative_prompt)
+
+    def _recipe(self, index: int) -> Recipe:
+        request, able = self.request, self.can.options
+        params: dict[str, Any] = {
+            "prompt": request.prompt.strip(),
+            "negative_prompt": request.negative_prompt.strip() if "negative_prompt" in able else "",
+            "width": self.width,
+            "height": self.height,
+            "steps": request.steps if "steps" in able else 0,
+            "guidance": request.guidance if "guidance" in able else None,
+            "seed": request.seed_of(index),
+        }
+        return Recipe("image", self.model, self.can.revision, params)
+
+    def unit(self, job: str, index: int) -> Unit:
+        return Unit(job, index, self._recipe(index), self.length(index))
+
+    def length(self, index: int) -> float:
+        """Steps of denoising, as many as an image of 512×512 pixels would take for the same work."""
+        steps = self.request.steps if "steps" in self.can.options else 0
+        return (steps or self.canvas.steps) * self.width * self.height / MEASURE
+
+    def audio_seconds(self, result: UnitResult) -> float | None:
+        return None
+
+    @property
+    def media_type(self) -> str:
+        return image_codec.MEDIA_TYPES[self.request.format]
+
+
+def any_seed() -> int:
+    """For those who name none: another image every time, and a number to get it again."""
+    return secrets.randbelow(MAX_SEED + 1)
+
+
+def check_canvas(canvas: Canvas, width: int, height: int) -> None:
+    """Raises `InvalidRequest` with what the model can draw."""
+    sides = (width, height)
+    if all(canvas.least <= side <= canvas.most and side % canvas.multiple == 0 for side in sides):
+        return
+    own = "x".join(map(str, canvas.size))
+    raise errors.InvalidRequest(
+        f"This model draws sides of {canvas.least} to {canvas.most} pixels, in multiples of {canvas.multiple}, "
+        f"not {width}x{height}; {own} suits it best",
+        param="size",
+    )
+
+
+@dataclass(slots=True)
+class Images:
+    """The kind: which model draws, and the plan for it."""
+
+    models: Models
+    keys: Keys
+
+    async def prepare(self, request: ImageRequest, owner: str) -> tuple[Hosted, Plan]:
+        """Raises `UnknownModel`, `InvalidRequest`, `ModelLoading`, `ModelUnavailable`."""
+        request = replace(request, priority=lower(request.priority, self.keys.ceiling(owner)))
+        hosted = self.models.choose_kind(request.model, "image")
+        return hosted, await self.plan(request, hosted)
+
+    async def plan(self, request: ImageRequest, hosted: Hosted) -> Plan:
+        assert hosted.can is not None
+        return Plan(request, hosted.name, hosted.can)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One finished image, encoded as it was asked for."""
+
+    index: int
+    data: bytes
+    width: int
+    height: int
+    seed: int
+
+
+async def drawn(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Image]:
+    """The images in order, each as soon as it and those before it are done. Raises what ended the run."""
+    index = 0
+    async with contextlib.aclosing(run.entries()) as entries:
+        async for entry in entries:
+            width, height = image_codec.size(entry.payload)
+            data = await threads.run(image_codec.convert, entry.payload, plan.request.format)
+            yield Image(index, data, width, height, plan.request.seed_of(index))
+            index += 1
+
+
+async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
+    """Each image as a file of its own, all of them or none."""
+    files: list[dict[str, Any]] = []
+    try:
+        async with contextlib.aclosing(drawn(run, plan, threads)) as images:
+            async for image in images:
+                name = name_of(run.job, image.index, plan.request.format)
+                files.append({"name": name})
+                digest = await threads.run(render.put_file, folder, name, image.data)
+                files[-1] |= {
+                    "digest": digest,
+                    "bytes": len(image.data),
+                    "width": image.width,
+                    "height": image.height,
+                    "seed": image.seed,
+                }
+    except BaseException:
+        for file in files:
+            (folder / file["name"]).unlink(missing_ok=True)
+        raise
+    total = sum(file["bytes"] for file in files)
+    return Result(files[0]["name"], plan.media_type, total, 0.0, files[0]["digest"], tuple(files))
+
+
+def result_of(size: int, plan: Plan) -> Result:
+    """Of a request whose answer held the images themselves: no file."""
+    return Result("", plan.media_type, size, 0.0, "", ())
+
+
+def name_of(job: str, index: int, fmt: str) -> str:
+    return f"image_{job}_{index + 1}{EXTENSIONS[fmt]}"
+
+
+def siblings(name: str) -> Iterator[str]:
+    """The names that the files of one result may have, by that of the first; any other name stands for itself alone."""
+    stem, _, ending = name.rpartition(".")
+    what, *rest = stem.split("_")
+    if what != "image" or len(rest) != 2 or f".{ending}" not in {EXTENSIONS[fmt] for fmt in FORMATS}:
+        yield name
+        return
+    for index in range(MAX_IMAGES):
+        yield f"image_{rest[0]}_{index + 1}.{ending}"

@@ -1,0 +1,1 @@
+"""Jobs: accepted, planned, run, finished, cancelled and recovered, whatever their kind."""

@@ -1,0 +1,31 @@
+"""The kinds of work: for each, how a kept request is read, how it is planned, and how its result is written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from antiphon.concurrency.threads import Threads
+from antiphon.domain.job import JobType, Result
+from antiphon.domain.work import Request, Work
+from antiphon.jobs.run import Run
+from antiphon.models.served import Hosted
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """`Any` stands for the kind's own request and plan."""
+
+    parse: Callable[[Mapping[str, Any]], Request]
+    #: The model that answers an owner's request, and the plan for it. Raises `InvalidRequest` and its kin for what can
+    #: never work, `ModelLoading` and `ModelUnavailable`.
+    prepare: Callable[[Any, str], Awaitable[tuple[Hosted, Work]]]
+    #: The plan of a request that was prepared before.
+    plan: Callable[[Any, Hosted], Awaitable[Work]]
+    #: The units' results as a file in the output directory, all or nothing. Raises what ended the run, `OSError`.
+    write: Callable[[Run, Any, Path, Threads], Awaitable[Result]]
+
+
+Kinds = Mapping[JobType, Kind]

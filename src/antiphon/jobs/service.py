@@ -1,0 +1,243 @@
+"""Jobs: accept, watch, cancel, retry. What a surface calls, whatever protocol it speaks."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from antiphon.domain import errors, ids
+from antiphon.domain.job import Job, State, Units
+from antiphon.domain.request import SpeechRequest
+from antiphon.domain.work import Request, Work
+from antiphon.jobs import durable, views
+from antiphon.jobs.active import Live
+from antiphon.jobs.lifecycle import Workshop
+from antiphon.models.served import Hosted
+from antiphon.speech import listen, planner
+from antiphon.speech.response import Speech
+from antiphon.store.base import Idempotency, Webhook
+
+
+class Jobs(Workshop):
+    # Accept
+
+    async def speak(
+        self,
+        request: SpeechRequest,
+        owner: str,
+        *,
+        streamed: bool = False,
+        read_cache: bool = True,
+        write_cache: bool = True,
+        trusted: bool = False,
+    ) -> Speech:
+        """Takes a request whose caller waits. The answer's audio is made while it is read; `close` it in any case.
+
+        `streamed` cuts the first segment short so that the first sound comes early; `trusted` says that the request is
+        one that this server kept. Raises `InvalidRequest` and its
+        kin for what can never work, `Busy` and its kin with a true `retry_after`.
+        """
+        self._open()
+        hosted, plan = await self.intake.prepare(request, owner, quick_first=streamed, trusted=trusted)
+        live = self._begin(hosted, plan, owner, read_cache=read_cache, write_cache=write_cache)
+        assert live.run is not None
+        return Speech(live, live.run, plan, self.shelf.cache, self.threads, self.depot, self.release)
+
+    async def wait_for(self, request: Request, owner: str) -> Live:
+        """Takes a request of any kind whose caller waits: reads `run.entries()`, and `release`s it in any case.
+
+        Raises as `speak` does."""
+        self._open()
+        hosted, plan = await self.kinds[request.type].prepare(request, owner)
+        return self._begin(hosted, plan, owner)
+
+    def _begin(
+        self, hosted: Hosted, plan: Work, owner: str, *, read_cache: bool = True, write_cache: bool = True
+    ) -> Live:
+        live = planner.new_live(owner, hosted, plan, durable=False)
+        run = live.run = self.new_run(live, plan, read_cache=read_cache, write_cache=write_cache)
+        live.units = Units(run.total, run.done_units, run.cached)
+        missing = run.missing()
+        costs = planner.costs(hosted, plan, missing)
+        if missing:
+            self.intake.admit(live, plan, costs)
+        else:
+            live.started_at = time.time()
+        self.live[live.id] = live
+        self.tell(live, "job.queued")
+        if missing:
+            self._enqueue(live, missing, costs)
+        return live
+
+    async def submit(
+        self,
+        request: Request,
+        owner: str,
+        idempotency: Idempotency | None = None,
+        webhook: Webhook | None = None,
+    ) -> tuple[dict[str, Any], bool]:
+        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key."""
+        self._open()
+        hosted, plan = await self.kinds[request.type].prepare(request, owner)
+        live = planner.new_live(owner, hosted, plan, durable=True)
+        missing = self.new_run(live, plan).missing()
+        costs = planner.costs(hosted, plan, missing)
+        try:
+            self.intake.admit(live, plan, costs)
+        except errors.AntiphonError:
+            # A repetition asks for no more work: it is answered however full it is.
+            known = await self.store.known(idempotency) if idempotency is not None else None
+            if known is None:
+                raise
+            return self._view(known), False
+        # The model that was chosen is kept, so that a restart goes on with the same one.
+        kept = {**plan.request.to_json(), "model": hosted.name}
+        job = Job(live.id, live.type, State.QUEUED, owner, live.priority, kept, live.created_at, units=live.units)
+        began = time.perf_counter()
+        try:
+            stored, new = await self.store.add(job, idempotency=idempotency, webhook=webhook)
+        except BaseException:
+            self.intake.give_back(live)
+            raise
+        self.observer.committed(time.perf_counter() - began)
+        if not new:
+            self.intake.give_back(live)
+            return self._view(stored), False
+        if webhook is not None:
+            self.webhooks.expect(webhook, live.id)
+        self.take_in(live, missing, costs)
+        view = views.of_live(live)
+        self.observer.promised(live, view["eta"])
+        return view, True
+
+    async def ended(self, job_id: str, owner: str | None = None) -> Job:
+        """Waits until a durable job is final; the job goes on if the caller does not wait."""
+        with self.bus.subscribe(job=job_id) as events:
+            while not (job := await self.stored(job_id, owner)).state.final:
+                if await anext(events, None) is None:
+                    raise errors.Draining(retry_after=5.0)
+        return job
+
+    def _open(self) -> None:
+        if self.draining:
+            raise errors.Draining(retry_after=5.0)
+
+    # Watch
+
+    def _view(self, job: Job) -> dict[str, Any]:
+        """A stored job; a live one with what only the memory knows."""
+        live = self.live.get(job.id)
+        return views.of_live(live) if live is not None and not job.state.final else views.of_stored(job)
+
+    async def get(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
+        """Raises `NotFound` for an unknown id and for somebody else's."""
+        live = self.live.get(job_id)
+        if live is not None and owner in (None, live.owner):
+            return views.of_live(live)
+        job = await self.stored(job_id, owner)
+        if not job.state.final and (told := await self.elsewhere(job_id)) is not None:
+            return told
+        return self._view(job)
+
+    async def stored(self, job_id: str, owner: str | None = None) -> Job:
+        """The store's row. Raises `NotFound`."""
+        job = self._recording.get(job_id)
+        if job is not None and owner in (None, job.owner):
+            return job
+        job = await self.store.get(job_id, owner) if ids.is_id(job_id) else None
+        if job is None:
+            raise errors.NotFound(f"There is no job {job_id[:40]!r}")
+        return job
+
+    def segments(self, job_id: str) -> tuple[dict[str, Any], ...]:
+        """Bounds of the segments of an unfinished job that are made so far, from the first on."""
+        live = self.live.get(job_id)
+        return () if live is None or live.run is None else tuple(live.run.segments)
+
+    async def list(
+        self,
+        owner: str | None = None,
+        states: tuple[State, ...] | None = None,
+        after: str | None = None,
+        limit: int = 50,
+    ) -> builtins.list[dict[str, Any]]:
+        found = await self.store.list(owner=owner, states=states, after=after, limit=limit)
+        return [self._view(job) for job in found]
+
+    async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
+        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
+
+        Raises `NotFound`, what ended the job, and `NotMade` where there is nothing to be heard before its end."""
+        job = await self.stored(job_id, owner)
+        if job.type != "speech":
+            raise listen.NotMade("Only speech is sent while it is made; ask again when the job is done")
+        async with contextlib.aclosing(listen.stream(self, job_id)) as parts:
+            async for data in parts:
+                yield data
+
+    # Cancel, retry
+
+    async def cancel(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
+        """Ends a job wherever it is. A final job stays as it is. Raises `NotFound`."""
+        live = self.live.get(job_id)
+        if live is not None and not live.durable and owner in (None, live.owner):
+            view = {**views.of_live(live), "status": "cancelled", "position": None, "eta": None}
+            self.release(live, State.CANCELLED, None, None)
+            return view
+        found = await self.store.cancel(job_id, owner) if ids.is_id(job_id) else None
+        if found is None:
+            raise errors.NotFound(f"There is no job {job_id[:40]!r}")
+        job, ours = found
+        live = self.live.get(job_id)
+        if live is not None and job.state is State.CANCELLED:
+            self.withdraw(live)
+            self.forget(live)
+            self.tell(live, "job.cancelled", views.of_ending(live, None, None))
+        elif ours:
+            # Stored, and not yet taken up again: its model loads, its recording cannot be had.
+            self.publish_end(job)
+        return views.of_stored(job)
+
+    def cancelled_elsewhere(self, job_id: str, *, ours: bool) -> None:
+        """Another server ended the job, or has taken it over: nothing is done for it here any more.
+
+        `ours`: it was accepted here, or rescued by us, so that its end is told here."""
+        live = self.live.get(job_id)
+        if live is not None and live.durable:
+            self.withdraw(live)
+            self.forget(live)
+            self.spawn(self._tell_if_cancelled(live), f"look {live.id}")
+        elif ours:
+            self.spawn(durable.tell_end(self, job_id), f"tell the end of {job_id}")
+
+    async def _tell_if_cancelled(self, live: Live) -> None:
+        job = await self.store.get(live.id)
+        if job is not None and job.state is State.CANCELLED:
+            self.tell(live, "job.cancelled", views.of_ending(live, None, None))
+
+    async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
+        """Queues a failed or cancelled job again; finished segments are cache hits. Raises `NotFound`, `Conflict`."""
+        self._open()
+        _kept(await self.stored(job_id, owner))
+        await durable.resume(self, await self.store.retry(job_id, owner))
+        return await self.get(job_id, owner)
+
+    async def retry_unit(self, job_id: str, index: int, owner: str | None = None) -> dict[str, Any]:
+        """Has one segment of a finished job made anew; the others are kept. Raises `NotFound`, `Conflict`."""
+        self._open()
+        job = await self.stored(job_id, owner)
+        _kept(job)
+        if not 0 <= index < job.units.total:
+            raise errors.NotFound(f"The job has segments 0 to {job.units.total - 1}; there is no {index}")
+        request = self.kinds[job.type].parse(job.request).with_another_take(index)
+        await durable.resume(self, await self.store.again(job_id, request.to_json(), owner))
+        return await self.get(job_id, owner)
+
+
+def _kept(job: Job) -> None:
+    """Raises `Conflict` if there is nothing that could be done again."""
+    if job.request.get("text") == "":
+        raise errors.Conflict("This was a request that somebody waited for; it was not kept. Send it again")

@@ -1,0 +1,95 @@
+"""How jobs look to those who ask: the same shape for a live one and one of the store."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from antiphon.domain.job import Failure, Job, Result
+from antiphon.jobs.active import Live
+
+#: What the last event of a job says.
+ENDING = ("status", "progress", "units", "result", "error")
+
+
+def place(live: Live) -> tuple[int, float | None]:
+    """Position (1: next; 0: running) and predicted seconds until the end; None while it is paused."""
+    if live.ticket is None:
+        return 0, 0.0
+    position, eta = live.hosted.dispatcher.place(live.ticket)
+    return 0 if live.started_at else position, round(eta, 3) if math.isfinite(eta) else None
+
+
+def of_live(live: Live) -> dict[str, Any]:
+    """A live job with its place in line."""
+    position, eta = place(live)
+    return {
+        "id": live.id,
+        "object": "job",
+        "type": live.type,
+        "status": str(live.state),
+        "created_at": live.created_at,
+        "started_at": live.started_at,
+        "finished_at": None,
+        "progress": live.progress,
+        "units": {"total": live.units.total, "done": live.units.done, "cached": live.units.cached},
+        "position": position,
+        "eta": eta,
+        "result": None,
+        "error": None,
+        "attempts": live.attempts,
+        "warnings": list(live.warnings),
+    }
+
+
+def of_stored(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id,
+        "object": "job",
+        "type": job.type,
+        "status": str(job.state),
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "progress": job.progress,
+        "units": {"total": job.units.total, "done": job.units.done, "cached": job.units.cached},
+        "position": None,
+        "eta": None,
+        "result": job.result and of_result(job.result),
+        "error": job.error and of_failure(job.error),
+        "attempts": job.attempt,
+        "warnings": [],
+    }
+
+
+def of_result(result: Result) -> dict[str, Any]:
+    images = result.segments if result.media_type.startswith("image/") else ()
+    return {
+        "path": f"/output/{result.name}" if result.name else None,
+        "media_type": result.media_type,
+        "bytes": result.bytes,
+        "duration": round(result.duration, 3),
+        "images": [
+            {"path": f"/output/{file['name']}"} | {key: file[key] for key in ("bytes", "width", "height", "seed")}
+            for file in images
+        ],
+    }
+
+
+def of_failure(failure: Failure) -> dict[str, Any]:
+    return {"code": failure.code, "message": failure.message}
+
+
+def of_ended(job: Job) -> dict[str, Any]:
+    """What the last event of a job says, of one that ended in an earlier life."""
+    return {key: value for key, value in of_stored(job).items() if key in ENDING}
+
+
+def of_ending(live: Live, result: Result | None, failure: Failure | None) -> dict[str, Any]:
+    """What the last event of a job says besides its units."""
+    return {
+        "status": "succeeded" if result else "failed" if failure else "cancelled",
+        "progress": 1.0 if result else live.progress,
+        "result": result and of_result(result),
+        "error": failure and of_failure(failure),
+    }

@@ -1,0 +1,97 @@
+"""The report: what `/v1/stats` answers, from the statistics, the cache and the models that are served."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from antiphon.metrics import advice
+from antiphon.stats.distributions import Sketch
+from antiphon.stats.hour import Hour, merged
+
+if TYPE_CHECKING:
+    from antiphon.app.antiphon import Antiphon
+    from antiphon.models.served import Hosted
+
+PERCENTILES = (50, 90, 95, 99)
+#: Digits after the point of seconds and parts.
+DIGITS = 4
+
+
+def report(antiphon: Antiphon) -> dict[str, Any]:
+    statistics, target = antiphon.observer.statistics, antiphon.settings.target_wait
+    models = antiphon.models.ranked()
+    day = {h.name: statistics.hours(h.name) for h in models}
+    given = [_advice(h, day[h.name], target) for h in models if h.pool.slots]
+    said = [advice.words(each) for each in given]
+    return {
+        "object": "stats",
+        "at": time.time(),
+        "started_at": antiphon.started_at,
+        **_section(statistics.hours(), statistics.minutes()),
+        "cache": _cache(antiphon),
+        "models": {h.name: _section(day[h.name], statistics.minutes(h.name)) | _workers(h) for h in models},
+        "advice": {
+            "target_wait": target,
+            "en": "\n\n".join(each["en"] for each in said) or "No model is ready yet.",
+            "zh": "\n\n".join(each["zh"] for each in said) or "还没有就绪的模型。",
+            "models": [each.to_json() for each in given],
+        },
+    }
+
+
+def _section(hours: Sequence[tuple[float, Hour]], minutes: list[int]) -> dict[str, Any]:
+    """What is told of one model, and of all together."""
+    day = merged(hour for _, hour in hours)
+    at, busiest = max(hours, key=lambda each: each[1].requests)
+    answered = day.hits + day.synthesis.count
+    return {
+        "requests": {
+            "day": day.requests,
+            "failed": day.failed,
+            "cancelled": day.cancelled,
+            "per_minute": minutes,
+            "per_hour": [hour.requests for _, hour in hours],
+            "peak_hour": {"at": at, "requests": busiest.requests} if busiest.requests else None,
+        },
+        "wait": _times(day.waits),
+        "synthesis": _times(day.synthesis),
+        "segment": _times(day.service),
+        "utilisation": _rounded(day.utilisation),
+        "utilisation_peak": _rounded(max((hour.utilisation or 0.0 for _, hour in hours), default=None)),
+        "cached_share": _rounded(day.hits / answered) if answered else None,
+        "audio_seconds": round(day.audio, 1),
+    }
+
+
+def _times(sketch: Sketch) -> dict[str, Any]:
+    found = {f"p{n}": _rounded(sketch.percentile(n / 100)) for n in PERCENTILES}
+    known = sketch.count > 0
+    mean, largest = (_rounded(sketch.mean), _rounded(sketch.largest)) if known else (None, None)
+    return {"count": sketch.count, "mean": mean, **found, "max": largest}
+
+
+def _cache(antiphon: Antiphon) -> dict[str, Any]:
+    stats = antiphon.cache.stats()
+    asked = stats.hits + stats.misses
+    return {
+        "entries": stats.entries,
+        "bytes": stats.bytes,
+        "hits": stats.hits,
+        "misses": stats.misses,
+        "hit_share": _rounded(stats.hits / asked) if asked else None,
+    }
+
+
+def _workers(hosted: Hosted) -> dict[str, Any]:
+    return {"state": hosted.state, "workers": len(hosted.pool.workers()), "slots": hosted.pool.slots}
+
+
+def _advice(hosted: Hosted, hours: Sequence[tuple[float, Hour]], target: float) -> advice.Advice:
+    slots = hosted.can.slots if hosted.can is not None else 1
+    return advice.give(hosted.name, hours, max(1, hosted.pool.slots // slots), slots, target)
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DIGITS)

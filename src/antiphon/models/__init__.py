@@ -1,0 +1,1 @@
+"""Models: which this server runs, when each is in memory, where its workers are, and which one a request gets."""

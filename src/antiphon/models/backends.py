@@ -1,0 +1,276 @@
+"""Who computes: the worker processes of each model, on this machine or on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from typing import Any, Protocol
+
+import structlog
+
+from antiphon import plugins
+from antiphon.catalog.models import ModelSpec
+from antiphon.domain import errors
+from antiphon.models import placement
+from antiphon.schedule.device import Device
+from antiphon.schedule.scale import Scale
+from antiphon.settings import Settings, values
+from antiphon.worker.gpus import Gpu, gpus
+from antiphon.worker.pool import Pool
+from antiphon.worker.ray.link import Link, Share
+
+log = structlog.get_logger("antiphon.models")
+
+#: Seconds between two looks at the GPUs' memory, and at what the number of workers follows.
+LOOK_GPUS, LOOK_DEMAND = 5.0, 2.0
+#: Seconds that a worker gets to finish what it holds when its place is given up.
+LEAVE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What the number of workers follows."""
+
+    #: Predicted seconds of all that waits for a model or runs, on one slot, and the slots of one of its workers.
+    backlog: Callable[[str], tuple[float, int]]
+    #: Which of the servers that work together this is, from 0, and how many there are.
+    servers: Callable[[], Awaitable[tuple[int, int]]]
+
+
+class Staff(Protocol):
+    """Makes the pools. Used in one event loop."""
+
+    #: The GPUs of this machine, if a model can use one; looked at anew every `LOOK_GPUS` seconds.
+    gpus: tuple[Gpu, ...]
+
+    def brings_files(self, spec: ModelSpec) -> bool:
+        """Whether the model's files are fetched where it runs; else they must be here."""
+        ...
+
+    async def start(self, wanted: list[ModelSpec]) -> None:
+        """Before the first pool: has a look at what there is."""
+        ...
+
+    async def run(self) -> None:
+        """Until it is cancelled: follows what changes."""
+        ...
+
+    def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool: ...
+
+    def device(self, spec: ModelSpec) -> Device | None:
+        """What the model shares with others; None: nothing."""
+        ...
+
+    async def stop(self) -> None:
+        """After the last pool."""
+        ...
+
+
+class LocalStaff:
+    """Child processes of this one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.gpus: tuple[Gpu, ...] = ()
+        self._seats: list[placement.Seat] = []
+        self._on_gpu: set[str] = set()
+        self._devices: dict[str, Device] = {}
+
+    def brings_files(self, spec: ModelSpec) -> bool:
+        return False
+
+    async def start(self, wanted: list[ModelSpec]) -> None:
+        if self._settings.device == "auto" and any(spec.gpu_footprint for spec in wanted):
+            self.gpus = await asyncio.to_thread(gpus)
+
+    async def run(self) -> None:
+        while self.gpus:
+            await asyncio.sleep(LOOK_GPUS)
+            # In a thread, since a driver in trouble can hold its caller for long.
+            self.gpus = await asyncio.to_thread(gpus)
+
+    def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool:
+        seats = placement.seats(spec, self._settings.workers, self.gpus, self._seats)
+        self._seats += seats
+        if any(seat.gpu is not None for seat in seats):
+            self._on_gpu.add(spec.name)
+        if problem := placement.too_small(spec, seats, self.gpus):
+            log.warning("memory of the GPU", model=spec.name, problem=problem)
+        data = self._settings.data_dir
+        folders = {
+            "dir": str(self._settings.models_path / spec.name),
+            "voices": str(data / "voices"),
+            "uploads": str(data / "uploads"),
+        }
+        return _maker(self._settings, spec, folders, on_change)(
+            len(seats), environments=[seat.environment for seat in seats]
+        )
+
+    def device(self, spec: ModelSpec) -> Device | None:
+        if not spec.local:
+            return None
+        # Several GPUs are one device here: a pool's workers are spread over them, and a unit goes to any.
+        return self._devices.setdefault("gpu" if spec.name in self._on_gpu else "cpu", Device())
+
+    async def stop(self) -> None:
+        pass
+
+
+class RayStaff:
+    """Actors on a cluster's nodes. Models that only call another server stay here."""
+
+    def __init__(self, settings: Settings, demand: Demand) -> None:
+        self._settings, self._demand = settings, demand
+        self._here = LocalStaff(settings)
+        self.gpus: tuple[Gpu, ...] = ()
+        self.link = Link(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
+        self._news = asyncio.Event()
+        self._pools: dict[str, tuple[ModelSpec, Pool]] = {}
+        self._scales: dict[str, Scale] = {}
+        #: Which of the servers that share the cluster this is, and how many there are.
+        self._rank, self._servers = 0, 1
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def brings_files(self, spec: ModelSpec) -> bool:
+        return spec.movable
+
+    async def start(self, wanted: list[ModelSpec]) -> None:
+        pass
+
+    async def run(self) -> None:
+        """Where the number of workers is `auto`, there are as many as the cluster's nodes carry; between two bounds,
+        as many as the queue is worth: for those that find no place, Ray's autoscaler brings a node."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_DEMAND):
+                    await self._news.wait()
+            self._news.clear()
+            self._rank, self._servers = await self._demand.servers()
+            if not self.link.nodes:
+                continue
+            for spec, pool in self._pools.values():
+                wanted = self._places(spec)
+                if wanted != pool.places:
+                    log.info("number of workers", model=spec.name, workers=wanted, nodes=len(self.link.nodes))
+                    # What leaves may take its time; the next change is not kept waiting.
+                    task = asyncio.create_task(pool.resize(wanted, LEAVE))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+
+    def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool:
+        if not spec.movable:
+            return self._here.pool(spec, on_change)
+        s = self._settings
+        models, node = (s.ray_models_dir or s.models_path).absolute(), (s.ray_folder or s.data_dir / "node").absolute()
+        cpus, cards = self._share(spec)
+        share = Share(
+            cpus=cpus,
+            gpus=cards,
+            folder=node,
+            environment={name: os.environ[name] for name in s.ray_env if name in os.environ},
+            prepare="antiphon.models.ray_node:prepare",
+            arguments={
+                "model": spec.name,
+                "models_dir": str(models),
+                "first": s.hub,
+                "offline": s.offline or not s.download,
+            },
+        )
+        folders = {
+            "dir": str(models / spec.name),
+            **{each: str(node / each) for each in ("voices", "uploads")},
+        }
+        if (span := s.workers_span) is not None:
+            self._scales[spec.name] = Scale(*span, s.scale_seconds, s.scale_down)
+        made = _maker(s, spec, folders, on_change)(
+            self._places(spec), open_channel=self.link.opener(spec.name, share), spare_first=False
+        )
+        self._pools[spec.name] = spec, made
+        self._news.set()
+        return made
+
+    def device(self, spec: ModelSpec) -> Device | None:
+        # On the nodes each worker has a part of its own, so that models need no turns.
+        return None if spec.movable else self._here.device(spec)
+
+    async def stop(self) -> None:
+        await asyncio.gather(*self._tasks)
+        await self.link.close()
+
+    def _nodes_changed(self) -> None:
+        self._news.set()
+
+    def _share(self, spec: ModelSpec) -> tuple[float, float]:
+        """CPUs and GPUs of one worker."""
+        s, usual = self._settings, float(bool(spec.gpu_footprint) and self._settings.device == "auto")
+        cpus, cards = values.by_model(s.ray_cpus), values.by_model(s.ray_gpus)
+        return cpus.get(spec.name, cpus.get("*", 1.0)), cards.get(spec.name, cards.get("*", usual))
+
+    def _places(self, spec: ModelSpec) -> int:
+        if isinstance(self._settings.workers, int):
+            return max(1, self._settings.workers)
+        if (scale := self._scales.get(spec.name)) is not None:
+            return scale.workers(*self._demand.backlog(spec.name), time.monotonic())
+        cpus, cards = self._share(spec)
+        carried = sum(
+            int(min(node.gpus / cards, node.cpus / cpus if cpus else node.gpus / cards))
+            if cards
+            else int(node.cpus / cpus if cpus else 1)
+            for node in self.link.nodes
+        )
+        # Models, and servers, that want the same part of the nodes have equal parts of it.
+        rivals = sum(bool(self._share(other)[1]) == bool(cards) for other, _ in self._pools.values())
+        share, rest = divmod(carried // max(1, rivals), self._servers)
+        return max(1, share + (self._rank < rest))
+
+
+def make(settings: Settings, demand: Demand) -> Staff:
+    """Raises `InvalidRequest` for options that do not go together."""
+    if settings.executor == "ray":
+        if not _installed("ray"):
+            raise errors.InvalidRequest("--executor ray needs Ray: pip install 'antiphon[ray]'", param="executor")
+        return RayStaff(settings, demand)
+    if settings.workers_span is not None:
+        raise errors.InvalidRequest(
+            f"--workers {settings.workers} follows the queue, which needs --executor ray; here give a number, or auto",
+            param="workers",
+        )
+    return LocalStaff(settings)
+
+
+def _installed(module: str) -> bool:
+    """Without importing it: that is for the process beside this one."""
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # Somebody put None in its place.
+        return False
+
+
+def _maker(
+    settings: Settings, spec: ModelSpec, folders: Mapping[str, str], on_change: Callable[[], None]
+) -> Callable[..., Pool]:
+    options: dict[str, Any] = {
+        **spec.options,
+        "threads": placement.threads(spec),
+        **folders,
+        **settings.options_by_model().get(spec.name, {}),
+    }
+    return partial(
+        Pool,
+        spec.name,
+        plugins.engine_reference(spec.engine),
+        options,
+        heartbeat_timeout=settings.heartbeat_timeout,
+        unit_timeout=settings.unit_timeout,
+        cancel_grace=settings.cancel_grace,
+        recycle_units=settings.recycle_units,
+        recycle_growth=settings.recycle_growth,
+        recycle_leak=settings.recycle_leak,
+        on_change=on_change,
+    )

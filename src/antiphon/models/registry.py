@@ -1,0 +1,229 @@
+"""The models this server runs: which there are, their files, and when each is started."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+
+from antiphon import plugins
+from antiphon.catalog import folders, remotes
+from antiphon.catalog import models as catalog
+from antiphon.catalog.download import Downloader, PullProgress
+from antiphon.domain import errors
+from antiphon.models import backends
+from antiphon.models.residency import Residency
+from antiphon.models.selection import Choosing
+from antiphon.models.served import Hosted
+from antiphon.schedule.cost import CostModels
+from antiphon.schedule.dispatch import Dispatcher
+from antiphon.schedule.queue import FairQueue
+from antiphon.settings import Settings
+from antiphon.worker.gpus import Gpu
+
+log = structlog.get_logger("antiphon.models")
+
+#: Seconds between tries to fetch a missing model while the network is down.
+RETRY_DOWNLOAD = 60.0
+
+
+async def _alone() -> tuple[int, int]:
+    return 0, 1
+
+
+class Models(Choosing):
+    """Starts what the settings name, fetches what is missing, and answers which model a request gets."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        costs: CostModels,
+        downloader: Downloader,
+        *,
+        on_state: Callable[[Hosted], None],
+        servers: Callable[[], Awaitable[tuple[int, int]]] = _alone,
+    ) -> None:
+        """`servers`: which of the servers that work together this is, from 0, and how many there are."""
+        self._settings, self._costs, self._downloader = settings, costs, downloader
+        self._on_state = on_state
+        super().__init__()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._stopping = False
+        self.residency = Residency(settings.memory_budget, settings.keep_alive_by_name(), self._changed)
+        self._staff = backends.make(settings, backends.Demand(self._backlog, servers))
+        self.network: str = "offline" if settings.offline else "unknown"
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """Of this machine, if a model can use one."""
+        return self._staff.gpus
+
+    # Start, serve, stop
+
+    async def start(self) -> None:
+        """Begins to start every model; returns before they are ready."""
+        wanted = self._wanted()
+        await self._staff.start(wanted)
+        self._spawn(self._staff.run(), "look after the workers")
+        self._spawn(self.residency.run(), "keep models in memory")
+        for spec in wanted:
+            hosted = self.hosted[spec.name] = self._host(spec)
+            self._spawn(self._bring_up(hosted), f"bring up {spec.name}")
+
+    async def stop(self, grace: float) -> None:
+        self._stopping = True
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(h.pool.stop(grace) for h in self.hosted.values() if h.started))
+        await self._staff.stop()
+
+    def wake(self, name: str) -> Hosted:
+        """Begins to load a model. Raises `UnknownModel`, `Conflict` for one that cannot be loaded, and why."""
+        hosted = self._resident(name)
+        stay = self.residency.stays[name]
+        if stay.refused is not None:
+            raise errors.Conflict(f"{name} cannot be loaded: {stay.refused}", param="model")
+        self.residency.wake(name)
+        return hosted
+
+    def put_to_sleep(self, name: str) -> Hosted:
+        """Takes a model out of the memory once its running work is done; the next request for it loads it again.
+
+        Raises `UnknownModel`, `Conflict` for one that never was in the memory."""
+        hosted = self._resident(name)
+        if hosted.waiting:
+            raise errors.Conflict(
+                f"{name} has {hosted.waiting} jobs waiting, which would wake it at once; pause or cancel them first",
+                param="model",
+            )
+        self.residency.sleep(name)
+        return hosted
+
+    def _resident(self, name: str) -> Hosted:
+        hosted = self.hosted.get(name)
+        if hosted is None:
+            raise errors.UnknownModel(
+                f"The model {name[:60]!r} is not served here (served: {', '.join(self.hosted)})", param="model"
+            )
+        if name not in self.residency.stays:
+            raise errors.Conflict(f"{name} is {hosted.state}: {hosted.error or 'it is not here yet'}", param="model")
+        return hosted
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Waits until `condition` is true; it is asked whenever a model's state changes."""
+        while not condition():
+            await self._news.wait()
+
+    def _tell(self, hosted: Hosted) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+        self._on_state(hosted)
+
+    def _wanted(self) -> list[catalog.ModelSpec]:
+        specs: dict[str, catalog.ModelSpec] = {}
+        for name in self._settings.model:
+            if name == "auto":
+                for spec in recommended():
+                    specs[spec.name] = spec
+            elif found := remotes.find(name) or catalog.find(name) or folders.find(name, self._settings.models_path):
+                specs[found.name] = found
+            else:
+                known = ", ".join(catalog.names())
+                raise errors.UnknownModel(f"there is no model {name!r}; there are: auto, {known}", param="model")
+        return list(specs.values())
+
+    def _host(self, spec: catalog.ModelSpec) -> Hosted:
+        pool = self._staff.pool(spec, lambda: self._changed(spec.name))
+        queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
+        dispatcher = Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior))
+        if (device := self._staff.device(spec)) is not None:
+            dispatcher.share(device)
+        return Hosted(spec, pool, dispatcher)
+
+    def _backlog(self, name: str) -> tuple[float, int]:
+        hosted = self.hosted.get(name)
+        if hosted is None:
+            return 0.0, 1
+        waits = hosted.dispatcher.queue.backlog_seconds() + sum(hosted.dispatcher.busy())
+        return waits, hosted.can.slots if hosted.can is not None else 1
+
+    def _changed(self, name: str) -> None:
+        hosted = self.hosted[name]
+        if self._stopping:
+            return
+        self.residency.changed()
+        stay = self.residency.stays.get(name)
+        if stay is not None and stay.refused:
+            hosted.error, hosted.hint = stay.refused, "raise --memory-budget, or serve it with fewer --workers"
+        hosted.note_start()
+        if hosted.state != hosted.last_state:
+            hosted.last_state = hosted.state
+            self.generation += 1
+            log.info("model", model=name, state=hosted.state, phase=hosted.pool.phase, error=hosted.pool.error)
+            self._tell(hosted)
+        hosted.dispatcher.pump()
+
+    async def _bring_up(self, hosted: Hosted) -> None:
+        elsewhere = self._staff.brings_files(hosted.spec)
+        missing = () if elsewhere else catalog.missing_modules(hosted.spec)
+        if missing:
+            hosted.error = f"needs Python packages that are not installed: {', '.join(missing)}"
+            hosted.hint = f"pip install 'antiphon[{hosted.spec.extra}]', then start the server again"
+        elif elsewhere or await self._files(hosted):
+            hosted.error = hosted.hint = None
+            hosted.started = True
+            await self.residency.adopt(hosted)
+            return
+        log.warning("model cannot run", model=hosted.name, error=hosted.error, hint=hosted.hint)
+        self._tell(hosted)
+
+    async def _files(self, hosted: Hosted) -> bool:
+        """Whether the model's files are there, in the end; fetches them, again and again while the network is down."""
+        if not catalog.missing(hosted.spec, self._settings.models_path):
+            return True
+        hosted.hint = f"antiphon pull {hosted.name} --output {self._settings.models_path}"
+        while True:
+            try:
+                # Without a network this still takes in files that were copied here by hand.
+                await self._downloader.pull(hosted.spec, lambda p: self._pulling(hosted, p))
+            except errors.DownloadFailed as e:
+                self.network = "offline" if isinstance(e, errors.Offline) else self.network
+                hosted.pull, hosted.error = None, e.message
+                self._tell(hosted)
+                if self._settings.offline or not self._settings.download:
+                    return False
+                log.warning("download failed", model=hosted.name, error=e.message, again_in=RETRY_DOWNLOAD)
+                await asyncio.sleep(RETRY_DOWNLOAD)
+            else:
+                hosted.pull = None
+                return True
+
+    def _pulling(self, hosted: Hosted, progress: PullProgress) -> None:
+        first, hosted.pull, hosted.error = hosted.pull is None, progress, None
+        if progress.bytes_done:
+            self.network = "online"
+        if first:
+            log.info("fetching model", model=hosted.name, bytes_total=progress.bytes_total)
+            self._tell(hosted)
+
+    # Tasks
+
+    def _spawn(self, coroutine: Any, name: str) -> None:
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._watch)
+
+    def _watch(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("could not bring up a model", task=task.get_name(), error=repr(error), exc_info=error)
+
+
+def recommended() -> list[catalog.ModelSpec]:
+    """What `auto` serves, best first: the floor and every ranked model whose packages are installed."""
+    ranked = [s for s in catalog.MODELS.values() if s.rank > 0 and s.engine in plugins.engines()]
+    return sorted((s for s in ranked if not catalog.missing_modules(s)), key=lambda s: -s.rank)

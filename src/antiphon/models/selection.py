@@ -1,0 +1,165 @@
+"""Which model a request gets: the one it names, or the best that can do it."""
+
+from __future__ import annotations
+
+from antiphon.catalog import models as catalog
+from antiphon.domain import errors
+from antiphon.domain.unit import Kind
+from antiphon.models.served import Hosted
+from antiphon.speech import voice_selection
+
+#: What OpenAI's clients send; here each means "the best you have".
+ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
+#: And of other kinds.
+KIND_ALIASES = frozenset(
+    {"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "dall-e-2", "dall-e-3", "gpt-image-1"}
+)
+#: Answers of `choose` that are remembered.
+REMEMBERED = 1000
+#: Seconds after which a client may ask again for a model that cannot run now.
+RETRY = 60.0
+
+
+class Choosing:
+    """Over the models that are served, whatever state they are in."""
+
+    def __init__(self) -> None:
+        self.hosted: dict[str, Hosted] = {}
+        #: Grows whenever the answer of `choose` may have changed.
+        self.generation = 0
+        self._chosen: dict[tuple[str, str | None, bool], Hosted] = {}
+        self._chosen_at = 0
+
+    def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> Hosted:
+        """The model for a request: the named one, else the best that has the voice, can clone, or speaks the language.
+
+        Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
+        if asked is not None and asked not in ALIASES:
+            return self._named(asked)
+        if self._chosen_at != self.generation:
+            self._chosen, self._chosen_at = {}, self.generation
+        hosted = self._chosen.get((language, voice, clone))
+        if hosted is None:
+            hosted = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
+            if len(self._chosen) > REMEMBERED:
+                self._chosen.clear()
+        return hosted
+
+    def choose_kind(self, asked: str | None, kind: Kind, language: str | None = None) -> Hosted:
+        """The model for work that is not speech: the named one, else the best of its kind.
+
+        Raises `UnknownModel`, `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`,
+        `ModelUnavailable`."""
+        if asked is not None and asked not in ALIASES | KIND_ALIASES:
+            hosted = self._named(asked)
+            if hosted.kind != kind:
+                raise errors.InvalidRequest(f"The model {asked!r} does {hosted.kind}, not {kind}", param="model")
+            return hosted
+        able = [h for h in self.ranked() if h.kind == kind]
+        for hosted in able:
+            if (
+                hosted.usable
+                and hosted.can is not None
+                and (language is None or speaks(hosted.can.languages, language))
+            ):
+                return hosted
+        for hosted in able:
+            if hosted.coming:
+                raise self._loading(hosted)
+        if any(h.usable for h in able):
+            raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
+        known = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
+        why = "; ".join(self._why_not(h) for h in able)
+        raise errors.ModelUnavailable(
+            why or f"no model for {kind} is served; start the server with --model {known or 'FOLDER (docs/images.md)'}",
+            param="model",
+            retry_after=RETRY,
+        )
+
+    def _best_for(self, language: str, voice: str | None, clone: bool) -> Hosted:
+        speech = [h for h in self.ranked() if h.kind == "speech"]
+        suited = self._suited(speech, voice, clone)
+        if suited is not None:
+            return suited
+        for hosted in speech:
+            if hosted.usable and hosted.can is not None and speaks(hosted.can.languages, language):
+                return hosted
+        for hosted in speech:
+            if hosted.coming and speaks(hosted.spec.languages, language):
+                raise self._loading(hosted)
+        for hosted in speech:
+            if not hosted.usable and speaks(hosted.spec.languages, language):
+                raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY)
+        if any(h.usable for h in speech):
+            names = ", ".join(h.name for h in speech if h.usable)
+            raise errors.UnsupportedLanguage(
+                f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try',
+                param="language",
+            )
+        raise errors.ModelUnavailable(
+            "; ".join(self._why_not(h) for h in speech) or "no speech model is served",
+            retry_after=RETRY,
+        )
+
+    @staticmethod
+    def _suited(speech: list[Hosted], voice: str | None, clone: bool) -> Hosted | None:
+        """A voice that one model has is as good as the model's name, and so is one that only some can imitate."""
+        for hosted in speech:
+            if hosted.usable and hosted.can is not None:
+                if clone and hosted.can.cloning:
+                    return hosted
+                if voice is not None and voice_selection.has(hosted.can, voice):
+                    return hosted
+        return None
+
+    def _named(self, name: str) -> Hosted:
+        hosted = self.hosted.get(name)
+        if hosted is None:
+            served = ", ".join(self.hosted)
+            known = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
+            raise errors.UnknownModel(
+                f"The model {name[:60]!r} is not served here (served: {served}).{known}", param="model"
+            )
+        if hosted.usable:
+            return hosted
+        if hosted.coming:
+            raise self._loading(hosted)
+        raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY)
+
+    def _loading(self, hosted: Hosted) -> errors.ModelLoading:
+        eta = hosted.fetching.eta if hosted.fetching and hosted.fetching.eta is not None else 5.0
+        return errors.ModelLoading(f"{hosted.name} is {hosted.state}; try again soon", param="model", retry_after=eta)
+
+    @staticmethod
+    def _why_not(hosted: Hosted) -> str:
+        reason = hosted.error or hosted.pool.error or hosted.state
+        hint = hosted.hint or hosted.pool.hint
+        return f"{hosted.name} cannot run: {reason}" + (f" (fix: {hint})" if hint else "")
+
+    def ranked(self) -> list[Hosted]:
+        """All of them, the best first."""
+        return sorted(self.hosted.values(), key=lambda h: -h.spec.rank)
+
+    def best(self, kind: Kind = "speech") -> Hosted | None:
+        """The model that `auto` means now, whatever the language."""
+        usable = [h for h in self.hosted.values() if h.usable and h.kind == kind]
+        return max(usable, key=lambda h: h.spec.rank, default=None)
+
+    def taker(self, model: str, kind: Kind) -> Hosted | None:
+        """Who makes a job that was accepted earlier: its own model, or the best of its kind if that is not served any
+        more. None as long as there is none that has started."""
+        own = self.hosted.get(model)
+        if own is None:
+            return self.best(kind)
+        return own if own.can is not None else None
+
+    def chief(self) -> Hosted | None:
+        """The model whose being there makes the server ready: the best that speaks, or of those that are served where
+        none of them is meant to speak."""
+        speech = any(h.kind == "speech" for h in self.hosted.values())
+        usable = [h for h in self.hosted.values() if h.usable and (h.kind == "speech" or not speech)]
+        return max(usable, key=lambda h: h.spec.rank, default=None)
+
+
+def speaks(languages: tuple[str, ...], language: str) -> bool:
+    return not languages or language in languages

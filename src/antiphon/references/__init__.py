@@ -1,0 +1,1 @@
+"""References: recordings whose voices are cloned; each belongs to one owner."""

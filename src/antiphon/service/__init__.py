@@ -1,1 +1,0 @@
-"""The service: the only place where the rooms meet. Faces call it, whatever protocol they speak."""

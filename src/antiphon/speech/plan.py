@@ -1,0 +1,229 @@
+"""A plan: a request turned into units for one model, with a warning wherever the model cannot do what was asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from antiphon.audio import codec, pcm
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
+from antiphon.domain.request import MAX_SEED, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
+from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
+from antiphon.domain.voice import digest_of
+from antiphon.speech import voice_selection
+from antiphon.text import language as languages
+from antiphon.text import markup
+from antiphon.text.normalise import clean
+from antiphon.text.segment import Segment, line_pause, segment
+
+#: Part of a finished result's name in the cache: raised when joining or encoding changes.
+JOIN_FORMAT = 2
+#: Seconds of silence between two speakers.
+TURN_PAUSE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Voicing:
+    """How a segment is spoken; many segments share one."""
+
+    voice: str
+    language: str
+    emotion: dict[str, float]
+    #: What the engine is asked for, and by what factor its audio is then stretched to the speed that was asked for.
+    speed: float
+    stretch: float
+    #: For subtitles; None where one voice speaks all.
+    speaker: str | None = None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What will be done for one request. The same request, model and revision give the same plan again."""
+
+    request: SpeechRequest
+    model: str
+    can: Capabilities
+    #: Their pauses are seconds as they will be heard.
+    segments: list[Segment]
+    #: One for each segment.
+    voicings: list[Voicing]
+    warnings: tuple[str, ...]
+    #: What else the engine is told: those of the request's options that it understands.
+    options: dict[str, Any] = field(default_factory=dict)
+    #: Seconds of silence before the first.
+    lead: float = 0.0
+    #: Names of the units' recipes, in order.
+    keys: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Here, because a long text is planned in a thread, and hashing thousands of recipes is long too.
+        self.keys = [self.recipe(index).key() for index in range(len(self.segments))]
+
+    def recipe(self, index: int) -> Recipe:
+        take = self.request.takes.get(str(index), 0)
+        how = self.voicings[index]
+        params = SpeechParams(
+            text=self.segments[index].text.strip(),
+            voice=how.voice,
+            language=how.language,
+            emotion=how.emotion,
+            speed=how.speed,
+            # A seed means nothing to an engine that always gives the same samples: one recipe, one cache entry.
+            seed=0 if self.can.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
+            options={**self.options, "take": take} if take else self.options,
+        )
+        return Recipe(self.can.kind, self.model, self.can.revision, params.as_params())
+
+    def unit(self, job: str, index: int) -> Unit:
+        return Unit(job, index, self.recipe(index), self.length(index))
+
+    def length(self, index: int) -> float:
+        return languages.length(self.segments[index].text) / self.voicings[index].speed
+
+    def result_key(self) -> str:
+        """The name in the cache of the whole encoded answer, from the names of its units."""
+        request = self.request
+        joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
+        form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
+        return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def source(self) -> str | None:
+        return None
+
+    @property
+    def nbytes(self) -> int:
+        return len(self.request.text.encode("utf-8"))
+
+    def audio_seconds(self, result: UnitResult) -> float | None:
+        return pcm.duration(len(result.payload), int(result.meta["sample_rate"]))
+
+    @property
+    def media_type(self) -> str:
+        return codec.MEDIA_TYPES[self.request.format]
+
+
+def make(
+    request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool = False, language: str | None = None
+) -> Plan:
+    """Plans a request whose text is clean. Raises `UnknownVoice`, `InvalidText`; pure computing, linear in the text.
+
+    `quick_first` cuts the first segment short where that brings the first sound earlier; `language` is that of the
+    text, if it was found out before.
+    """
+    planner = _Planner(request, model, can, quick_first=quick_first, language=language)
+    for turn in turns(request):
+        planner.add(turn)
+    return planner.plan()
+
+
+class _Planner:
+    def __init__(
+        self, request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool, language: str | None
+    ) -> None:
+        self.request, self.model, self.can, self.quick_first = request, model, can, quick_first
+        # Of a dialogue each turn has its own.
+        self.language = None if request.turns else language
+        self.segments: list[Segment] = []
+        self.voicings: list[Voicing] = []
+        self.lead = 0.0
+        self.offset = 0
+        #: In the order in which they came up, each once.
+        self.warnings: dict[str, None] = {}
+
+    def add(self, turn: Turn) -> None:
+        """One speaker's text, behind what is there."""
+        if self.segments:
+            self._pause(TURN_PAUSE)
+        spans = markup.parse(turn.text, ssml=self.request.ssml)
+        how = self._voicing(turn, " ".join(span.text for span in spans) if len(spans) > 1 else spans[0].text)
+        plain = len(spans) == 1 and spans[0].text is self.request.text
+        for span in spans:
+            # Cleaned here and not before: to a text's marks, its spaces and brackets mean something.
+            self._span(span.text if plain else clean(span.text), span.rate, how, turn)
+            # Where the tempo changes at the end of a line, its pause would be lost with the line's end.
+            self._pause(span.pause or (line_pause(span.text) if span is not spans[-1] else 0.0))
+
+    def _span(self, text: str, rate: float, how: Voicing, turn: Turn) -> None:
+        if not sayable(text):
+            return
+        speed = self._speed(turn, rate)
+        if rate != 1.0:
+            engine = self._engine_speed(speed)
+            how = replace(how, speed=engine, stretch=speed / engine)
+        quick = self.quick_first and not self.segments
+        for part in segment(text, self.can.cut, how.language, quick_first=quick):
+            self.segments.append(
+                Segment(part.text, part.pause / speed, self.offset + part.start, self.offset + part.end)
+            )
+            self.voicings.append(how)
+        self.offset += len(text)
+
+    def _pause(self, seconds: float) -> None:
+        if not self.segments:
+            self.lead += seconds
+            return
+        last = self.segments[-1]
+        self.segments[-1] = Segment(last.text, last.pause + seconds, last.start, last.end)
+
+    def _voicing(self, turn: Turn, text: str) -> Voicing:
+        request, can = self.request, self.can
+        language = turn.language or request.language or self.language or languages.detect(text)
+        language = language.lower().partition("-")[0]
+        if can.languages and language not in can.languages:
+            self._warn(f"{self.model} does not speak language {language} well")
+        asked = turn.voice or request.voice
+        recorded = asked if asked and digest_of(asked) else None
+        voice, bent = (recorded, None) if recorded else voice_selection.choose(asked, language, can)
+        if bent:
+            self._warn(bent)
+        mood = request.emotion if turn.emotion is None else turn.emotion
+        for name in mood:
+            if name not in can.emotions and name != "calm":
+                self._warn(f"{self.model} cannot sound {name}; the emotion was left out")
+        speed = self._speed(turn, 1.0)
+        engine = self._engine_speed(speed)
+        return Voicing(
+            voice=voice,
+            language=language,
+            emotion={name: weight for name, weight in mood.items() if name in can.emotions},
+            speed=engine,
+            stretch=speed / engine,
+            speaker=(turn.speaker or asked or voice) if request.turns else None,
+        )
+
+    def _speed(self, turn: Turn, rate: float) -> float:
+        return min(max(self.request.speed * turn.speed * rate, SPEED_MIN), SPEED_MAX)
+
+    def _engine_speed(self, speed: float) -> float:
+        """What of a speed the engine does itself; the rest is done to its audio."""
+        return min(max(speed, self.can.speed_min), self.can.speed_max)
+
+    def _warn(self, message: str) -> None:
+        self.warnings[message] = None
+
+    def plan(self) -> Plan:
+        if not self.segments:
+            raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
+        for name in self.request.options:
+            if name not in self.can.options:
+                self._warn(f"{self.model} does not use {name}")
+        options = {name: value for name, value in self.request.options.items() if name in self.can.options}
+        return Plan(
+            self.request,
+            self.model,
+            self.can,
+            self.segments,
+            self.voicings,
+            tuple(self.warnings),
+            options,
+            self.lead,
+        )
+
+
+def turns(request: SpeechRequest) -> tuple[Turn, ...]:
+    """Who says what; one turn where one voice says all."""
+    return request.turns or (Turn(request.text),)

@@ -1,0 +1,184 @@
+"""Joining: a run's pieces become one encoded answer, streamed as it is made or written to a file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import os
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from antiphon.audio import codec, pcm, tempo
+from antiphon.concurrency.threads import Threads
+from antiphon.domain.job import Result
+from antiphon.domain.request import Format, SpeechRequest
+from antiphon.jobs.run import Run
+from antiphon.speech.plan import Plan
+
+#: Bytes of PCM that are copied on the event loop; more, or anything compressed, goes to a thread.
+INLINE = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One segment's audio in its place."""
+
+    index: int
+    pcm: bytes
+    rate: int
+    #: Seconds from the beginning of the whole.
+    start: float
+    end: float
+    #: Seconds of silence that follow.
+    pause: float
+    #: Seconds of silence before it; only the first may have some.
+    lead: float = 0.0
+
+
+@dataclass(slots=True)
+class Timeline:
+    """Where each segment lies in the whole; what subtitles are made of."""
+
+    segments: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    rate: int = 0
+
+    def add(self, plan: Plan, piece: Piece) -> None:
+        segment: dict[str, Any] = {
+            "text": plan.segments[piece.index].text.strip(),
+            "start": round(piece.start, 3),
+            "end": round(piece.end, 3),
+        }
+        speaker = plan.voicings[piece.index].speaker
+        self.segments.append(segment | {"speaker": speaker} if speaker else segment)
+        self.seconds = piece.end + piece.pause
+        self.rate = piece.rate
+
+
+async def pieces(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Piece]:
+    """Every segment's audio in the order of the text; raises the error that ended the run."""
+    at = lead = plan.lead
+    index = 0
+    async with contextlib.aclosing(run.entries()) as entries:
+        async for entry in entries:
+            rate, audio, pause = int(entry.meta["sample_rate"]), entry.payload, plan.segments[index].pause
+            del entry
+            if plan.voicings[index].stretch != 1.0:
+                audio = await threads.run(tempo.stretch, audio, rate, plan.voicings[index].stretch)
+            made = [Piece(index, audio, rate, at, at + pcm.duration(len(audio), rate), pause, lead)]
+            del audio
+            at, lead, index = made[0].end + pause, 0.0, index + 1
+            # Handed over, not lent: a reader that takes its time would keep every copy on the way alive.
+            yield made.pop()
+
+
+async def stream(run: Run, plan: Plan, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
+    """Encoded audio, each part as soon as its segment is done. Raises what ended the run."""
+    request = plan.request
+    encoder: codec.Encoder | None = None
+    try:
+        async with contextlib.aclosing(pieces(run, plan, threads)) as made_pieces:
+            async for piece in made_pieces:
+                timeline.add(plan, piece)
+                if encoder is None:
+                    encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
+                made = [await _feed(encoder, piece, threads)]
+                del piece
+                if made[0]:
+                    yield made.pop()
+        if encoder is not None:
+            tail = await threads.run(encoder.finish)
+            if tail:
+                yield tail
+    finally:
+        if encoder is not None:
+            encoder.close()
+
+
+async def _feed(encoder: codec.Encoder, piece: Piece, threads: Threads) -> bytes:
+    audio = padded(piece)
+    if encoder.cheap and len(audio) <= INLINE:
+        return encoder.feed(audio)
+    return await threads.run(encoder.feed, audio)
+
+
+def padded(piece: Piece) -> bytes:
+    """The piece with the silence around it."""
+    if not piece.pause and not piece.lead:
+        return piece.pcm
+    return pcm.silence(piece.lead, piece.rate) + piece.pcm + pcm.silence(piece.pause, piece.rate)
+
+
+async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, threads: Threads) -> bytes:
+    """The whole at once."""
+    if fmt in ("wav", "pcm") and rate_out in (None, rate) and len(audio) <= INLINE:
+        return codec.encode(audio, rate, fmt, rate_out)
+    return await threads.run(codec.encode, audio, rate, fmt, rate_out)
+
+
+def put_file(folder: Path, name: str, data: bytes) -> str:
+    """Writes a small file so that nobody ever sees half of it under its name; returns its SHA-256."""
+    part, path = _paths(folder, name)
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+        os.replace(part, path)
+        return hashlib.sha256(data).hexdigest()
+    except BaseException:
+        _remove(part)
+        raise
+
+
+async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
+    """The whole answer as a file: under a temporary name until it is complete, then under its own, all or nothing."""
+    request = plan.request
+    name = f"speech_{run.job}{codec.EXTENSIONS[request.format]}"
+    part, path = _paths(folder, name)
+    writer: codec.FileWriter | None = None
+    timeline = Timeline()
+    run.segments = timeline.segments
+    try:
+        async for piece in pieces(run, plan, threads):
+            timeline.add(plan, piece)
+            if writer is None:
+                writer = await _open(part, request, piece.rate, threads)
+            await threads.run(writer.feed, padded(piece))
+        assert writer is not None, "a plan has at least one segment"
+        size, digest, seconds = await threads.run(writer.finish)
+        await threads.run(os.replace, part, path)
+    except BaseException:
+        if writer is not None:
+            writer.close()
+        _remove(part)
+        raise
+    return Result(name, plan.media_type, size, seconds, digest, tuple(timeline.segments))
+
+
+async def _open(part: str, request: SpeechRequest, rate: int, threads: Threads) -> codec.FileWriter:
+    """Opens the file in a thread; a cancel meanwhile does not leave it open with nobody to close it."""
+    opening = asyncio.ensure_future(threads.run(codec.FileWriter, part, request.format, rate, request.sample_rate))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(lambda done: _discard(done, part))
+        raise
+
+
+def _discard(opened: asyncio.Future[codec.FileWriter], part: str) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()
+        _remove(part)
+
+
+def _paths(folder: Path, name: str) -> tuple[str, str]:
+    """The temporary one and the final one. Strings: pathlib interns every part of a path, and a name for each job
+    would swell the table of them."""
+    return os.path.join(folder, f".{name}.part"), os.path.join(folder, name)
+
+
+def _remove(part: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(part)

@@ -1,0 +1,1 @@
+"""Stats: what happened to jobs, units and requests, counted."""

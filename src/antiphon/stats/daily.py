@@ -1,0 +1,118 @@
+"""Statistics: what the last day was like, hour by hour and model by model. Pure: the clock is passed in.
+
+Bounded: a day of hours and an hour of minutes for each model, percentiles from sketches. Names of clients, texts and
+jobs never get here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from antiphon.stats.hour import Hour, merged
+
+HOURS, MINUTES = 24, 60
+#: Models that are remembered, at most; there are far fewer in the catalog.
+MODELS = 64
+
+
+class Statistics:
+    """Hours are counted from the epoch, so those of an earlier life of the server fit in."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """`clock`: seconds since the epoch."""
+        self._clock = clock
+        self._hours: dict[str, dict[int, Hour]] = {}
+        #: Minute since the epoch and requests in it, by model.
+        self._minutes: dict[str, deque[tuple[int, int]]] = {}
+
+    # Take in
+
+    def now(self, model: str) -> Hour:
+        """The hour to count into."""
+        number = int(self._clock() // 3600)
+        hours = self._hours.setdefault(model, {})
+        hour = hours.get(number)
+        if hour is None:
+            hour = hours[number] = Hour()
+            self._prune(hours, number)
+        return hour
+
+    def request(self, model: str) -> None:
+        self.now(model).requests += 1
+        minute = int(self._clock() // 60)
+        minutes = self._minutes.setdefault(model, deque(maxlen=MINUTES))
+        if minutes and minutes[-1][0] == minute:
+            minutes[-1] = (minute, minutes[-1][1] + 1)
+        else:
+            minutes.append((minute, 1))
+
+    def passed(self, model: str, seconds: float, slots: int) -> None:
+        """So many seconds went by with so many slots."""
+        hour = self.now(model)
+        hour.seen += seconds
+        hour.available += seconds * slots
+
+    # Ask
+
+    @property
+    def models(self) -> list[str]:
+        return list(self._hours)
+
+    def day(self, model: str | None = None) -> Hour:
+        """The last 24 hours, the present one among them; of all models for None."""
+        first = self._first()
+        chosen = self._hours.values() if model is None else [self._hours.get(model, {})]
+        return merged(hour for hours in chosen for number, hour in hours.items() if number >= first)
+
+    def hours(self, model: str | None = None) -> list[tuple[float, Hour]]:
+        """The last 24 hours, oldest first: when each began (seconds since the epoch), and what it was like."""
+        chosen = list(self._hours.values()) if model is None else [self._hours.get(model, {})]
+        first = self._first()
+        return [(n * 3600.0, merged(hours[n] for hours in chosen if n in hours)) for n in range(first, first + HOURS)]
+
+    def minutes(self, model: str | None = None) -> list[int]:
+        """Requests in each of the last 60 minutes, oldest first."""
+        first = int(self._clock() // 60) - MINUTES + 1
+        counts = [0] * MINUTES
+        for name, minutes in self._minutes.items():
+            if model in (None, name):
+                for minute, count in minutes:
+                    if first <= minute < first + MINUTES:
+                        counts[minute - first] += count
+        return counts
+
+    def _first(self) -> int:
+        return int(self._clock() // 3600) - HOURS + 1
+
+    def _prune(self, hours: dict[int, Hour], newest: int) -> None:
+        # A clock that was set back leaves hours of the future; they are no truer than those that are too old.
+        for number in [n for n in hours if not newest - HOURS < n <= newest]:
+            del hours[number]
+
+    # Keep
+
+    def to_json(self) -> dict[str, Any]:
+        first = self._first()
+        return {
+            model: {str(n): hour.to_json() for n, hour in hours.items() if n >= first}
+            for model, hours in self._hours.items()
+        }
+
+    def load_json(self, data: object) -> None:
+        """Goes on from what `to_json` gave. What cannot be read is left out, and so is what is too old."""
+        if not isinstance(data, Mapping):
+            return
+        newest = int(self._clock() // 3600)
+        for model, kept in list(data.items())[:MODELS]:
+            if not isinstance(kept, Mapping):
+                continue
+            for number, hour in kept.items():
+                try:
+                    when, was = int(number), Hour.from_json(hour)
+                except (ValueError, TypeError, KeyError, AttributeError):
+                    continue
+                if newest - HOURS < when <= newest:
+                    self._hours.setdefault(str(model), {}).setdefault(when, Hour()).merge(was)

@@ -1,0 +1,1 @@
+"""Transcription: a recording becomes a plan, its pieces become text."""

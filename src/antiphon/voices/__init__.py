@@ -1,1 +1,0 @@
-"""Recordings to clone from: read in a child process with limits, and kept under their digests."""
