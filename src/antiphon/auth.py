@@ -32,7 +32,7 @@ class Caller:
     key: Key | None = None
 
 
-class Keys:
+class ApiKeys:
     """Used in one event loop. Without any key the server is open; from the first one on everybody needs one, also
     when the last was revoked."""
 

@@ -19,9 +19,9 @@ from antiphon.audio import codec, pcm, wav
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.files.bucket import Bucket
-from antiphon.files.store import Depot
+from antiphon.files.store import FileStore
 from antiphon.settings import Settings
-from antiphon.transcription.recordings import Uploads
+from antiphon.transcription.recordings import RecordingStore
 from tests.cluster.conftest import Pair
 from tests.cluster.storage import Storage
 from tests.cluster.test_two_servers import submit, text
@@ -283,7 +283,8 @@ async def test_a_recording_to_be_written_down_is_had_by_all(
 ) -> None:
     bucket = Bucket(url, endpoint=storage_server.endpoint)
     one, two = (
-        Uploads(tmp_path / name / "uploads", threads, Depot(tmp_path / name, threads, bucket)) for name in ("1", "2")
+        RecordingStore(tmp_path / name / "uploads", threads, FileStore(tmp_path / name, threads, bucket))
+        for name in ("1", "2")
     )
     taken = await one.take(io.BytesIO(codec.encode(tone(2, 24000, 300), 24000, "flac")))
     await two.need(taken.digest)
@@ -299,7 +300,7 @@ async def test_a_recording_to_be_written_down_is_had_by_all(
 async def test_a_disk_that_cannot_take_a_recording_is_waited_for(
     storage_server: Storage, url: str, tmp_path: Path, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    depot = Depot(tmp_path, threads, Bucket(url, endpoint=storage_server.endpoint))
+    depot = FileStore(tmp_path, threads, Bucket(url, endpoint=storage_server.endpoint))
     digest = hashlib.sha256(b"samples").hexdigest()
     (taken := tmp_path / "one" / f"{digest}.pcm").parent.mkdir()
     taken.write_bytes(b"samples")
@@ -321,7 +322,7 @@ async def test_what_is_old_goes_from_the_storage(
     storage_server: Storage, url: str, tmp_path: Path, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = Bucket(url, endpoint=storage_server.endpoint)
-    depot = Depot(tmp_path, threads, bucket)
+    depot = FileStore(tmp_path, threads, bucket)
     for key in ("output/a.wav/d", "uploads/u.pcm", "cache/ab/c", "voices/mine.wav", "voices/nobodys.wav"):
         await bucket.put(key, b"x")
 

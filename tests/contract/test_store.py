@@ -479,7 +479,7 @@ async def test_a_batch_of_events_is_kept_whole_or_not_at_all(store: JobStore) ->
     assert await store.events_after(0) == [event(2)]
 
 
-# Housekeeping
+# Retention
 
 
 async def test_prune_removes_what_is_old_and_final(store: JobStore, clock: Clock) -> None:

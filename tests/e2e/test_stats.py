@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from antiphon.app.antiphon import Antiphon
 from antiphon.settings import load
-from antiphon.stats.hour import Hour
+from antiphon.stats.hour import HourStats
 from tests.conftest import PATIENCE, Server, Start, surroundings, wait_until
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "antiphon.json"
@@ -154,9 +154,9 @@ async def _preload(data: Path, kept: dict[str, Any]) -> None:
     antiphon.threads.close()
 
 
-def busy_hour() -> Hour:
+def busy_hour() -> HourStats:
     """1800 segments of about a second, in an hour of a server with two workers."""
-    hour = Hour(requests=900, arrived=1800, seen=3600.0, available=7200.0)
+    hour = HourStats(requests=900, arrived=1800, seen=3600.0, available=7200.0)
     for n in range(1800):
         hour.service.add(0.5 + n % 2)
         hour.waits.add(0.1)

@@ -95,41 +95,41 @@ def test_an_image_made_anew_gets_a_seed_that_no_other_has() -> None:
 
 
 def test_each_image_is_a_unit_with_the_next_seed() -> None:
-    plan = imaging.Plan(ImageRequest(PROMPT, seed=5, n=3), "m", CAN)
+    plan = imaging.ImagePlan(ImageRequest(PROMPT, seed=5, n=3), "m", CAN)
     params = [plan.unit("j", index).recipe.params for index in range(3)]
     assert [each["seed"] for each in params] == [5, 6, 7]
     assert (params[0]["width"], params[0]["height"], params[0]["steps"]) == (64, 64, 0)
     # Six of seed 5 hold the three: what one made is found by the other.
-    assert imaging.Plan(ImageRequest(PROMPT, seed=5, n=6), "m", CAN).keys[:3] == plan.keys
+    assert imaging.ImagePlan(ImageRequest(PROMPT, seed=5, n=6), "m", CAN).keys[:3] == plan.keys
     assert len(set(plan.keys)) == 3
 
 
 @pytest.mark.parametrize("size", [(320, 64), (64, 320), (72, 64), (64, 72)])
 def test_sizes_that_the_model_cannot_draw_are_refused_with_those_it_can(size: tuple[int, int]) -> None:
     with pytest.raises(errors.InvalidRequest, match=r"64 to 256 pixels, in multiples of 16, .* 64x64 suits") as e:
-        imaging.Plan(ImageRequest(PROMPT, width=size[0], height=size[1]), "m", CAN)
+        imaging.ImagePlan(ImageRequest(PROMPT, width=size[0], height=size[1]), "m", CAN)
     assert e.value.param == "size"
 
 
 def test_what_the_model_does_not_know_is_a_warning_and_no_other_recipe() -> None:
-    plain = imaging.Plan(ImageRequest(PROMPT), "m", CAN)
-    asked = imaging.Plan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", CAN)
+    plain = imaging.ImagePlan(ImageRequest(PROMPT), "m", CAN)
+    asked = imaging.ImagePlan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", CAN)
     assert asked.keys == plain.keys
     assert asked.warnings == (
         "m knows no guidance; that was not used",
         "m knows no negative prompts; that was not used",
     )
     able = replace(CAN, options=("steps", "guidance", "negative_prompt"))
-    other = imaging.Plan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", able)
+    other = imaging.ImagePlan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", able)
     assert other.warnings == ()
     assert other.keys != plain.keys
     # No guidance at all is something else than the model's own.
-    assert imaging.Plan(ImageRequest(PROMPT, guidance=0.0), "m", CAN).warnings != ()
+    assert imaging.ImagePlan(ImageRequest(PROMPT, guidance=0.0), "m", CAN).warnings != ()
 
 
 def test_work_is_steps_and_pixels() -> None:
     def length(can: Capabilities = CAN, **fields: Any) -> float:
-        return imaging.Plan(ImageRequest(PROMPT, **fields), "m", can).length(0)
+        return imaging.ImagePlan(ImageRequest(PROMPT, **fields), "m", can).length(0)
 
     assert length(width=256, height=256, steps=8) == 8 / 4
     assert length(width=256, height=256) == 4 / 4
@@ -160,7 +160,7 @@ class Made:
 
 
 def write(folder: Path, *payloads: bytes, **fields: Any) -> Any:
-    plan = imaging.Plan(ImageRequest(PROMPT, seed=3, n=len(payloads), **fields), "m", CAN)
+    plan = imaging.ImagePlan(ImageRequest(PROMPT, seed=3, n=len(payloads), **fields), "m", CAN)
     threads = Threads()
     try:
         return asyncio.run(imaging.write(Made(*payloads), plan, folder, threads))  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ import pytest
 from antiphon.cache import Beyond, Cache, Entry, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit
-from antiphon.jobs.run import Run, Shelf
+from antiphon.jobs.run import JobRun, SharedResults
 
 KEYS = [Recipe("speech", "tone", "1", SpeechParams(f"Text {n}", "tone", "en").as_params()).key() for n in range(4)]
 
@@ -45,12 +45,12 @@ class Slow:
     async def remove(self, key: str) -> None: ...
 
 
-def run(storage: Slow, **more: Any) -> Run:
+def run(storage: Slow, **more: Any) -> JobRun:
     cache = Cache(Path("unused"), 0, beyond=Beyond(storage))
     plan: Any = Plan()
     heard = {"on_unit": lambda *_: None, "on_failure": lambda _: None, "again": lambda _: None}
     flights: SingleFlight[Entry] = SingleFlight()
-    return Run("job", plan, Shelf(cache, flights), **heard, **more)  # type: ignore[arg-type]
+    return JobRun("job", plan, SharedResults(cache, flights), **heard, **more)  # type: ignore[arg-type]
 
 
 async def test_a_unit_of_a_job_that_ended_during_a_look_is_not_run() -> None:

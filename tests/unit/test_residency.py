@@ -186,9 +186,9 @@ async def test_what_can_never_fit_is_refused_and_stands_in_nobodys_way() -> None
     small = await world.add("small", 10)
     small.ask(1)
     await world.run(10)
-    stay = world.room.stays["giant"]
+    resident = world.room.residents["giant"]
     assert giant.loads == 0
-    assert stay.refused is not None
+    assert resident.refused is not None
     assert "30" not in world.inside()
     assert small.done == 1
     assert not world.room.asleep("giant")

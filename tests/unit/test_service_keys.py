@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from antiphon.auth import Keys, today
+from antiphon.auth import ApiKeys, today
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.key import Key
@@ -36,7 +36,7 @@ async def test_what_was_used_while_the_store_was_away_is_kept_once_it_is_back(
     await store.open()
     for name in ("a", "b"):
         await store.add_key(Key(name, name, name * 64, "vip", admin=False, quota=10.0, created_at=1.0))
-    keys = Keys(store)
+    keys = ApiKeys(store)
     await keys.load()
     keys.heard(spoken("a", 6.0))
     keys.heard(spoken("b", 1.0))

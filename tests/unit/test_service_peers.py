@@ -32,7 +32,7 @@ async def test_the_end_of_a_job_is_brought_once_the_store_is_back(monkeypatch: A
     async def rescue() -> None:
         return
 
-    room = cluster.Peers(cast("Any", Away(kept, fails=2)), bus, cast("Any", None), rescue)
+    room = cluster.Cluster(cast("Any", Away(kept, fails=2)), bus, cast("Any", None), rescue)
     with bus.subscribe(owner="me") as heard:
         relaying = asyncio.create_task(room._relay())
         for event in kept:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.catalog.models import MODELS, ModelSpec
-from antiphon.models.placement import SPARE, Seat, seats, too_small
+from antiphon.models.placement import SPARE, Placement, placements, too_small
 from antiphon.worker.gpus import Gpu, gpus
 
 GIB = 2**30
@@ -30,8 +30,8 @@ def model(gib: float) -> ModelSpec:
     return replace(MODELS["espeak"], name="heavy", gpu_footprint=int(gib * GIB))
 
 
-def devices(found: list[Seat]) -> list[int | None]:
-    return [seat.gpu.index if seat.gpu else None for seat in found]
+def devices(found: list[Placement]) -> list[int | None]:
+    return [placement.gpu.index if placement.gpu else None for placement in found]
 
 
 @pytest.fixture
@@ -69,38 +69,38 @@ def test_a_driver_that_fails_is_no_gpu(driver: Any) -> None:
 
 def test_four_gigabytes_hold_two_and_three_in_half_precision() -> None:
     small = [card(total=4)]
-    assert devices(seats(model(1.8), "auto", small)) == [0, 0]
-    assert devices(seats(model(1.2), "auto", small)) == [0, 0, 0]
+    assert devices(placements(model(1.8), "auto", small)) == [0, 0]
+    assert devices(placements(model(1.2), "auto", small)) == [0, 0, 0]
 
 
 def test_each_gpu_is_filled_beside_what_it_holds() -> None:
     cards = [card(0, 24, used=12), card(1, 24), card(2, 4)]
-    found = seats(model(5), "auto", cards)
+    found = placements(model(5), "auto", cards)
     assert Counter(devices(found)) == {0: 2, 1: 4}
-    assert {seat.environment["CUDA_VISIBLE_DEVICES"] for seat in found} == {"GPU-0", "GPU-1"}
+    assert {placement.environment["CUDA_VISIBLE_DEVICES"] for placement in found} == {"GPU-0", "GPU-1"}
     # A second model gets what the first leaves, although its workers have not taken their memory yet.
-    assert Counter(devices(seats(model(2), "auto", cards, found))) == {1: 1, 2: 1}
+    assert Counter(devices(placements(model(2), "auto", cards, found))) == {1: 1, 2: 1}
 
 
 def test_a_number_is_kept_to_and_spread() -> None:
     cards = [card(0), card(1)]
-    assert Counter(devices(seats(model(10), 4, cards))) == {0: 2, 1: 2}
-    many = seats(model(10), 6, cards)
+    assert Counter(devices(placements(model(10), 4, cards))) == {0: 2, 1: 2}
+    many = placements(model(10), 6, cards)
     assert len(many) == 6
     assert "6 workers of 10.0 GiB each are more than" in str(too_small(model(10), many, cards))
-    assert too_small(model(10), seats(model(10), 4, cards), cards) is None
+    assert too_small(model(10), placements(model(10), 4, cards), cards) is None
 
 
 def test_without_room_it_is_the_cpu_and_the_operator_is_told() -> None:
     for cards in ([], [card(total=4)]):
         for asked in ("auto", 2):
-            found = seats(model(5), asked, cards)
+            found = placements(model(5), asked, cards)
             assert set(devices(found)) == {None}
             # The process must not find a card that has no room for it.
             assert found[0].environment == {"CUDA_VISIBLE_DEVICES": ""}
             assert "on the CPU" in str(too_small(model(5), found, cards))
-    light = seats(MODELS["espeak"], 2, [card()])
-    assert [seat.environment for seat in light] == [{}, {}]
+    light = placements(MODELS["espeak"], 2, [card()])
+    assert [placement.environment for placement in light] == [{}, {}]
     assert too_small(MODELS["espeak"], light, [card()]) is None
 
 
@@ -110,12 +110,14 @@ def test_without_room_it_is_the_cpu_and_the_operator_is_told() -> None:
 )
 def test_auto_never_takes_more_than_fits(footprints: list[int], cards: list[tuple[int, float]]) -> None:
     here = [card(n, total, total * share) for n, (total, share) in enumerate(cards)]
-    taken: list[Seat] = []
+    taken: list[Placement] = []
     for need in footprints:
-        found = seats(model(need), "auto", here, taken)
+        found = placements(model(need), "auto", here, taken)
         assert found
         taken += found
     for gpu in here:
-        assert sum(seat.bytes for seat in taken if seat.gpu == gpu) <= max(0, gpu.free - int(gpu.total * SPARE))
-        left = gpu.free - int(gpu.total * SPARE) - sum(seat.bytes for seat in taken if seat.gpu == gpu)
+        assert sum(placement.bytes for placement in taken if placement.gpu == gpu) <= max(
+            0, gpu.free - int(gpu.total * SPARE)
+        )
+        left = gpu.free - int(gpu.total * SPARE) - sum(placement.bytes for placement in taken if placement.gpu == gpu)
         assert left < footprints[-1] * GIB, "one more would have fitted"

@@ -11,7 +11,7 @@ import pytest
 from antiphon.metrics import advice
 from antiphon.stats.daily import HOURS, MINUTES, Statistics
 from antiphon.stats.distributions import ACCURACY, Histogram, Sketch
-from antiphon.stats.hour import Hour
+from antiphon.stats.hour import HourStats
 
 
 class Clock:
@@ -158,10 +158,10 @@ def test_a_day_survives_a_restart() -> None:
         {"tone": {"x": {}}},
         {"tone": {"500000": {"requests": "many"}}},
         {"tone": {"500000": None}},
-        {"tone": {"500000": {**Hour().to_json(), "requests": -1}}},
-        {"tone": {"500000": {**Hour().to_json(), "audio": float("inf")}}},
-        {"tone": {"500000": {**Hour().to_json(), "waits": {"buckets": [[10**9, 1]]}}}},
-        {"tone": {"500000": {**Hour().to_json(), "waits": {**Sketch().to_json(), "buckets": [[10**9, 1]]}}}},
+        {"tone": {"500000": {**HourStats().to_json(), "requests": -1}}},
+        {"tone": {"500000": {**HourStats().to_json(), "audio": float("inf")}}},
+        {"tone": {"500000": {**HourStats().to_json(), "waits": {"buckets": [[10**9, 1]]}}}},
+        {"tone": {"500000": {**HourStats().to_json(), "waits": {**Sketch().to_json(), "buckets": [[10**9, 1]]}}}},
     ],
 )
 def test_what_cannot_be_read_is_left_out(junk: Any) -> None:
@@ -173,7 +173,7 @@ def test_what_cannot_be_read_is_left_out(junk: Any) -> None:
 
 def test_as_many_models_as_there_are_and_no_more() -> None:
     statistics = Statistics(Clock())
-    hour = {**Hour().to_json(), "requests": 1}
+    hour = {**HourStats().to_json(), "requests": 1}
     statistics.load_json({f"m{n}": {"500000": hour} for n in range(1000)})
     assert len(statistics.models) == 64
 
@@ -181,8 +181,8 @@ def test_as_many_models_as_there_are_and_no_more() -> None:
 # Advice
 
 
-def busy_hour(units: int, seen: float, service: float) -> Hour:
-    hour = Hour(requests=units, arrived=units, seen=seen, available=seen)
+def busy_hour(units: int, seen: float, service: float) -> HourStats:
+    hour = HourStats(requests=units, arrived=units, seen=seen, available=seen)
     for n in range(units):
         hour.service.add(service * (0.5 + n % 2))
     return hour

@@ -9,27 +9,27 @@ import pytest
 
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
-from antiphon.files.store import Depot
-from antiphon.transcription.recordings import FRESH, KEPT, STALE, Uploads
+from antiphon.files.store import FileStore
+from antiphon.transcription.recordings import FRESH, KEPT, STALE, RecordingStore
 
 NOW = 1_000_000.0
 
 
-def uploads(folder: Path, most: int = 100) -> Uploads:
+def uploads(folder: Path, most: int = 100) -> RecordingStore:
     threads = Threads(1)
-    made = Uploads(folder, threads, Depot(folder, threads), most=most)
+    made = RecordingStore(folder, threads, FileStore(folder, threads), most=most)
     made.threads.close()
     for name, age in (("old", 5000), ("older", 9000), ("new", 10), ("needed", 99_000)):
         put(made, f"{name}.pcm", age)
     return made
 
 
-def put(made: Uploads, name: str, age: float) -> None:
+def put(made: RecordingStore, name: str, age: float) -> None:
     (made.folder / name).write_bytes(bytes(30))
     os.utime(made.folder / name, (NOW - age,) * 2)
 
 
-def left(made: Uploads) -> set[str]:
+def left(made: RecordingStore) -> set[str]:
     return {path.stem for path in made.folder.iterdir()}
 
 

@@ -15,7 +15,7 @@ from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain import voice as voices
 from antiphon.domain.voice import Reference
-from antiphon.files.store import Depot
+from antiphon.files.store import FileStore
 from antiphon.references import service as module
 from antiphon.references.library import Library
 from antiphon.references.service import References
@@ -35,7 +35,7 @@ def file(hertz: float = 440.0) -> bytes:
 async def references(tmp_path: Path) -> AsyncIterator[References]:
     store, threads = MemoryStore(), Threads()
     await store.open()
-    yield References(store, Library(tmp_path / "voices"), threads, Depot(tmp_path / "output", threads))
+    yield References(store, Library(tmp_path / "voices"), threads, FileStore(tmp_path / "output", threads))
     threads.close()
 
 

@@ -176,7 +176,7 @@ async def stream(
 
 async def _is_last(antiphon: Antiphon, job: str | None, event: Event) -> bool:
     """Whether nothing follows: a job that ended may have been asked for anew since, and wait for its model."""
-    if job is None or event.type not in FINAL_EVENTS or job in antiphon.jobs.live:
+    if job is None or event.type not in FINAL_EVENTS or job in antiphon.jobs.active:
         return False
     try:
         return (await antiphon.jobs.stored(job)).state.final

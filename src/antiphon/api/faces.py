@@ -20,7 +20,7 @@ from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
-from antiphon.speech.response import Speech
+from antiphon.speech.response import SpeechResponse
 from antiphon.text import language as languages
 
 #: The answers are held whole: 20,000 characters are some 80 MB of WAV.
@@ -124,7 +124,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
     async def spoken(
         request: Request, asked: SpeechRequest, warnings: list[str]
-    ) -> tuple[bytes, Speech, dict[str, str]]:
+    ) -> tuple[bytes, SpeechResponse, dict[str, str]]:
         if len(asked.text) > MAX_TEXT:
             raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
         speech = await antiphon.jobs.speak(asked, reading.owner(request))

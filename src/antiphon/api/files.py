@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response, Stream
 from antiphon.api import reading
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
-from antiphon.files.store import Depot
+from antiphon.files.store import FileStore
 
 #: Only names that the server makes: no separator, no dot but the one of the extension.
 _NAME = re.compile(r"^(?:speech|transcript|image)_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")
@@ -27,17 +27,17 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
     if match is None:
         raise errors.NotFound("There is no such file")
     job = await antiphon.jobs.stored(match[1], reading.whose(request))
-    depot, digest = antiphon.depot, job.result.digest_of(name) if job.result is not None else None
+    files, digest = antiphon.files, job.result.digest_of(name) if job.result is not None else None
     if job.result is None or digest is None:
         raise gone()
     # A page is sent nowhere else: its policy lets it load from here only.
-    if depot.signs and request.headers.get("sec-fetch-site") != "same-origin":
-        return await _elsewhere(depot, request, name, digest)
-    path = await depot.local(name, digest)
+    if files.signs and request.headers.get("sec-fetch-site") != "same-origin":
+        return await _elsewhere(files, request, name, digest)
+    path = await files.local(name, digest)
     if path is not None:
         return plain_file(request, path, digest, job.result.media_type, download_as=download_as)
     size = job.result.bytes_of(name)
-    return await shared_file(depot, request, name, digest, size, job.result.media_type, download_as=download_as)
+    return await shared_file(files, request, name, digest, size, job.result.media_type, download_as=download_as)
 
 
 def plain_file(
@@ -58,7 +58,7 @@ def plain_file(
 
 
 async def shared_file(
-    depot: Depot,
+    files: FileStore,
     request: Request,
     name: str,
     digest: str,
@@ -78,7 +78,7 @@ async def shared_file(
     # Of several ranges a server may send the whole (RFC 9110, 14.2); from a storage each would be a request more.
     first, behind = ranges[0] if ranges is not None and len(ranges) == 1 else (0, size)
     part = behind - first < size
-    pieces = await depot.open(name, digest, first, behind if part else None)
+    pieces = await files.open(name, digest, first, behind if part else None)
     if pieces is None:
         raise gone()
     headers |= {"Content-Length": str(behind - first), "Accept-Ranges": "bytes"}
@@ -92,12 +92,12 @@ async def shared_file(
     return StreamingResponse(pieces, 206 if part else 200, headers, media_type)
 
 
-async def _elsewhere(depot: Depot, request: Request, name: str, digest: str) -> Response:
+async def _elsewhere(files: FileStore, request: Request, name: str, digest: str) -> Response:
     """Sends the client to the storage; what it has already it need not fetch there."""
     headers = _headers(digest)
     if matches(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    return RedirectResponse(await depot.sign(name, digest), 307, {"Cache-Control": "private, no-store"})
+    return RedirectResponse(await files.sign(name, digest), 307, {"Cache-Control": "private, no-store"})
 
 
 def gone() -> errors.NotFound:

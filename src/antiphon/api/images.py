@@ -24,7 +24,7 @@ from antiphon.domain.image import FORMATS, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, Fo
 from antiphon.domain.job import Failure, Result, State
 from antiphon.domain.request import parse_deadline
 from antiphon.imaging import kind as imaging
-from antiphon.jobs.active import Live
+from antiphon.jobs.active import ActiveJob
 from antiphon.text.normalise import log_text
 
 #: OpenAI's older models answer with addresses where nothing else is asked for, the newer ones with the images.
@@ -151,45 +151,45 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
 async def _wait(antiphon: Antiphon, request: Request, asked: ImageRequest, owner: str, *, by_url: bool) -> Response:
     if by_url:
-        antiphon.housekeeping.check_space()
-    live = await antiphon.jobs.wait_for(asked, owner)
-    note(request.scope, model=live.hosted.name)
+        antiphon.retention.check_space()
+    active = await antiphon.jobs.wait_for(asked, owner)
+    note(request.scope, model=active.served.name)
     try:
-        made = await unless_gone(request, _filed(antiphon, request, live) if by_url else _encoded(antiphon, live))
+        made = await unless_gone(request, _filed(antiphon, request, active) if by_url else _encoded(antiphon, active))
     except errors.AntiphonError as e:
         gone = isinstance(e, errors.Cancelled)
         failure = None if gone else Failure(e.code, e.message)
-        antiphon.jobs.release(live, State.CANCELLED if gone else State.FAILED, None, failure)
+        antiphon.jobs.release(active, State.CANCELLED if gone else State.FAILED, None, failure)
         raise
     except BaseException:
-        antiphon.jobs.release(live, State.CANCELLED, None, None)
+        antiphon.jobs.release(active, State.CANCELLED, None, None)
         raise
     data, result = made
-    antiphon.jobs.release(live, State.SUCCEEDED, result, None)
+    antiphon.jobs.release(active, State.SUCCEEDED, result, None)
     if by_url:
-        await antiphon.jobs.recorded(live.id)
-    plan = _plan(live)
-    return _answer(data, asked, f"{plan.width}x{plan.height}", _headers(live))
+        await antiphon.jobs.recorded(active.id)
+    plan = _plan(active)
+    return _answer(data, asked, f"{plan.width}x{plan.height}", _headers(active))
 
 
-async def _filed(antiphon: Antiphon, request: Request, live: Live) -> tuple[list[dict[str, Any]], Result]:
+async def _filed(antiphon: Antiphon, request: Request, active: ActiveJob) -> tuple[list[dict[str, Any]], Result]:
     """The images as files of the output directory. Raises what ended the run, and `StorageFull`."""
-    assert live.run is not None
+    assert active.run is not None
     try:
-        result = await imaging.write(live.run, _plan(live), antiphon.settings.output_path, antiphon.threads)
+        result = await imaging.write(active.run, _plan(active), antiphon.settings.output_path, antiphon.threads)
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise errors.StorageFull("The disk is full; ask for b64_json, or later", retry_after=RETRY) from e
-    await antiphon.depot.publish_soon(result)
+    await antiphon.files.publish_soon(result)
     return [await _kept(antiphon, request, file, by_url=True) for file in result.segments], result
 
 
-async def _encoded(antiphon: Antiphon, live: Live) -> tuple[list[dict[str, Any]], Result]:
+async def _encoded(antiphon: Antiphon, active: ActiveJob) -> tuple[list[dict[str, Any]], Result]:
     """The images themselves. Raises what ended the run."""
-    assert live.run is not None
-    plan, data, size = _plan(live), [], 0
-    async for image in imaging.drawn(live.run, plan, antiphon.threads):
+    assert active.run is not None
+    plan, data, size = _plan(active), [], 0
+    async for image in imaging.drawn(active.run, plan, antiphon.threads):
         data.append({"b64_json": base64.b64encode(image.data).decode(), "seed": image.seed})
         size += len(image.data)
     return data, imaging.result_of(size, plan)
@@ -199,7 +199,7 @@ async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool
     """A file of a finished job, as its address or with its bytes. Raises `NotFound` if it was removed."""
     if by_url:
         return {"url": f"{request.base_url}output/{file['name']}", "seed": file["seed"]}
-    data = await antiphon.depot.read(file["name"], file["digest"])
+    data = await antiphon.files.read(file["name"], file["digest"])
     if data is None:
         raise errors.NotFound(
             "The images were removed because they were old, or to make room (--output-bytes); use another key"
@@ -207,15 +207,15 @@ async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool
     return {"b64_json": base64.b64encode(data).decode(), "seed": file["seed"]}
 
 
-def _plan(live: Live) -> imaging.Plan:
-    assert live.run is not None
-    return cast("imaging.Plan", live.run.plan)
+def _plan(active: ActiveJob) -> imaging.ImagePlan:
+    assert active.run is not None
+    return cast("imaging.ImagePlan", active.run.plan)
 
 
-def _headers(live: Live) -> dict[str, str]:
-    assert live.run is not None
-    hit = "hit" if live.run.cached >= live.run.total else "partial" if live.run.cached else "miss"
-    return {"X-Job-Id": live.id, "X-Cache": hit, "Cache-Control": "no-store", **warning(_plan(live).warnings)}
+def _headers(active: ActiveJob) -> dict[str, str]:
+    assert active.run is not None
+    hit = "hit" if active.run.cached >= active.run.total else "partial" if active.run.cached else "miss"
+    return {"X-Job-Id": active.id, "X-Cache": hit, "Cache-Control": "no-store", **warning(_plan(active).warnings)}
 
 
 def _answer(data: list[dict[str, Any]], asked: ImageRequest, size: str, headers: dict[str, str]) -> Response:

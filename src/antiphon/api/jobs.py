@@ -26,7 +26,7 @@ from antiphon.domain import errors
 from antiphon.domain.job import State
 from antiphon.domain.work import Request as WorkRequest
 from antiphon.jobs.webhooks import new_webhook
-from antiphon.speech.listen import NotMade
+from antiphon.speech.listen import NotStreamable
 from antiphon.store.base import Webhook
 from antiphon.text.normalise import log_text
 
@@ -135,7 +135,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         parts = jobs.follow(id, owner)
         try:
             first = await unless_gone(request, _next(parts))
-        except NotMade:
+        except NotStreamable:
             # It has just ended, waits for something, is made elsewhere, or is no speech: its file is waited for.
             await unless_gone(request, jobs.ended(id, owner))
             return await result(request, id)

@@ -15,7 +15,7 @@ from antiphon.api.waiting import ClientGone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors, ids
 from antiphon.domain.event import EventType
-from antiphon.jobs.active import Live
+from antiphon.jobs.active import ActiveJob
 from antiphon.text.normalise import log_text
 
 log = structlog.get_logger("antiphon.http")
@@ -49,7 +49,7 @@ class RequestLog:
         said: dict[str, Any] = {}
         scope["antiphon.log"] = said
         token = _said.set(said)
-        open_now = self._observer.tally.open
+        open_now = self._observer.counters.open
         open_now[kind,] += 1
         try:
             await (self._request if kind == "http" else self._socket)(scope, receive, send, said)
@@ -68,7 +68,7 @@ class RequestLog:
                 status = message["status"]
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
                 if status == 200 and scope["path"] in SPEECH:
-                    self._observer.tally.first_audio.add(time.perf_counter() - began)
+                    self._observer.counters.first_audio.add(time.perf_counter() - began)
             await send(message)
 
         try:
@@ -127,7 +127,7 @@ class RequestLog:
         if status in REFUSED:
             self._observer.refused(said.get("code", f"http_{status}"))
         quiet = scope["path"] in QUIET and status == 200
-        hosted = self.antiphon.models.hosted.values()
+        served = self.antiphon.models.served.values()
         (log.debug if quiet else log.info)(
             "request",
             method=log_text(method, PATH),
@@ -135,20 +135,20 @@ class RequestLog:
             status=status,
             ms=round(seconds * 1000, 1),
             **said,
-            active=sum(h.dispatcher.running for h in hosted),
-            queued=sum(len(h.dispatcher.queue) for h in hosted),
+            active=sum(h.dispatcher.running for h in served),
+            queued=sum(len(h.dispatcher.queue) for h in served),
             request=request_id,
             **({"trace": scope["antiphon.trace"]} if "antiphon.trace" in scope else {}),
         )
 
-    def _heard(self, live: Live, type_: EventType) -> None:
+    def _heard(self, active: ActiveJob, type_: EventType) -> None:
         """Completes the line of the request that a job came with; what the route noted itself stays."""
         said = _said.get()
         if said is None or type_ != "job.queued":
             return
-        said.setdefault("model", live.hosted.name)
-        if live.run is not None:
-            asked, units = live.run.plan.request, live.units
+        said.setdefault("model", active.served.name)
+        if active.run is not None:
+            asked, units = active.run.plan.request, active.units
             for name, value in asked.brief().items():
                 said.setdefault(name, log_text(value, self.antiphon.settings.log_text) if name == "text" else value)
             said.setdefault("cached", "hit" if units.cached == units.total else "partial" if units.cached else "miss")

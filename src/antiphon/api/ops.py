@@ -73,18 +73,18 @@ def routes(antiphon: Antiphon) -> APIRouter:
     return router
 
 
-def describe(antiphon: Antiphon, hosted: Any) -> dict[str, Any]:
-    can, spec = hosted.can, hosted.spec
+def describe(antiphon: Antiphon, served: Any) -> dict[str, Any]:
+    capabilities, spec = served.capabilities, served.spec
     return {
-        "id": hosted.name,
+        "id": served.name,
         "object": "model",
         "created": int(antiphon.started_at),
         "owned_by": "antiphon",
-        "kind": hosted.kind,
-        "state": hosted.state,
-        "languages": list(can.languages if can else spec.languages),
-        "emotions": list(can.emotions) if can else [],
-        "voices": len(can.voices) if can else 0,
-        "cloning": bool(can and can.cloning),
+        "kind": served.kind,
+        "state": served.state,
+        "languages": list(capabilities.languages if capabilities else spec.languages),
+        "emotions": list(capabilities.emotions) if capabilities else [],
+        "voices": len(capabilities.voices) if capabilities else 0,
+        "cloning": bool(capabilities and capabilities.cloning),
         "licence": spec.licence,
     }

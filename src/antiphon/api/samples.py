@@ -13,7 +13,7 @@ from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.engine import Voice
 from antiphon.domain.request import SpeechRequest
-from antiphon.models.served import Hosted
+from antiphon.models.served import ServedModel
 
 #: By primary language; what has none here hears English.
 SENTENCES = {
@@ -37,15 +37,15 @@ _CACHING = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": 
 async def spoken(antiphon: Antiphon, request: Request, voice: str, model: str | None, owner: str) -> Response:
     """The sentence as a WAV file, behind everything else that waits. Raises `NotFound` for a voice that is not served,
     and whatever speaking raises."""
-    hosted, found = _find(antiphon, voice, model)
+    served, found = _find(antiphon, voice, model)
     language = found.languages[0].lower().partition("-")[0] if found.languages else "en"
     text = SENTENCES.get(language, SENTENCES["en"])
-    assert hosted.can is not None
-    name = "\0".join((hosted.name, hosted.can.revision, found.id, text))
+    assert served.capabilities is not None
+    name = "\0".join((served.name, served.capabilities.revision, found.id, text))
     etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers={"ETag": etag, **_CACHING})
-    asked = SpeechRequest(text, model=hosted.name, voice=found.id, language=language, format="wav", priority="bulk")
+    asked = SpeechRequest(text, model=served.name, voice=found.id, language=language, format="wav", priority="bulk")
     speech = await antiphon.jobs.speak(asked, owner)
     try:
         audio = await unless_gone(request, speech.whole())
@@ -54,10 +54,10 @@ async def spoken(antiphon: Antiphon, request: Request, voice: str, model: str | 
     return Response(audio, headers={"ETag": etag, **_CACHING}, media_type="audio/wav")
 
 
-def _find(antiphon: Antiphon, voice: str, model: str | None) -> tuple[Hosted, Voice]:
-    for hosted in antiphon.models.ranked():
-        if hosted.can is not None and model in (None, hosted.name):
-            for each in hosted.can.voices:
+def _find(antiphon: Antiphon, voice: str, model: str | None) -> tuple[ServedModel, Voice]:
+    for served in antiphon.models.ranked():
+        if served.capabilities is not None and model in (None, served.name):
+            for each in served.capabilities.voices:
                 if each.id == voice:
-                    return hosted, each
+                    return served, each
     raise errors.NotFound(f"There is no voice {voice[:60]!r} here; GET /v1/audio/voices lists those that exist")

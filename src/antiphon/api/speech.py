@@ -21,7 +21,7 @@ from antiphon.api.schemas import DialogueBody, ErrorObject, SpeechBody
 from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain.request import SpeechRequest
-from antiphon.speech.response import Speech
+from antiphon.speech.response import SpeechResponse
 from antiphon.store.base import Idempotency
 from antiphon.text.normalise import log_text
 
@@ -119,7 +119,7 @@ async def once(
     return response
 
 
-async def whole(request: Request, speech: Speech, warnings: list[str]) -> Response:
+async def whole(request: Request, speech: SpeechResponse, warnings: list[str]) -> Response:
     """An answer that is there at once, or in one piece: with its true length."""
     data = await unless_gone(request, speech.whole())
     return Response(data, headers=headers(speech, warnings), media_type=speech.plan.media_type)
@@ -128,7 +128,9 @@ async def whole(request: Request, speech: Speech, warnings: list[str]) -> Respon
 class SpeechStream(StreamingResponse):
     """Gives the speech's place back however the answer ends, also when it never began."""
 
-    def __init__(self, speech: Speech, parts: AsyncGenerator[bytes], media_type: str, headers: dict[str, str]) -> None:
+    def __init__(
+        self, speech: SpeechResponse, parts: AsyncGenerator[bytes], media_type: str, headers: dict[str, str]
+    ) -> None:
         super().__init__(parts, headers=headers, media_type=media_type)
         self._speech, self._parts = speech, parts
 
@@ -141,7 +143,7 @@ class SpeechStream(StreamingResponse):
 
 
 async def begin(
-    request: Request, speech: Speech, parts: AsyncGenerator[bytes], media_type: str, warnings: list[str]
+    request: Request, speech: SpeechResponse, parts: AsyncGenerator[bytes], media_type: str, warnings: list[str]
 ) -> Response:
     """Answers once the first part is there, so that a request that fails gets an error instead of half a file."""
     first = await unless_gone(request, _next(parts))
@@ -159,7 +161,7 @@ async def _next(parts: AsyncGenerator[bytes]) -> bytes:
     return await anext(parts)
 
 
-async def sse(speech: Speech) -> AsyncGenerator[bytes]:
+async def sse(speech: SpeechResponse) -> AsyncGenerator[bytes]:
     """OpenAI's events: `speech.audio.delta` with base64 audio, then `speech.audio.done` with the usage."""
     async with contextlib.aclosing(speech.stream()) as parts:
         async for part in parts:
@@ -172,11 +174,11 @@ async def sse(speech: Speech) -> AsyncGenerator[bytes]:
     yield b"data: " + msgspec.json.encode({"type": "speech.audio.done", "usage": usage}) + b"\n\n"
 
 
-def headers(speech: Speech, warnings: list[str]) -> dict[str, str]:
-    live = speech.live
+def headers(speech: SpeechResponse, warnings: list[str]) -> dict[str, str]:
+    active = speech.active
     now = time.time()
-    queued = 1000 * ((live.started_at or now) - live.created_at)
-    worked = 1000 * (now - (live.started_at or now))
+    queued = 1000 * ((active.started_at or now) - active.created_at)
+    worked = 1000 * (now - (active.started_at or now))
     return {
         "X-Job-Id": speech.id,
         "X-Cache": speech.hit,

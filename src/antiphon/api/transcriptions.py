@@ -27,7 +27,7 @@ from antiphon.domain import errors
 from antiphon.domain.job import Failure, State
 from antiphon.domain.request import parse_deadline
 from antiphon.domain.transcription import FORMATS, Task, TranscriptionRequest
-from antiphon.jobs.active import Live
+from antiphon.jobs.active import ActiveJob
 from antiphon.sandbox import speech_audio
 from antiphon.text import transcript
 from antiphon.transcription import kind as transcription
@@ -138,20 +138,20 @@ async def _answer(antiphon: Antiphon, request: Request, task: Task) -> Response:
     if "respond-async" in request.headers.get("prefer", ""):
         job, _ = await antiphon.jobs.submit(asked, owner)
         return reply(job, 202, {"Location": f"/v1/jobs/{job['id']}"})
-    live = await antiphon.jobs.wait_for(asked, owner)
+    active = await antiphon.jobs.wait_for(asked, owner)
     if stream:
-        return StreamingResponse(_stream(antiphon, live), media_type="text/event-stream", headers=_headers(live))
+        return StreamingResponse(_stream(antiphon, active), media_type="text/event-stream", headers=_headers(active))
     try:
-        data = await unless_gone(request, _whole(live))
+        data = await unless_gone(request, _whole(active))
     except errors.AntiphonError as e:
-        _fail(antiphon, live, e)
+        _fail(antiphon, active, e)
         raise
     except BaseException:
-        antiphon.jobs.release(live, State.CANCELLED, None, None)
+        antiphon.jobs.release(active, State.CANCELLED, None, None)
         raise
-    plan = _plan(live)
-    antiphon.jobs.release(live, State.SUCCEEDED, transcription.result_of(len(data), plan), None)
-    return Response(data, media_type=plan.media_type, headers=_headers(live))
+    plan = _plan(active)
+    antiphon.jobs.release(active, State.SUCCEEDED, transcription.result_of(len(data), plan), None)
+    return Response(data, media_type=plan.media_type, headers=_headers(active))
 
 
 async def _read(antiphon: Antiphon, form: FormData, task: Task) -> tuple[TranscriptionRequest, bool]:
@@ -206,50 +206,50 @@ def _number(text: str | None) -> float:
         raise errors.InvalidRequest("temperature must be a number", param="temperature") from None
 
 
-def _plan(live: Live) -> transcription.Plan:
-    assert live.run is not None
-    assert isinstance(live.run.plan, transcription.Plan)
-    return live.run.plan
+def _plan(active: ActiveJob) -> transcription.TranscriptionPlan:
+    assert active.run is not None
+    assert isinstance(active.run.plan, transcription.TranscriptionPlan)
+    return active.run.plan
 
 
-async def _whole(live: Live) -> bytes:
-    assert live.run is not None
-    told = await transcription.whole(live.run, _plan(live))
-    return transcription.render(told, _plan(live).request)
+async def _whole(active: ActiveJob) -> bytes:
+    assert active.run is not None
+    told = await transcription.whole(active.run, _plan(active))
+    return transcription.render(told, _plan(active).request)
 
 
-def _fail(antiphon: Antiphon, live: Live, error: errors.AntiphonError) -> None:
+def _fail(antiphon: Antiphon, active: ActiveJob, error: errors.AntiphonError) -> None:
     gone = isinstance(error, errors.Cancelled)
     failure = None if gone else Failure(error.code, error.message)
-    antiphon.jobs.release(live, State.CANCELLED if gone else State.FAILED, None, failure)
+    antiphon.jobs.release(active, State.CANCELLED if gone else State.FAILED, None, failure)
 
 
-def _headers(live: Live) -> dict[str, str]:
-    assert live.run is not None
-    hit = "hit" if live.run.cached >= live.run.total else "partial" if live.run.cached else "miss"
-    return {"X-Job-Id": live.id, "X-Cache": hit, "Cache-Control": "no-store"}
+def _headers(active: ActiveJob) -> dict[str, str]:
+    assert active.run is not None
+    hit = "hit" if active.run.cached >= active.run.total else "partial" if active.run.cached else "miss"
+    return {"X-Job-Id": active.id, "X-Cache": hit, "Cache-Control": "no-store"}
 
 
-async def _stream(antiphon: Antiphon, live: Live) -> AsyncGenerator[bytes]:
+async def _stream(antiphon: Antiphon, active: ActiveJob) -> AsyncGenerator[bytes]:
     """OpenAI's events: `transcript.text.delta` for each part, `transcript.text.done` with all of it."""
-    assert live.run is not None
-    plan = _plan(live)
+    assert active.run is not None
+    plan = _plan(active)
     text = ""
     try:
-        async with contextlib.aclosing(transcription.heard(live.run, plan)) as parts:
+        async with contextlib.aclosing(transcription.heard(active.run, plan)) as parts:
             async for part in parts:
                 longer = transcript.follow(text, part["text"], part["language"])
                 yield _event({"type": "transcript.text.delta", "delta": longer[len(text) :]})
                 text = longer
         done = _event({"type": "transcript.text.done", "text": text})
-        antiphon.jobs.release(live, State.SUCCEEDED, transcription.result_of(len(text.encode()), plan), None)
+        antiphon.jobs.release(active, State.SUCCEEDED, transcription.result_of(len(text.encode()), plan), None)
         yield done
     except errors.AntiphonError as e:
-        _fail(antiphon, live, e)
+        _fail(antiphon, active, e)
         yield _event({"type": "error", **body_of(e)})
     finally:
         # A reader that went away gives its place back; after the end this does nothing.
-        antiphon.jobs.release(live, State.CANCELLED, None, None)
+        antiphon.jobs.release(active, State.CANCELLED, None, None)
 
 
 def _event(data: Mapping[str, Any]) -> bytes:

@@ -16,9 +16,9 @@ import structlog
 
 from antiphon import __version__
 from antiphon.app import loop_lag, stores
-from antiphon.app.cluster import Peers
-from antiphon.app.retention import Housekeeping
-from antiphon.auth import Keys
+from antiphon.app.cluster import Cluster
+from antiphon.app.retention import Retention
+from antiphon.auth import ApiKeys
 from antiphon.bus import Bus
 from antiphon.catalog.download import Downloader
 from antiphon.concurrency.threads import Threads
@@ -32,20 +32,20 @@ from antiphon.files import store
 from antiphon.imaging import kind as imaging
 from antiphon.jobs import drain, durable
 from antiphon.jobs.kind import Kind, Kinds
-from antiphon.jobs.service import Jobs
+from antiphon.jobs.service import JobService
 from antiphon.jobs.webhooks import Webhooks
-from antiphon.models.registry import Models
-from antiphon.models.served import Hosted
+from antiphon.models.registry import ModelRegistry
+from antiphon.models.served import ServedModel
 from antiphon.references.library import Library
 from antiphon.references.service import References
 from antiphon.schedule.admission import Admission
 from antiphon.schedule.cost import CostModels
 from antiphon.settings import Settings, load
 from antiphon.speech import render
-from antiphon.speech.planner import Intake
+from antiphon.speech.planner import JobAdmission
 from antiphon.store.base import JobStore
 from antiphon.transcription import kind as transcription
-from antiphon.transcription.recordings import Uploads
+from antiphon.transcription.recordings import RecordingStore
 
 log = structlog.get_logger("antiphon")
 
@@ -69,39 +69,39 @@ class Antiphon:
         self.store: JobStore = stores.make(s, self._fatal)
         self.costs = CostModels()
         self.threads = Threads()
-        self.depot = store.make(s, self.threads)
-        self.cache = store.cache(s, self.depot)
+        self.files = store.make(s, self.threads)
+        self.cache = store.cache(s, self.files)
         self.downloader = Downloader(s.models_path, offline=s.offline or not s.download, first=s.hub)
-        self.models = Models(s, self.costs, self.downloader, on_state=self._model_state, servers=self._servers)
+        self.models = ModelRegistry(s, self.costs, self.downloader, on_state=self._model_state, servers=self._servers)
         self.admission = Admission(
             client_seconds=s.max_client_seconds,
             total_seconds=s.max_queue_seconds,
             client_bytes=s.max_client_bytes,
             total_bytes=s.max_queue_bytes,
         )
-        self.references = References(self.store, Library(s.data_dir / "voices"), self.threads, self.depot)
-        self.keys = Keys(self.store)
-        intake = Intake(self.models, self.admission, self.threads, self.references, self.keys)
+        self.references = References(self.store, Library(s.data_dir / "voices"), self.threads, self.files)
+        self.keys = ApiKeys(self.store)
+        intake = JobAdmission(self.models, self.admission, self.threads, self.references, self.keys)
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
-        self.uploads = Uploads(s.data_dir / "uploads", self.threads, self.depot)
-        hearing = transcription.Transcription(self.models, self.uploads, self.keys)
-        drawing = imaging.Images(self.models, self.keys)
+        self.uploads = RecordingStore(s.data_dir / "uploads", self.threads, self.files)
+        hearing = transcription.TranscriptionPlanner(self.models, self.uploads, self.keys)
+        drawing = imaging.ImagePlanner(self.models, self.keys)
         kinds: Kinds = {
             "speech": Kind(SpeechRequest.from_json, intake.prepare, intake.plan, render.write),
             "transcription": Kind(TranscriptionRequest.from_json, hearing.prepare, hearing.plan, transcription.write),
             "image": Kind(ImageRequest.from_json, drawing.prepare, drawing.plan, imaging.write),
         }
-        self.jobs = Jobs(
-            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, self.depot, kinds
+        self.jobs = JobService(
+            intake, self.models, self.store, self.cache, self.bus, self.webhooks, self.threads, self.files, kinds
         )
         self.observer = self.jobs.observer
-        self.housekeeping = Housekeeping(s, self.store, self.jobs, self.references, self.uploads)
-        self.uploads.check_space = self.housekeeping.check_space
+        self.retention = Retention(s, self.store, self.jobs, self.references, self.uploads)
+        self.uploads.check_space = self.retention.check_space
         self.uploads.most, self.uploads.needed = s.uploads_bytes, self.jobs.sources
-        intake.check_space, self.references.check_room = self.housekeeping.check_space, self.housekeeping.check_voices
-        self.references.on_read = self.housekeeping.voice_read
+        intake.check_space, self.references.check_room = self.retention.check_space, self.retention.check_voices
+        self.references.on_read = self.retention.voice_read
         exchange = self.store.exchange
-        self.peers = Peers(exchange, self.bus, self.jobs, self._take_over) if exchange is not None else None
+        self.cluster = Cluster(exchange, self.bus, self.jobs, self._take_over) if exchange is not None else None
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -123,15 +123,15 @@ class Antiphon:
         for path in (s.data_dir, s.output_path, s.cache_path, s.models_path):
             path.mkdir(parents=True, exist_ok=True)
         self._take_lock()
-        if self.depot.bucket is not None:
-            await self.depot.bucket.check()
+        if self.files.bucket is not None:
+            await self.files.bucket.check()
         await self.store.open()
         self._opened = True
         await self.cache.open()
         self.bus.start_after(await self.store.last_event_id())
         self.bus.listen(self._remember)
-        if self.peers is not None:
-            await self.peers.start()
+        if self.cluster is not None:
+            await self.cluster.start()
         await self.keys.load()
         self.bus.listen(self.keys.heard)
         learned = await self.store.get_value("costs")
@@ -143,15 +143,15 @@ class Antiphon:
             leftover.unlink(missing_ok=True)
         await self.webhooks.start()
         await self.models.start()
-        for hosted in self.models.hosted.values():
-            hosted.took = hosted.took or loads.get(hosted.name)
-            hosted.dispatcher.on_served = partial(self.observer.served, hosted.name)
-            hosted.pool.on_progress = self.jobs.unit_progress
+        for served in self.models.served.values():
+            served.took = served.took or loads.get(served.name)
+            served.dispatcher.on_served = partial(self.observer.served, served.name)
+            served.pool.on_progress = self.jobs.unit_progress
         self._tasks = [
             asyncio.create_task(self._rescue(), name="rescue"),
             asyncio.create_task(self._tell_ends(), name="tell ends"),
             asyncio.create_task(self._keep_costs(), name="keep costs"),
-            asyncio.create_task(self.housekeeping.run(), name="housekeeping"),
+            asyncio.create_task(self.retention.run(), name="housekeeping"),
             asyncio.create_task(self._write_events(), name="write events"),
             asyncio.create_task(self._correct(), name="correct etas"),
             asyncio.create_task(self.keys.run(), name="keys"),
@@ -226,24 +226,24 @@ class Antiphon:
         with file.open("rb") as opened:
             upload = await self.uploads.take(opened)
         request = TranscriptionRequest(upload.digest, upload.bounds, upload.seconds, format=format, **options)
-        live = await self.jobs.wait_for(request, "local")
+        active = await self.jobs.wait_for(request, "local")
         try:
-            assert live.run is not None
-            told = await transcription.whole(live.run, cast("transcription.Plan", live.run.plan))
+            assert active.run is not None
+            told = await transcription.whole(active.run, cast("transcription.TranscriptionPlan", active.run.plan))
             return transcription.render(told, request).decode()
         finally:
-            self.jobs.release(live, State.CANCELLED, None, None)
+            self.jobs.release(active, State.CANCELLED, None, None)
 
     async def imagine(self, prompt: str, **options: Any) -> list[bytes]:
         """Draws images of a prompt and returns the files' bytes; `options` are the fields of `ImageRequest`."""
         options.setdefault("seed", imaging.any_seed())
-        live = await self.jobs.wait_for(ImageRequest(prompt, **options), "local")
+        active = await self.jobs.wait_for(ImageRequest(prompt, **options), "local")
         try:
-            assert live.run is not None
-            plan = cast("imaging.Plan", live.run.plan)
-            return [image.data async for image in imaging.drawn(live.run, plan, self.threads)]
+            assert active.run is not None
+            plan = cast("imaging.ImagePlan", active.run.plan)
+            return [image.data async for image in imaging.drawn(active.run, plan, self.threads)]
         finally:
-            self.jobs.release(live, State.CANCELLED, None, None)
+            self.jobs.release(active, State.CANCELLED, None, None)
 
     async def ready(self) -> None:
         """Waits until some model can speak; where only other kinds are served, until one of them can work."""
@@ -252,27 +252,27 @@ class Antiphon:
     async def settled(self) -> None:
         """Waits until every model that can run with what is on disk has started, or failed to."""
         await self.ready()
-        hosted = self.models.hosted.values()
-        await self.models.until(lambda: not any(h.coming and h.fetching is None for h in hosted))
+        served = self.models.served.values()
+        await self.models.until(lambda: not any(h.coming and h.fetching is None for h in served))
 
     def voices(self) -> list[dict[str, Any]]:
         """The voices of every model that can speak, the best model's first."""
         return [
             {"id": v.id, "name": v.name, "model": h.name, "languages": list(v.languages), "gender": v.gender}
             for h in self.models.ranked()
-            if h.can is not None
-            for v in h.can.voices
+            if h.capabilities is not None
+            for v in h.capabilities.voices
         ]
 
     def health(self) -> Mapping[str, Any]:
         """What /health answers: cheap, and true while models load, download or crash."""
-        models = self.models.hosted.values()
+        models = self.models.served.values()
         best = self.models.best()
         if self.models.chief() is not None:
             status = "ok" if all(h.state in ("ready", "asleep") or h.coming for h in models) else "degraded"
         else:
             status = "starting" if any(h.coming for h in models) else "degraded"
-        bucket = self.depot.bucket
+        bucket = self.files.bucket
         if bucket is not None and bucket.trouble is not None and status == "ok":
             status = "degraded"
         return {
@@ -308,8 +308,8 @@ class Antiphon:
             self._lock.close()
 
     async def _stop_rooms(self) -> None:
-        if self.peers is not None:
-            await self.peers.stop()
+        if self.cluster is not None:
+            await self.cluster.stop()
         await drain.drain(self.jobs, 0.0)
         await self.models.stop(grace=2.0)
         await self.jobs.close()
@@ -320,7 +320,7 @@ class Antiphon:
                 await self._save_costs()
                 await self.keys.flush()
             await self.flush_events()
-        await self.depot.close()
+        await self.files.close()
         await self.cache.close()
         await self.store.close()
 
@@ -351,14 +351,14 @@ class Antiphon:
 
     # Along the way
 
-    def _model_state(self, hosted: Hosted) -> None:
-        self.bus.publish("model.state", data=hosted.describe())
+    def _model_state(self, served: ServedModel) -> None:
+        self.bus.publish("model.state", data=served.describe())
 
     def _remember(self, event: Event) -> None:
-        live = self.jobs.live.get(event.job or "")
+        active = self.jobs.active.get(event.job or "")
         if event.type == "job.progress":
             return  # True for a second; a replay is better off without.
-        if event.job is not None and (live is None or live.durable):
+        if event.job is not None and (active is None or active.durable):
             self._events.append(event)
 
     async def _correct(self) -> None:
@@ -366,9 +366,9 @@ class Antiphon:
         while True:
             await asyncio.sleep(CORRECT)
             for job_id in self.bus.watched():
-                live = self.jobs.live.get(job_id)
-                if live is not None and live.state is State.QUEUED:
-                    self.jobs.tell(live, "job.progress")
+                active = self.jobs.active.get(job_id)
+                if active is not None and active.state is State.QUEUED:
+                    self.jobs.tell(active, "job.progress")
 
     async def _write_events(self) -> None:
         while True:
@@ -394,7 +394,7 @@ class Antiphon:
 
     async def _save_costs(self) -> None:
         await self.store.set_value("costs", self.costs.to_json())
-        loads = {h.name: round(h.took, 2) for h in self.models.hosted.values() if h.took is not None}
+        loads = {h.name: round(h.took, 2) for h in self.models.served.values() if h.took is not None}
         await self.store.set_value(self._own("loads"), loads)
         await self.store.set_value(self._own("statistics"), self.observer.statistics.to_json())
 

@@ -15,7 +15,7 @@ from antiphon.bus import Bus
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.jobs import views
-from antiphon.jobs.service import Jobs
+from antiphon.jobs.service import JobService
 from antiphon.store.base import Exchange
 
 log = structlog.get_logger("antiphon.peers")
@@ -26,10 +26,10 @@ WATCHED, LOOK = 30.0, 0.5
 ANSWER = 1.0
 
 
-class Peers:
+class Cluster:
     """Used in one event loop; everything that must not be missed is in the store and only announced here."""
 
-    def __init__(self, exchange: Exchange, bus: Bus, jobs: Jobs, rescue: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, exchange: Exchange, bus: Bus, jobs: JobService, rescue: Callable[[], Awaitable[None]]) -> None:
         """`rescue` takes over what a dead server left."""
         self._exchange, self._bus, self._jobs, self._rescue = exchange, bus, jobs, rescue
         #: Jobs of ours that somebody watches on another server, until when (monotonic).
@@ -95,7 +95,7 @@ class Peers:
 
     def _on_watch(self, message: Mapping[str, Any]) -> None:
         for job in message["jobs"]:
-            if job in self._jobs.live:
+            if job in self._jobs.active:
                 self._watched[job] = time.monotonic() + WATCHED
 
     def _on_cancelled(self, message: Mapping[str, Any]) -> None:
@@ -109,9 +109,9 @@ class Peers:
             self._jobs.spawn(references.drop(digest), "drop a recording")
 
     def _on_ask(self, message: Mapping[str, Any]) -> None:
-        live = self._jobs.live.get(message["job"])
-        if live is not None:
-            told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_live(live)}
+        active = self._jobs.active.get(message["job"])
+        if active is not None:
+            told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_live(active)}
             self._jobs.spawn(self._exchange.tell(told), "tell a view")
 
     def _on_view(self, message: Mapping[str, Any]) -> None:
@@ -131,7 +131,7 @@ class Peers:
         for slot, newest in tuple(self._newest.items()):
             self._ranges.put_nowait((slot, newest + 1, 2**62))
         with contextlib.suppress(errors.StoreError):
-            ids = [live.id for live in self._jobs.live.values() if live.durable]
+            ids = [active.id for active in self._jobs.active.values() if active.durable]
             ours = await self._exchange.ours(ids)
             for job in ids:
                 if job not in ours:
@@ -181,9 +181,9 @@ class Peers:
             now = time.monotonic()
             self._watched = {job: until for job, until in self._watched.items() if until > now}
             for job in self._watched:
-                if (live := self._jobs.live.get(job)) is not None and live.started_at is None:
-                    self._jobs.tell(live, "job.progress")
-            here = [job for job in self._bus.watched() if job not in self._jobs.live]
+                if (active := self._jobs.active.get(job)) is not None and active.started_at is None:
+                    self._jobs.tell(active, "job.progress")
+            here = [job for job in self._bus.watched() if job not in self._jobs.active]
             self._asked = {job: at for job, at in self._asked.items() if job in here and now - at < WATCHED / 2}
             new = [job for job in here if job not in self._asked]
             for some in (new[at : at + 100] for at in range(0, len(new), 100)):

@@ -14,11 +14,11 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.imaging import kind as imaging
-from antiphon.jobs.service import Jobs
+from antiphon.jobs.service import JobService
 from antiphon.references.service import References
 from antiphon.settings import Settings
 from antiphon.store.base import JobStore
-from antiphon.transcription.recordings import Uploads
+from antiphon.transcription.recordings import RecordingStore
 
 log = structlog.get_logger("antiphon.housekeeping")
 
@@ -38,14 +38,14 @@ RECORDING_GRACE = 86400.0
 PRODUCTS = frozenset({"speech", "transcript", "image"})
 
 
-class Housekeeping:
+class Retention:
     """Quotas and retention. `check_space` and `check_voices` are asked before anything new is kept."""
 
     def __init__(
-        self, settings: Settings, store: JobStore, jobs: Jobs, references: References, uploads: Uploads
+        self, settings: Settings, store: JobStore, jobs: JobService, references: References, uploads: RecordingStore
     ) -> None:
         self._settings, self._store, self._jobs = settings, store, jobs
-        self._references, self._uploads, self._depot = references, uploads, jobs.depot
+        self._references, self._uploads, self._depot = references, uploads, jobs.files
         self._short = False
         self._free, self._asked = 0, float("-inf")
         #: Bytes of voices at the last look, and of those that came since.
@@ -108,7 +108,7 @@ class Housekeeping:
         await self._depot.remove(file for name in gone for file in imaging.siblings(name))
         if self._store.exchange is not None:
             # Another server may have taken the row away.
-            await self._jobs.threads.run(trim, self._settings.output_path, 0, frozenset(self._jobs.live), seconds)
+            await self._jobs.threads.run(trim, self._settings.output_path, 0, frozenset(self._jobs.active), seconds)
         await self._references.sweep(seconds)
         await self._depot.sweep(self._settings, self._store.digest_used)
         await self._jobs.threads.run(self._uploads.sweep, self._jobs.sources())
@@ -117,8 +117,8 @@ class Housekeeping:
         """Brings output and voices under their quotas."""
         s = self._settings
         run = self._jobs.threads.run
-        live = frozenset(self._jobs.live)
-        removed, freed = await run(trim, s.output_path, s.output_bytes, live)
+        active = frozenset(self._jobs.active)
+        removed, freed = await run(trim, s.output_path, s.output_bytes, active)
         if removed:
             log.info("output over its quota, oldest files removed", files=removed, bytes=freed)
         folder = self._references.library.directory

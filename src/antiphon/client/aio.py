@@ -126,7 +126,7 @@ class AsyncClient:
     async def add_voice(
         self, name: str, recording: str | os.PathLike[str] | bytes, *, consent: str, ref_text: str | None = None
     ) -> UploadedVoice:
-        """Uploads a recording (a path or its bytes) to be imitated; `consent` is the speaker's statement."""
+        """RecordingStore a recording (a path or its bytes) to be imitated; `consent` is the speaker's statement."""
         return await self._call(calls.add_voice(name, recording, consent, ref_text))
 
     async def remove_voice(self, name: str) -> UploadedVoice:

@@ -39,7 +39,7 @@ class Request(Protocol):
         ...
 
 
-class Work(Protocol):
+class Plan(Protocol):
     """A request planned for one model: units in order. The same request, model and revision give the same again."""
 
     @property

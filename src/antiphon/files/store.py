@@ -40,7 +40,7 @@ KNOWN = 10_000
 DAY = 86400.0
 
 
-class Depot:
+class FileStore:
     """Used in one event loop. Without a bucket everything is here, and what concerns the others does nothing."""
 
     def __init__(self, output: Path, threads: Threads, bucket: Bucket | None = None, *, sign: bool = False) -> None:
@@ -217,15 +217,15 @@ class Segments:
         await self._bucket.delete([_segment(key)])
 
 
-def make(settings: Settings, threads: Threads) -> Depot:
+def make(settings: Settings, threads: Threads) -> FileStore:
     """Raises `InvalidRequest` if the storage that the settings name cannot be opened."""
     s = settings
     bucket = None if s.objects is None else Bucket(s.objects, endpoint=s.objects_endpoint, public=s.objects_public)
-    return Depot(s.output_path, threads, bucket, sign=s.objects_reads == "signed")
+    return FileStore(s.output_path, threads, bucket, sign=s.objects_reads == "signed")
 
 
-def cache(settings: Settings, depot: Depot) -> Cache:
-    beyond = None if depot.bucket is None else Beyond(Segments(depot.bucket))
+def cache(settings: Settings, files: FileStore) -> Cache:
+    beyond = None if files.bucket is None else Beyond(Segments(files.bucket))
     return Cache(settings.cache_path, settings.cache_bytes, settings.cache_memory, beyond=beyond)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from antiphon.auth import Keys, lower
+from antiphon.auth import ApiKeys, lower
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.engine import Canvas, Capabilities
@@ -18,9 +18,9 @@ from antiphon.domain.job import Result
 from antiphon.domain.request import MAX_SEED
 from antiphon.domain.unit import Recipe, Unit, UnitResult
 from antiphon.imaging import image_codec
-from antiphon.jobs.run import Run
-from antiphon.models.registry import Models
-from antiphon.models.served import Hosted
+from antiphon.jobs.run import JobRun
+from antiphon.models.registry import ModelRegistry
+from antiphon.models.served import ServedModel
 from antiphon.speech import render
 
 #: Pixels of the image whose steps are the measure of work.
@@ -31,10 +31,10 @@ _ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_p
 
 
 @dataclass(slots=True)
-class Plan:
+class ImagePlan:
     request: ImageRequest
     model: str
-    can: Capabilities
+    capabilities: Capabilities
     warnings: tuple[str, ...] = field(init=False)
     keys: list[str] = field(init=False)
     width: int = field(init=False)
@@ -48,13 +48,13 @@ class Plan:
         self.warnings = tuple(
             f"{self.model} knows no {called}; that was not used"
             for name, (unset, called) in _ABILITIES.items()
-            if name not in self.can.options and getattr(request, name) != unset
+            if name not in self.capabilities.options and getattr(request, name) != unset
         )
         self.keys = [self._recipe(index).key() for index in range(request.n)]
 
     @property
     def canvas(self) -> Canvas:
-        return self.can.canvas or Canvas()
+        return self.capabilities.canvas or Canvas()
 
     @property
     def source(self) -> str | None:
@@ -66,7 +66,7 @@ class Plan:
         return 200 + 4 * len(self.request.prompt) + 4 * len(self.request.negative_prompt)
 
     def _recipe(self, index: int) -> Recipe:
-        request, able = self.request, self.can.options
+        request, able = self.request, self.capabilities.options
         params: dict[str, Any] = {
             "prompt": request.prompt.strip(),
             "negative_prompt": request.negative_prompt.strip() if "negative_prompt" in able else "",
@@ -76,14 +76,14 @@ class Plan:
             "guidance": request.guidance if "guidance" in able else None,
             "seed": request.seed_of(index),
         }
-        return Recipe("image", self.model, self.can.revision, params)
+        return Recipe("image", self.model, self.capabilities.revision, params)
 
     def unit(self, job: str, index: int) -> Unit:
         return Unit(job, index, self._recipe(index), self.length(index))
 
     def length(self, index: int) -> float:
         """Steps of denoising, as many as an image of 512×512 pixels would take for the same work."""
-        steps = self.request.steps if "steps" in self.can.options else 0
+        steps = self.request.steps if "steps" in self.capabilities.options else 0
         return (steps or self.canvas.steps) * self.width * self.height / MEASURE
 
     def audio_seconds(self, result: UnitResult) -> float | None:
@@ -113,21 +113,21 @@ def check_canvas(canvas: Canvas, width: int, height: int) -> None:
 
 
 @dataclass(slots=True)
-class Images:
+class ImagePlanner:
     """The kind: which model draws, and the plan for it."""
 
-    models: Models
-    keys: Keys
+    models: ModelRegistry
+    keys: ApiKeys
 
-    async def prepare(self, request: ImageRequest, owner: str) -> tuple[Hosted, Plan]:
+    async def prepare(self, request: ImageRequest, owner: str) -> tuple[ServedModel, ImagePlan]:
         """Raises `UnknownModel`, `InvalidRequest`, `ModelLoading`, `ModelUnavailable`."""
         request = replace(request, priority=lower(request.priority, self.keys.ceiling(owner)))
-        hosted = self.models.choose_kind(request.model, "image")
-        return hosted, await self.plan(request, hosted)
+        served = self.models.choose_kind(request.model, "image")
+        return served, await self.plan(request, served)
 
-    async def plan(self, request: ImageRequest, hosted: Hosted) -> Plan:
-        assert hosted.can is not None
-        return Plan(request, hosted.name, hosted.can)
+    async def plan(self, request: ImageRequest, served: ServedModel) -> ImagePlan:
+        assert served.capabilities is not None
+        return ImagePlan(request, served.name, served.capabilities)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +141,7 @@ class Image:
     seed: int
 
 
-async def drawn(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Image]:
+async def drawn(run: JobRun, plan: ImagePlan, threads: Threads) -> AsyncGenerator[Image]:
     """The images in order, each as soon as it and those before it are done. Raises what ended the run."""
     index = 0
     async with contextlib.aclosing(run.entries()) as entries:
@@ -152,7 +152,7 @@ async def drawn(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Image]
             index += 1
 
 
-async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
+async def write(run: JobRun, plan: ImagePlan, folder: Path, threads: Threads) -> Result:
     """Each image as a file of its own, all of them or none."""
     files: list[dict[str, Any]] = []
     try:
@@ -176,7 +176,7 @@ async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
     return Result(files[0]["name"], plan.media_type, total, 0.0, files[0]["digest"], tuple(files))
 
 
-def result_of(size: int, plan: Plan) -> Result:
+def result_of(size: int, plan: ImagePlan) -> Result:
     """Of a request whose answer held the images themselves: no file."""
     return Result("", plan.media_type, size, 0.0, "", ())
 

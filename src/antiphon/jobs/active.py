@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from antiphon.domain import errors
 from antiphon.domain.job import JobType, Priority, State, Units
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.jobs.run import Run
-from antiphon.models.served import Hosted
+from antiphon.jobs.run import JobRun
+from antiphon.models.served import ServedModel
 from antiphon.schedule.queue import Ticket
 
 
 @dataclass(slots=True, eq=False)
-class Live:
+class ActiveJob:
     """The payload of a ticket. A queued durable job has no run: its text is on disk until a slot is free for it."""
 
     id: str
@@ -24,7 +24,7 @@ class Live:
     #: Survives the connection and the server; else it lives as long as the request that waits for it.
     durable: bool
     created_at: float
-    hosted: Hosted
+    served: ServedModel
     units: Units
     type: JobType = "speech"
     #: Digest of the upload that its units are made from.
@@ -41,12 +41,12 @@ class Live:
     #: How far units are that a worker has, 0 to 1 by number; only of those that tell it.
     begun: dict[int, float] = field(default_factory=dict)
     ticket: Ticket | None = None
-    run: Run | None = None
+    run: JobRun | None = None
     #: Makes the run of a durable job and sets `run`; called once, when its first unit is due.
-    load: Callable[[Live], Awaitable[None]] | None = None
+    load: Callable[[ActiveJob], Awaitable[None]] | None = None
     loading: asyncio.Lock | None = None
     #: Told when the first unit is due.
-    on_start: Callable[[Live], None] | None = None
+    on_start: Callable[[ActiveJob], None] | None = None
     started_at: float | None = None
     #: Resolves to the attempt's number once the store knows that it runs; None if it may not run any more.
     fence: asyncio.Future[int | None] | None = None
@@ -83,7 +83,7 @@ class Live:
         assert self.run is not None
         seconds = self.run.plan.audio_seconds(result)
         if seconds is not None:
-            self.hosted.dispatcher.cost.learn_audio(self.run.plan.length(index), seconds)
+            self.served.dispatcher.cost.learn_audio(self.run.plan.length(index), seconds)
         self.run.done(index, result)
 
     def lost(self, index: int) -> None:

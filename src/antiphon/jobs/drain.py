@@ -6,34 +6,34 @@ import asyncio
 import contextlib
 import time
 
-from antiphon.jobs.active import Live
-from antiphon.jobs.service import Jobs
+from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.service import JobService
 
 
-async def drain(jobs: Jobs, seconds: float) -> None:
+async def drain(jobs: JobService, seconds: float) -> None:
     """What runs gets `seconds` to end; then it goes back to the queue without losing an attempt."""
     jobs.draining = True
-    for live in tuple(jobs.live.values()):
-        if live.durable and live.started_at is None:
+    for active in tuple(jobs.active.values()):
+        if active.durable and active.started_at is None:
             # It is on disk as queued: that is all the next life needs.
-            await put_away(jobs, live)
+            await put_away(jobs, active)
     deadline = time.monotonic() + seconds
-    while jobs.live and (left := deadline - time.monotonic()) > 0:
+    while jobs.active and (left := deadline - time.monotonic()) > 0:
         jobs.left.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(left):
                 await jobs.left.wait()
-    for live in tuple(jobs.live.values()):
-        await put_away(jobs, live)
+    for active in tuple(jobs.active.values()):
+        await put_away(jobs, active)
 
 
-async def put_away(jobs: Jobs, live: Live) -> None:
+async def put_away(jobs: JobService, active: ActiveJob) -> None:
     """Work that did not end in time: back to the queue, without spending the attempt."""
-    if live.task is not None:
-        live.task.cancel()
-    jobs.withdraw(live)
-    jobs.forget(live)
-    if live.durable and live.fence is not None:
-        fence = await live.fence
+    if active.task is not None:
+        active.task.cancel()
+    jobs.withdraw(active)
+    jobs.forget(active)
+    if active.durable and active.fence is not None:
+        fence = await active.fence
         if fence is not None:
-            await jobs.store.release(live.id, fence, spend=False)
+            await jobs.store.release(active.id, fence, spend=False)

@@ -9,9 +9,9 @@ from typing import Any
 
 from antiphon.concurrency.threads import Threads
 from antiphon.domain.job import JobType, Result
-from antiphon.domain.work import Request, Work
-from antiphon.jobs.run import Run
-from antiphon.models.served import Hosted
+from antiphon.domain.work import Plan, Request
+from antiphon.jobs.run import JobRun
+from antiphon.models.served import ServedModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,11 @@ class Kind:
     parse: Callable[[Mapping[str, Any]], Request]
     #: The model that answers an owner's request, and the plan for it. Raises `InvalidRequest` and its kin for what can
     #: never work, `ModelLoading` and `ModelUnavailable`.
-    prepare: Callable[[Any, str], Awaitable[tuple[Hosted, Work]]]
+    prepare: Callable[[Any, str], Awaitable[tuple[ServedModel, Plan]]]
     #: The plan of a request that was prepared before.
-    plan: Callable[[Any, Hosted], Awaitable[Work]]
+    plan: Callable[[Any, ServedModel], Awaitable[Plan]]
     #: The units' results as a file in the output directory, all or nothing. Raises what ended the run, `OSError`.
-    write: Callable[[Run, Any, Path, Threads], Awaitable[Result]]
+    write: Callable[[JobRun, Any, Path, Threads], Awaitable[Result]]
 
 
 Kinds = Mapping[JobType, Kind]

@@ -18,18 +18,18 @@ from antiphon.domain import errors
 from antiphon.domain.event import EventType
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.domain.unit import Unit
-from antiphon.domain.work import Work
-from antiphon.files.store import Depot
+from antiphon.domain.work import Plan
+from antiphon.files.store import FileStore
 from antiphon.jobs import durable, repricing, views
-from antiphon.jobs.active import Live
+from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.kind import Kinds
-from antiphon.jobs.run import WORTH_SHARING, Run, Shelf
+from antiphon.jobs.run import WORTH_SHARING, JobRun, SharedResults
 from antiphon.jobs.webhooks import Webhooks
-from antiphon.models.registry import Models
-from antiphon.models.served import Hosted
+from antiphon.models.registry import ModelRegistry
+from antiphon.models.served import ServedModel
 from antiphon.schedule.queue import Ticket
 from antiphon.speech import planner
-from antiphon.speech.planner import Intake
+from antiphon.speech.planner import JobAdmission
 from antiphon.stats.observer import Observer
 from antiphon.store.base import JobStore
 
@@ -47,33 +47,33 @@ ENDINGS: Mapping[State, EventType] = {
 }
 
 
-class Workshop:
-    """Everything that is not final is in `live`; everything durable is in the store as well."""
+class JobLifecycle:
+    """Everything that is not final is in `active`; everything durable is in the store as well."""
 
     def __init__(
         self,
-        intake: Intake,
-        models: Models,
+        intake: JobAdmission,
+        models: ModelRegistry,
         store: JobStore,
         cache: Cache,
         bus: Bus,
         webhooks: Webhooks,
         threads: Threads,
-        depot: Depot,
+        files: FileStore,
         kinds: Kinds,
     ) -> None:
         self.intake, self.models, self.store, self.bus = intake, models, store, bus
-        self.webhooks, self.threads, self.depot = webhooks, threads, depot
+        self.webhooks, self.threads, self.files = webhooks, threads, files
         self.kinds = kinds
-        self.shelf = Shelf(cache, SingleFlight())
-        self.live: dict[str, Live] = {}
+        self.shared = SharedResults(cache, SingleFlight())
+        self.active: dict[str, ActiveJob] = {}
         #: Ended requests that are not in the store yet; whoever was answered may ask for them at once.
         self._recording: dict[str, Job] = {}
         self._records: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._waits: set[asyncio.Task[Any]] = set()
         self.draining = False
-        #: Set whenever a job leaves `live`.
+        #: Set whenever a job leaves `active`.
         self.left = asyncio.Event()
         self._repricing: set[str] = set()
         self.observer = Observer()
@@ -82,139 +82,139 @@ class Workshop:
 
     # Work
 
-    def take_in(self, live: Live, missing: builtins.list[int], costs: builtins.list[float]) -> None:
+    def take_in(self, active: ActiveJob, missing: builtins.list[int], costs: builtins.list[float]) -> None:
         """From here on a durable job is worked on."""
-        live.load = self._load
-        self.live[live.id] = live
-        self.tell(live, "job.queued")
+        active.load = self._load
+        self.active[active.id] = active
+        self.tell(active, "job.queued")
         if missing:
-            self._enqueue(live, missing, costs)
+            self._enqueue(active, missing, costs)
         else:
-            self.spawn(self._start_cached(live), f"job {live.id}")
+            self.spawn(self._start_cached(active), f"job {active.id}")
 
-    def new_run(self, live: Live, plan: Work, *, read_cache: bool = True, write_cache: bool = True) -> Run:
-        return Run(
-            live.id,
+    def new_run(self, active: ActiveJob, plan: Plan, *, read_cache: bool = True, write_cache: bool = True) -> JobRun:
+        return JobRun(
+            active.id,
             plan,
-            self.shelf,
+            self.shared,
             read_cache=read_cache,
             write_cache=write_cache,
-            on_unit=lambda index, cached: self._unit_done(live, index, cached),
-            on_failure=lambda error: self.withdraw(live),
-            again=lambda index: self.again(live, index),
-            dear=lambda index: _dear(live.hosted, plan, index),
+            on_unit=lambda index, cached: self._unit_done(active, index, cached),
+            on_failure=lambda error: self.withdraw(active),
+            again=lambda index: self.again(active, index),
+            dear=lambda index: _dear(active.served, plan, index),
         )
 
-    def again(self, live: Live, index: int) -> None:
+    def again(self, active: ActiveJob, index: int) -> None:
         """Queues a unit of a running job once more."""
-        if live.id not in self.live or live.run is None:
+        if active.id not in self.active or active.run is None:
             return
-        if live.ticket is not None:
-            live.hosted.dispatcher.again(live.ticket, index, live.run.plan.length(index))
+        if active.ticket is not None:
+            active.served.dispatcher.again(active.ticket, index, active.run.plan.length(index))
         else:
-            self._enqueue(live, [index], planner.costs(live.hosted, live.run.plan, [index]))
+            self._enqueue(active, [index], planner.costs(active.served, active.run.plan, [index]))
 
-    def _enqueue(self, live: Live, missing: builtins.list[int], costs: builtins.list[float]) -> None:
-        live.on_start, live.level = self._started, live.hosted.dispatcher.level
-        live.hosted.dispatcher.on_level = lambda: self._reprice_soon(live.hosted)
-        indices = None if len(missing) == live.units.total else missing
+    def _enqueue(self, active: ActiveJob, missing: builtins.list[int], costs: builtins.list[float]) -> None:
+        active.on_start, active.level = self._started, active.served.dispatcher.level
+        active.served.dispatcher.on_level = lambda: self._reprice_soon(active.served)
+        indices = None if len(missing) == active.units.total else missing
         # Deadlines are wall-clock times; the queue knows only the clock that never jumps.
-        deadline = None if live.deadline is None else time.monotonic() + live.deadline - time.time()
-        self.observer.arrived(live, len(missing))
-        live.ticket = Ticket(
-            live.id, live.owner, live.priority, costs, indices, live, deadline=deadline, arrived=live.arrived
+        deadline = None if active.deadline is None else time.monotonic() + active.deadline - time.time()
+        self.observer.arrived(active, len(missing))
+        active.ticket = Ticket(
+            active.id, active.owner, active.priority, costs, indices, active, deadline=deadline, arrived=active.arrived
         )
-        self.models.residency.wake(live.hosted.name)
-        live.hosted.dispatcher.submit(live.ticket)
+        self.models.residency.wake(active.served.name)
+        active.served.dispatcher.submit(active.ticket)
 
-    def _reprice_soon(self, hosted: Hosted) -> None:
-        if hosted.name not in self._repricing:
-            self._repricing.add(hosted.name)
-            self.spawn(self._reprice(hosted), f"reprice {hosted.name}")
+    def _reprice_soon(self, served: ServedModel) -> None:
+        if served.name not in self._repricing:
+            self._repricing.add(served.name)
+            self.spawn(self._reprice(served), f"reprice {served.name}")
 
-    async def _reprice(self, hosted: Hosted) -> None:
-        self._repricing.discard(hosted.name)
-        await repricing.reprice(hosted, tuple(self.live.values()))
+    async def _reprice(self, served: ServedModel) -> None:
+        self._repricing.discard(served.name)
+        await repricing.reprice(served, tuple(self.active.values()))
 
-    async def _load(self, live: Live) -> None:
-        await durable.load(self, live)
+    async def _load(self, active: ActiveJob) -> None:
+        await durable.load(self, active)
 
-    async def _start_cached(self, live: Live) -> None:
+    async def _start_cached(self, active: ActiveJob) -> None:
         """A job that needs no slot: everything it asks for was made before."""
         with contextlib.suppress(errors.Cancelled):
-            await durable.load(self, live)
-        if live.id not in self.live:
+            await durable.load(self, active)
+        if active.id not in self.active:
             return
-        self._started(live)
-        assert live.run is not None
-        for index in live.run.missing():
-            self.again(live, index)
+        self._started(active)
+        assert active.run is not None
+        for index in active.run.missing():
+            self.again(active, index)
 
     def sources(self) -> frozenset[str]:
         """Digests of the recordings that live jobs need."""
-        return frozenset(live.source for live in self.live.values() if live.source)
+        return frozenset(active.source for active in self.active.values() if active.source)
 
     # What happens to a job
 
-    def tell(self, live: Live, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
-        self.observer.told(live, type_, extra)
-        data: dict[str, Any] = {"status": str(live.state), "progress": round(live.progress, 4)}
-        data["units"] = {"total": live.units.total, "done": live.units.done, "cached": live.units.cached}
-        if live.id in self.live and self.bus.heard(live.id, live.owner):
+    def tell(self, active: ActiveJob, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
+        self.observer.told(active, type_, extra)
+        data: dict[str, Any] = {"status": str(active.state), "progress": round(active.progress, 4)}
+        data["units"] = {"total": active.units.total, "done": active.units.done, "cached": active.units.cached}
+        if active.id in self.active and self.bus.heard(active.id, active.owner):
             # The place in line costs a look over all flows: only for somebody who listens.
-            data["position"], data["eta"] = views.place(live)
-        self.bus.publish(type_, live.id, live.owner, {**data, **(extra or {})})
+            data["position"], data["eta"] = views.place(active)
+        self.bus.publish(type_, active.id, active.owner, {**data, **(extra or {})})
 
     def publish_end(self, job: Job) -> None:
         """Tells of a job that ended without being live here."""
         self.bus.publish(ENDINGS[job.state], job.id, job.owner, views.of_ended(job))
 
-    def _started(self, live: Live) -> None:
-        live.started_at = time.time()
-        live.attempts += 1
-        if live.durable:
-            live.fence = asyncio.ensure_future(durable.start(self, live.id))
-            live.task = self.spawn(durable.carry(self, live), f"job {live.id}")
-        self.tell(live, "job.started")
+    def _started(self, active: ActiveJob) -> None:
+        active.started_at = time.time()
+        active.attempts += 1
+        if active.durable:
+            active.fence = asyncio.ensure_future(durable.start(self, active.id))
+            active.task = self.spawn(durable.carry(self, active), f"job {active.id}")
+        self.tell(active, "job.started")
 
-    def _unit_done(self, live: Live, index: int, cached: bool) -> None:
-        run = live.run
-        if run is None or live.id not in self.live:
+    def _unit_done(self, active: ActiveJob, index: int, cached: bool) -> None:
+        run = active.run
+        if run is None or active.id not in self.active:
             return
-        live.units = Units(run.total, run.done_units, run.cached)
-        live.begun.pop(index, None)
-        self.intake.spend(live, live.hosted.dispatcher.cost.predict(run.plan.length(index)))
-        self.tell(live, "unit.done", {"index": index, "cached": cached})
-        if live.durable and live.units.total > 1 and live.fence is not None and live.fence.done():
-            fence = live.fence.result()
+        active.units = Units(run.total, run.done_units, run.cached)
+        active.begun.pop(index, None)
+        self.intake.spend(active, active.served.dispatcher.cost.predict(run.plan.length(index)))
+        self.tell(active, "unit.done", {"index": index, "cached": cached})
+        if active.durable and active.units.total > 1 and active.fence is not None and active.fence.done():
+            fence = active.fence.result()
             if fence is not None:
-                self.spawn(self.store.progress(live.id, fence, live.units), f"progress {live.id}")
+                self.spawn(self.store.progress(active.id, fence, active.units), f"progress {active.id}")
 
     def unit_progress(self, unit: Unit, fraction: float) -> None:
         """A worker told how far a unit is. Jobs that wait for another's unit hear of it when it is done."""
-        live = self.live.get(unit.job)
-        if live is not None and live.run is not None:
-            live.begun[unit.index] = fraction
-            self.tell(live, "job.progress", {"unit": {"index": unit.index, "progress": round(fraction, 4)}})
+        active = self.active.get(unit.job)
+        if active is not None and active.run is not None:
+            active.begun[unit.index] = fraction
+            self.tell(active, "job.progress", {"unit": {"index": unit.index, "progress": round(fraction, 4)}})
 
-    def release(self, live: Live, state: State, result: Result | None, failure: Failure | None) -> None:
+    def release(self, active: ActiveJob, state: State, result: Result | None, failure: Failure | None) -> None:
         """The end of a request whose caller waited: it is taken out and recorded."""
-        if live.id not in self.live:
+        if active.id not in self.active:
             return
-        self.withdraw(live)
-        self.forget(live)
+        self.withdraw(active)
+        self.forget(active)
         now = time.time()
-        assert live.run is not None
+        assert active.run is not None
         # Not its text, which nobody will speak again.
-        brief = {"text": "", "model": live.hosted.name, "format": getattr(live.run.plan.request, "format", "")}
+        brief = {"text": "", "model": active.served.name, "format": getattr(active.run.plan.request, "format", "")}
         job = Job(
-            live.id, live.type, state, live.owner, live.priority, brief, live.created_at,
-            started_at=live.started_at or now, finished_at=now, units=live.units, result=result, error=failure,
+            active.id, active.type, state, active.owner, active.priority, brief, active.created_at,
+            started_at=active.started_at or now, finished_at=now, units=active.units, result=result, error=failure,
             attempt=1,
         )  # fmt: skip
         self._recording[job.id] = job
-        self._records[job.id] = self.spawn(self._record(job), f"record {live.id}")
-        self.tell(live, ENDINGS[state], views.of_ending(live, result, failure))
+        self._records[job.id] = self.spawn(self._record(job), f"record {active.id}")
+        self.tell(active, ENDINGS[state], views.of_ending(active, result, failure))
 
     async def _record(self, job: Job) -> None:
         try:
@@ -236,17 +236,17 @@ class Workshop:
         if record is not None and self.store.exchange is not None:
             await asyncio.wait({record}, timeout=RECORD_PATIENCE)
 
-    def withdraw(self, live: Live) -> None:
+    def withdraw(self, active: ActiveJob) -> None:
         """Stops all work for a job; what others wait for is finished."""
-        if live.ticket is not None:
-            run = live.run
-            live.hosted.dispatcher.withdraw(live.ticket, run.wanted_by_others if run else _by_nobody)
-        if live.run is not None:
-            live.run.stop(errors.Cancelled())
+        if active.ticket is not None:
+            run = active.run
+            active.served.dispatcher.withdraw(active.ticket, run.wanted_by_others if run else _by_nobody)
+        if active.run is not None:
+            active.run.stop(errors.Cancelled())
 
-    def forget(self, live: Live) -> None:
-        self.live.pop(live.id, None)
-        self.intake.give_back(live)
+    def forget(self, active: ActiveJob) -> None:
+        self.active.pop(active.id, None)
+        self.intake.give_back(active)
         self.left.set()
 
     # End
@@ -276,8 +276,8 @@ class Workshop:
             log.error("a task of the job service failed", task=task.get_name(), error=repr(error), exc_info=error)
 
 
-def _dear(hosted: Hosted, plan: Work, index: int) -> bool:
-    cost = hosted.dispatcher.cost
+def _dear(served: ServedModel, plan: Plan, index: int) -> bool:
+    cost = served.dispatcher.cost
     return cost.count == 0 or cost.predict(plan.length(index)) >= WORTH_SHARING
 
 

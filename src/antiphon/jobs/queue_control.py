@@ -9,9 +9,9 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.job import Priority
 from antiphon.jobs import views
-from antiphon.jobs.active import Live
-from antiphon.jobs.service import Jobs
-from antiphon.models.served import Hosted
+from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.service import JobService
+from antiphon.models.served import ServedModel
 from antiphon.schedule.queue import Ticket
 
 #: Jobs that a look at the queue shows; more than anybody reads, few enough to be quick.
@@ -20,17 +20,19 @@ SHOWN = 500
 
 @dataclass(slots=True)
 class Control:
-    jobs: Jobs
+    jobs: JobService
     #: Everything is paused, until `resume`.
     paused: bool = False
 
     def look(self, limit: int = SHOWN) -> list[dict[str, Any]]:
         """The queue in the order in which jobs are expected to end, at most `limit` of those that came first."""
         found: list[tuple[float, dict[str, Any]]] = []
-        for hosted in self.jobs.models.hosted.values():
-            lives = [live for live in self.jobs.live.values() if live.hosted is hosted and live.ticket is not None]
-            etas = hosted.dispatcher.etas([_ticket(live) for live in lives[:limit]])
-            found += [(eta, self._row(live, eta)) for live, eta in zip(lives, etas, strict=False)]
+        for served in self.jobs.models.served.values():
+            lives = [
+                active for active in self.jobs.active.values() if active.served is served and active.ticket is not None
+            ]
+            etas = served.dispatcher.etas([_ticket(active) for active in lives[:limit]])
+            found += [(eta, self._row(active, eta)) for active, eta in zip(lives, etas, strict=False)]
         found.sort(key=lambda row: row[0])
         return [row for _, row in found[:limit]]
 
@@ -46,54 +48,54 @@ class Control:
 
     def front(self, job: str) -> dict[str, Any]:
         """Puts a job before everybody else. Raises `NotFound`."""
-        live = self._live(job)
-        live.hosted.dispatcher.queue.move_to_front(_ticket(live))
-        live.hosted.dispatcher.pump()
-        self.jobs.tell(live, "job.progress")
-        return views.of_live(live)
+        active = self._live(job)
+        active.served.dispatcher.queue.move_to_front(_ticket(active))
+        active.served.dispatcher.pump()
+        self.jobs.tell(active, "job.progress")
+        return views.of_live(active)
 
     def change_class(self, job: str, priority: Priority) -> dict[str, Any]:
         """Puts a job into another class. Raises `NotFound`."""
-        live = self._live(job)
-        live.hosted.dispatcher.queue.change_class(_ticket(live), priority)
-        live.priority = priority
-        self.jobs.tell(live, "job.progress")
-        return views.of_live(live)
+        active = self._live(job)
+        active.served.dispatcher.queue.change_class(_ticket(active), priority)
+        active.priority = priority
+        self.jobs.tell(active, "job.progress")
+        return views.of_live(active)
 
     def _hold(self, verb: str, job: str | None, client: str | None) -> None:
         if job is not None:
-            live = self._live(job)
-            getattr(live.hosted.dispatcher.queue, verb)(_ticket(live))
-            touched: list[Hosted] = [live.hosted]
+            active = self._live(job)
+            getattr(active.served.dispatcher.queue, verb)(_ticket(active))
+            touched: list[ServedModel] = [active.served]
         else:
-            touched = list(self.jobs.models.hosted.values())
-            for hosted in touched:
-                getattr(hosted.dispatcher.queue, verb)(client)
-        for hosted in touched:
-            hosted.dispatcher.pump()
+            touched = list(self.jobs.models.served.values())
+            for served in touched:
+                getattr(served.dispatcher.queue, verb)(client)
+        for served in touched:
+            served.dispatcher.pump()
 
-    def _live(self, job: str) -> Live:
-        live = self.jobs.live.get(job)
-        if live is None or live.ticket is None:
+    def _live(self, job: str) -> ActiveJob:
+        active = self.jobs.active.get(job)
+        if active is None or active.ticket is None:
             raise errors.NotFound(f"There is no job {job[:40]!r} in the queue")
-        return live
+        return active
 
     @staticmethod
-    def _row(live: Live, eta: float) -> dict[str, Any]:
+    def _row(active: ActiveJob, eta: float) -> dict[str, Any]:
         return {
-            "id": live.id,
-            "owner": live.owner,
-            "model": live.hosted.name,
-            "priority": live.priority,
-            "status": str(live.state),
-            "paused": _ticket(live).paused,
-            "durable": live.durable,
-            "created_at": live.created_at,
+            "id": active.id,
+            "owner": active.owner,
+            "model": active.served.name,
+            "priority": active.priority,
+            "status": str(active.state),
+            "paused": _ticket(active).paused,
+            "durable": active.durable,
+            "created_at": active.created_at,
             "eta": round(eta, 3) if math.isfinite(eta) else None,
-            "units": {"total": live.units.total, "done": live.units.done, "cached": live.units.cached},
+            "units": {"total": active.units.total, "done": active.units.done, "cached": active.units.cached},
         }
 
 
-def _ticket(live: Live) -> Ticket:
-    assert live.ticket is not None
-    return live.ticket
+def _ticket(active: ActiveJob) -> Ticket:
+    assert active.ticket is not None
+    return active.ticket

@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.cache import Cache, Entry, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.domain.work import Work
+from antiphon.domain.work import Plan
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
 AHEAD = 128 * 1024
@@ -24,7 +24,7 @@ LOOK_AHEAD = 3
 
 
 @dataclass(slots=True)
-class Shelf:
+class SharedResults:
     """What all runs share: the cache, and which recipe is being made by which run just now."""
 
     cache: Cache
@@ -34,7 +34,7 @@ class Shelf:
     followed: int = 0
 
 
-class Run:
+class JobRun:
     """The source of a ticket's units and the place where their results come together.
 
     `on_unit(index, cached)` hears of every finished unit, `on_failure(error)` once of the first that failed for good,
@@ -45,8 +45,8 @@ class Run:
     def __init__(
         self,
         job: str,
-        plan: Work,
-        shelf: Shelf,
+        plan: Plan,
+        shared: SharedResults,
         *,
         read_cache: bool = True,
         write_cache: bool = True,
@@ -55,13 +55,13 @@ class Run:
         again: Callable[[int], None],
         dear: Callable[[int], bool] = lambda index: False,
     ) -> None:
-        self.job, self.plan, self.shelf = job, plan, shelf
+        self.job, self.plan, self.shared = job, plan, shared
         self.keys = plan.keys
         self._read, self._write = read_cache, write_cache
         self._on_unit, self._on_failure, self._again, self._dear = on_unit, on_failure, again, dear
         self._finished: dict[int, Entry] = {}
         self._held = 0
-        self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shelf.cache.contains(key)}
+        self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shared.cache.contains(key)}
         self._waiters: dict[int, asyncio.Future[None]] = {}
         #: Units that wait for the reader: what may not be cached can only wait in memory.
         self._parked: set[int] = set()
@@ -105,11 +105,11 @@ class Run:
             if entry is not None:
                 self._deliver(index, entry, cached=True)
                 return None
-        if self.shelf.flights.lead(key):
+        if self.shared.flights.lead(key):
             self._leads.add(key)
         elif self._read:
-            self.shelf.followed += 1
-            self.shelf.flights.follow(key).add_done_callback(lambda made: self._followed(index, made))
+            self.shared.followed += 1
+            self.shared.flights.follow(key).add_done_callback(lambda made: self._followed(index, made))
             return None
         return self.plan.unit(self.job, index)
 
@@ -119,7 +119,7 @@ class Run:
 
     async def _kept(self, index: int) -> Entry | None:
         """The unit's audio if somebody made it before."""
-        cache, key = self.shelf.cache, self.keys[index]
+        cache, key = self.shared.cache, self.keys[index]
         entry = cache.get_hot(key)
         if entry is None and cache.beyond is not None and self._dear(index):
             # The next ones are looked for while this one is: their slots shall not wait.
@@ -133,9 +133,9 @@ class Run:
         key = self.keys[index]
         entry = Entry(result.payload, dict(result.meta))
         if self._write and result.seconds >= WORTH_A_FILE:
-            self.shelf.cache.put_soon(key, entry.payload, entry.meta, share=result.seconds >= WORTH_SHARING)
+            self.shared.cache.put_soon(key, entry.payload, entry.meta, share=result.seconds >= WORTH_SHARING)
         elif self._write:
-            self.shelf.cache.remember(key, entry.payload, entry.meta)
+            self.shared.cache.remember(key, entry.payload, entry.meta)
         self._land(key, entry)
         self._deliver(index, entry, cached=False)
 
@@ -177,7 +177,7 @@ class Run:
 
     def wanted_by_others(self, unit: Unit) -> bool:
         """Whether another run waits for this running unit, so that it should be finished."""
-        return self.keys[unit.index] in self._leads and self.shelf.flights.followers(self.keys[unit.index]) > 0
+        return self.keys[unit.index] in self._leads and self.shared.flights.followers(self.keys[unit.index]) > 0
 
     async def entries(self) -> AsyncGenerator[Entry]:
         """Every unit's result in order; raises the error that ended the run."""
@@ -198,7 +198,7 @@ class Run:
                 raise self.error
             if index in self._on_disk:
                 self._on_disk.discard(index)
-                stored = await self.shelf.cache.get(self.keys[index])
+                stored = await self.shared.cache.get(self.keys[index])
                 if stored is not None:
                     return stored
                 # Evicted or rotten since it was counted: it has to be made after all.
@@ -235,7 +235,7 @@ class Run:
     def _land(self, key: str, made: Entry | None) -> None:
         if key in self._leads:
             self._leads.discard(key)
-            self.shelf.flights.land(key, made)
+            self.shared.flights.land(key, made)
 
     def _followed(self, index: int, made: asyncio.Future[Entry | None]) -> None:
         """What another run made; None if it made nothing, and this run has to."""

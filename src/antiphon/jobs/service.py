@@ -11,17 +11,17 @@ from typing import Any
 from antiphon.domain import errors, ids
 from antiphon.domain.job import Job, State, Units
 from antiphon.domain.request import SpeechRequest
-from antiphon.domain.work import Request, Work
+from antiphon.domain.work import Plan, Request
 from antiphon.jobs import durable, views
-from antiphon.jobs.active import Live
-from antiphon.jobs.lifecycle import Workshop
-from antiphon.models.served import Hosted
+from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.lifecycle import JobLifecycle
+from antiphon.models.served import ServedModel
 from antiphon.speech import listen, planner
-from antiphon.speech.response import Speech
+from antiphon.speech.response import SpeechResponse
 from antiphon.store.base import Idempotency, Webhook
 
 
-class Jobs(Workshop):
+class JobService(JobLifecycle):
     # Accept
 
     async def speak(
@@ -33,7 +33,7 @@ class Jobs(Workshop):
         read_cache: bool = True,
         write_cache: bool = True,
         trusted: bool = False,
-    ) -> Speech:
+    ) -> SpeechResponse:
         """Takes a request whose caller waits. The answer's audio is made while it is read; `close` it in any case.
 
         `streamed` cuts the first segment short so that the first sound comes early; `trusted` says that the request is
@@ -41,36 +41,36 @@ class Jobs(Workshop):
         kin for what can never work, `Busy` and its kin with a true `retry_after`.
         """
         self._open()
-        hosted, plan = await self.intake.prepare(request, owner, quick_first=streamed, trusted=trusted)
-        live = self._begin(hosted, plan, owner, read_cache=read_cache, write_cache=write_cache)
-        assert live.run is not None
-        return Speech(live, live.run, plan, self.shelf.cache, self.threads, self.depot, self.release)
+        served, plan = await self.intake.prepare(request, owner, quick_first=streamed, trusted=trusted)
+        active = self._begin(served, plan, owner, read_cache=read_cache, write_cache=write_cache)
+        assert active.run is not None
+        return SpeechResponse(active, active.run, plan, self.shared.cache, self.threads, self.files, self.release)
 
-    async def wait_for(self, request: Request, owner: str) -> Live:
+    async def wait_for(self, request: Request, owner: str) -> ActiveJob:
         """Takes a request of any kind whose caller waits: reads `run.entries()`, and `release`s it in any case.
 
         Raises as `speak` does."""
         self._open()
-        hosted, plan = await self.kinds[request.type].prepare(request, owner)
-        return self._begin(hosted, plan, owner)
+        served, plan = await self.kinds[request.type].prepare(request, owner)
+        return self._begin(served, plan, owner)
 
     def _begin(
-        self, hosted: Hosted, plan: Work, owner: str, *, read_cache: bool = True, write_cache: bool = True
-    ) -> Live:
-        live = planner.new_live(owner, hosted, plan, durable=False)
-        run = live.run = self.new_run(live, plan, read_cache=read_cache, write_cache=write_cache)
-        live.units = Units(run.total, run.done_units, run.cached)
+        self, served: ServedModel, plan: Plan, owner: str, *, read_cache: bool = True, write_cache: bool = True
+    ) -> ActiveJob:
+        active = planner.new_live(owner, served, plan, durable=False)
+        run = active.run = self.new_run(active, plan, read_cache=read_cache, write_cache=write_cache)
+        active.units = Units(run.total, run.done_units, run.cached)
         missing = run.missing()
-        costs = planner.costs(hosted, plan, missing)
+        costs = planner.costs(served, plan, missing)
         if missing:
-            self.intake.admit(live, plan, costs)
+            self.intake.admit(active, plan, costs)
         else:
-            live.started_at = time.time()
-        self.live[live.id] = live
-        self.tell(live, "job.queued")
+            active.started_at = time.time()
+        self.active[active.id] = active
+        self.tell(active, "job.queued")
         if missing:
-            self._enqueue(live, missing, costs)
-        return live
+            self._enqueue(active, missing, costs)
+        return active
 
     async def submit(
         self,
@@ -81,12 +81,12 @@ class Jobs(Workshop):
     ) -> tuple[dict[str, Any], bool]:
         """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key."""
         self._open()
-        hosted, plan = await self.kinds[request.type].prepare(request, owner)
-        live = planner.new_live(owner, hosted, plan, durable=True)
-        missing = self.new_run(live, plan).missing()
-        costs = planner.costs(hosted, plan, missing)
+        served, plan = await self.kinds[request.type].prepare(request, owner)
+        active = planner.new_live(owner, served, plan, durable=True)
+        missing = self.new_run(active, plan).missing()
+        costs = planner.costs(served, plan, missing)
         try:
-            self.intake.admit(live, plan, costs)
+            self.intake.admit(active, plan, costs)
         except errors.AntiphonError:
             # A repetition asks for no more work: it is answered however full it is.
             known = await self.store.known(idempotency) if idempotency is not None else None
@@ -94,23 +94,25 @@ class Jobs(Workshop):
                 raise
             return self._view(known), False
         # The model that was chosen is kept, so that a restart goes on with the same one.
-        kept = {**plan.request.to_json(), "model": hosted.name}
-        job = Job(live.id, live.type, State.QUEUED, owner, live.priority, kept, live.created_at, units=live.units)
+        kept = {**plan.request.to_json(), "model": served.name}
+        job = Job(
+            active.id, active.type, State.QUEUED, owner, active.priority, kept, active.created_at, units=active.units
+        )
         began = time.perf_counter()
         try:
             stored, new = await self.store.add(job, idempotency=idempotency, webhook=webhook)
         except BaseException:
-            self.intake.give_back(live)
+            self.intake.give_back(active)
             raise
         self.observer.committed(time.perf_counter() - began)
         if not new:
-            self.intake.give_back(live)
+            self.intake.give_back(active)
             return self._view(stored), False
         if webhook is not None:
-            self.webhooks.expect(webhook, live.id)
-        self.take_in(live, missing, costs)
-        view = views.of_live(live)
-        self.observer.promised(live, view["eta"])
+            self.webhooks.expect(webhook, active.id)
+        self.take_in(active, missing, costs)
+        view = views.of_live(active)
+        self.observer.promised(active, view["eta"])
         return view, True
 
     async def ended(self, job_id: str, owner: str | None = None) -> Job:
@@ -129,14 +131,14 @@ class Jobs(Workshop):
 
     def _view(self, job: Job) -> dict[str, Any]:
         """A stored job; a live one with what only the memory knows."""
-        live = self.live.get(job.id)
-        return views.of_live(live) if live is not None and not job.state.final else views.of_stored(job)
+        active = self.active.get(job.id)
+        return views.of_live(active) if active is not None and not job.state.final else views.of_stored(job)
 
     async def get(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Raises `NotFound` for an unknown id and for somebody else's."""
-        live = self.live.get(job_id)
-        if live is not None and owner in (None, live.owner):
-            return views.of_live(live)
+        active = self.active.get(job_id)
+        if active is not None and owner in (None, active.owner):
+            return views.of_live(active)
         job = await self.stored(job_id, owner)
         if not job.state.final and (told := await self.elsewhere(job_id)) is not None:
             return told
@@ -154,8 +156,8 @@ class Jobs(Workshop):
 
     def segments(self, job_id: str) -> tuple[dict[str, Any], ...]:
         """Bounds of the segments of an unfinished job that are made so far, from the first on."""
-        live = self.live.get(job_id)
-        return () if live is None or live.run is None else tuple(live.run.segments)
+        active = self.active.get(job_id)
+        return () if active is None or active.run is None else tuple(active.run.segments)
 
     async def list(
         self,
@@ -170,10 +172,10 @@ class Jobs(Workshop):
     async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
         """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
 
-        Raises `NotFound`, what ended the job, and `NotMade` where there is nothing to be heard before its end."""
+        Raises `NotFound`, what ended the job, and `NotStreamable` where there is nothing to be heard before its end."""
         job = await self.stored(job_id, owner)
         if job.type != "speech":
-            raise listen.NotMade("Only speech is sent while it is made; ask again when the job is done")
+            raise listen.NotStreamable("Only speech is sent while it is made; ask again when the job is done")
         async with contextlib.aclosing(listen.stream(self, job_id)) as parts:
             async for data in parts:
                 yield data
@@ -182,20 +184,20 @@ class Jobs(Workshop):
 
     async def cancel(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Ends a job wherever it is. A final job stays as it is. Raises `NotFound`."""
-        live = self.live.get(job_id)
-        if live is not None and not live.durable and owner in (None, live.owner):
-            view = {**views.of_live(live), "status": "cancelled", "position": None, "eta": None}
-            self.release(live, State.CANCELLED, None, None)
+        active = self.active.get(job_id)
+        if active is not None and not active.durable and owner in (None, active.owner):
+            view = {**views.of_live(active), "status": "cancelled", "position": None, "eta": None}
+            self.release(active, State.CANCELLED, None, None)
             return view
         found = await self.store.cancel(job_id, owner) if ids.is_id(job_id) else None
         if found is None:
             raise errors.NotFound(f"There is no job {job_id[:40]!r}")
         job, ours = found
-        live = self.live.get(job_id)
-        if live is not None and job.state is State.CANCELLED:
-            self.withdraw(live)
-            self.forget(live)
-            self.tell(live, "job.cancelled", views.of_ending(live, None, None))
+        active = self.active.get(job_id)
+        if active is not None and job.state is State.CANCELLED:
+            self.withdraw(active)
+            self.forget(active)
+            self.tell(active, "job.cancelled", views.of_ending(active, None, None))
         elif ours:
             # Stored, and not yet taken up again: its model loads, its recording cannot be had.
             self.publish_end(job)
@@ -205,18 +207,18 @@ class Jobs(Workshop):
         """Another server ended the job, or has taken it over: nothing is done for it here any more.
 
         `ours`: it was accepted here, or rescued by us, so that its end is told here."""
-        live = self.live.get(job_id)
-        if live is not None and live.durable:
-            self.withdraw(live)
-            self.forget(live)
-            self.spawn(self._tell_if_cancelled(live), f"look {live.id}")
+        active = self.active.get(job_id)
+        if active is not None and active.durable:
+            self.withdraw(active)
+            self.forget(active)
+            self.spawn(self._tell_if_cancelled(active), f"look {active.id}")
         elif ours:
             self.spawn(durable.tell_end(self, job_id), f"tell the end of {job_id}")
 
-    async def _tell_if_cancelled(self, live: Live) -> None:
-        job = await self.store.get(live.id)
+    async def _tell_if_cancelled(self, active: ActiveJob) -> None:
+        job = await self.store.get(active.id)
         if job is not None and job.state is State.CANCELLED:
-            self.tell(live, "job.cancelled", views.of_ending(live, None, None))
+            self.tell(active, "job.cancelled", views.of_ending(active, None, None))
 
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Queues a failed or cancelled job again; finished segments are cache hits. Raises `NotFound`, `Conflict`."""

@@ -6,39 +6,39 @@ import math
 from typing import Any
 
 from antiphon.domain.job import Failure, Job, Result
-from antiphon.jobs.active import Live
+from antiphon.jobs.active import ActiveJob
 
 #: What the last event of a job says.
 ENDING = ("status", "progress", "units", "result", "error")
 
 
-def place(live: Live) -> tuple[int, float | None]:
+def place(active: ActiveJob) -> tuple[int, float | None]:
     """Position (1: next; 0: running) and predicted seconds until the end; None while it is paused."""
-    if live.ticket is None:
+    if active.ticket is None:
         return 0, 0.0
-    position, eta = live.hosted.dispatcher.place(live.ticket)
-    return 0 if live.started_at else position, round(eta, 3) if math.isfinite(eta) else None
+    position, eta = active.served.dispatcher.place(active.ticket)
+    return 0 if active.started_at else position, round(eta, 3) if math.isfinite(eta) else None
 
 
-def of_live(live: Live) -> dict[str, Any]:
+def of_live(active: ActiveJob) -> dict[str, Any]:
     """A live job with its place in line."""
-    position, eta = place(live)
+    position, eta = place(active)
     return {
-        "id": live.id,
+        "id": active.id,
         "object": "job",
-        "type": live.type,
-        "status": str(live.state),
-        "created_at": live.created_at,
-        "started_at": live.started_at,
+        "type": active.type,
+        "status": str(active.state),
+        "created_at": active.created_at,
+        "started_at": active.started_at,
         "finished_at": None,
-        "progress": live.progress,
-        "units": {"total": live.units.total, "done": live.units.done, "cached": live.units.cached},
+        "progress": active.progress,
+        "units": {"total": active.units.total, "done": active.units.done, "cached": active.units.cached},
         "position": position,
         "eta": eta,
         "result": None,
         "error": None,
-        "attempts": live.attempts,
-        "warnings": list(live.warnings),
+        "attempts": active.attempts,
+        "warnings": list(active.warnings),
     }
 
 
@@ -85,11 +85,11 @@ def of_ended(job: Job) -> dict[str, Any]:
     return {key: value for key, value in of_stored(job).items() if key in ENDING}
 
 
-def of_ending(live: Live, result: Result | None, failure: Failure | None) -> dict[str, Any]:
+def of_ending(active: ActiveJob, result: Result | None, failure: Failure | None) -> dict[str, Any]:
     """What the last event of a job says besides its units."""
     return {
         "status": "succeeded" if result else "failed" if failure else "cancelled",
-        "progress": 1.0 if result else live.progress,
+        "progress": 1.0 if result else active.progress,
         "result": result and of_result(result),
         "error": failure and of_failure(failure),
     }

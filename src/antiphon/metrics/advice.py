@@ -14,7 +14,7 @@ from typing import Any
 
 from antiphon.metrics import queueing
 from antiphon.metrics.queueing import Wait
-from antiphon.stats.hour import Hour, merged
+from antiphon.stats.hour import HourStats, merged
 
 #: Segments, and seconds of a running server, from which an hour says something.
 ENOUGH, ENOUGH_SECONDS = 50, 600.0
@@ -74,7 +74,7 @@ class Advice:
         }
 
 
-def busiest(hours: Sequence[tuple[float, Hour]]) -> Load | None:
+def busiest(hours: Sequence[tuple[float, HourStats]]) -> Load | None:
     """The hour with most segments for each second that the server ran; None if there is not enough to tell."""
     service = merged(hour for _, hour in hours).service
     known = [(at, hour) for at, hour in hours if hour.arrived >= ENOUGH and hour.seen >= ENOUGH_SECONDS]
@@ -84,7 +84,7 @@ def busiest(hours: Sequence[tuple[float, Hour]]) -> Load | None:
     return Load(at, hour.arrived, hour.arrived / hour.seen, service.mean, service.variance)
 
 
-def give(model: str, hours: Sequence[tuple[float, Hour]], workers: int, slots: int, target: float) -> Advice:
+def give(model: str, hours: Sequence[tuple[float, HourStats]], workers: int, slots: int, target: float) -> Advice:
     """`slots`: segments that one worker makes at a time. `target`: seconds."""
     load, measured = busiest(hours), merged(hour for _, hour in hours).waits.percentile(PART)
     if load is None:

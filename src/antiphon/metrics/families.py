@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from antiphon import __version__
 from antiphon.app.antiphon import Antiphon
-from antiphon.models.served import Hosted
+from antiphon.models.served import ServedModel
 from antiphon.stats.distributions import Histogram
 from antiphon.worker.pool import WorkerInfo
 
@@ -35,34 +35,34 @@ def every(antiphon: Antiphon) -> Iterator[Metric]:
 
 
 def _queue(antiphon: Antiphon) -> Iterator[Metric]:
-    hosted = antiphon.models.hosted.values()
-    backlogs = [(h.name, h.dispatcher.queue.backlog_by_class()) for h in hosted]
+    served = antiphon.models.served.values()
+    backlogs = [(h.name, h.dispatcher.queue.backlog_by_class()) for h in served]
     seconds: dict[Labels, float] = {(name, c): s for name, backlog in backlogs for c, s in backlog.items()}
     yield _gauge("queue_seconds", "Predicted seconds of work that wait for a slot.", ("model", "class"), seconds)
     yield _by_model(
-        "queued_jobs", "Jobs with segments that wait for a slot.", hosted, lambda h: len(h.dispatcher.queue)
+        "queued_jobs", "Jobs with segments that wait for a slot.", served, lambda h: len(h.dispatcher.queue)
     )
-    yield _by_model("running_jobs", "Jobs with a segment at a worker.", hosted, lambda h: h.dispatcher.running_jobs)
-    yield _by_model("running_units", "Segments at a worker.", hosted, lambda h: h.dispatcher.running)
-    yield _by_model("slots", "Segments that can be at a worker at a time.", hosted, lambda h: h.pool.slots)
-    yield _by_model("drain_seconds", "Predicted seconds until all that waits is done.", hosted, _drain)
-    yield GaugeMetricFamily("antiphon_live_jobs", "Jobs and requests that have not ended.", len(antiphon.jobs.live))
+    yield _by_model("running_jobs", "Jobs with a segment at a worker.", served, lambda h: h.dispatcher.running_jobs)
+    yield _by_model("running_units", "Segments at a worker.", served, lambda h: h.dispatcher.running)
+    yield _by_model("slots", "Segments that can be at a worker at a time.", served, lambda h: h.pool.slots)
+    yield _by_model("drain_seconds", "Predicted seconds until all that waits is done.", served, _drain)
+    yield GaugeMetricFamily("antiphon_live_jobs", "Jobs and requests that have not ended.", len(antiphon.jobs.active))
 
 
 def _jobs(antiphon: Antiphon) -> Iterator[Metric]:
-    tally, both = antiphon.observer.tally, ("model", "class")
-    yield _counter("jobs", "Jobs and requests, by what became of them.", (*both, "outcome"), tally.jobs)
-    yield _counter("units", "Segments, by where their audio came from.", ("model", "source"), tally.units)
-    yield _counter("audio_seconds", "Seconds of audio that workers made.", ("model",), tally.audio)
-    yield _histogram("wait_seconds", "From accepted to the first segment's start.", both, tally.waits)
-    yield _histogram("synthesis_seconds", "From a request's start to its end.", ("model",), tally.synthesis)
-    yield _histogram("unit_seconds", "A segment's time in its slot.", ("model",), tally.service)
-    yield _histogram("real_time_factor", "Seconds computed for a second of audio.", ("model",), tally.rtf)
+    counters, both = antiphon.observer.counters, ("model", "class")
+    yield _counter("jobs", "Jobs and requests, by what became of them.", (*both, "outcome"), counters.jobs)
+    yield _counter("units", "Segments, by where their audio came from.", ("model", "source"), counters.units)
+    yield _counter("audio_seconds", "Seconds of audio that workers made.", ("model",), counters.audio)
+    yield _histogram("wait_seconds", "From accepted to the first segment's start.", both, counters.waits)
+    yield _histogram("synthesis_seconds", "From a request's start to its end.", ("model",), counters.synthesis)
+    yield _histogram("unit_seconds", "A segment's time in its slot.", ("model",), counters.service)
+    yield _histogram("real_time_factor", "Seconds computed for a second of audio.", ("model",), counters.rtf)
     yield _histogram(
-        "first_audio_seconds", "From a speech request to its first byte of audio.", (), {(): tally.first_audio}
+        "first_audio_seconds", "From a speech request to its first byte of audio.", (), {(): counters.first_audio}
     )
-    yield _histogram("eta_ratio", "What a job took, over what its owner was told at once.", (), {(): tally.eta})
-    followed: dict[Labels, float] = {(): antiphon.jobs.shelf.followed}
+    yield _histogram("eta_ratio", "What a job took, over what its owner was told at once.", (), {(): counters.eta})
+    followed: dict[Labels, float] = {(): antiphon.jobs.shared.followed}
     yield _counter("single_flight_followers", "Segments that waited for another job's.", (), followed)
 
 
@@ -83,7 +83,7 @@ def _cache(antiphon: Antiphon) -> Iterator[Metric]:
 
 def _storage(antiphon: Antiphon) -> Iterator[Metric]:
     """Of the storage that servers share; without one, families that have no sample."""
-    bucket, beyond = antiphon.depot.bucket, antiphon.cache.beyond
+    bucket, beyond = antiphon.files.bucket, antiphon.cache.beyond
     requests: dict[Labels, float] = dict(bucket.counts.items()) if bucket is not None else {}
     yield _counter("storage_requests", "Requests to the shared storage.", ("operation", "outcome"), requests)
     up: dict[Labels, float] = {(): float(bucket.trouble is None)} if bucket is not None else {}
@@ -95,8 +95,8 @@ def _storage(antiphon: Antiphon) -> Iterator[Metric]:
 
 
 def _workers(antiphon: Antiphon) -> Iterator[Metric]:
-    found = [(h.name, place(h.name, w), w) for h in antiphon.models.hosted.values() for w in h.pool.workers()]
-    states: Counter[Labels] = Counter({(h.name, state): 0 for h in antiphon.models.hosted.values() for state in STATES})
+    found = [(h.name, place(h.name, w), w) for h in antiphon.models.served.values() for w in h.pool.workers()]
+    states: Counter[Labels] = Counter({(h.name, state): 0 for h in antiphon.models.served.values() for state in STATES})
     states.update((model, worker.state) for model, _, worker in found)
     yield _gauge("workers", "Worker processes, by state.", ("model", "state"), states)
     both = ("model", "worker")
@@ -125,21 +125,23 @@ def place(model: str, worker: WorkerInfo) -> str:
 
 
 def _requests(antiphon: Antiphon) -> Iterator[Metric]:
-    tally = antiphon.observer.tally
-    yield _counter("http_requests", "Answered requests.", ("method", "route", "status"), tally.http)
-    yield _histogram("http_request_seconds", "From a request to the end of its answer.", ("route",), tally.http_seconds)
-    yield _counter(
-        "refusals", "Requests that were refused to keep the server well, by why.", ("reason",), tally.refusals
+    counters = antiphon.observer.counters
+    yield _counter("http_requests", "Answered requests.", ("method", "route", "status"), counters.http)
+    yield _histogram(
+        "http_request_seconds", "From a request to the end of its answer.", ("route",), counters.http_seconds
     )
-    yield _gauge("open_connections", "Answers on their way now.", ("protocol",), tally.open)
+    yield _counter(
+        "refusals", "Requests that were refused to keep the server well, by why.", ("reason",), counters.refusals
+    )
+    yield _gauge("open_connections", "Answers on their way now.", ("protocol",), counters.open)
     yield GaugeMetricFamily("antiphon_event_streams", "Open streams of events.", antiphon.bus.subscribers)
 
 
 def _server(antiphon: Antiphon) -> Iterator[Metric]:
-    tally = antiphon.observer.tally
-    yield _histogram("event_loop_lag_seconds", "By which the event loop was late.", (), {(): tally.lag})
+    counters = antiphon.observer.counters
+    yield _histogram("event_loop_lag_seconds", "By which the event loop was late.", (), {(): counters.lag})
     yield GaugeMetricFamily("antiphon_event_loop_tasks", "Tasks of the event loop that have not ended.", _tasks())
-    yield _histogram("store_commit_seconds", "Until an accepted job was on disk.", (), {(): tally.commit})
+    yield _histogram("store_commit_seconds", "Until an accepted job was on disk.", (), {(): counters.commit})
     seconds, nbytes, _ = antiphon.admission.queued()
     yield GaugeMetricFamily("antiphon_admitted_seconds", "Predicted seconds that count against the bounds.", seconds)
     yield GaugeMetricFamily("antiphon_admitted_bytes", "Bytes of text that count against the bounds.", nbytes)
@@ -158,12 +160,12 @@ def _tasks() -> int:
         return 0
 
 
-def _drain(hosted: Hosted) -> float:
-    return hosted.dispatcher.drain_seconds()
+def _drain(served: ServedModel) -> float:
+    return served.dispatcher.drain_seconds()
 
 
-def _by_model(name: str, text: str, hosted: Iterable[Hosted], value: Callable[[Hosted], float]) -> Metric:
-    return _gauge(name, text, ("model",), {(h.name,): value(h) for h in hosted})
+def _by_model(name: str, text: str, served: Iterable[ServedModel], value: Callable[[ServedModel], float]) -> Metric:
+    return _gauge(name, text, ("model",), {(h.name,): value(h) for h in served})
 
 
 def _gauge(name: str, text: str, labels: Sequence[str], values: Mapping[Labels, float]) -> Metric:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.metrics import advice
 from antiphon.stats.distributions import Sketch
-from antiphon.stats.hour import Hour, merged
+from antiphon.stats.hour import HourStats, merged
 
 if TYPE_CHECKING:
     from antiphon.app.antiphon import Antiphon
-    from antiphon.models.served import Hosted
+    from antiphon.models.served import ServedModel
 
 PERCENTILES = (50, 90, 95, 99)
 #: Digits after the point of seconds and parts.
@@ -41,7 +41,7 @@ def report(antiphon: Antiphon) -> dict[str, Any]:
     }
 
 
-def _section(hours: Sequence[tuple[float, Hour]], minutes: list[int]) -> dict[str, Any]:
+def _section(hours: Sequence[tuple[float, HourStats]], minutes: list[int]) -> dict[str, Any]:
     """What is told of one model, and of all together."""
     day = merged(hour for _, hour in hours)
     at, busiest = max(hours, key=lambda each: each[1].requests)
@@ -84,13 +84,13 @@ def _cache(antiphon: Antiphon) -> dict[str, Any]:
     }
 
 
-def _workers(hosted: Hosted) -> dict[str, Any]:
-    return {"state": hosted.state, "workers": len(hosted.pool.workers()), "slots": hosted.pool.slots}
+def _workers(served: ServedModel) -> dict[str, Any]:
+    return {"state": served.state, "workers": len(served.pool.workers()), "slots": served.pool.slots}
 
 
-def _advice(hosted: Hosted, hours: Sequence[tuple[float, Hour]], target: float) -> advice.Advice:
-    slots = hosted.can.slots if hosted.can is not None else 1
-    return advice.give(hosted.name, hours, max(1, hosted.pool.slots // slots), slots, target)
+def _advice(served: ServedModel, hours: Sequence[tuple[float, HourStats]], target: float) -> advice.Advice:
+    slots = served.capabilities.slots if served.capabilities is not None else 1
+    return advice.give(served.name, hours, max(1, served.pool.slots // slots), slots, target)
 
 
 def _rounded(number: float | None) -> float | None:

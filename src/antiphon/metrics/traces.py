@@ -20,7 +20,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from antiphon import __version__
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain.event import EventType
-from antiphon.jobs.active import Live
+from antiphon.jobs.active import ActiveJob
 
 ENDINGS: Mapping[EventType, str] = {
     "job.succeeded": "succeeded",
@@ -65,32 +65,34 @@ class Traces:
     def failed(span: Span) -> None:
         span.set_status(StatusCode.ERROR)
 
-    def _heard(self, live: Live, type_: EventType) -> None:
+    def _heard(self, active: ActiveJob, type_: EventType) -> None:
         if type_ == "job.queued":
             current = trace.get_current_span().get_span_context()
-            live.trace = current if current.is_valid else None
-        elif type_ in ENDINGS and isinstance(live.trace, SpanContext):
-            self._job(live, live.trace, ENDINGS[type_])
+            active.trace = current if current.is_valid else None
+        elif type_ in ENDINGS and isinstance(active.trace, SpanContext):
+            self._job(active, active.trace, ENDINGS[type_])
 
-    def _job(self, live: Live, parent: SpanContext, outcome: str) -> None:
+    def _job(self, active: ActiveJob, parent: SpanContext, outcome: str) -> None:
         """The job's spans, all at its end: until then there was nothing to know but its beginning."""
         now = time.time()
-        started = live.started_at
-        self._span("queue", live, parent, live.created_at, started or now, None if started else outcome)
+        started = active.started_at
+        self._span("queue", active, parent, active.created_at, started or now, None if started else outcome)
         if started is None:
             return
-        made = live.made_at
-        self._span("synthesis", live, parent, started, made or now, None if made else outcome)
+        made = active.made_at
+        self._span("synthesis", active, parent, started, made or now, None if made else outcome)
         if made is not None:
-            self._span("encode", live, parent, made, now, outcome)
+            self._span("encode", active, parent, made, now, outcome)
 
-    def _span(self, name: str, live: Live, parent: SpanContext, begin: float, end: float, outcome: str | None) -> None:
+    def _span(
+        self, name: str, active: ActiveJob, parent: SpanContext, begin: float, end: float, outcome: str | None
+    ) -> None:
         """`outcome`: how the job ended, if it ended in this span."""
         attributes: dict[str, str | int] = {
-            "antiphon.model": live.hosted.name,
-            "antiphon.class": live.priority,
-            "antiphon.units.total": live.units.total,
-            "antiphon.units.cached": live.units.cached,
+            "antiphon.model": active.served.name,
+            "antiphon.class": active.priority,
+            "antiphon.units.total": active.units.total,
+            "antiphon.units.cached": active.units.cached,
         }
         if outcome is not None:
             attributes["antiphon.outcome"] = outcome

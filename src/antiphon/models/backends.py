@@ -43,7 +43,7 @@ class Demand:
     servers: Callable[[], Awaitable[tuple[int, int]]]
 
 
-class Staff(Protocol):
+class WorkerBackend(Protocol):
     """Makes the pools. Used in one event loop."""
 
     #: The GPUs of this machine, if a model can use one; looked at anew every `LOOK_GPUS` seconds.
@@ -72,13 +72,13 @@ class Staff(Protocol):
         ...
 
 
-class LocalStaff:
+class LocalBackend:
     """Child processes of this one."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.gpus: tuple[Gpu, ...] = ()
-        self._seats: list[placement.Seat] = []
+        self._seats: list[placement.Placement] = []
         self._on_gpu: set[str] = set()
         self._devices: dict[str, Device] = {}
 
@@ -96,11 +96,11 @@ class LocalStaff:
             self.gpus = await asyncio.to_thread(gpus)
 
     def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool:
-        seats = placement.seats(spec, self._settings.workers, self.gpus, self._seats)
-        self._seats += seats
-        if any(seat.gpu is not None for seat in seats):
+        placements = placement.placements(spec, self._settings.workers, self.gpus, self._seats)
+        self._seats += placements
+        if any(placement.gpu is not None for placement in placements):
             self._on_gpu.add(spec.name)
-        if problem := placement.too_small(spec, seats, self.gpus):
+        if problem := placement.too_small(spec, placements, self.gpus):
             log.warning("memory of the GPU", model=spec.name, problem=problem)
         data = self._settings.data_dir
         folders = {
@@ -109,7 +109,7 @@ class LocalStaff:
             "uploads": str(data / "uploads"),
         }
         return _maker(self._settings, spec, folders, on_change)(
-            len(seats), environments=[seat.environment for seat in seats]
+            len(placements), environments=[placement.environment for placement in placements]
         )
 
     def device(self, spec: ModelSpec) -> Device | None:
@@ -122,12 +122,12 @@ class LocalStaff:
         pass
 
 
-class RayStaff:
+class RayBackend:
     """Actors on a cluster's nodes. Models that only call another server stay here."""
 
     def __init__(self, settings: Settings, demand: Demand) -> None:
         self._settings, self._demand = settings, demand
-        self._here = LocalStaff(settings)
+        self._here = LocalBackend(settings)
         self.gpus: tuple[Gpu, ...] = ()
         self.link = Link(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
         self._news = asyncio.Event()
@@ -230,18 +230,18 @@ class RayStaff:
         return max(1, share + (self._rank < rest))
 
 
-def make(settings: Settings, demand: Demand) -> Staff:
+def make(settings: Settings, demand: Demand) -> WorkerBackend:
     """Raises `InvalidRequest` for options that do not go together."""
     if settings.executor == "ray":
         if not _installed("ray"):
             raise errors.InvalidRequest("--executor ray needs Ray: pip install 'antiphon[ray]'", param="executor")
-        return RayStaff(settings, demand)
+        return RayBackend(settings, demand)
     if settings.workers_span is not None:
         raise errors.InvalidRequest(
             f"--workers {settings.workers} follows the queue, which needs --executor ray; here give a number, or auto",
             param="workers",
         )
-    return LocalStaff(settings)
+    return LocalBackend(settings)
 
 
 def _installed(module: str) -> bool:

@@ -18,7 +18,7 @@ MAIN_MEMORY = 0.7
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
+class Placement:
     """Where one worker runs: on a GPU, of which it takes so many bytes, or on the CPU."""
 
     gpu: Gpu | None = None
@@ -52,7 +52,9 @@ def replicas(spec: ModelSpec, asked: int | str) -> int:
     return max(1, min(by_cores, int(psutil.virtual_memory().available * MAIN_MEMORY) // footprint))
 
 
-def seats(spec: ModelSpec, asked: int | str, gpus: Sequence[Gpu], taken: Iterable[Seat] = ()) -> list[Seat]:
+def placements(
+    spec: ModelSpec, asked: int | str, gpus: Sequence[Gpu], taken: Iterable[Placement] = ()
+) -> list[Placement]:
     """The workers of a model: on GPUs where it uses them and one of them has the room, else on the CPU.
 
     `auto` fills each GPU with as many as its free memory holds beside `taken`, the seats of other models that may
@@ -61,34 +63,34 @@ def seats(spec: ModelSpec, asked: int | str, gpus: Sequence[Gpu], taken: Iterabl
     need = spec.gpu_footprint
     room = _room(gpus, taken) if need else {}
     if asked == "auto":
-        on_gpus = [Seat(gpu, need, True) for gpu, free in room.items() for _ in range(free // need)]
-        return on_gpus or [Seat(told=bool(need))] * replicas(spec, asked)
+        on_gpus = [Placement(gpu, need, True) for gpu, free in room.items() for _ in range(free // need)]
+        return on_gpus or [Placement(told=bool(need))] * replicas(spec, asked)
     if not room or max(room.values()) < need:
-        return [Seat(told=bool(need))] * replicas(spec, asked)
-    found: list[Seat] = []
+        return [Placement(told=bool(need))] * replicas(spec, asked)
+    found: list[Placement] = []
     for _ in range(replicas(spec, asked)):
         gpu = max(room, key=lambda each: room[each])
         room[gpu] -= need
-        found.append(Seat(gpu, need, True))
+        found.append(Placement(gpu, need, True))
     return found
 
 
-def too_small(spec: ModelSpec, seats: Sequence[Seat], gpus: Sequence[Gpu]) -> str | None:
+def too_small(spec: ModelSpec, placements: Sequence[Placement], gpus: Sequence[Gpu]) -> str | None:
     """What to tell the operator when a model that wants a GPU did not get one, or shares one with too many."""
     if not spec.gpu_footprint:
         return None
     need, here = f"{spec.gpu_footprint / 2**30:.1f} GiB", ", ".join(f"{g.name}: {g.free / 2**30:.1f} GiB" for g in gpus)
-    if all(seat.gpu is None for seat in seats):
+    if all(placement.gpu is None for placement in placements):
         return f"it runs on the CPU, slowly: no GPU has {need} free ({here or 'there is none'})"
-    if any(sum(s.bytes for s in seats if s.gpu == gpu) > gpu.free for gpu in gpus):
-        return f"{len(seats)} workers of {need} each are more than the GPUs have free ({here})"
+    if any(sum(s.bytes for s in placements if s.gpu == gpu) > gpu.free for gpu in gpus):
+        return f"{len(placements)} workers of {need} each are more than the GPUs have free ({here})"
     return None
 
 
-def _room(gpus: Sequence[Gpu], taken: Iterable[Seat]) -> dict[Gpu, int]:
+def _room(gpus: Sequence[Gpu], taken: Iterable[Placement]) -> dict[Gpu, int]:
     """Bytes for workers on each GPU."""
     room = {gpu: max(0, gpu.free - int(gpu.total * SPARE)) for gpu in gpus}
-    for seat in taken:
-        if seat.gpu in room:
-            room[seat.gpu] = max(0, room[seat.gpu] - seat.bytes)
+    for placement in taken:
+        if placement.gpu in room:
+            room[placement.gpu] = max(0, room[placement.gpu] - placement.bytes)
     return room

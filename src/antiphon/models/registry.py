@@ -15,8 +15,8 @@ from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.domain import errors
 from antiphon.models import backends
 from antiphon.models.residency import Residency
-from antiphon.models.selection import Choosing
-from antiphon.models.served import Hosted
+from antiphon.models.selection import ModelSelector
+from antiphon.models.served import ServedModel
 from antiphon.schedule.cost import CostModels
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.schedule.queue import FairQueue
@@ -33,7 +33,7 @@ async def _alone() -> tuple[int, int]:
     return 0, 1
 
 
-class Models(Choosing):
+class ModelRegistry(ModelSelector):
     """Starts what the settings name, fetches what is missing, and answers which model a request gets."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Models(Choosing):
         costs: CostModels,
         downloader: Downloader,
         *,
-        on_state: Callable[[Hosted], None],
+        on_state: Callable[[ServedModel], None],
         servers: Callable[[], Awaitable[tuple[int, int]]] = _alone,
     ) -> None:
         """`servers`: which of the servers that work together this is, from 0, and how many there are."""
@@ -70,58 +70,58 @@ class Models(Choosing):
         self._spawn(self._staff.run(), "look after the workers")
         self._spawn(self.residency.run(), "keep models in memory")
         for spec in wanted:
-            hosted = self.hosted[spec.name] = self._host(spec)
-            self._spawn(self._bring_up(hosted), f"bring up {spec.name}")
+            served = self.served[spec.name] = self._host(spec)
+            self._spawn(self._bring_up(served), f"bring up {spec.name}")
 
     async def stop(self, grace: float) -> None:
         self._stopping = True
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(h.pool.stop(grace) for h in self.hosted.values() if h.started))
+        await asyncio.gather(*(h.pool.stop(grace) for h in self.served.values() if h.started))
         await self._staff.stop()
 
-    def wake(self, name: str) -> Hosted:
+    def wake(self, name: str) -> ServedModel:
         """Begins to load a model. Raises `UnknownModel`, `Conflict` for one that cannot be loaded, and why."""
-        hosted = self._resident(name)
-        stay = self.residency.stays[name]
-        if stay.refused is not None:
-            raise errors.Conflict(f"{name} cannot be loaded: {stay.refused}", param="model")
+        served = self._resident(name)
+        resident = self.residency.residents[name]
+        if resident.refused is not None:
+            raise errors.Conflict(f"{name} cannot be loaded: {resident.refused}", param="model")
         self.residency.wake(name)
-        return hosted
+        return served
 
-    def put_to_sleep(self, name: str) -> Hosted:
+    def put_to_sleep(self, name: str) -> ServedModel:
         """Takes a model out of the memory once its running work is done; the next request for it loads it again.
 
         Raises `UnknownModel`, `Conflict` for one that never was in the memory."""
-        hosted = self._resident(name)
-        if hosted.waiting:
+        served = self._resident(name)
+        if served.waiting:
             raise errors.Conflict(
-                f"{name} has {hosted.waiting} jobs waiting, which would wake it at once; pause or cancel them first",
+                f"{name} has {served.waiting} jobs waiting, which would wake it at once; pause or cancel them first",
                 param="model",
             )
         self.residency.sleep(name)
-        return hosted
+        return served
 
-    def _resident(self, name: str) -> Hosted:
-        hosted = self.hosted.get(name)
-        if hosted is None:
+    def _resident(self, name: str) -> ServedModel:
+        served = self.served.get(name)
+        if served is None:
             raise errors.UnknownModel(
-                f"The model {name[:60]!r} is not served here (served: {', '.join(self.hosted)})", param="model"
+                f"The model {name[:60]!r} is not served here (served: {', '.join(self.served)})", param="model"
             )
-        if name not in self.residency.stays:
-            raise errors.Conflict(f"{name} is {hosted.state}: {hosted.error or 'it is not here yet'}", param="model")
-        return hosted
+        if name not in self.residency.residents:
+            raise errors.Conflict(f"{name} is {served.state}: {served.error or 'it is not here yet'}", param="model")
+        return served
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until `condition` is true; it is asked whenever a model's state changes."""
         while not condition():
             await self._news.wait()
 
-    def _tell(self, hosted: Hosted) -> None:
+    def _tell(self, served: ServedModel) -> None:
         self._news.set()
         self._news = asyncio.Event()
-        self._on_state(hosted)
+        self._on_state(served)
 
     def _wanted(self) -> list[catalog.ModelSpec]:
         specs: dict[str, catalog.ModelSpec] = {}
@@ -136,79 +136,79 @@ class Models(Choosing):
                 raise errors.UnknownModel(f"there is no model {name!r}; there are: auto, {known}", param="model")
         return list(specs.values())
 
-    def _host(self, spec: catalog.ModelSpec) -> Hosted:
+    def _host(self, spec: catalog.ModelSpec) -> ServedModel:
         pool = self._staff.pool(spec, lambda: self._changed(spec.name))
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
         dispatcher = Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior))
         if (device := self._staff.device(spec)) is not None:
             dispatcher.share(device)
-        return Hosted(spec, pool, dispatcher)
+        return ServedModel(spec, pool, dispatcher)
 
     def _backlog(self, name: str) -> tuple[float, int]:
-        hosted = self.hosted.get(name)
-        if hosted is None:
+        served = self.served.get(name)
+        if served is None:
             return 0.0, 1
-        waits = hosted.dispatcher.queue.backlog_seconds() + sum(hosted.dispatcher.busy())
-        return waits, hosted.can.slots if hosted.can is not None else 1
+        waits = served.dispatcher.queue.backlog_seconds() + sum(served.dispatcher.busy())
+        return waits, served.capabilities.slots if served.capabilities is not None else 1
 
     def _changed(self, name: str) -> None:
-        hosted = self.hosted[name]
+        served = self.served[name]
         if self._stopping:
             return
         self.residency.changed()
-        stay = self.residency.stays.get(name)
-        if stay is not None and stay.refused:
-            hosted.error, hosted.hint = stay.refused, "raise --memory-budget, or serve it with fewer --workers"
-        hosted.note_start()
-        if hosted.state != hosted.last_state:
-            hosted.last_state = hosted.state
+        resident = self.residency.residents.get(name)
+        if resident is not None and resident.refused:
+            served.error, served.hint = resident.refused, "raise --memory-budget, or serve it with fewer --workers"
+        served.note_start()
+        if served.state != served.last_state:
+            served.last_state = served.state
             self.generation += 1
-            log.info("model", model=name, state=hosted.state, phase=hosted.pool.phase, error=hosted.pool.error)
-            self._tell(hosted)
-        hosted.dispatcher.pump()
+            log.info("model", model=name, state=served.state, phase=served.pool.phase, error=served.pool.error)
+            self._tell(served)
+        served.dispatcher.pump()
 
-    async def _bring_up(self, hosted: Hosted) -> None:
-        elsewhere = self._staff.brings_files(hosted.spec)
-        missing = () if elsewhere else catalog.missing_modules(hosted.spec)
+    async def _bring_up(self, served: ServedModel) -> None:
+        elsewhere = self._staff.brings_files(served.spec)
+        missing = () if elsewhere else catalog.missing_modules(served.spec)
         if missing:
-            hosted.error = f"needs Python packages that are not installed: {', '.join(missing)}"
-            hosted.hint = f"pip install 'antiphon[{hosted.spec.extra}]', then start the server again"
-        elif elsewhere or await self._files(hosted):
-            hosted.error = hosted.hint = None
-            hosted.started = True
-            await self.residency.adopt(hosted)
+            served.error = f"needs Python packages that are not installed: {', '.join(missing)}"
+            served.hint = f"pip install 'antiphon[{served.spec.extra}]', then start the server again"
+        elif elsewhere or await self._files(served):
+            served.error = served.hint = None
+            served.started = True
+            await self.residency.adopt(served)
             return
-        log.warning("model cannot run", model=hosted.name, error=hosted.error, hint=hosted.hint)
-        self._tell(hosted)
+        log.warning("model cannot run", model=served.name, error=served.error, hint=served.hint)
+        self._tell(served)
 
-    async def _files(self, hosted: Hosted) -> bool:
+    async def _files(self, served: ServedModel) -> bool:
         """Whether the model's files are there, in the end; fetches them, again and again while the network is down."""
-        if not catalog.missing(hosted.spec, self._settings.models_path):
+        if not catalog.missing(served.spec, self._settings.models_path):
             return True
-        hosted.hint = f"antiphon pull {hosted.name} --output {self._settings.models_path}"
+        served.hint = f"antiphon pull {served.name} --output {self._settings.models_path}"
         while True:
             try:
                 # Without a network this still takes in files that were copied here by hand.
-                await self._downloader.pull(hosted.spec, lambda p: self._pulling(hosted, p))
+                await self._downloader.pull(served.spec, lambda p: self._pulling(served, p))
             except errors.DownloadFailed as e:
                 self.network = "offline" if isinstance(e, errors.Offline) else self.network
-                hosted.pull, hosted.error = None, e.message
-                self._tell(hosted)
+                served.pull, served.error = None, e.message
+                self._tell(served)
                 if self._settings.offline or not self._settings.download:
                     return False
-                log.warning("download failed", model=hosted.name, error=e.message, again_in=RETRY_DOWNLOAD)
+                log.warning("download failed", model=served.name, error=e.message, again_in=RETRY_DOWNLOAD)
                 await asyncio.sleep(RETRY_DOWNLOAD)
             else:
-                hosted.pull = None
+                served.pull = None
                 return True
 
-    def _pulling(self, hosted: Hosted, progress: PullProgress) -> None:
-        first, hosted.pull, hosted.error = hosted.pull is None, progress, None
+    def _pulling(self, served: ServedModel, progress: PullProgress) -> None:
+        first, served.pull, served.error = served.pull is None, progress, None
         if progress.bytes_done:
             self.network = "online"
         if first:
-            log.info("fetching model", model=hosted.name, bytes_total=progress.bytes_total)
-            self._tell(hosted)
+            log.info("fetching model", model=served.name, bytes_total=progress.bytes_total)
+            self._tell(served)
 
     # Tasks
 

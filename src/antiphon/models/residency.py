@@ -65,7 +65,7 @@ class Tenant(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Stay:
+class ResidentModel:
     tenant: Tenant
     awake: bool = False
     #: Monotonic seconds: since when it is in memory, when it last had something to do, when it was asked for.
@@ -88,7 +88,7 @@ class Residency:
     keep_alive: Mapping[str, float] = field(default_factory=dict)
     on_change: Callable[[str], None] = lambda name: None
     clock: Callable[[], float] = time.monotonic
-    stays: dict[str, Stay] = field(default_factory=dict)
+    residents: dict[str, ResidentModel] = field(default_factory=dict)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -97,36 +97,36 @@ class Residency:
 
     @property
     def _moving(self) -> bool:
-        return any(stay.leaving is not None or stay.took is None for stay in self.stays.values())
+        return any(resident.leaving is not None or resident.took is None for resident in self.residents.values())
 
     async def adopt(self, tenant: Tenant) -> None:
         """A model whose files are here; it is loaded once, so that what it can do is known."""
-        stay = self.stays[tenant.name] = Stay(tenant)
+        resident = self.residents[tenant.name] = ResidentModel(tenant)
         if self.budget:
             self.wake(tenant.name)
         else:
-            await self._load(stay)
+            await self._load(resident)
 
     def wake(self, name: str) -> None:
         """Somebody wants the model; does nothing if it is awake, or not ours."""
-        stay = self.stays.get(name)
-        if stay is None:
+        resident = self.residents.get(name)
+        if resident is None:
             return
-        stay.used = self.clock()
-        if not stay.awake and stay.wanted is None:
-            stay.wanted = self.clock()
+        resident.used = self.clock()
+        if not resident.awake and resident.wanted is None:
+            resident.wanted = self.clock()
             self._news.set()
 
     def asleep(self, name: str) -> bool:
-        stay = self.stays.get(name)
-        return stay is not None and not stay.awake and stay.refused is None
+        resident = self.residents.get(name)
+        return resident is not None and not resident.awake and resident.refused is None
 
     def sleep(self, name: str) -> None:
         """Puts a model to sleep once what runs is done, until somebody wants it; does nothing if it sleeps."""
-        stay = self.stays[name]
-        stay.wanted = None
-        if stay.awake:
-            self._send_to_sleep(stay, "asked")
+        resident = self.residents[name]
+        resident.wanted = None
+        if resident.awake:
+            self._send_to_sleep(resident, "asked")
 
     def changed(self) -> None:
         """Something may have become idle, ready or free."""
@@ -146,45 +146,49 @@ class Residency:
         self._notice()
         await self._let_go()
         self._keep_within()
-        for stay in sorted((s for s in self.stays.values() if s.wanted is not None), key=lambda s: s.wanted or 0.0):
-            if not self._room(stay):
+        for resident in sorted(
+            (s for s in self.residents.values() if s.wanted is not None), key=lambda s: s.wanted or 0.0
+        ):
+            if not self._room(resident):
                 break  # Whoever waits longest is next, however small the others are.
-            if stay.refused is None:
-                await self._load(stay)
-        for stay in self.stays.values():
-            longest = self.keep_alive.get(stay.tenant.name, self.keep_alive.get("*", 0.0))
-            if longest and stay.awake and _idle(stay) and self.clock() - stay.used >= longest:
-                self._send_to_sleep(stay, f"idle for {longest:g} s")
+            if resident.refused is None:
+                await self._load(resident)
+        for resident in self.residents.values():
+            longest = self.keep_alive.get(resident.tenant.name, self.keep_alive.get("*", 0.0))
+            if longest and resident.awake and _idle(resident) and self.clock() - resident.used >= longest:
+                self._send_to_sleep(resident, f"idle for {longest:g} s")
 
     def _notice(self) -> None:
         """Who is at work now, and who sleeps although there is work."""
         now = self.clock()
-        for stay in self.stays.values():
-            if stay.took is None and not stay.tenant.loading:
-                stay.took, stay.since = now - stay.since, now
-            if not _idle(stay):
-                stay.used = now
-                if not stay.awake and stay.wanted is None and stay.refused is None:
-                    stay.wanted = now
+        for resident in self.residents.values():
+            if resident.took is None and not resident.tenant.loading:
+                resident.took, resident.since = now - resident.since, now
+            if not _idle(resident):
+                resident.used = now
+                if not resident.awake and resident.wanted is None and resident.refused is None:
+                    resident.wanted = now
 
     def _keep_within(self) -> None:
         """A model may turn out to need more than was guessed: then others leave at once."""
-        staying = [stay for stay in self.stays.values() if stay.awake and stay.leaving is None]
-        over = sum(stay.tenant.need for stay in staying) - self.budget
+        staying = [resident for resident in self.residents.values() if resident.awake and resident.leaving is None]
+        over = sum(resident.tenant.need for resident in staying) - self.budget
         while self.budget and over > 0 and len(staying) > 1 and (victim := self._victim(at_once=True)) is not None:
             self._send_to_sleep(victim, "the memory for models is full")
             over -= victim.tenant.need
             staying.remove(victim)
 
-    def _room(self, stay: Stay) -> bool:
+    def _room(self, resident: ResidentModel) -> bool:
         """Whether there is room for it; begins to make some if there is none."""
-        need = stay.tenant.need
+        need = resident.tenant.need
         if self.budget and need > self.budget:
-            stay.wanted = None
-            stay.refused = f"it needs {need / 2**20:.0f} MiB; the memory for models is {self.budget / 2**20:.0f} MiB"
-            self.on_change(stay.tenant.name)
+            resident.wanted = None
+            resident.refused = (
+                f"it needs {need / 2**20:.0f} MiB; the memory for models is {self.budget / 2**20:.0f} MiB"
+            )
+            self.on_change(resident.tenant.name)
             return True
-        awake = [other for other in self.stays.values() if other.awake]
+        awake = [other for other in self.residents.values() if other.awake]
         if self.budget and any(other.took is None and not other.tenant.known for other in awake):
             # What that one needs is seen when it is there.
             return False
@@ -194,44 +198,48 @@ class Residency:
         # What is about to leave is waited for before anybody else is asked to.
         taken -= sum(other.tenant.need for other in awake if other.leaving is not None)
         while taken + need > self.budget and (victim := self._victim()) is not None:
-            self._send_to_sleep(victim, f"room for {stay.tenant.name}")
+            self._send_to_sleep(victim, f"room for {resident.tenant.name}")
             taken -= victim.tenant.need
         return False
 
-    def _victim(self, *, at_once: bool = False) -> Stay | None:
+    def _victim(self, *, at_once: bool = False) -> ResidentModel | None:
         """The longest idle; while all are at work, the one that has had its turn for longest, or, `at_once`, has been
         there for longest."""
-        settled = [s for s in self.stays.values() if s.awake and s.leaving is None and s.took is not None]
-        idle = [stay for stay in settled if _idle(stay)]
+        settled = [s for s in self.residents.values() if s.awake and s.leaving is None and s.took is not None]
+        idle = [resident for resident in settled if _idle(resident)]
         if idle:
-            return min(idle, key=lambda stay: stay.used)
+            return min(idle, key=lambda resident: resident.used)
         now = self.clock()
-        served = [stay for stay in settled if at_once or now - stay.since >= max(TURN, LOADS * (stay.took or 0.0))]
-        return min(served, key=lambda stay: stay.since, default=None)
+        served = [
+            resident
+            for resident in settled
+            if at_once or now - resident.since >= max(TURN, LOADS * (resident.took or 0.0))
+        ]
+        return min(served, key=lambda resident: resident.since, default=None)
 
-    async def _load(self, stay: Stay) -> None:
-        stay.wanted, stay.awake, stay.took = None, True, None
-        stay.since = stay.used = self.clock()
-        await stay.tenant.load()
+    async def _load(self, resident: ResidentModel) -> None:
+        resident.wanted, resident.awake, resident.took = None, True, None
+        resident.since = resident.used = self.clock()
+        await resident.tenant.load()
 
-    def _send_to_sleep(self, stay: Stay, why: str) -> None:
-        if stay.leaving is None:
-            log.info("model goes to sleep", model=stay.tenant.name, why=why)
-            stay.leaving = self.clock()
-            stay.tenant.hold(True)
+    def _send_to_sleep(self, resident: ResidentModel, why: str) -> None:
+        if resident.leaving is None:
+            log.info("model goes to sleep", model=resident.tenant.name, why=why)
+            resident.leaving = self.clock()
+            resident.tenant.hold(True)
             self._news.set()
 
     async def _let_go(self) -> None:
-        for stay in self.stays.values():
-            if stay.leaving is None or (stay.tenant.running and self.clock() - stay.leaving < GRACE):
+        for resident in self.residents.values():
+            if resident.leaving is None or (resident.tenant.running and self.clock() - resident.leaving < GRACE):
                 continue
-            await stay.tenant.unload(2.0)
-            stay.tenant.hold(False)
-            stay.awake, stay.leaving = False, None
-            if stay.tenant.waiting and stay.wanted is None:
-                stay.wanted = self.clock()
-            self.on_change(stay.tenant.name)
+            await resident.tenant.unload(2.0)
+            resident.tenant.hold(False)
+            resident.awake, resident.leaving = False, None
+            if resident.tenant.waiting and resident.wanted is None:
+                resident.wanted = self.clock()
+            self.on_change(resident.tenant.name)
 
 
-def _idle(stay: Stay) -> bool:
-    return not (stay.tenant.running or stay.tenant.waiting or stay.tenant.loading)
+def _idle(resident: ResidentModel) -> bool:
+    return not (resident.tenant.running or resident.tenant.waiting or resident.tenant.loading)

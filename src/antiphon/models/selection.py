@@ -5,7 +5,7 @@ from __future__ import annotations
 from antiphon.catalog import models as catalog
 from antiphon.domain import errors
 from antiphon.domain.unit import Kind
-from antiphon.models.served import Hosted
+from antiphon.models.served import ServedModel
 from antiphon.speech import voice_selection
 
 #: What OpenAI's clients send; here each means "the best you have".
@@ -20,17 +20,17 @@ REMEMBERED = 1000
 RETRY = 60.0
 
 
-class Choosing:
+class ModelSelector:
     """Over the models that are served, whatever state they are in."""
 
     def __init__(self) -> None:
-        self.hosted: dict[str, Hosted] = {}
+        self.served: dict[str, ServedModel] = {}
         #: Grows whenever the answer of `choose` may have changed.
         self.generation = 0
-        self._chosen: dict[tuple[str, str | None, bool], Hosted] = {}
+        self._chosen: dict[tuple[str, str | None, bool], ServedModel] = {}
         self._chosen_at = 0
 
-    def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> Hosted:
+    def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> ServedModel:
         """The model for a request: the named one, else the best that has the voice, can clone, or speaks the language.
 
         Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
@@ -38,34 +38,34 @@ class Choosing:
             return self._named(asked)
         if self._chosen_at != self.generation:
             self._chosen, self._chosen_at = {}, self.generation
-        hosted = self._chosen.get((language, voice, clone))
-        if hosted is None:
-            hosted = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
+        served = self._chosen.get((language, voice, clone))
+        if served is None:
+            served = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
             if len(self._chosen) > REMEMBERED:
                 self._chosen.clear()
-        return hosted
+        return served
 
-    def choose_kind(self, asked: str | None, kind: Kind, language: str | None = None) -> Hosted:
+    def choose_kind(self, asked: str | None, kind: Kind, language: str | None = None) -> ServedModel:
         """The model for work that is not speech: the named one, else the best of its kind.
 
         Raises `UnknownModel`, `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`,
         `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES | KIND_ALIASES:
-            hosted = self._named(asked)
-            if hosted.kind != kind:
-                raise errors.InvalidRequest(f"The model {asked!r} does {hosted.kind}, not {kind}", param="model")
-            return hosted
+            served = self._named(asked)
+            if served.kind != kind:
+                raise errors.InvalidRequest(f"The model {asked!r} does {served.kind}, not {kind}", param="model")
+            return served
         able = [h for h in self.ranked() if h.kind == kind]
-        for hosted in able:
+        for served in able:
             if (
-                hosted.usable
-                and hosted.can is not None
-                and (language is None or speaks(hosted.can.languages, language))
+                served.usable
+                and served.capabilities is not None
+                and (language is None or speaks(served.capabilities.languages, language))
             ):
-                return hosted
-        for hosted in able:
-            if hosted.coming:
-                raise self._loading(hosted)
+                return served
+        for served in able:
+            if served.coming:
+                raise self._loading(served)
         if any(h.usable for h in able):
             raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
         known = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
@@ -76,20 +76,20 @@ class Choosing:
             retry_after=RETRY,
         )
 
-    def _best_for(self, language: str, voice: str | None, clone: bool) -> Hosted:
+    def _best_for(self, language: str, voice: str | None, clone: bool) -> ServedModel:
         speech = [h for h in self.ranked() if h.kind == "speech"]
         suited = self._suited(speech, voice, clone)
         if suited is not None:
             return suited
-        for hosted in speech:
-            if hosted.usable and hosted.can is not None and speaks(hosted.can.languages, language):
-                return hosted
-        for hosted in speech:
-            if hosted.coming and speaks(hosted.spec.languages, language):
-                raise self._loading(hosted)
-        for hosted in speech:
-            if not hosted.usable and speaks(hosted.spec.languages, language):
-                raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY)
+        for served in speech:
+            if served.usable and served.capabilities is not None and speaks(served.capabilities.languages, language):
+                return served
+        for served in speech:
+            if served.coming and speaks(served.spec.languages, language):
+                raise self._loading(served)
+        for served in speech:
+            if not served.usable and speaks(served.spec.languages, language):
+                raise errors.ModelUnavailable(self._why_not(served), param="model", retry_after=RETRY)
         if any(h.usable for h in speech):
             names = ", ".join(h.name for h in speech if h.usable)
             raise errors.UnsupportedLanguage(
@@ -102,62 +102,62 @@ class Choosing:
         )
 
     @staticmethod
-    def _suited(speech: list[Hosted], voice: str | None, clone: bool) -> Hosted | None:
+    def _suited(speech: list[ServedModel], voice: str | None, clone: bool) -> ServedModel | None:
         """A voice that one model has is as good as the model's name, and so is one that only some can imitate."""
-        for hosted in speech:
-            if hosted.usable and hosted.can is not None:
-                if clone and hosted.can.cloning:
-                    return hosted
-                if voice is not None and voice_selection.has(hosted.can, voice):
-                    return hosted
+        for served in speech:
+            if served.usable and served.capabilities is not None:
+                if clone and served.capabilities.cloning:
+                    return served
+                if voice is not None and voice_selection.has(served.capabilities, voice):
+                    return served
         return None
 
-    def _named(self, name: str) -> Hosted:
-        hosted = self.hosted.get(name)
-        if hosted is None:
-            served = ", ".join(self.hosted)
+    def _named(self, name: str) -> ServedModel:
+        served = self.served.get(name)
+        if served is None:
+            names = ", ".join(self.served)
             known = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
             raise errors.UnknownModel(
-                f"The model {name[:60]!r} is not served here (served: {served}).{known}", param="model"
+                f"The model {name[:60]!r} is not served here (served: {names}).{known}", param="model"
             )
-        if hosted.usable:
-            return hosted
-        if hosted.coming:
-            raise self._loading(hosted)
-        raise errors.ModelUnavailable(self._why_not(hosted), param="model", retry_after=RETRY)
+        if served.usable:
+            return served
+        if served.coming:
+            raise self._loading(served)
+        raise errors.ModelUnavailable(self._why_not(served), param="model", retry_after=RETRY)
 
-    def _loading(self, hosted: Hosted) -> errors.ModelLoading:
-        eta = hosted.fetching.eta if hosted.fetching and hosted.fetching.eta is not None else 5.0
-        return errors.ModelLoading(f"{hosted.name} is {hosted.state}; try again soon", param="model", retry_after=eta)
+    def _loading(self, served: ServedModel) -> errors.ModelLoading:
+        eta = served.fetching.eta if served.fetching and served.fetching.eta is not None else 5.0
+        return errors.ModelLoading(f"{served.name} is {served.state}; try again soon", param="model", retry_after=eta)
 
     @staticmethod
-    def _why_not(hosted: Hosted) -> str:
-        reason = hosted.error or hosted.pool.error or hosted.state
-        hint = hosted.hint or hosted.pool.hint
-        return f"{hosted.name} cannot run: {reason}" + (f" (fix: {hint})" if hint else "")
+    def _why_not(served: ServedModel) -> str:
+        reason = served.error or served.pool.error or served.state
+        hint = served.hint or served.pool.hint
+        return f"{served.name} cannot run: {reason}" + (f" (fix: {hint})" if hint else "")
 
-    def ranked(self) -> list[Hosted]:
+    def ranked(self) -> list[ServedModel]:
         """All of them, the best first."""
-        return sorted(self.hosted.values(), key=lambda h: -h.spec.rank)
+        return sorted(self.served.values(), key=lambda h: -h.spec.rank)
 
-    def best(self, kind: Kind = "speech") -> Hosted | None:
+    def best(self, kind: Kind = "speech") -> ServedModel | None:
         """The model that `auto` means now, whatever the language."""
-        usable = [h for h in self.hosted.values() if h.usable and h.kind == kind]
+        usable = [h for h in self.served.values() if h.usable and h.kind == kind]
         return max(usable, key=lambda h: h.spec.rank, default=None)
 
-    def taker(self, model: str, kind: Kind) -> Hosted | None:
+    def taker(self, model: str, kind: Kind) -> ServedModel | None:
         """Who makes a job that was accepted earlier: its own model, or the best of its kind if that is not served any
         more. None as long as there is none that has started."""
-        own = self.hosted.get(model)
+        own = self.served.get(model)
         if own is None:
             return self.best(kind)
-        return own if own.can is not None else None
+        return own if own.capabilities is not None else None
 
-    def chief(self) -> Hosted | None:
+    def chief(self) -> ServedModel | None:
         """The model whose being there makes the server ready: the best that speaks, or of those that are served where
         none of them is meant to speak."""
-        speech = any(h.kind == "speech" for h in self.hosted.values())
-        usable = [h for h in self.hosted.values() if h.usable and (h.kind == "speech" or not speech)]
+        speech = any(h.kind == "speech" for h in self.served.values())
+        usable = [h for h in self.served.values() if h.usable and (h.kind == "speech" or not speech)]
         return max(usable, key=lambda h: h.spec.rank, default=None)
 
 

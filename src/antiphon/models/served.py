@@ -19,7 +19,7 @@ UNKNOWN = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
-class Hosted:
+class ServedModel:
     """One model of this server, from the moment its files are wanted to the end."""
 
     spec: catalog.ModelSpec
@@ -43,13 +43,13 @@ class Hosted:
         return self.spec.name
 
     @property
-    def can(self) -> Capabilities | None:
+    def capabilities(self) -> Capabilities | None:
         return self.pool.capabilities
 
     @property
     def kind(self) -> Kind:
         """What it does: as the engine says, or as the catalog does until the engine could."""
-        return self.can.kind if self.can else self.spec.kind
+        return self.capabilities.kind if self.capabilities else self.spec.kind
 
     @property
     def state(self) -> str:
@@ -57,11 +57,11 @@ class Hosted:
         if self.started:
             if self.error is not None:
                 return "unavailable"
-            if self.can is None and self.pool.fetching and self.pool.state in ("starting", "loading"):
+            if self.capabilities is None and self.pool.fetching and self.pool.state in ("starting", "loading"):
                 return "downloading"
             if self.pool.state != "stopped":
                 return self.pool.state
-            return "asleep" if self.can is not None else "starting"
+            return "asleep" if self.capabilities is not None else "starting"
         if self.pull is not None:
             return "downloading"
         return "unavailable" if self.error else "missing"
@@ -73,7 +73,7 @@ class Hosted:
 
     @property
     def usable(self) -> bool:
-        return self.can is not None and self.state not in ("unavailable", "missing", "downloading", "stopped")
+        return self.capabilities is not None and self.state not in ("unavailable", "missing", "downloading", "stopped")
 
     @property
     def coming(self) -> bool:

@@ -17,7 +17,7 @@ from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors, ids
 from antiphon.domain import voice as voices
 from antiphon.domain.voice import Reference
-from antiphon.files.store import Depot
+from antiphon.files.store import FileStore
 from antiphon.references.library import Library
 from antiphon.sandbox import client
 from antiphon.store.base import JobStore
@@ -39,8 +39,8 @@ _NONE: Mapping[str, Reference] = MappingProxyType({})
 class References:
     """Used in one event loop; the only writer of the voices in the store and of the library."""
 
-    def __init__(self, store: JobStore, library: Library, threads: Threads, depot: Depot) -> None:
-        self._store, self._threads, self._depot = store, threads, depot
+    def __init__(self, store: JobStore, library: Library, threads: Threads, files: FileStore) -> None:
+        self._store, self._threads, self._depot = store, threads, files
         self.library = library
         self._children = asyncio.Semaphore(CHILDREN)
         self._reading = 0

@@ -12,34 +12,34 @@ from typing import TYPE_CHECKING
 from antiphon.bus import Subscription
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS
-from antiphon.jobs.run import Run
+from antiphon.jobs.run import JobRun
 from antiphon.speech import render
-from antiphon.speech.plan import Plan
+from antiphon.speech.plan import SpeechPlan
 
 if TYPE_CHECKING:
-    from antiphon.jobs.service import Jobs
+    from antiphon.jobs.service import JobService
 
 
-class NotMade(errors.Conflict):
+class NotStreamable(errors.Conflict):
     """The job is not being made here, or no more: whoever listens waits for its end and takes the file."""
 
 
-async def stream(jobs: Jobs, job_id: str) -> AsyncGenerator[bytes]:
+async def stream(jobs: JobService, job_id: str) -> AsyncGenerator[bytes]:
     """Encoded audio from the beginning, each part as soon as its segment is done.
 
-    Raises what ended the job, and `NotMade`, mostly before the first part, for one that has no run to be read from."""
+    Raises what ended the job, and `NotStreamable`, mostly before the first part, for a job without a run."""
     with jobs.bus.subscribe(job=job_id) as events:
         plan = await _plan(jobs, job_id, events)
-        run = Run(
+        run = JobRun(
             job_id,
             plan,
-            jobs.shelf,
+            jobs.shared,
             on_unit=lambda index, cached: None,
             on_failure=lambda error: None,
             # What the cache has lost meanwhile, the finished file still has.
-            again=lambda index: run.stop(NotMade("Ask for the result again when the job is done")),
+            again=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
         )
-        if job_id not in jobs.live:
+        if job_id not in jobs.active:
             await _ended(jobs, job_id, run)
         feeding = asyncio.create_task(_feed(jobs, job_id, run, events), name=f"follow {job_id}")
         try:
@@ -51,21 +51,21 @@ async def stream(jobs: Jobs, job_id: str) -> AsyncGenerator[bytes]:
             await asyncio.gather(feeding, return_exceptions=True)
 
 
-async def _plan(jobs: Jobs, job_id: str, events: Subscription) -> Plan:
+async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPlan:
     """The plan of the job's own run, which it has from its first slot on."""
     while True:
-        live = jobs.live.get(job_id)
-        if live is None:
+        active = jobs.active.get(job_id)
+        if active is None:
             # It has ended since it was looked up, or it waits for something, such as a model that is not served.
-            raise NotMade("The job is not being made now; ask for its result when it is done")
-        if live.run is not None:
-            assert isinstance(live.run.plan, Plan)
-            return live.run.plan
+            raise NotStreamable("The job is not being made now; ask for its result when it is done")
+        if active.run is not None:
+            assert isinstance(active.run.plan, SpeechPlan)
+            return active.run.plan
         if await anext(events, None) is None:
             raise errors.Draining(retry_after=5.0)
 
 
-async def _feed(jobs: Jobs, job_id: str, run: Run, events: Subscription) -> None:
+async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription) -> None:
     """Tells the listener's run which units are made, until the job ends."""
     async for event in events:
         if event.type == "unit.done":
@@ -75,11 +75,11 @@ async def _feed(jobs: Jobs, job_id: str, run: Run, events: Subscription) -> None
     run.stop(errors.Draining(retry_after=5.0))
 
 
-async def _ended(jobs: Jobs, job_id: str, run: Run) -> None:
+async def _ended(jobs: JobService, job_id: str, run: JobRun) -> None:
     """All that the cache has; and if the job failed, why there will be no more."""
     job = await jobs.stored(job_id)
     for index, key in enumerate(run.keys):
-        if job.result is not None or jobs.shelf.cache.contains(key):
+        if job.result is not None or jobs.shared.cache.contains(key):
             run.made(index)
     if job.state.final and job.result is None:
         run.stop(errors.UnitFailed(job.error.message) if job.error else errors.Cancelled())

@@ -40,12 +40,12 @@ class Voicing:
 
 
 @dataclass(slots=True)
-class Plan:
+class SpeechPlan:
     """What will be done for one request. The same request, model and revision give the same plan again."""
 
     request: SpeechRequest
     model: str
-    can: Capabilities
+    capabilities: Capabilities
     #: Their pauses are seconds as they will be heard.
     segments: list[Segment]
     #: One for each segment.
@@ -72,10 +72,10 @@ class Plan:
             emotion=how.emotion,
             speed=how.speed,
             # A seed means nothing to an engine that always gives the same samples: one recipe, one cache entry.
-            seed=0 if self.can.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
+            seed=0 if self.capabilities.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
             options={**self.options, "take": take} if take else self.options,
         )
-        return Recipe(self.can.kind, self.model, self.can.revision, params.as_params())
+        return Recipe(self.capabilities.kind, self.model, self.capabilities.revision, params.as_params())
 
     def unit(self, job: str, index: int) -> Unit:
         return Unit(job, index, self.recipe(index), self.length(index))
@@ -107,14 +107,19 @@ class Plan:
 
 
 def make(
-    request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool = False, language: str | None = None
-) -> Plan:
+    request: SpeechRequest,
+    model: str,
+    capabilities: Capabilities,
+    *,
+    quick_first: bool = False,
+    language: str | None = None,
+) -> SpeechPlan:
     """Plans a request whose text is clean. Raises `UnknownVoice`, `InvalidText`; pure computing, linear in the text.
 
     `quick_first` cuts the first segment short where that brings the first sound earlier; `language` is that of the
     text, if it was found out before.
     """
-    planner = _Planner(request, model, can, quick_first=quick_first, language=language)
+    planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
     for turn in turns(request):
         planner.add(turn)
     return planner.plan()
@@ -122,9 +127,9 @@ def make(
 
 class _Planner:
     def __init__(
-        self, request: SpeechRequest, model: str, can: Capabilities, *, quick_first: bool, language: str | None
+        self, request: SpeechRequest, model: str, capabilities: Capabilities, *, quick_first: bool, language: str | None
     ) -> None:
-        self.request, self.model, self.can, self.quick_first = request, model, can, quick_first
+        self.request, self.model, self.capabilities, self.quick_first = request, model, capabilities, quick_first
         # Of a dialogue each turn has its own.
         self.language = None if request.turns else language
         self.segments: list[Segment] = []
@@ -155,7 +160,7 @@ class _Planner:
             engine = self._engine_speed(speed)
             how = replace(how, speed=engine, stretch=speed / engine)
         quick = self.quick_first and not self.segments
-        for part in segment(text, self.can.cut, how.language, quick_first=quick):
+        for part in segment(text, self.capabilities.cut, how.language, quick_first=quick):
             self.segments.append(
                 Segment(part.text, part.pause / speed, self.offset + part.start, self.offset + part.end)
             )
@@ -170,26 +175,26 @@ class _Planner:
         self.segments[-1] = Segment(last.text, last.pause + seconds, last.start, last.end)
 
     def _voicing(self, turn: Turn, text: str) -> Voicing:
-        request, can = self.request, self.can
+        request, capabilities = self.request, self.capabilities
         language = turn.language or request.language or self.language or languages.detect(text)
         language = language.lower().partition("-")[0]
-        if can.languages and language not in can.languages:
+        if capabilities.languages and language not in capabilities.languages:
             self._warn(f"{self.model} does not speak language {language} well")
         asked = turn.voice or request.voice
         recorded = asked if asked and digest_of(asked) else None
-        voice, bent = (recorded, None) if recorded else voice_selection.choose(asked, language, can)
+        voice, bent = (recorded, None) if recorded else voice_selection.choose(asked, language, capabilities)
         if bent:
             self._warn(bent)
         mood = request.emotion if turn.emotion is None else turn.emotion
         for name in mood:
-            if name not in can.emotions and name != "calm":
+            if name not in capabilities.emotions and name != "calm":
                 self._warn(f"{self.model} cannot sound {name}; the emotion was left out")
         speed = self._speed(turn, 1.0)
         engine = self._engine_speed(speed)
         return Voicing(
             voice=voice,
             language=language,
-            emotion={name: weight for name, weight in mood.items() if name in can.emotions},
+            emotion={name: weight for name, weight in mood.items() if name in capabilities.emotions},
             speed=engine,
             stretch=speed / engine,
             speaker=(turn.speaker or asked or voice) if request.turns else None,
@@ -200,22 +205,22 @@ class _Planner:
 
     def _engine_speed(self, speed: float) -> float:
         """What of a speed the engine does itself; the rest is done to its audio."""
-        return min(max(speed, self.can.speed_min), self.can.speed_max)
+        return min(max(speed, self.capabilities.speed_min), self.capabilities.speed_max)
 
     def _warn(self, message: str) -> None:
         self.warnings[message] = None
 
-    def plan(self) -> Plan:
+    def plan(self) -> SpeechPlan:
         if not self.segments:
             raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
         for name in self.request.options:
-            if name not in self.can.options:
+            if name not in self.capabilities.options:
                 self._warn(f"{self.model} does not use {name}")
-        options = {name: value for name, value in self.request.options.items() if name in self.can.options}
-        return Plan(
+        options = {name: value for name, value in self.request.options.items() if name in self.capabilities.options}
+        return SpeechPlan(
             self.request,
             self.model,
-            self.can,
+            self.capabilities,
             self.segments,
             self.voicings,
             tuple(self.warnings),

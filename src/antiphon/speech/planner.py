@@ -1,4 +1,4 @@
-"""Intake: what a request means on this machine now, what it will cost, and whether it is taken."""
+"""JobAdmission: what a request means on this machine now, what it will cost, and whether it is taken."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from antiphon.auth import Keys, lower
+from antiphon.auth import ApiKeys, lower
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors, ids
 from antiphon.domain import request as requests
 from antiphon.domain.job import Units
 from antiphon.domain.request import SpeechRequest
-from antiphon.domain.work import Work
-from antiphon.jobs.active import Live
-from antiphon.models.registry import Models
-from antiphon.models.served import Hosted
+from antiphon.domain.work import Plan
+from antiphon.jobs.active import ActiveJob
+from antiphon.models.registry import ModelRegistry
+from antiphon.models.served import ServedModel
 from antiphon.references.service import References
 from antiphon.schedule.admission import Admission
 from antiphon.speech import plan as plans
 from antiphon.speech import resolve_references
-from antiphon.speech.plan import Plan
+from antiphon.speech.plan import SpeechPlan
 from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
@@ -31,18 +31,18 @@ INLINE_TEXT = 4000
 
 
 @dataclass(slots=True)
-class Intake:
-    models: Models
+class JobAdmission:
+    models: ModelRegistry
     admission: Admission
     threads: Threads
     references: References
-    keys: Keys
+    keys: ApiKeys
     #: Raises `StorageFull` while the disk has no room for another durable job.
     check_space: Callable[[], None] = lambda: None
 
     async def prepare(
         self, request: SpeechRequest, owner: str, *, quick_first: bool = False, trusted: bool = False
-    ) -> tuple[Hosted, Plan]:
+    ) -> tuple[ServedModel, SpeechPlan]:
         """The model that answers and the plan for it. The plan's request has the cleaned text, and the recordings of
         voices in place of the names that their owner gave them; a `trusted` request has been through this before.
 
@@ -55,57 +55,63 @@ class Intake:
         request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
         language = (request.language or languages.detect(text)).lower().partition("-")[0]
         if trusted:
-            hosted = self.models.choose(request.model, language)
-            return hosted, await self.plan(request, hosted, quick_first=quick_first, language=language)
+            served = self.models.choose(request.model, language)
+            return served, await self.plan(request, served, quick_first=quick_first, language=language)
         resolve_references.check(request)
         # Without a name nobody is asked for: the store may be away.
         known = await self.references.known(owner) if resolve_references.names(request) else {}
-        able_ones = (h.can for h in self.models.hosted.values() if h.can is not None)
+        able_ones = (h.capabilities for h in self.models.served.values() if h.capabilities is not None)
         if self.references.shared and resolve_references.strange(request, known, able_ones):
             known = await self.references.known(owner, anew=True)
         clone = resolve_references.wanted(request, known)
-        hosted = self.models.choose(request.model, language, None if clone else request.voice, clone=clone)
+        served = self.models.choose(request.model, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
-            assert hosted.can is not None
-            able = [h.name for h in self.models.ranked() if h.usable and h.can is not None and h.can.cloning]
-            request = await resolve_references.resolve(request, known, hosted.can, able, self.references)
-        return hosted, await self.plan(request, hosted, quick_first=quick_first, language=language)
+            assert served.capabilities is not None
+            able = [
+                h.name
+                for h in self.models.ranked()
+                if h.usable and h.capabilities is not None and h.capabilities.cloning
+            ]
+            request = await resolve_references.resolve(request, known, served.capabilities, able, self.references)
+        return served, await self.plan(request, served, quick_first=quick_first, language=language)
 
     async def plan(
-        self, request: SpeechRequest, hosted: Hosted, *, quick_first: bool = False, language: str | None = None
-    ) -> Plan:
+        self, request: SpeechRequest, served: ServedModel, *, quick_first: bool = False, language: str | None = None
+    ) -> SpeechPlan:
         """Raises `StorageDown` if a recording is needed that only other servers have, and cannot be had now."""
-        assert hosted.can is not None
+        assert served.capabilities is not None
         for digest in resolve_references.digests(request):
             await self.references.need(digest)
-        make = partial(plans.make, request, hosted.name, hosted.can, quick_first=quick_first, language=language)
+        make = partial(
+            plans.make, request, served.name, served.capabilities, quick_first=quick_first, language=language
+        )
         return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
 
-    def admit(self, live: Live, plan: Work, costs: list[float]) -> None:
+    def admit(self, active: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverShare` or `QueueFull` with the time after which it fits."""
-        self.keys.check_quota(live.owner)
-        if live.durable:
+        self.keys.check_quota(active.owner)
+        if active.durable:
             self.check_space()
         seconds, nbytes = sum(costs), plan.nbytes
-        self.admission.take(live.owner, seconds, nbytes, slots=max(1, live.hosted.pool.slots))
-        live.seconds, live.nbytes = seconds, nbytes
+        self.admission.take(active.owner, seconds, nbytes, slots=max(1, active.served.pool.slots))
+        active.seconds, active.nbytes = seconds, nbytes
 
-    def readmit(self, live: Live, plan: Work, costs: list[float]) -> None:
+    def readmit(self, active: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the work of a job that was admitted in an earlier life."""
-        live.seconds, live.nbytes = sum(costs), plan.nbytes
-        self.admission.force(live.owner, live.seconds, live.nbytes)
+        active.seconds, active.nbytes = sum(costs), plan.nbytes
+        self.admission.force(active.owner, active.seconds, active.nbytes)
 
-    def spend(self, live: Live, seconds: float) -> None:
+    def spend(self, active: ActiveJob, seconds: float) -> None:
         """A unit of the job is done: its predicted seconds are no longer queued."""
-        seconds = min(seconds, live.seconds)
-        self.admission.spend(live.owner, seconds)
-        live.seconds -= seconds
+        seconds = min(seconds, active.seconds)
+        self.admission.spend(active.owner, seconds)
+        active.seconds -= seconds
 
-    def give_back(self, live: Live) -> None:
+    def give_back(self, active: ActiveJob) -> None:
         """The job's work is done or gone; asked twice it gives back once."""
-        if live.nbytes:
-            self.admission.give_back(live.owner, live.seconds, live.nbytes)
-            live.seconds, live.nbytes = 0.0, 0
+        if active.nbytes:
+            self.admission.give_back(active.owner, active.seconds, active.nbytes)
+            active.seconds, active.nbytes = 0.0, 0
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
@@ -123,20 +129,20 @@ def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
     return request.with_text(text), text
 
 
-def costs(hosted: Hosted, plan: Work, units: list[int]) -> list[float]:
+def costs(served: ServedModel, plan: Plan, units: list[int]) -> list[float]:
     """Predicted seconds of some of a plan's units."""
-    predict = hosted.dispatcher.cost.predict
+    predict = served.dispatcher.cost.predict
     return [predict(plan.length(i)) for i in units]
 
 
-def new_live(owner: str, hosted: Hosted, plan: Work, *, durable: bool) -> Live:
-    return Live(
+def new_live(owner: str, served: ServedModel, plan: Plan, *, durable: bool) -> ActiveJob:
+    return ActiveJob(
         id=ids.new_id(),
         owner=owner,
         priority=plan.request.priority,
         durable=durable,
         created_at=time.time(),
-        hosted=hosted,
+        served=served,
         units=Units(len(plan.keys)),
         type=plan.request.type,
         source=plan.source,

@@ -15,8 +15,8 @@ from antiphon.audio import codec, pcm, tempo
 from antiphon.concurrency.threads import Threads
 from antiphon.domain.job import Result
 from antiphon.domain.request import Format, SpeechRequest
-from antiphon.jobs.run import Run
-from antiphon.speech.plan import Plan
+from antiphon.jobs.run import JobRun
+from antiphon.speech.plan import SpeechPlan
 
 #: Bytes of PCM that are copied on the event loop; more, or anything compressed, goes to a thread.
 INLINE = 256 * 1024
@@ -46,7 +46,7 @@ class Timeline:
     seconds: float = 0.0
     rate: int = 0
 
-    def add(self, plan: Plan, piece: Piece) -> None:
+    def add(self, plan: SpeechPlan, piece: Piece) -> None:
         segment: dict[str, Any] = {
             "text": plan.segments[piece.index].text.strip(),
             "start": round(piece.start, 3),
@@ -58,7 +58,7 @@ class Timeline:
         self.rate = piece.rate
 
 
-async def pieces(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Piece]:
+async def pieces(run: JobRun, plan: SpeechPlan, threads: Threads) -> AsyncGenerator[Piece]:
     """Every segment's audio in the order of the text; raises the error that ended the run."""
     at = lead = plan.lead
     index = 0
@@ -75,7 +75,7 @@ async def pieces(run: Run, plan: Plan, threads: Threads) -> AsyncGenerator[Piece
             yield made.pop()
 
 
-async def stream(run: Run, plan: Plan, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
+async def stream(run: JobRun, plan: SpeechPlan, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
     """Encoded audio, each part as soon as its segment is done. Raises what ended the run."""
     request = plan.request
     encoder: codec.Encoder | None = None
@@ -132,7 +132,7 @@ def put_file(folder: Path, name: str, data: bytes) -> str:
         raise
 
 
-async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
+async def write(run: JobRun, plan: SpeechPlan, folder: Path, threads: Threads) -> Result:
     """The whole answer as a file: under a temporary name until it is complete, then under its own, all or nothing."""
     request = plan.request
     name = f"speech_{run.job}{codec.EXTENSIONS[request.format]}"

@@ -31,11 +31,11 @@ def check(request: SpeechRequest) -> None:
 async def resolve(
     request: SpeechRequest,
     known: Mapping[str, Reference],
-    can: Capabilities,
+    capabilities: Capabilities,
     cloning: list[str],
     references: References,
 ) -> SpeechRequest:
-    """The request for a model that can do `can`, with digests. `cloning` names the served models that can imitate.
+    """The request for a model of these `capabilities`, with digests. `cloning` names the served models that can clone.
 
     Raises `UnknownVoice` for a recording that the model cannot use, `InvalidRequest` for one that cannot be read.
     """
@@ -53,8 +53,8 @@ async def resolve(
     async def resolved(asked: str | None, param: str) -> str | None:
         if asked is None or not (asked in known or asked.startswith("data:")):
             return asked
-        if not can.cloning:
-            if voice_selection.has(can, asked) or asked.lower() in voice_selection.OPENAI:
+        if not capabilities.cloning:
+            if voice_selection.has(capabilities, asked) or asked.lower() in voice_selection.OPENAI:
                 return asked
             raise voice_selection.cannot_clone(asked, cloning, param if asked.startswith("data:") else "voice")
         found = await digest(asked, param)
@@ -77,7 +77,7 @@ def strange(request: SpeechRequest, known: Mapping[str, Reference], able: Iterab
     models = [*able]
     return any(
         not (asked in known or asked.startswith("data:") or asked.lower() in (*voice_selection.OPENAI, "default"))
-        and not any(voice_selection.has(can, asked) for can in models)
+        and not any(voice_selection.has(capabilities, asked) for capabilities in models)
         for asked in names(request)
     )
 

@@ -12,11 +12,11 @@ from antiphon.cache import Entry
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.job import Failure, Result, State
-from antiphon.files.store import Depot
-from antiphon.jobs.active import Live
-from antiphon.jobs.run import Run
+from antiphon.files.store import FileStore
+from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.run import JobRun
 from antiphon.speech import render
-from antiphon.speech.plan import Plan
+from antiphon.speech.plan import SpeechPlan
 
 if TYPE_CHECKING:
     from antiphon.cache import Cache
@@ -28,27 +28,27 @@ NO_FILE = ""
 #: Bytes that are handed on at a time: what is handed on cannot be taken back from a reader that is slow.
 SLICE = 64 * 1024
 
-Release = Callable[[Live, State, Result | None, Failure | None], None]
+Release = Callable[[ActiveJob, State, Result | None, Failure | None], None]
 
 
 @dataclass(slots=True)
-class Speech:
+class SpeechResponse:
     """One waiting request. Read it once, by `whole`, `file` or `stream`, and `close` it in any case: a reader that
     goes away before the end gives its place back at once."""
 
-    live: Live
-    run: Run
-    plan: Plan
+    active: ActiveJob
+    run: JobRun
+    plan: SpeechPlan
     cache: Cache
     threads: Threads
-    depot: Depot
+    files: FileStore
     release: Release
     #: Set once everything is made.
     result: Result | None = None
 
     @property
     def id(self) -> str:
-        return self.live.id
+        return self.active.id
 
     @property
     def hit(self) -> Literal["hit", "miss", "partial"]:
@@ -73,7 +73,7 @@ class Speech:
             data = await self._whole()
             assert self.result is not None
             name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
-            digest = await self.threads.run(render.put_file, self.depot.output, name, data)
+            digest = await self.threads.run(render.put_file, self.files.output, name, data)
         except errors.AntiphonError as e:
             self._failed(e)
             raise
@@ -85,7 +85,7 @@ class Speech:
             name, self.result.media_type, self.result.bytes, self.result.duration, digest,
             self.result.segments,
         )  # fmt: skip
-        await self.depot.publish_soon(self.result)
+        await self.files.publish_soon(self.result)
         self._succeeded()
         return self.result
 
@@ -121,7 +121,7 @@ class Speech:
 
     def close(self) -> None:
         """Gives the place in the queue back if the end was not reached; after the end it does nothing."""
-        self.release(self.live, State.CANCELLED, None, None)
+        self.release(self.active, State.CANCELLED, None, None)
 
     async def _whole(self) -> bytes:
         stored = await self._stored()
@@ -170,13 +170,13 @@ class Speech:
             self.cache.put_soon(self.plan.result_key(), data, meta)
 
     def _succeeded(self) -> None:
-        self.release(self.live, State.SUCCEEDED, self.result, None)
+        self.release(self.active, State.SUCCEEDED, self.result, None)
 
     def _failed(self, error: errors.AntiphonError) -> None:
         if isinstance(error, errors.Cancelled):
-            self.release(self.live, State.CANCELLED, None, None)
+            self.release(self.active, State.CANCELLED, None, None)
         else:
-            self.release(self.live, State.FAILED, None, Failure(error.code, error.message))
+            self.release(self.active, State.FAILED, None, Failure(error.code, error.message))
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

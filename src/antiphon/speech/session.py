@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest, sayable
-from antiphon.jobs.service import Jobs
-from antiphon.speech.response import Speech
+from antiphon.jobs.service import JobService
+from antiphon.speech.response import SpeechResponse
 from antiphon.text.incremental import MAX_HELD, Granularity, Splitter
 
 #: Sentences in work at once, the one that is being sent among them: the next is made meanwhile.
@@ -44,7 +44,7 @@ class Sentence:
     text: str
     voice: Voice
     #: Set as soon as it is in work.
-    task: asyncio.Task[Speech] | None = None
+    task: asyncio.Task[SpeechResponse] | None = None
     cancelled: bool = False
 
     def wanted(self) -> bool:
@@ -55,13 +55,13 @@ class Sentence:
 @dataclass(frozen=True, slots=True)
 class Started:
     sentence: Sentence
-    speech: Speech
+    speech: SpeechResponse
 
     @property
     def sample_rate(self) -> int:
         """Hz of the audio that follows."""
-        can = self.speech.live.hosted.can
-        return self.speech.plan.request.sample_rate or (can.sample_rate if can is not None else 24000)
+        capabilities = self.speech.active.served.capabilities
+        return self.speech.plan.request.sample_rate or (capabilities.sample_rate if capabilities is not None else 24000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ Event = Started | bytes | Ended | UtteranceEnded
 class SpeechSession:
     """One conversation's voice. `events` must be read; `close` it in any case, which frees what it holds."""
 
-    def __init__(self, jobs: Jobs, owner: str, voice: Voice) -> None:
+    def __init__(self, jobs: JobService, owner: str, voice: Voice) -> None:
         self._jobs, self._owner, self._voice = jobs, owner, voice
         self._splitter = self._new_splitter()
         self._queue: deque[Sentence | UtteranceEnded] = deque()

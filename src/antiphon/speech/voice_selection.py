@@ -18,29 +18,29 @@ OPENAI: dict[str, str] = {
 _MIX = re.compile(r"^[\w.\-]+(\(\d+(\.\d+)?\))?(\+[\w.\-]+(\(\d+(\.\d+)?\))?)*$")
 
 
-def choose(asked: str | None, language: str, can: Capabilities) -> tuple[str, str | None]:
+def choose(asked: str | None, language: str, capabilities: Capabilities) -> tuple[str, str | None]:
     """The engine's voice for a request and, where it had to be bent, a warning. Raises `UnknownVoice`."""
-    speaking = [v for v in can.voices if language in v.languages]
+    speaking = [v for v in capabilities.voices if language in v.languages]
     if asked is None or asked in ("", "default"):
-        return default(language, can, speaking), None
-    voice = next((v for v in can.voices if v.id == asked), None)
+        return default(language, capabilities, speaking), None
+    voice = next((v for v in capabilities.voices if v.id == asked), None)
     if voice is not None:
         if speaking and language not in voice.languages:
             return voice.id, f"voice {voice.id} is not made for language {language}"
         return voice.id, None
     if asked.lower() in OPENAI:
-        return stand_in(asked.lower(), language, can, speaking), None
+        return stand_in(asked.lower(), language, capabilities, speaking), None
     if "+" in asked or "(" in asked:
-        return mix(asked, can), None
+        return mix(asked, capabilities), None
     raise errors.UnknownVoice(
         f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist",
         param="voice",
     )
 
 
-def has(can: Capabilities, asked: str) -> bool:
+def has(capabilities: Capabilities, asked: str) -> bool:
     """Whether the model itself has that voice, or all voices of that mix."""
-    known = {v.id for v in can.voices}
+    known = {v.id for v in capabilities.voices}
     return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
 
 
@@ -51,32 +51,32 @@ def cannot_clone(asked: str, cloning: Sequence[str], param: str) -> errors.Unkno
     return errors.UnknownVoice(f"{what}, and this model cannot imitate one; {help}", param=param)
 
 
-def default(language: str, can: Capabilities, speaking: list[Voice]) -> str:
-    if language in can.voice_by_language:
-        return can.voice_by_language[language]
-    if speaking and can.default_voice not in {v.id for v in speaking}:
+def default(language: str, capabilities: Capabilities, speaking: list[Voice]) -> str:
+    if language in capabilities.voice_by_language:
+        return capabilities.voice_by_language[language]
+    if speaking and capabilities.default_voice not in {v.id for v in speaking}:
         return speaking[0].id
-    return can.default_voice
+    return capabilities.default_voice
 
 
-def stand_in(name: str, language: str, can: Capabilities, speaking: list[Voice]) -> str:
+def stand_in(name: str, language: str, capabilities: Capabilities, speaking: list[Voice]) -> str:
     """The model's own voice of that name if it speaks the language, else one of the same gender, always the same."""
     for voice in speaking:
         if voice.id.rpartition("_")[2] == name:
             return voice.id
     alike = [v for v in speaking if v.gender == OPENAI[name]] or speaking
     if not alike:
-        return can.default_voice
+        return capabilities.default_voice
     return alike[sorted(OPENAI).index(name) % len(alike)].id
 
 
-def mix(asked: str, can: Capabilities) -> str:
+def mix(asked: str, capabilities: Capabilities) -> str:
     """A mix such as `a(2)+b`, checked part by part."""
     if not _MIX.match(asked) or len(asked) > 300:
         raise errors.UnknownVoice(f"{asked[:60]!r} is no voice mix; write it like af_bella(2)+af_sky", param="voice")
-    if not can.mixing:
+    if not capabilities.mixing:
         raise errors.UnknownVoice("This model cannot mix voices; name one voice", param="voice")
-    known = {v.id for v in can.voices}
+    known = {v.id for v in capabilities.voices}
     for part in asked.split("+"):
         name = part.partition("(")[0]
         if name not in known:

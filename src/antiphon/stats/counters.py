@@ -21,7 +21,7 @@ def _many(bounds: tuple[float, ...]) -> defaultdict[Labels, Histogram]:
     return defaultdict(partial(Histogram, bounds))
 
 
-class Tally:
+class Counters:
     """Counters and histograms by their labels, whose values are all of bounded number."""
 
     def __init__(self) -> None:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from antiphon.stats.hour import Hour, merged
+from antiphon.stats.hour import HourStats, merged
 
 HOURS, MINUTES = 24, 60
 #: Models that are remembered, at most; there are far fewer in the catalog.
@@ -24,19 +24,19 @@ class Statistics:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since the epoch."""
         self._clock = clock
-        self._hours: dict[str, dict[int, Hour]] = {}
+        self._hours: dict[str, dict[int, HourStats]] = {}
         #: Minute since the epoch and requests in it, by model.
         self._minutes: dict[str, deque[tuple[int, int]]] = {}
 
     # Take in
 
-    def now(self, model: str) -> Hour:
+    def now(self, model: str) -> HourStats:
         """The hour to count into."""
         number = int(self._clock() // 3600)
         hours = self._hours.setdefault(model, {})
         hour = hours.get(number)
         if hour is None:
-            hour = hours[number] = Hour()
+            hour = hours[number] = HourStats()
             self._prune(hours, number)
         return hour
 
@@ -61,13 +61,13 @@ class Statistics:
     def models(self) -> list[str]:
         return list(self._hours)
 
-    def day(self, model: str | None = None) -> Hour:
+    def day(self, model: str | None = None) -> HourStats:
         """The last 24 hours, the present one among them; of all models for None."""
         first = self._first()
         chosen = self._hours.values() if model is None else [self._hours.get(model, {})]
         return merged(hour for hours in chosen for number, hour in hours.items() if number >= first)
 
-    def hours(self, model: str | None = None) -> list[tuple[float, Hour]]:
+    def hours(self, model: str | None = None) -> list[tuple[float, HourStats]]:
         """The last 24 hours, oldest first: when each began (seconds since the epoch), and what it was like."""
         chosen = list(self._hours.values()) if model is None else [self._hours.get(model, {})]
         first = self._first()
@@ -87,7 +87,7 @@ class Statistics:
     def _first(self) -> int:
         return int(self._clock() // 3600) - HOURS + 1
 
-    def _prune(self, hours: dict[int, Hour], newest: int) -> None:
+    def _prune(self, hours: dict[int, HourStats], newest: int) -> None:
         # A clock that was set back leaves hours of the future; they are no truer than those that are too old.
         for number in [n for n in hours if not newest - HOURS < n <= newest]:
             del hours[number]
@@ -111,8 +111,8 @@ class Statistics:
                 continue
             for number, hour in kept.items():
                 try:
-                    when, was = int(number), Hour.from_json(hour)
+                    when, was = int(number), HourStats.from_json(hour)
                 except (ValueError, TypeError, KeyError, AttributeError):
                     continue
                 if newest - HOURS < when <= newest:
-                    self._hours.setdefault(str(model), {}).setdefault(when, Hour()).merge(was)
+                    self._hours.setdefault(str(model), {}).setdefault(when, HourStats()).merge(was)

@@ -15,7 +15,7 @@ _SKETCHES = ("waits", "synthesis", "service")
 
 
 @dataclass(slots=True)
-class Hour:
+class HourStats:
     """Everything adds up, so hours are merged to longer times."""
 
     #: Requests and jobs that were accepted; of those that succeeded, how many the cache answered whole, or in part.
@@ -36,7 +36,7 @@ class Hour:
     synthesis: Sketch = field(default_factory=Sketch)
     service: Sketch = field(default_factory=Sketch)
 
-    def merge(self, other: Hour) -> None:
+    def merge(self, other: HourStats) -> None:
         for name in (*_COUNTS, *_SECONDS):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for name in _SKETCHES:
@@ -52,7 +52,7 @@ class Hour:
         return plain | {name: getattr(self, name).to_json() for name in _SKETCHES}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Hour:
+    def from_json(cls, data: Mapping[str, Any]) -> HourStats:
         """What `to_json` gave. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
         counts = {name: int(data[name]) for name in _COUNTS}
         seconds = {name: float(data[name]) for name in _SECONDS}
@@ -62,8 +62,8 @@ class Hour:
         return cls(**counts, **seconds, **sketches)  # type: ignore[arg-type]
 
 
-def merged(hours: Iterable[Hour]) -> Hour:
-    total = Hour()
+def merged(hours: Iterable[HourStats]) -> HourStats:
+    total = HourStats()
     for hour in hours:
         total.merge(hour)
     return total

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from antiphon.audio import pcm
 from antiphon.domain.event import EventType
 from antiphon.domain.unit import UnitResult
-from antiphon.stats.counters import Tally
+from antiphon.stats.counters import Counters
 from antiphon.stats.daily import Statistics
 
 if TYPE_CHECKING:
-    from antiphon.jobs.active import Live
+    from antiphon.jobs.active import ActiveJob
 
 #: Hears of a live job's events at once; it must be quick and must not raise.
-Listener = Callable[["Live", EventType], None]
+Listener = Callable[["ActiveJob", EventType], None]
 
 _ENDINGS: Mapping[EventType, str] = {
     "job.succeeded": "succeeded",
@@ -34,7 +34,7 @@ class Observer:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since the epoch."""
         self._clock = clock
-        self.tally = Tally()
+        self.counters = Counters()
         self.statistics = Statistics(clock)
         self._listeners: list[Listener] = []
 
@@ -43,105 +43,105 @@ class Observer:
 
     # Jobs
 
-    def told(self, live: Live, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
+    def told(self, active: ActiveJob, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
         """Every event of a job, at the moment when it is published."""
         match type_:
             case "job.queued":
-                self._queued(live)
+                self._queued(active)
             case "job.started":
-                self._started(live)
+                self._started(active)
             case "unit.done":
-                live.made_at = self._clock()
+                active.made_at = self._clock()
                 if extra is not None and extra.get("cached"):
-                    self._cached(live.hosted.name, 1)
+                    self._cached(active.served.name, 1)
             case "job.succeeded" | "job.failed" | "job.cancelled":
-                self._ended(live, _ENDINGS[type_])
+                self._ended(active, _ENDINGS[type_])
             case _:
                 return
         for listener in self._listeners:
-            listener(live, type_)
+            listener(active, type_)
 
-    def _queued(self, live: Live) -> None:
+    def _queued(self, active: ActiveJob) -> None:
         # What an earlier life accepted was counted there.
-        if live.arrived is None:
-            self.tally.jobs[live.hosted.name, live.priority, "accepted"] += 1
-            self.statistics.request(live.hosted.name)
-        if live.units.cached == live.units.total:
-            self._cached(live.hosted.name, live.units.cached)
+        if active.arrived is None:
+            self.counters.jobs[active.served.name, active.priority, "accepted"] += 1
+            self.statistics.request(active.served.name)
+        if active.units.cached == active.units.total:
+            self._cached(active.served.name, active.units.cached)
 
-    def _started(self, live: Live) -> None:
-        model = live.hosted.name
-        self._cached(model, live.units.cached)
-        if live.arrived is None and live.started_at is not None and live.units.cached < live.units.total:
-            seconds = max(0.0, live.started_at - live.created_at)
-            self.tally.waits[model, live.priority].add(seconds)
+    def _started(self, active: ActiveJob) -> None:
+        model = active.served.name
+        self._cached(model, active.units.cached)
+        if active.arrived is None and active.started_at is not None and active.units.cached < active.units.total:
+            seconds = max(0.0, active.started_at - active.created_at)
+            self.counters.waits[model, active.priority].add(seconds)
             self.statistics.now(model).waits.add(seconds)
 
-    def _ended(self, live: Live, outcome: str) -> None:
-        model, now = live.hosted.name, self._clock()
-        self.tally.jobs[model, live.priority, outcome] += 1
+    def _ended(self, active: ActiveJob, outcome: str) -> None:
+        model, now = active.served.name, self._clock()
+        self.counters.jobs[model, active.priority, outcome] += 1
         hour = self.statistics.now(model)
         if outcome != "succeeded":
             hour.failed += outcome == "failed"
             hour.cancelled += outcome == "cancelled"
             return
-        if live.units.cached >= live.units.total:
+        if active.units.cached >= active.units.total:
             hour.hits += 1
         else:
-            hour.partial += live.units.cached > 0
-            seconds = max(0.0, now - (live.started_at or now))
-            self.tally.synthesis[model,].add(seconds)
+            hour.partial += active.units.cached > 0
+            seconds = max(0.0, now - (active.started_at or now))
+            self.counters.synthesis[model,].add(seconds)
             hour.synthesis.add(seconds)
-        if live.told is not None and live.told >= TELLING:
-            self.tally.eta.add((now - live.created_at) / live.told)
+        if active.told is not None and active.told >= TELLING:
+            self.counters.eta.add((now - active.created_at) / active.told)
 
     def _cached(self, model: str, units: int) -> None:
         if units:
-            self.tally.units[model, "cache"] += units
+            self.counters.units[model, "cache"] += units
             self.statistics.now(model).cached_units += units
 
-    def promised(self, live: Live, eta: float | None) -> None:
+    def promised(self, active: ActiveJob, eta: float | None) -> None:
         """A job was accepted, and its owner told when it will be done."""
-        live.told = eta
+        active.told = eta
 
     def committed(self, seconds: float) -> None:
         """It took so long until an accepted job was on disk."""
-        self.tally.commit.add(seconds)
+        self.counters.commit.add(seconds)
 
     # Segments
 
-    def arrived(self, live: Live, units: int) -> None:
+    def arrived(self, active: ActiveJob, units: int) -> None:
         """So many segments of a job need a slot."""
-        if live.arrived is None:
-            self.statistics.now(live.hosted.name).arrived += units
+        if active.arrived is None:
+            self.statistics.now(active.served.name).arrived += units
 
     def served(self, model: str, result: UnitResult, took: float) -> None:
         """A worker made a segment; its slot was taken for so many seconds."""
-        self.tally.units[model, "worker"] += 1
-        self.tally.service[model,].add(took)
+        self.counters.units[model, "worker"] += 1
+        self.counters.service[model,].add(took)
         hour = self.statistics.now(model)
         hour.service.add(took)
         rate = result.meta.get("sample_rate")
         if rate:
             audio = pcm.duration(len(result.payload), int(rate))
-            self.tally.audio[model,] += audio
+            self.counters.audio[model,] += audio
             hour.audio += audio
             if audio > 0:
-                self.tally.rtf[model,].add(result.seconds / audio)
+                self.counters.rtf[model,].add(result.seconds / audio)
 
     # Requests
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
-        self.tally.http[method, route, str(status)] += 1
-        self.tally.http_seconds[route,].add(seconds)
+        self.counters.http[method, route, str(status)] += 1
+        self.counters.http_seconds[route,].add(seconds)
 
     def refused(self, reason: str) -> None:
-        self.tally.refusals[reason,] += 1
+        self.counters.refusals[reason,] += 1
 
     # Time
 
     def beat(self, late: float, passed: float, slots: Iterable[tuple[str, int]]) -> None:
         """The event loop came `late` seconds to its tick; so many passed since the last, with these slots by model."""
-        self.tally.lag.add(late)
+        self.counters.lag.add(late)
         for model, count in slots:
             self.statistics.passed(model, passed, count)

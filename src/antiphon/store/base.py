@@ -286,7 +286,7 @@ class JobStore(Protocol):
         """Seconds of audio by key on a day."""
         ...
 
-    # Housekeeping
+    # Retention
 
     async def prune(self, before: float) -> builtins.list[str]:
         """Removes final jobs that ended before a time (seconds since the epoch), and the events before it.

@@ -253,7 +253,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
             hook = self._webhooks[id]
             self._webhooks[id] = replace(hook, tries=hook.tries + 1, next_at=next_at)
 
-    # Housekeeping
+    # Retention
 
     async def prune(self, before: float) -> builtins.list[str]:
         self._check()

@@ -244,7 +244,7 @@ class SqliteStore(SqliteVoices, SqliteKeys):
     async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
         await self._writer.run(lambda db: db.execute(SQL["webhook_failed"], (id, next_at, error)).get)
 
-    # Housekeeping
+    # Retention
 
     async def prune(self, before: float) -> builtins.list[str]:
         names: builtins.list[str] = []

@@ -44,7 +44,7 @@ def expect(kept: object, problem: str) -> None:
 @dataclass(slots=True)
 class Bench:
     worker: WorkerProcess
-    can: Capabilities
+    capabilities: Capabilities
     #: Where recordings lie, by digest.
     uploads: Path
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
@@ -58,19 +58,19 @@ class Bench:
             raise Broken(f"the worker died: {e.message}") from e
 
     def unit(self, params: Mapping[str, Any]) -> Unit:
-        recipe = Recipe(self.can.kind, self.worker.name, self.can.revision, dict(params))
+        recipe = Recipe(self.capabilities.kind, self.worker.name, self.capabilities.revision, dict(params))
         return Unit(f"check{next(self._numbers)}", 0, recipe, 1.0)
 
     async def say(self, text: str, **more: Any) -> bytes:
         """PCM of a text in the default voice, or as `more` says: the fields of `SpeechParams`."""
-        language = more.pop("language", self.can.languages[0] if self.can.languages else "en")
-        voice = more.pop("voice", self.can.voice_by_language.get(language, self.can.default_voice))
+        language = more.pop("language", self.capabilities.languages[0] if self.capabilities.languages else "en")
+        voice = more.pop("voice", self.capabilities.voice_by_language.get(language, self.capabilities.default_voice))
         result = await self.run(SpeechParams(text, voice, language, **more).as_params())
         expect(len(result.payload) % 2 == 0, "PCM of 16 bits has an even number of bytes")
         return result.payload
 
     def seconds(self, audio: bytes) -> float:
-        return len(audio) / 2 / self.can.sample_rate
+        return len(audio) / 2 / self.capabilities.sample_rate
 
     def record(self, name: str, seconds: float, *, loud: bool = True) -> str:
         """A recording of a wavering tone, or of silence; its digest."""
@@ -92,10 +92,10 @@ async def bench(engine: str, options: Mapping[str, Any], *, cancel_grace: float 
         worker = WorkerProcess(engine.partition(":")[0], reference, given, Limits(cancel_grace=cancel_grace))
         try:
             try:
-                can = await worker.start()
+                capabilities = await worker.start()
             except errors.WorkerDied as e:
                 hint = f" ({worker.hint})" if worker.hint else ""
                 raise Broken(f"the engine does not start: {e.message}{hint}") from e
-            yield Bench(worker, can, Path(folder))
+            yield Bench(worker, capabilities, Path(folder))
         finally:
             await asyncio.shield(asyncio.ensure_future(worker.stop(1.0)))

@@ -28,8 +28,8 @@ async def check(engine: str, options: Mapping[str, Any], *, cancel_grace: float 
     failed = 0
     try:
         async with bench(engine, options, cancel_grace=cancel_grace) as made:
-            print(f"{engine}: {made.can.kind}, revision {made.can.revision}")
-            for each in CHECKS[made.can.kind]:
+            print(f"{engine}: {made.capabilities.kind}, revision {made.capabilities.revision}")
+            for each in CHECKS[made.capabilities.kind]:
                 try:
                     await each(made)
                     verdict = "kept"

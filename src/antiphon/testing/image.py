@@ -28,7 +28,7 @@ async def draw(bench: Bench, asked: dict[str, Any]) -> bytes:
 
 
 async def capabilities_are_whole(bench: Bench) -> None:
-    expect(bench.can.revision, "revision is empty: two versions of the weights would share their cache")
+    expect(bench.capabilities.revision, "revision is empty: two versions of the weights would share their cache")
 
 
 async def it_draws(bench: Bench) -> None:
@@ -38,7 +38,7 @@ async def it_draws(bench: Bench) -> None:
 async def the_seed_decides(bench: Bench) -> None:
     first, again, other = [await draw(bench, params(seed=seed)) for seed in (1, 1, 2)]
     expect(first != other, "another seed gave the same image")
-    if not bench.can.deterministic:
+    if not bench.capabilities.deterministic:
         raise Skip("it does not say that it is deterministic")
     expect(first == again, "the same seed gave another image")
 

@@ -20,8 +20,8 @@ STRANGE = (
 
 async def capabilities_are_whole(bench: Bench) -> None:
     # The rest was looked at when the worker started.
-    expect(set(bench.can.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
-    expect(bench.can.voices, "there is no voice: users could not tell what they get")
+    expect(set(bench.capabilities.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
+    expect(bench.capabilities.voices, "there is no voice: users could not tell what they get")
 
 
 async def it_speaks(bench: Bench) -> None:
@@ -36,7 +36,7 @@ async def longer_texts_are_longer(bench: Bench) -> None:
 
 
 async def voices_speak(bench: Bench) -> None:
-    for voice in bench.can.voices[:3]:
+    for voice in bench.capabilities.voices[:3]:
         language = voice.languages[0].partition("-")[0] if voice.languages else "en"
         text = GREETINGS.get(language, "Hello there.")
         expect(any(await bench.say(text, voice=voice.id, language=language)), f"voice {voice.id} is silent")
@@ -53,37 +53,39 @@ async def an_unknown_voice_is_an_error_and_no_end(bench: Bench) -> None:
 
 
 async def speed_changes_the_length(bench: Bench) -> None:
-    can = bench.can
-    if can.speed_max / can.speed_min < 1.2:
+    capabilities = bench.capabilities
+    if capabilities.speed_max / capabilities.speed_min < 1.2:
         raise Skip("it has one speed")
-    slow, fast = [bench.seconds(await bench.say(SENTENCE, speed=s)) for s in (can.speed_min, can.speed_max)]
-    ratio = can.speed_max / can.speed_min
+    slow, fast = [
+        bench.seconds(await bench.say(SENTENCE, speed=s)) for s in (capabilities.speed_min, capabilities.speed_max)
+    ]
+    ratio = capabilities.speed_max / capabilities.speed_min
     expect(
         slow > fast * min(1.5, 1 + (ratio - 1) / 2),
-        f"speed {can.speed_min} to {can.speed_max}: {slow:.2f}, {fast:.2f} s",
+        f"speed {capabilities.speed_min} to {capabilities.speed_max}: {slow:.2f}, {fast:.2f} s",
     )
 
 
 async def emotions_change_the_sound(bench: Bench) -> None:
-    if not bench.can.emotions:
+    if not bench.capabilities.emotions:
         raise Skip("it has one mood")
     plain = await bench.say(SENTENCE, seed=1)
-    for name in bench.can.emotions:
+    for name in bench.capabilities.emotions:
         if name != "calm":
             expect(await bench.say(SENTENCE, seed=1, emotion={name: 1.0}) != plain, f"{name} sounds like no emotion")
 
 
 async def deterministic_engines_repeat_themselves(bench: Bench) -> None:
-    if not bench.can.deterministic:
+    if not bench.capabilities.deterministic:
         raise Skip("it does not say that it is deterministic")
     first, second = [await bench.say(SENTENCE) for _ in range(2)]
     expect(first == second, "deterministic is true, and the same recipe gave other samples")
 
 
 async def a_cancelled_unit_ends(bench: Bench) -> None:
-    can = bench.can
-    language = can.languages[0] if can.languages else "en"
-    voice = can.voice_by_language.get(language, can.default_voice)
+    capabilities = bench.capabilities
+    language = capabilities.languages[0] if capabilities.languages else "en"
+    voice = capabilities.voice_by_language.get(language, capabilities.default_voice)
     unit = bench.unit(SpeechParams(f"{SENTENCE} " * 3, voice, language).as_params())
     running = asyncio.ensure_future(bench.worker.run(unit))
     await asyncio.sleep(0)
@@ -95,7 +97,7 @@ async def a_cancelled_unit_ends(bench: Bench) -> None:
 
 
 async def strange_texts_are_spoken_or_refused(bench: Bench) -> None:
-    for text in (*STRANGE, "a" * min(100, bench.can.cut.max_chars)):
+    for text in (*STRANGE, "a" * min(100, bench.capabilities.cut.max_chars)):
         with contextlib.suppress(errors.AntiphonError):
             await bench.say(text)
     expect(any(await bench.say("Still here.")), "after strange texts it is silent")

@@ -36,8 +36,8 @@ async def hear(bench: Bench, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 async def capabilities_are_whole(bench: Bench) -> None:
-    expect(bench.can.revision, "revision is empty: two versions of the weights would share their cache")
-    expect(bench.can.sample_rate == RATE, f"sample_rate must be {RATE}: that is what it is given")
+    expect(bench.capabilities.revision, "revision is empty: two versions of the weights would share their cache")
+    expect(bench.capabilities.sample_rate == RATE, f"sample_rate must be {RATE}: that is what it is given")
 
 
 async def it_hears(bench: Bench) -> None:
@@ -63,7 +63,7 @@ async def a_recording_that_is_gone_is_an_error_and_no_end(bench: Bench) -> None:
 
 
 async def deterministic_engines_repeat_themselves(bench: Bench) -> None:
-    if not bench.can.deterministic:
+    if not bench.capabilities.deterministic:
         raise Skip("it does not say that it is deterministic")
     asked = params(bench.record("tone", 3), 3)
     expect(await hear(bench, asked) == await hear(bench, asked), "the same recipe gave another result")

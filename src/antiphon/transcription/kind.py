@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.audio import subtitles
-from antiphon.auth import Keys, lower
+from antiphon.auth import ApiKeys, lower
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.job import Result
 from antiphon.domain.transcription import TranscriptionRequest
 from antiphon.domain.unit import Recipe, Unit, UnitResult
-from antiphon.jobs.run import Run
-from antiphon.models.registry import Models
-from antiphon.models.served import Hosted
+from antiphon.jobs.run import JobRun
+from antiphon.models.registry import ModelRegistry
+from antiphon.models.served import ServedModel
 from antiphon.sandbox import speech_audio
 from antiphon.speech.render import put_file
 from antiphon.text import transcript
-from antiphon.transcription.recordings import Uploads
+from antiphon.transcription.recordings import RecordingStore
 
 MEDIA_TYPES = {
     "json": "application/json",
@@ -34,7 +34,7 @@ EXTENSIONS = {"json": ".json", "verbose_json": ".json", "text": ".txt", "srt": "
 
 
 @dataclass(slots=True)
-class Plan:
+class TranscriptionPlan:
     request: TranscriptionRequest
     model: str
     revision: str
@@ -89,29 +89,29 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Transcription:
+class TranscriptionPlanner:
     """The kind: which model hears, and the plan for it."""
 
-    models: Models
-    uploads: Uploads
-    keys: Keys
+    models: ModelRegistry
+    uploads: RecordingStore
+    keys: ApiKeys
 
-    async def prepare(self, request: TranscriptionRequest, owner: str) -> tuple[Hosted, Plan]:
+    async def prepare(self, request: TranscriptionRequest, owner: str) -> tuple[ServedModel, TranscriptionPlan]:
         """Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`, `NotFound` if the recording
         is gone."""
         granted = lower(request.priority, self.keys.ceiling(owner))
         if granted != request.priority:
             request = replace(request, priority=granted)
-        hosted = self.models.choose_kind(request.model, "transcription", request.language)
-        return hosted, await self.plan(request, hosted)
+        served = self.models.choose_kind(request.model, "transcription", request.language)
+        return served, await self.plan(request, served)
 
-    async def plan(self, request: TranscriptionRequest, hosted: Hosted) -> Plan:
-        assert hosted.can is not None
+    async def plan(self, request: TranscriptionRequest, served: ServedModel) -> TranscriptionPlan:
+        assert served.capabilities is not None
         await self.uploads.need(request.audio)
-        return Plan(request, hosted.name, hosted.can.revision)
+        return TranscriptionPlan(request, served.name, served.capabilities.revision)
 
 
-async def heard(run: Run, plan: Plan) -> AsyncGenerator[dict[str, Any]]:
+async def heard(run: JobRun, plan: TranscriptionPlan) -> AsyncGenerator[dict[str, Any]]:
     """What was heard in each piece, in order, with times from the beginning of the whole. Raises what ended the run."""
     index = 0
     async for entry in run.entries():
@@ -120,13 +120,13 @@ async def heard(run: Run, plan: Plan) -> AsyncGenerator[dict[str, Any]]:
         index += 1
 
 
-async def whole(run: Run, plan: Plan) -> dict[str, Any]:
+async def whole(run: JobRun, plan: TranscriptionPlan) -> dict[str, Any]:
     """All of it: task, language, duration, text, segments."""
     parts = [part async for part in heard(run, plan)]
     return transcript.joined(parts, plan.request.task, plan.request.seconds)
 
 
-async def write(run: Run, plan: Plan, folder: Path, threads: Threads) -> Result:
+async def write(run: JobRun, plan: TranscriptionPlan, folder: Path, threads: Threads) -> Result:
     """As a file in the request's format; the segments go with it, for subtitles in any other."""
     told = await whole(run, plan)
     data = render(told, plan.request)
@@ -151,6 +151,6 @@ def render(told: Mapping[str, Any], request: TranscriptionRequest) -> bytes:
     return text.encode()
 
 
-def result_of(size: int, plan: Plan) -> Result:
+def result_of(size: int, plan: TranscriptionPlan) -> Result:
     """Of a request that somebody waited for: no file."""
     return Result("", plan.media_type, size, plan.request.seconds, "", ())

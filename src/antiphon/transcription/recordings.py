@@ -17,7 +17,7 @@ import structlog
 
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
-from antiphon.files.store import Depot
+from antiphon.files.store import FileStore
 from antiphon.sandbox import client, speech_audio
 
 log = structlog.get_logger("antiphon.uploads")
@@ -44,10 +44,10 @@ class Upload:
 
 
 @dataclass(slots=True)
-class Uploads:
+class RecordingStore:
     folder: Path
     threads: Threads
-    depot: Depot
+    files: FileStore
     #: Raises `StorageFull` while the disk has no room.
     check_space: Callable[[], None] = lambda: None
     #: Bytes of all recordings.
@@ -90,7 +90,7 @@ class Uploads:
         finally:
             part.unlink(missing_ok=True)
         # Whoever takes a dead server's job over needs it.
-        await self.depot.keep("uploads", self.path(upload.digest))
+        await self.files.keep("uploads", self.path(upload.digest))
         return upload
 
     async def need(self, digest: str) -> None:
@@ -100,7 +100,7 @@ class Uploads:
         try:
             os.utime(path)
         except FileNotFoundError:
-            if not await self.depot.bring("uploads", path):
+            if not await self.files.bring("uploads", path):
                 raise errors.NotFound("The recording is no longer here; send it again", param="file") from None
 
     def make_room(self, needed: Container[str], now: float | None = None) -> None:

@@ -317,7 +317,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
     async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
         await self._rows("webhook_failed", {"id": id, "next_at": next_at, "error": error})
 
-    # Housekeeping
+    # Retention
 
     async def prune(self, before: float) -> builtins.list[str]:
         names: builtins.list[str] = []
