@@ -17,7 +17,7 @@ import pytest
 
 from antiphon.app.retention import trim
 from antiphon.cache import Entry
-from antiphon.catalog import folders
+from antiphon.catalog import local_models
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.engine import Canvas, Capabilities, problems
@@ -241,7 +241,7 @@ def pipeline(folder: Path, index: Any = None) -> Path:
         "unet": ["diffusers", "UNet2DConditionModel"],
         "tagger": [None, None],
     }
-    (folder / folders.INDEX).write_text(json.dumps(own if index is None else index))
+    (folder / local_models.INDEX).write_text(json.dumps(own if index is None else index))
     header = json.dumps({"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [10, 10]}}).encode()
     for name in ("model.safetensors", "model.fp16.safetensors"):
         (folder / "unet" / name).write_bytes(struct.pack("<Q", len(header)) + header)
@@ -250,25 +250,25 @@ def pipeline(folder: Path, index: Any = None) -> Path:
 
 def test_a_folder_is_a_model_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = pipeline(tmp_path / "models" / "sd-tiny")
-    by_name = folders.find("sd-tiny", tmp_path / "models")
-    by_path = folders.find(str(folder), tmp_path / "elsewhere")
+    by_name = local_models.find("sd-tiny", tmp_path / "models")
+    by_path = local_models.find(str(folder), tmp_path / "elsewhere")
     assert by_name is not None
     assert by_name == by_path
     assert (by_name.name, by_name.kind, by_name.options) == ("sd-tiny", "image", {"folder": str(folder)})
-    assert by_name.footprint == 4 * 100 + folders.BASE
-    assert by_name.gpu_footprint == 2 * 100 + folders.GPU_BASE
-    assert folders.find("sd-other", tmp_path / "models") is None
+    assert by_name.footprint == 4 * 100 + local_models.BASE
+    assert by_name.gpu_footprint == 2 * 100 + local_models.GPU_BASE
+    assert local_models.find("sd-other", tmp_path / "models") is None
     monkeypatch.chdir(tmp_path)
-    assert folders.find("models/sd-tiny", tmp_path / "elsewhere") == by_name
+    assert local_models.find("models/sd-tiny", tmp_path / "elsewhere") == by_name
 
 
 def test_a_hub_id_is_a_model_of_its_last_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    spec = folders.find("somebody/sd-none", tmp_path)
+    spec = local_models.find("somebody/sd-none", tmp_path)
     assert spec is not None
     assert (spec.name, spec.options, spec.footprint) == ("sd-none", {"repo": "somebody/sd-none"}, 0)
     for strange in ("../up", "a/b/c", "a/..", "a//b", "https://example.org/a"):
-        assert folders.find(strange, tmp_path) is None
+        assert local_models.find(strange, tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_a_hub_id_is_a_model_of_its_last_name(tmp_path: Path, monkeypatch: pytes
 def test_weights_that_cannot_be_read_weigh_nothing(tmp_path: Path, data: bytes) -> None:
     folder = pipeline(tmp_path / "m")
     (folder / "unet" / "model.safetensors").write_bytes(data)
-    assert folders.parameters(folder) == 0
+    assert local_models.parameters(folder) == 0
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_precision_of_what_is_there(tmp_path: Path) -> None:
     assert diffusion.variant_of(folder) is None
     (folder / "unet" / "model.safetensors").unlink()
     assert diffusion.variant_of(folder) == "fp16"
-    assert folders.parameters(folder) == 100
+    assert local_models.parameters(folder) == 100
 
 
 def test_missing_files_are_told_with_what_brings_them(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The cache: recipe to finished audio, in memory, on disk and shared, so that nothing is made twice."""
 
-from antiphon.cache.beyond import Beyond
 from antiphon.cache.cache import Cache, Stats
 from antiphon.cache.entry import Entry
-from antiphon.cache.flight import SingleFlight
+from antiphon.cache.remote import Beyond
+from antiphon.cache.single_flight import SingleFlight
 
 __all__ = ["Beyond", "Cache", "Entry", "SingleFlight", "Stats"]

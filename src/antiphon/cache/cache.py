@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from antiphon.cache.behind import Behind
-from antiphon.cache.beyond import Beyond
 from antiphon.cache.entry import Entry, Rotten
 from antiphon.cache.files import Files, Found
 from antiphon.cache.lru import Lru
+from antiphon.cache.remote import Beyond
+from antiphon.cache.write_behind import Behind
 
 log = structlog.get_logger("antiphon.cache")
 T = TypeVar("T")

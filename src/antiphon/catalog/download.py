@@ -12,7 +12,7 @@ from typing import Literal
 import httpx
 import psutil
 
-from antiphon.catalog import files, listing, manifest
+from antiphon.catalog import files, manifest, repo_listing
 from antiphon.catalog.fetch import Patience
 from antiphon.catalog.models import ModelSpec, is_present
 from antiphon.catalog.progress import Meter, PullProgress
@@ -123,7 +123,7 @@ class Downloader:
                 )
             async with await connect(self._patience) as client:
                 try:
-                    listed = await listing.files_of(client, spec.repos, self._endpoints, self._patience.stall)
+                    listed = await repo_listing.files_of(client, spec.repos, self._endpoints, self._patience.stall)
                 except SourceFailed as e:
                     kind = errors.Offline if isinstance(e, Unreachable) else errors.DownloadFailed
                     raise kind(f"{spec.name}: {e}\n{remedy(spec, self._models_dir)}") from e

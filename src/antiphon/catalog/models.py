@@ -14,8 +14,8 @@ from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Pa
 from antiphon.domain.unit import Kind
 
 MIB = 1024 * 1024
-#: Engines of this package that have no model of their own: a folder or an address says what they run (`folders.py`,
-#: `remotes.py`).
+#: Engines that serve any folder or address of their kind instead of listed models (`local_models.py`,
+#: `remote_models.py`).
 OPEN = frozenset({"diffusion", "openai"})
 
 

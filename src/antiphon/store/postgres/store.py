@@ -15,16 +15,16 @@ from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, rows
 from antiphon.store.base import Idempotency, Webhook
-from antiphon.store.postgres import exchange, link
+from antiphon.store.postgres import cluster_channel, connection
+from antiphon.store.postgres.connection import FOREVER, Connection, Link, Row
 from antiphon.store.postgres.keys import PostgresKeys
-from antiphon.store.postgres.link import FOREVER, Connection, Link, Row
 from antiphon.store.postgres.voices import PostgresVoices
 
 _JOB = (
     "seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at, "
     "units_total, units_done, units_cached, error::text, result::text, request::text"
 )
-SQL = {name: text.replace("$JOB", _JOB) for name, text in exchange.SQL.items()}
+SQL = {name: text.replace("$JOB", _JOB) for name, text in cluster_channel.SQL.items()}
 
 #: Jobs that `rescue` reads at a time, and rows that `prune` removes in one transaction.
 RESCUE_JOBS = PRUNE = 500
@@ -50,7 +50,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         no lease and hears nothing."""
         self._clock, self._server = clock, server
         self._link = Link(url)
-        self._exchange = exchange.PostgresExchange(url, self._link, server, lease, on_fatal)
+        self._exchange = cluster_channel.PostgresExchange(url, self._link, server, lease, on_fatal)
         self.exchange: base.Exchange | None = None if guest else self._exchange
         self._name = name_of(url)
         #: Whether what an earlier life left is still to be taken up, and to be told of.
@@ -59,7 +59,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
     async def open(self) -> None:
         await self._link.open()
         try:
-            await exchange.migrate(self._link, self._name)
+            await cluster_channel.migrate(self._link, self._name)
             if self.exchange is not None:
                 await self._exchange.open()
         except BaseException:
@@ -85,10 +85,10 @@ class PostgresStore(PostgresVoices, PostgresKeys):
             async with db.transaction():
                 if idempotency is not None and not await self._keep_key(db, idempotency, job.id):
                     return await self._known(db, idempotency), False
-                await link.execute(db, SQL["add"], values)
+                await connection.execute(db, SQL["add"], values)
                 if webhook is not None:
                     hook = {"id": webhook.id, "job": job.id, "url": webhook.url, "secret": webhook.secret}
-                    await link.execute(db, SQL["add_webhook"], hook | {"server": self._server})
+                    await connection.execute(db, SQL["add_webhook"], hook | {"server": self._server})
             return job, True
 
         return await self._link.run(op)
@@ -96,8 +96,8 @@ class PostgresStore(PostgresVoices, PostgresKeys):
     async def _keep_key(self, db: Connection, key: Idempotency, job: str) -> bool:
         now = self._clock()
         values = {"owner": key.owner, "key": key.key, "digest": key.body_digest, "job": job, "now": now}
-        await link.execute(db, SQL["forget_key"], values | {"oldest": now - base.IDEMPOTENCY_SECONDS})
-        return bool(await link.execute(db, SQL["keep_key"], values))
+        await connection.execute(db, SQL["forget_key"], values | {"oldest": now - base.IDEMPOTENCY_SECONDS})
+        return bool(await connection.execute(db, SQL["keep_key"], values))
 
     async def _known(self, db: Connection, key: Idempotency) -> Job:
         found = await self._find_key(db, key)
@@ -107,7 +107,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
 
     async def _find_key(self, db: Connection, key: Idempotency) -> Job | None:
         values = {"owner": key.owner, "key": key.key, "oldest": self._clock() - base.IDEMPOTENCY_SECONDS}
-        found = await link.execute(db, SQL["find_key"], values)
+        found = await connection.execute(db, SQL["find_key"], values)
         if not found:
             return None
         if found[0][0] != key.body_digest:
@@ -123,7 +123,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
 
         async def op(db: Connection, again: bool) -> None:
             if not again or await _get(db, job.id, job.owner) is None:
-                await link.execute(db, SQL["add"], values)
+                await connection.execute(db, SQL["add"], values)
 
         await self._link.run(op)
 
@@ -168,10 +168,10 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         values = {"id": id, "owner": owner, "now": self._clock()}
 
         async def op(db: Connection, again: bool) -> tuple[str | None, Job | None]:
-            whose = await link.one(db, SQL["cancel"], values)
+            whose = await connection.one(db, SQL["cancel"], values)
             if whose is None and again:
                 # The answer that was lost may have said it.
-                whose = await link.one(db, SQL["cancelled"], values)
+                whose = await connection.one(db, SQL["cancelled"], values)
             return whose, await _get(db, id, owner)
 
         whose, job = await self._link.run(op)
@@ -190,7 +190,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
 
     async def _queue_anew(self, name: str, values: dict[str, Any], refusal: Callable[[Job], str]) -> Job:
         async def op(db: Connection, again: bool) -> Job:
-            changed = await link.one(db, SQL[name], values)
+            changed = await connection.one(db, SQL[name], values)
             job = await _get(db, values["id"], values["owner"])
             if job is None:
                 raise errors.NotFound(base.no_job(values["id"]))
@@ -206,12 +206,14 @@ class PostgresStore(PostgresVoices, PostgresKeys):
 
         async def take(db: Connection, again: bool) -> None:
             async with db.transaction():
-                await link.execute(db, SQL["take_over"], values)
-                await link.execute(db, SQL["take_over_webhooks"], values)
+                await connection.execute(db, SQL["take_over"], values)
+                await connection.execute(db, SQL["take_over_webhooks"], values)
 
         await self._link.run(take, patience=FOREVER)
         # They are ours now, so that nobody else reads them: not even a long absence of the database may end this.
-        while batch := await self._link.run(lambda db, again: link.execute(db, SQL["taken"], values), patience=FOREVER):
+        while batch := await self._link.run(
+            lambda db, again: connection.execute(db, SQL["taken"], values), patience=FOREVER
+        ):
             for row in batch:
                 yield rows.to_job(row)
             values["after"] = batch[-1][0]
@@ -219,26 +221,26 @@ class PostgresStore(PostgresVoices, PostgresKeys):
     async def untold(self, since: float, before: float) -> builtins.list[Job]:
         own, self._silent = self._silent, False
         values = {"since": since, "before": before, "slack": base.TOLD_BEFORE, "server": self._server, "own": own}
-        ended = await self._link.run(lambda db, again: link.execute(db, SQL["untold"], values), patience=FOREVER)
+        ended = await self._link.run(lambda db, again: connection.execute(db, SQL["untold"], values), patience=FOREVER)
         found = [*map(rows.to_job, ended)]
         return sorted(found, key=lambda job: job.finished_at or 0.0)
 
     async def _change(self, name: str, values: Any) -> Any:
-        return await self._link.run(lambda db, again: link.one(db, SQL[name], values))
+        return await self._link.run(lambda db, again: connection.one(db, SQL[name], values))
 
     async def _once(self, name: str, done: str, values: Any) -> Any:
         """A change that must not happen twice: after a lost answer, first a look whether it has happened. It waits for
         the database as long as that takes, for there is nobody who could be told."""
 
         async def op(db: Connection, again: bool) -> Any:
-            if again and (found := await link.one(db, SQL[done], values)) is not None:
+            if again and (found := await connection.one(db, SQL[done], values)) is not None:
                 return found
-            return await link.one(db, SQL[name], values)
+            return await connection.one(db, SQL[name], values)
 
         return await self._link.run(op, patience=FOREVER)
 
     async def _rows(self, name: str, values: Any = None) -> builtins.list[Row]:
-        return await self._link.run(lambda db, again: link.execute(db, SQL[name], values))
+        return await self._link.run(lambda db, again: connection.execute(db, SQL[name], values))
 
     def _values(self, job: Job) -> dict[str, Any]:
         return {
@@ -348,7 +350,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
 
 
 async def _get(db: Connection, id: str, owner: str | None) -> Job | None:
-    found = await link.execute(db, SQL["get"], {"id": id, "owner": owner})
+    found = await connection.execute(db, SQL["get"], {"id": id, "owner": owner})
     return rows.to_job(found[0]) if found else None
 
 

@@ -6,14 +6,14 @@ import builtins
 
 from antiphon.domain.voice import Reference
 from antiphon.store import rows
-from antiphon.store.postgres import exchange, link
-from antiphon.store.postgres.link import Connection, Link
+from antiphon.store.postgres import cluster_channel, connection
+from antiphon.store.postgres.connection import Connection, Link
 from antiphon.store.voices import taken
 
 _VOICE = (
     "id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages::text"
 )
-SQL = {name: text.replace("$VOICE", _VOICE) for name, text in exchange.SQL.items()}
+SQL = {name: text.replace("$VOICE", _VOICE) for name, text in cluster_channel.SQL.items()}
 
 
 class PostgresVoices:
@@ -28,12 +28,12 @@ class PostgresVoices:
                 return
             if known is not None:
                 raise taken(reference)
-            await link.execute(db, SQL["add_voice"], rows.from_reference(reference))
+            await connection.execute(db, SQL["add_voice"], rows.from_reference(reference))
 
         await self._link.run(op)
 
     async def voices(self, owner: str) -> builtins.list[Reference]:
-        found = await self._link.run(lambda db, again: link.execute(db, SQL["voices"], {"owner": owner}))
+        found = await self._link.run(lambda db, again: connection.execute(db, SQL["voices"], {"owner": owner}))
         return [*map(rows.to_reference, found)]
 
     async def voice(self, owner: str, id_or_name: str) -> Reference | None:
@@ -43,15 +43,18 @@ class PostgresVoices:
         async def op(db: Connection, again: bool) -> Reference | None:
             found = await _find(db, owner, id_or_name)
             if found is not None:
-                await link.execute(db, SQL["remove_voice"], {"id": found.id})
+                await connection.execute(db, SQL["remove_voice"], {"id": found.id})
             return found
 
         return await self._link.run(op)
 
     async def digest_used(self, digest: str) -> bool:
-        return await self._link.run(lambda db, again: link.one(db, SQL["digest_used"], {"digest": digest})) is not None
+        return (
+            await self._link.run(lambda db, again: connection.one(db, SQL["digest_used"], {"digest": digest}))
+            is not None
+        )
 
 
 async def _find(db: Connection, owner: str, id_or_name: str) -> Reference | None:
-    found = await link.execute(db, SQL["voice"], {"owner": owner, "name": id_or_name})
+    found = await connection.execute(db, SQL["voice"], {"owner": owner, "name": id_or_name})
     return rows.to_reference(found[0]) if found else None

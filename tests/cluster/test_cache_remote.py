@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.cache import Beyond, Cache
-from antiphon.cache.beyond import QUIET, WAITING
+from antiphon.cache.remote import QUIET, WAITING
 from antiphon.files.bucket import Bucket
 from antiphon.files.store import Segments
 from tests.cluster.storage import Storage
@@ -147,8 +147,8 @@ async def test_a_slow_storage_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
         async def remove(self, key: str) -> None: ...
 
-    monkeypatch.setattr("antiphon.cache.beyond.PATIENCE", 0.05)
-    monkeypatch.setattr("antiphon.cache.beyond.FAREWELL", 0.05)
+    monkeypatch.setattr("antiphon.cache.remote.PATIENCE", 0.05)
+    monkeypatch.setattr("antiphon.cache.remote.FAREWELL", 0.05)
     cache = Cache(Path("unused"), 0, beyond=Beyond(Slow()))
     assert await cache.find(key("a")) is None
     assert await cache.find(key("b")) is None  # At once: nothing is asked for a while.
