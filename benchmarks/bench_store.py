@@ -116,9 +116,9 @@ async def cache(folder: Path, seconds: float) -> None:
     begun, rounds = time.perf_counter(), 100
     for _ in range(rounds):
         for key in keys:
-            held.get_hot(key)
+            held.get_in_memory(key)
     hot = (time.perf_counter() - begun) / (rounds * len(keys))
-    print(f"cache get_hot: {1 / hot:,.0f}/s, {1e6 * hot:.2f} us each", flush=True)
+    print(f"cache get_in_memory: {1 / hot:,.0f}/s, {1e6 * hot:.2f} us each", flush=True)
     await cold.open()
     await drive("cache get from disk, 20 kB, 8 clients", lambda n: cold.get(keys[n % 2000]), seconds, 8)
     await held.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.cache import Beyond, Cache
+from antiphon.cache import Cache, RemoteCache
 from antiphon.cache.remote import QUIET, WAITING
 from antiphon.files.bucket import Bucket
 from antiphon.files.store import Segments
@@ -33,7 +33,7 @@ async def server(bucket: Bucket, tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[Cache] = []
 
     def open(name: str) -> Cache:
-        opened.append(Cache(tmp_path / name, 10**9, beyond=Beyond(Segments(bucket))))
+        opened.append(Cache(tmp_path / name, 10**9, remote=RemoteCache(Segments(bucket))))
         return opened[-1]
 
     yield open
@@ -41,16 +41,16 @@ async def server(bucket: Bucket, tmp_path: Path) -> AsyncIterator[Open]:
         await cache.close()
 
 
-def beyond(cache: Cache) -> Beyond:
-    assert cache.beyond is not None
-    return cache.beyond
+def remote(cache: Cache) -> RemoteCache:
+    assert cache.remote is not None
+    return cache.remote
 
 
 async def test_what_one_made_the_other_has(server: Open, tmp_path: Path) -> None:
     one, two = server("one"), server("two")
     one.put_soon(key("a"), b"audio", {"sample_rate": 24000}, share=True)
     one.put_soon(key("b"), b"private", {})
-    await beyond(one).flush()
+    await remote(one).flush()
     found = await two.find(key("a"))
     assert found is not None
     assert (found.payload, found.meta) == (b"audio", {"sample_rate": 24000})
@@ -59,15 +59,15 @@ async def test_what_one_made_the_other_has(server: Open, tmp_path: Path) -> None
     assert two.contains(key("a"))
     await two.flush()
     assert (tmp_path / "two" / key("a")[:2] / key("a")).exists()
-    assert beyond(two).found == 1
+    assert remote(two).found == 1
 
 
 async def test_many_ask_once(server: Open, bucket: Bucket) -> None:
     one, two = server("one"), server("two")
     one.put_soon(key("a"), b"audio", {}, share=True)
-    await beyond(one).flush()
+    await remote(one).flush()
     before = bucket.counts["get", "ok"]
-    two.seek([key("a"), key("none")])
+    two.prefetch([key("a"), key("none")])
     assert all(found is not None for found in await asyncio.gather(*(two.find(key("a")) for _ in range(10))))
     assert await two.find(key("none")) is None
     assert await two.find(key("none")) is None
@@ -78,7 +78,7 @@ async def test_many_ask_once(server: Open, bucket: Bucket) -> None:
 async def test_who_stops_waiting_takes_nothing_from_others(server: Open) -> None:
     one, two = server("one"), server("two")
     one.put_soon(key("a"), b"audio", {}, share=True)
-    await beyond(one).flush()
+    await remote(one).flush()
     first, second = (asyncio.create_task(two.find(key("a"))) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
@@ -90,7 +90,7 @@ async def test_what_is_not_what_was_written_is_never_given_out(server: Open, buc
     one, two = server("one"), server("two")
     one.put_soon(key("a"), b"audio" * 100, {}, share=True)
     one.put_soon(key("b"), b"other" * 100, {}, share=True)
-    await beyond(one).flush()
+    await remote(one).flush()
     name = f"cache/{key('a')[:2]}/{key('a')}"
     data = await bucket.get(name)
     assert data is not None
@@ -112,8 +112,8 @@ async def test_a_storage_that_is_away_costs_one_question(server: Open, bucket: B
             assert await cache.find(key(str(n))) is None
         assert bucket.counts["get", "failed"] == failed
         cache.put_soon(key("a"), b"audio", {}, share=True)
-        await beyond(cache).flush()
-        assert beyond(cache).dropped == 1
+        await remote(cache).flush()
+        assert remote(cache).dropped == 1
         assert await cache.get(key("a")) is not None
     finally:
         storage_server.start()
@@ -121,12 +121,12 @@ async def test_a_storage_that_is_away_costs_one_question(server: Open, bucket: B
 
 async def test_it_is_asked_again_after_a_while(bucket: Bucket, storage_server: Storage) -> None:
     now = 0.0
-    found = Beyond(Segments(bucket), clock=lambda: now)
+    found = RemoteCache(Segments(bucket), clock=lambda: now)
     storage_server.stop()
     assert await found.find(key("a")) is None
     storage_server.start()
-    other = Beyond(Segments(bucket))
-    cache_entry = Cache(Path("unused"), 0, beyond=other)
+    other = RemoteCache(Segments(bucket))
+    cache_entry = Cache(Path("unused"), 0, remote=other)
     cache_entry.put_soon(key("a"), b"audio", {}, share=True)
     await other.flush()
     assert await found.find(key("a")) is None
@@ -149,11 +149,11 @@ async def test_a_slow_storage_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr("antiphon.cache.remote.PATIENCE", 0.05)
     monkeypatch.setattr("antiphon.cache.remote.FAREWELL", 0.05)
-    cache = Cache(Path("unused"), 0, beyond=Beyond(Slow()))
+    cache = Cache(Path("unused"), 0, remote=RemoteCache(Slow()))
     assert await cache.find(key("a")) is None
     assert await cache.find(key("b")) is None  # At once: nothing is asked for a while.
     half = bytes(WAITING // 2)
     for name in "abc":
         cache.put_soon(key(name), half, {}, share=True)
-    assert beyond(cache).dropped == 1  # What waits to be sent is bounded.
+    assert remote(cache).dropped == 1  # What waits to be sent is bounded.
     await cache.close()

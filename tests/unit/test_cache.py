@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from antiphon.cache import Cache, Entry
 from antiphon.cache import entry as entries
 from antiphon.cache.cache import OVERHEAD, TOUCH
-from antiphon.cache.entry import Rotten
+from antiphon.cache.entry import CorruptEntry
 
 MIB = 1024 * 1024
 META = {"sample_rate": 24000, "segments": [{"text": "你好", "start": 0.0}]}
@@ -62,14 +62,14 @@ async def reopened(root: Path, max_bytes: int = 10 * MIB, memory: int = MIB, clo
 async def test_what_is_put_is_hot_at_once_and_survives(tmp_path: Path, cache: Cache) -> None:
     putting = asyncio.create_task(cache.put(key(1), b"audio", META))
     await asyncio.sleep(0)
-    assert cache.get_hot(key(1)) == Entry(b"audio", META)
+    assert cache.get_in_memory(key(1)) == Entry(b"audio", META)
     await putting
     await cache.close()
     again = await reopened(tmp_path)
     assert again.contains(key(1))
-    assert again.get_hot(key(1)) is None
+    assert again.get_in_memory(key(1)) is None
     assert await again.get(key(1)) == Entry(b"audio", META)
-    assert again.get_hot(key(1)) == Entry(b"audio", META)
+    assert again.get_in_memory(key(1)) == Entry(b"audio", META)
     await again.close()
 
 
@@ -104,7 +104,7 @@ async def test_too_much_waiting_is_not_written(tmp_path: Path) -> None:
     cache.put_soon(key(1), bytes(800), {})
     cache.put_soon(key(2), bytes(800), {})
     cache.put_soon(key(3), bytes(200), {})
-    assert cache.get_hot(key(2)) == Entry(bytes(800), {})
+    assert cache.get_in_memory(key(2)) == Entry(bytes(800), {})
     await cache.flush()
     assert (cache.stats().entries, cache.stats().dropped) == (2, 1)
     assert not file(tmp_path, 2).exists()
@@ -118,9 +118,9 @@ async def test_what_waits_is_hot_even_if_memory_is_too_small_for_it(tmp_path: Pa
     cache = Cache(tmp_path, 10 * MIB, memory_bytes=0)
     await cache.open()
     cache.put_soon(key(1), b"audio", META)
-    assert cache.get_hot(key(1)) == Entry(b"audio", META)
+    assert cache.get_in_memory(key(1)) == Entry(b"audio", META)
     await cache.flush()
-    assert cache.get_hot(key(1)) is None
+    assert cache.get_in_memory(key(1)) is None
     assert await cache.get(key(1)) == Entry(b"audio", META)
     await cache.close()
 
@@ -178,9 +178,9 @@ async def test_many_at_once_get_what_was_put(tmp_path: Path) -> None:
 async def test_hits_and_misses_are_counted(cache: Cache) -> None:
     assert await cache.get(key(1)) is None
     await cache.put(key(1), b"audio", {})
-    cache.get_hot(key(1))
+    cache.get_in_memory(key(1))
     await cache.get(key(1))
-    assert cache.get_hot(key(2)) is None
+    assert cache.get_in_memory(key(2)) is None
     assert (cache.stats().hits, cache.stats().misses) == (2, 1)
 
 
@@ -193,7 +193,7 @@ async def test_a_key_is_64_hexadecimal_digits(tmp_path: Path, cache: Cache, wron
 
 async def test_meta_that_json_cannot_say_stays_in_memory(cache: Cache) -> None:
     await cache.put(key(1), b"audio", {"what": object()})
-    assert cache.get_hot(key(1)) is not None
+    assert cache.get_in_memory(key(1)) is not None
     assert (cache.stats().entries, cache.stats().dropped) == (0, 1)
 
 
@@ -218,9 +218,9 @@ async def test_memory_is_bounded_and_the_disk_still_answers(tmp_path: Path) -> N
     cache = await reopened(tmp_path, memory=3 * (1000 + OVERHEAD))
     for i in range(10):
         await cache.put(key(i), bytes(1000), {})
-    assert [cache.get_hot(key(i)) is not None for i in range(10)] == [False] * 7 + [True] * 3
+    assert [cache.get_in_memory(key(i)) is not None for i in range(10)] == [False] * 7 + [True] * 3
     assert await cache.get(key(0)) == Entry(bytes(1000), {})
-    assert cache.get_hot(key(7)) is None
+    assert cache.get_in_memory(key(7)) is None
     assert cache.stats().memory_bytes == 3 * (1000 + OVERHEAD)
     await cache.close()
 
@@ -266,7 +266,7 @@ async def test_a_restart_remembers_what_was_used(tmp_path: Path, cache: Cache, c
         clock.now += 1
         await cache.put(key(i), bytes(1000), {})
     clock.now += TOUCH
-    assert cache.get_hot(key(0)) is not None
+    assert cache.get_in_memory(key(0)) is not None
     await cache.close()
     again = await reopened(tmp_path, max_bytes=2500)
     assert [again.contains(key(i)) for i in range(4)] == [True, False, False, True]
@@ -340,9 +340,9 @@ def test_any_change_of_a_file_is_noticed(payload: bytes, data: st.DataObject) ->
     flipped = bytearray(whole)
     flipped[at] ^= data.draw(st.integers(1, 255))
     for wrong in (bytes(flipped), whole[:at], whole + b"x", whole[at + 1 :]):
-        with pytest.raises(Rotten):
+        with pytest.raises(CorruptEntry):
             entries.unpack(key(1), wrong)
-    with pytest.raises(Rotten, match="belongs to"):
+    with pytest.raises(CorruptEntry, match="belongs to"):
         entries.unpack(key(2), whole)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.cache import Beyond, Cache, Entry, SingleFlight
+from antiphon.cache import Cache, Entry, RemoteCache, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit
 from antiphon.jobs.run import JobRun, SharedResults
@@ -46,7 +46,7 @@ class Slow:
 
 
 def run(storage: Slow, **more: Any) -> JobRun:
-    cache = Cache(Path("unused"), 0, beyond=Beyond(storage))
+    cache = Cache(Path("unused"), 0, remote=RemoteCache(storage))
     plan: Any = Plan()
     heard = {"on_unit": lambda *_: None, "on_failure": lambda _: None, "again": lambda _: None}
     flights: SingleFlight[Entry] = SingleFlight()

@@ -2,7 +2,7 @@
 
 from antiphon.cache.cache import Cache, Stats
 from antiphon.cache.entry import Entry
-from antiphon.cache.remote import Beyond
+from antiphon.cache.remote import RemoteCache
 from antiphon.cache.single_flight import SingleFlight
 
-__all__ = ["Beyond", "Cache", "Entry", "SingleFlight", "Stats"]
+__all__ = ["Cache", "Entry", "RemoteCache", "SingleFlight", "Stats"]

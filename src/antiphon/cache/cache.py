@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 
 import structlog
 
-from antiphon.cache.entry import Entry, Rotten
+from antiphon.cache.entry import CorruptEntry, Entry
 from antiphon.cache.files import Files, Found
 from antiphon.cache.lru import Lru
-from antiphon.cache.remote import Beyond
-from antiphon.cache.write_behind import Behind
+from antiphon.cache.remote import RemoteCache
+from antiphon.cache.write_behind import WriteBehind
 
 log = structlog.get_logger("antiphon.cache")
 T = TypeVar("T")
@@ -68,17 +68,17 @@ class Cache:
         memory_bytes: int = 64 * 1024 * 1024,
         *,
         backlog_bytes: int = 64 * 1024 * 1024,
-        beyond: Beyond | None = None,
+        remote: RemoteCache | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`backlog_bytes` bounds what `put_soon` may have waiting to be written; `max_bytes=0`: memory only.
-        `beyond`: what other servers share with this one."""
+        `remote`: the level that other servers share with this one."""
         self._files = Files(Path(root))
         self._memory: Lru[Entry] = Lru(memory_bytes)
         self._disk: Lru[_Place] = Lru(max_bytes)
-        self._behind = Behind(self._files, self._run, clock, self._written)
+        self._write_behind = WriteBehind(self._files, self._run, clock, self._written)
         self._backlog_bytes, self._clock = backlog_bytes, clock
-        self.beyond = beyond
+        self.remote = remote
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="antiphon-cache")
         self._scanned = self._closed = self._troubled = False
         self._hits = self._misses = self._evictions = self._corrupt = self._dropped = 0
@@ -93,7 +93,7 @@ class Cache:
         room = True
         # Newest first, each behind those before it: what was used since the scan began stays in front.
         for key, size, used_at in reversed(found):
-            if key not in self._behind and key not in self._disk:
+            if key not in self._write_behind and key not in self._disk:
                 room = room and self._disk.put_oldest(key, _Place(used_at), size)
                 if not room:
                     self._evict(key)
@@ -102,9 +102,9 @@ class Cache:
     async def close(self) -> None:
         """Writes what is waiting and ends the threads; afterwards only memory answers."""
         if not self._closed:
-            if self.beyond is not None:
-                await self.beyond.close()
-            await self._behind.flush()
+            if self.remote is not None:
+                await self.remote.close()
+            await self._write_behind.flush()
             self._closed = True
             await asyncio.to_thread(self._pool.shutdown)
 
@@ -112,11 +112,11 @@ class Cache:
 
     def contains(self, key: str) -> bool:
         """Whether a `get` would answer, as far as is known without a look at the disk."""
-        return key in self._memory or key in self._disk or self._behind.entry(key) is not None
+        return key in self._memory or key in self._disk or self._write_behind.entry(key) is not None
 
-    def get_hot(self, key: str) -> Entry | None:
+    def get_in_memory(self, key: str) -> Entry | None:
         """The entry if it is in memory."""
-        entry = self._memory.get(key) or self._behind.entry(key)
+        entry = self._memory.get(key) or self._write_behind.entry(key)
         if entry is not None:
             self._hits += 1
             self._use(key)
@@ -124,11 +124,11 @@ class Cache:
 
     async def get(self, key: str) -> Entry | None:
         """The entry from memory or disk. A file that is not what was written is removed, and is no answer."""
-        entry = self.get_hot(key)
+        entry = self.get_in_memory(key)
         if entry is not None:
             return entry
         place = self._disk.peek(key)
-        if (place is not None or not self._scanned) and key not in self._behind and not self._closed:
+        if (place is not None or not self._scanned) and key not in self._write_behind and not self._closed:
             entry = await self._read(key, place)
         if entry is None:
             self._misses += 1
@@ -140,37 +140,37 @@ class Cache:
     async def find(self, key: str) -> Entry | None:
         """As `get`, and what neither memory nor disk has from those that other servers share."""
         entry = await self.get(key)
-        if entry is None and self.beyond is not None and not self._closed:
-            entry = await self.beyond.find(key)
+        if entry is None and self.remote is not None and not self._closed:
+            entry = await self.remote.find(key)
             if entry is not None and not self.contains(key):
                 self._keep_soon(key, entry)
         return entry
 
-    def seek(self, keys: Iterable[str]) -> None:
+    def prefetch(self, keys: Iterable[str]) -> None:
         """Begins to look for what will soon be asked for by `find`."""
         for key in keys:
-            if self.beyond is not None and not self.contains(key):
-                self.beyond.ask(key)
+            if self.remote is not None and not self.contains(key):
+                self.remote.ask(key)
 
     async def _read(self, key: str, place: _Place | None) -> Entry | None:
         why: Exception | None = None
         try:
             entry: Entry | None = await self._run(self._files.read, key)
-        except (FileNotFoundError, Rotten) as e:
+        except (FileNotFoundError, CorruptEntry) as e:
             entry, why = None, e
         except OSError as e:
             log.warning("a cache file cannot be read", key=key, error=str(e))
             return None
-        if self._disk.peek(key) is not place or key in self._behind:
+        if self._disk.peek(key) is not place or key in self._write_behind:
             # The file was written or removed meanwhile: what was read is right, but no news.
             return entry
         if entry is not None:
             self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
             return entry
         self._disk.pop(key)
-        if isinstance(why, Rotten):
+        if isinstance(why, CorruptEntry):
             self._corrupt += 1
-            self._behind.remove(key)
+            self._write_behind.remove(key)
             log.warning("a cache file is not what was written; it is made anew", key=key, why=str(why))
         return None
 
@@ -193,7 +193,7 @@ class Cache:
         """In memory at once, and in its file when this returns, unless the disk would not take it."""
         entry = self._keep(key, payload, meta)
         if self._fits(entry):
-            await self._behind.done(self._behind.write(key, entry))
+            await self._write_behind.done(self._write_behind.write(key, entry))
 
     def put_soon(self, key: str, payload: bytes, meta: Mapping[str, Any], *, share: bool = False) -> None:
         """In memory at once, and in its file soon, unless too much is waiting already.
@@ -201,14 +201,14 @@ class Cache:
         `share`: other servers may have it, too."""
         entry = Entry(payload, meta)
         self._keep_soon(key, entry)
-        if share and self.beyond is not None and not self._closed:
-            self.beyond.share(key, entry)
+        if share and self.remote is not None and not self._closed:
+            self.remote.share(key, entry)
 
     def _keep_soon(self, key: str, entry: Entry) -> None:
         self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
         if self._fits(entry):
-            if self._behind.bytes + len(entry.payload) <= self._backlog_bytes:
-                self._behind.write(key, entry)
+            if self._write_behind.bytes + len(entry.payload) <= self._backlog_bytes:
+                self._write_behind.write(key, entry)
             else:
                 self._dropped += 1
 
@@ -221,11 +221,11 @@ class Cache:
         self._memory.pop(key)
         self._disk.pop(key)
         if not self._closed:
-            await self._behind.done(self._behind.remove(key))
+            await self._write_behind.done(self._write_behind.remove(key))
 
     async def flush(self) -> None:
         """Returns when everything that was put before is in its file."""
-        await self._behind.flush()
+        await self._write_behind.flush()
 
     def _keep(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> Entry:
         entry = Entry(payload, meta)
@@ -250,14 +250,14 @@ class Cache:
     def _evict(self, key: str) -> None:
         self._evictions += 1
         # An entry that is about to be written takes the old file's place anyway.
-        if key not in self._behind:
-            self._behind.remove(key)
+        if key not in self._write_behind:
+            self._write_behind.remove(key)
 
     def _use(self, key: str) -> None:
         place = self._disk.get(key)
         if place is not None and not self._closed and (now := self._clock()) - place.used_at >= TOUCH:
             place.used_at = now
-            self._behind.touch(key, now)
+            self._write_behind.touch(key, now)
 
     async def _run(self, function: Callable[..., T], *args: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)

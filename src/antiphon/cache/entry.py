@@ -31,7 +31,7 @@ class Entry:
     meta: Mapping[str, Any]
 
 
-class Rotten(Exception):
+class CorruptEntry(Exception):
     """The file is not what was written under this key."""
 
 
@@ -50,16 +50,16 @@ def pack(key: str, entry: Entry) -> tuple[bytes, bytes]:
 
 
 def unpack(key: str, data: bytes) -> Entry:
-    """The inverse; raises `Rotten` for anything but what `pack` made for this key."""
+    """The inverse; raises `CorruptEntry` for anything but what `pack` made for this key."""
     if len(data) < _HEADER or not data.startswith(MAGIC):
-        raise Rotten("it is no cache file")
+        raise CorruptEntry("it is no cache file")
     if hashlib.sha256(memoryview(data)[_LENGTH:]).digest() != data[_DIGEST:_LENGTH]:
-        raise Rotten("its digest does not fit")
+        raise CorruptEntry("its digest does not fit")
     end = _HEADER + int.from_bytes(data[_LENGTH:_HEADER], "big")
     try:
         header = msgspec.json.decode(data[_HEADER:end], type=_Header)
     except msgspec.DecodeError as e:
-        raise Rotten(f"its header cannot be read: {e}") from e
+        raise CorruptEntry(f"its header cannot be read: {e}") from e
     if header.key != key:
-        raise Rotten(f"it belongs to {header.key}")
+        raise CorruptEntry(f"it belongs to {header.key}")
     return Entry(data[end:], header.meta)

@@ -52,7 +52,7 @@ class Files:
         return found
 
     def read(self, key: str) -> Entry:
-        """Raises FileNotFoundError, `Rotten`, or OSError when the disk fails."""
+        """Raises FileNotFoundError, `CorruptEntry`, or OSError when the disk fails."""
         with open(self._path(key), "rb") as file:
             return entries.unpack(key, file.read())
 

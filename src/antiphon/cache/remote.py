@@ -10,7 +10,7 @@ from typing import Protocol
 import structlog
 
 from antiphon.cache import entry as entries
-from antiphon.cache.entry import Entry, Rotten
+from antiphon.cache.entry import CorruptEntry, Entry
 from antiphon.cache.lru import Lru
 from antiphon.domain import errors
 
@@ -36,7 +36,7 @@ class Storage(Protocol):
     async def remove(self, key: str) -> None: ...
 
 
-class Beyond:
+class RemoteCache:
     """Used in one event loop. Whatever goes wrong with the storage, an entry is only not found, or not shared."""
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,7 +78,7 @@ class Beyond:
                 self._absent.put(key, self._clock(), 1)
                 return None
             entry = await asyncio.to_thread(entries.unpack, key, data)
-        except Rotten as e:
+        except CorruptEntry as e:
             log.warning("a shared entry is not what was written; it is made anew", key=key, why=str(e))
             await self._remove(key)
             return None

@@ -36,7 +36,7 @@ class Change:
         return 0 if self.entry is None else len(self.entry.payload)
 
 
-class Behind:
+class WriteBehind:
     """Changes reach each file in the order in which they were asked; the last word on a key wins."""
 
     def __init__(self, files: Files, run: Run, clock: Callable[[], float], on_written: OnWritten) -> None:

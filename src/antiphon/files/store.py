@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import structlog
 
-from antiphon.cache import Beyond, Cache
+from antiphon.cache import Cache, RemoteCache
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.job import Result
@@ -202,7 +202,7 @@ class FileStore:
 
 
 class Segments:
-    """The cache's second level in the bucket (see `cache.beyond.Storage`)."""
+    """The cache's second level in the bucket (see `cache.remote.Storage`)."""
 
     def __init__(self, bucket: Bucket) -> None:
         self._bucket = bucket
@@ -225,8 +225,8 @@ def make(settings: Settings, threads: Threads) -> FileStore:
 
 
 def cache(settings: Settings, files: FileStore) -> Cache:
-    beyond = None if files.bucket is None else Beyond(Segments(files.bucket))
-    return Cache(settings.cache_path, settings.cache_bytes, settings.cache_memory, beyond=beyond)
+    remote = None if files.bucket is None else RemoteCache(Segments(files.bucket))
+    return Cache(settings.cache_path, settings.cache_bytes, settings.cache_memory, remote=remote)
 
 
 def files(result: Result) -> Iterator[tuple[str, str]]:

@@ -120,10 +120,10 @@ class JobRun:
     async def _kept(self, index: int) -> Entry | None:
         """The unit's audio if somebody made it before."""
         cache, key = self.shared.cache, self.keys[index]
-        entry = cache.get_hot(key)
-        if entry is None and cache.beyond is not None and self._dear(index):
+        entry = cache.get_in_memory(key)
+        if entry is None and cache.remote is not None and self._dear(index):
             # The next ones are looked for while this one is: their slots shall not wait.
-            cache.seek(self.keys[index : index + 1 + LOOK_AHEAD])
+            cache.prefetch(self.keys[index : index + 1 + LOOK_AHEAD])
             return await cache.find(key)
         if entry is None and cache.contains(key):
             return await cache.get(key)

@@ -83,14 +83,14 @@ def _cache(antiphon: Antiphon) -> Iterator[Metric]:
 
 def _storage(antiphon: Antiphon) -> Iterator[Metric]:
     """Of the storage that servers share; without one, families that have no sample."""
-    bucket, beyond = antiphon.files.bucket, antiphon.cache.beyond
+    bucket, remote = antiphon.files.bucket, antiphon.cache.remote
     requests: dict[Labels, float] = dict(bucket.counts.items()) if bucket is not None else {}
     yield _counter("storage_requests", "Requests to the shared storage.", ("operation", "outcome"), requests)
     up: dict[Labels, float] = {(): float(bucket.trouble is None)} if bucket is not None else {}
     yield _gauge("storage_up", "Whether the shared storage's last answer was good.", (), up)
     shared: dict[Labels, float] = {}
-    if beyond is not None:
-        shared = {("found",): beyond.found, ("sent",): beyond.sent, ("dropped",): beyond.dropped}
+    if remote is not None:
+        shared = {("found",): remote.found, ("sent",): remote.sent, ("dropped",): remote.dropped}
     yield _counter("cache_shared", "Segments found in, sent to and kept from the shared storage.", ("what",), shared)
 
 

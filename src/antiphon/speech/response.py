@@ -153,7 +153,7 @@ class SpeechResponse:
         if self.run.missing():
             return None
         key = self.plan.result_key()
-        hot = self.cache.get_hot(key)
+        hot = self.cache.get_in_memory(key)
         if hot is None and self.cache.contains(key):
             return await self.cache.get(key)
         return hot
