@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from antiphon.worker.ray import joining
+from antiphon.worker.ray import node_join
 from tests import ports
 from tests.conftest import wait_until
 
@@ -159,10 +159,10 @@ def scaling(most: int) -> Iterator[str]:
 
 def _answers(address: str) -> bool:
     try:
-        joining.reach(address)
+        node_join.reach(address)
     except OSError:
         return False
-    return joining.is_node(address)
+    return node_join.is_node(address)
 
 
 def nodes_at(address: str) -> int:

@@ -20,8 +20,8 @@ from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.engines.tone import pitch_of
 from antiphon.references.library import Library
 from antiphon.worker.pool import Pool
-from antiphon.worker.ray import wire
-from antiphon.worker.ray.link import Link, Share
+from antiphon.worker.ray import messages
+from antiphon.worker.ray.client import Link, Share
 from tests.cluster.rays import Rays
 from tests.faults import test_worker as local
 
@@ -161,7 +161,7 @@ async def test_a_recording_is_brought_to_the_node_once(nodes: Rays, tmp_path: Pa
 async def test_another_version_on_the_node_is_refused(
     nodes: Rays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("antiphon.worker.ray.link.version", lambda name: "0.0.1")
+    monkeypatch.setattr("antiphon.worker.ray.client.version", lambda name: "0.0.1")
     async with linked(nodes.address, tmp_path) as (_, place), tones(place, 1) as (made, changes):
         await changes.until(lambda: made.error, "it is refused")
         assert "the server 0.0.1; install the same version everywhere" in (made.error or "")
@@ -180,7 +180,7 @@ async def test_a_pool_grows_and_shrinks_without_losing_work(nodes: Rays, tmp_pat
 
 
 async def test_writes_that_overtake_each_other_are_put_in_order(tmp_path: Path) -> None:
-    from antiphon.worker.ray.host import Host
+    from antiphon.worker.ray.actor import Host
 
     class Channel:
         def __init__(self) -> None:
@@ -197,7 +197,7 @@ async def test_writes_that_overtake_each_other_are_put_in_order(tmp_path: Path) 
 
 
 async def test_what_is_no_recording_becomes_no_path(tmp_path: Path) -> None:
-    from antiphon.worker.ray.host import Host
+    from antiphon.worker.ray.actor import Host
 
     for folder, name in (("voices", "../x.wav"), ("..", "0" * 64 + ".wav"), ("voices", "0" * 64 + ".wav/../x")):
         with pytest.raises(ValueError, match="not a file"):
@@ -205,17 +205,17 @@ async def test_what_is_no_recording_becomes_no_path(tmp_path: Path) -> None:
 
 
 def test_messages_are_the_same_in_any_pieces() -> None:
-    sent = [(3, wire.Kind.DATA, b"x" * 1000), (0, wire.Kind.CONNECT, b""), (7, wire.Kind.END, b"why")]
-    stream = b"".join(wire.message(*each) for each in sent)
+    sent = [(3, messages.Kind.DATA, b"x" * 1000), (0, messages.Kind.CONNECT, b""), (7, messages.Kind.END, b"why")]
+    stream = b"".join(messages.message(*each) for each in sent)
     for size in (1, 7, 9, 10, 1009, 4096):
-        decoder = wire.Decoder()
+        decoder = messages.Decoder()
         got = [m for at in range(0, len(stream), size) for m in decoder.feed(stream[at : at + size])]
         assert got == sent
 
 
 def test_ray_is_in_the_bridge_alone() -> None:
     """The server never imports it: not even when it uses it."""
-    rooms = "antiphon.app.antiphon, antiphon.cli.serve, antiphon.worker.ray.link, antiphon.worker.ray.host"
+    rooms = "antiphon.app.antiphon, antiphon.cli.serve, antiphon.worker.ray.client, antiphon.worker.ray.actor"
     look = (
         f"import sys, {rooms}; print({{name.split('.')[0] for name in sys.modules}} & {{'ray', 'psycopg', 'obstore'}})"
     )

@@ -11,8 +11,8 @@ from hypothesis import Phase, settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from antiphon.domain.job import PRIORITIES, Priority
-from antiphon.schedule.line import STEP
-from antiphon.schedule.queue import WEIGHTS, FairQueue, Ticket
+from antiphon.schedule.aging_srpt import STEP
+from antiphon.schedule.fair_queue import WEIGHTS, FairQueue, Ticket
 
 AGEING = 30.0
 CLIENTS = ("ann", "bob", "cyd")

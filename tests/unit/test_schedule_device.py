@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from antiphon.domain.job import Priority
 from antiphon.schedule import device as devices
 from antiphon.schedule.device import Bid, Device, FlowName
-from antiphon.schedule.queue import FairQueue, Ticket
+from antiphon.schedule.fair_queue import FairQueue, Ticket
 
 
 @dataclass

@@ -9,11 +9,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
+from antiphon.schedule.aging_srpt import STEP, Line, bucket_of
 from antiphon.schedule.eta import start
+from antiphon.schedule.fair_queue import Ticket
 from antiphon.schedule.flow import Flow, VirtualTime
-from antiphon.schedule.heap import Heap
-from antiphon.schedule.line import STEP, Line, bucket_of
-from antiphon.schedule.queue import Ticket
+from antiphon.schedule.indexed_heap import Heap
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1000), st.floats(0, 500)), min_size=1, max_size=60), st.floats(500, 5000))

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from antiphon.schedule.queue import FairQueue
+from antiphon.schedule.fair_queue import FairQueue
 from tests.unit.test_schedule_queue import filled, order, ticket
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from antiphon.domain.job import Priority
-from antiphon.schedule.queue import WEIGHTS, FairQueue, Ticket
+from antiphon.schedule.fair_queue import WEIGHTS, FairQueue, Ticket
 
 
 def ticket(job: str, client: str = "ann", priority: Priority = "normal", costs: Sequence[float] = (1.0,)) -> Ticket:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from antiphon.domain.job import Priority
-from antiphon.schedule.queue import FairQueue, Ticket
+from antiphon.schedule.fair_queue import FairQueue, Ticket
 
 UNIT = 0.2
 

@@ -21,7 +21,7 @@ from antiphon.domain.job import State
 from antiphon.files.bucket import Bucket
 from antiphon.models.placement import cores, replicas
 from antiphon.settings import Settings, load
-from antiphon.worker.ray import joining
+from antiphon.worker.ray import node_join
 
 GB = 1e9
 #: Seconds that a shared part gets to answer.
@@ -87,7 +87,7 @@ async def ray_of(settings: Settings) -> str:
     if settings.ray_address is None:
         return "ray: the cluster that this machine belongs to, or one of its own"
     try:
-        await asyncio.to_thread(joining.reach, settings.ray_address)
+        await asyncio.to_thread(node_join.reach, settings.ray_address)
     except OSError as e:
         return f"ray: nobody answers at {settings.ray_address}: {e.strerror or e}"
     return f"ray: a cluster's head answers at {settings.ray_address}"

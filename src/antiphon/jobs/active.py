@@ -11,7 +11,7 @@ from antiphon.domain.job import JobType, Priority, State, Units
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
-from antiphon.schedule.queue import Ticket
+from antiphon.schedule.fair_queue import Ticket
 
 
 @dataclass(slots=True, eq=False)

@@ -27,7 +27,7 @@ from antiphon.jobs.run import WORTH_SHARING, JobRun, SharedResults
 from antiphon.jobs.webhooks import Webhooks
 from antiphon.models.registry import ModelRegistry
 from antiphon.models.served import ServedModel
-from antiphon.schedule.queue import Ticket
+from antiphon.schedule.fair_queue import Ticket
 from antiphon.speech import planner
 from antiphon.speech.planner import JobAdmission
 from antiphon.stats.observer import Observer

@@ -18,12 +18,12 @@ from antiphon import plugins
 from antiphon.catalog.models import ModelSpec
 from antiphon.domain import errors
 from antiphon.models import placement
+from antiphon.schedule.autoscale import Scale
 from antiphon.schedule.device import Device
-from antiphon.schedule.scale import Scale
 from antiphon.settings import Settings, values
 from antiphon.worker.gpus import Gpu, gpus
 from antiphon.worker.pool import Pool
-from antiphon.worker.ray.link import Link, Share
+from antiphon.worker.ray.client import Link, Share
 
 log = structlog.get_logger("antiphon.models")
 

@@ -19,7 +19,7 @@ from antiphon.models.selection import ModelSelector
 from antiphon.models.served import ServedModel
 from antiphon.schedule.cost import CostModels
 from antiphon.schedule.dispatch import Dispatcher
-from antiphon.schedule.queue import FairQueue
+from antiphon.schedule.fair_queue import FairQueue
 from antiphon.settings import Settings
 from antiphon.worker.gpus import Gpu
 

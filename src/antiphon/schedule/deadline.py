@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from antiphon.schedule.heap import Heap
+from antiphon.schedule.indexed_heap import Heap
 from antiphon.schedule.ticket import Ticket
 
 

@@ -14,7 +14,7 @@ from antiphon.domain.unit import Unit, UnitResult
 from antiphon.schedule.cost import CostModel
 from antiphon.schedule.device import Bid, Device, FlowName
 from antiphon.schedule.executor import Executor
-from antiphon.schedule.queue import FairQueue, Ticket
+from antiphon.schedule.fair_queue import FairQueue, Ticket
 
 #: A unit that brought down this many workers is not tried again.
 DEATHS = 3

@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from antiphon.schedule.flow import Flow
-from antiphon.schedule.shares import Shares
+from antiphon.schedule.flow_table import Shares
 from antiphon.schedule.ticket import Ticket
 
 #: Units that are laid onto slots one by one; more are taken as a fluid.

@@ -14,8 +14,8 @@ once are served, and as long as they keep coming everybody else would starve.
 from __future__ import annotations
 
 from antiphon.domain.job import Priority
-from antiphon.schedule.heap import Heap
-from antiphon.schedule.line import Line
+from antiphon.schedule.aging_srpt import Line
+from antiphon.schedule.indexed_heap import Heap
 
 
 class Flow:

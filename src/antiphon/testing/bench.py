@@ -17,7 +17,7 @@ from antiphon import plugins
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
-from antiphon.worker.held import Limits
+from antiphon.worker.in_flight import Limits
 from antiphon.worker.process import WorkerProcess
 
 #: Hz of the recordings that recognition is given.

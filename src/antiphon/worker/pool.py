@@ -17,7 +17,7 @@ from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.worker import local
 from antiphon.worker.channel import Open, Waiting
-from antiphon.worker.held import Limits
+from antiphon.worker.in_flight import Limits
 from antiphon.worker.process import WorkerProcess
 from antiphon.worker.supervisor import Recycling, Supervisor
 

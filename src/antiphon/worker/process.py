@@ -11,10 +11,10 @@ from typing import Any, Literal
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.worker import frames, local, results
+from antiphon.worker import frames, local, result_checks
 from antiphon.worker.channel import Channel, Hears, Open, Waiting
-from antiphon.worker.discreet import Discretion
-from antiphon.worker.held import NONE, End, Held, Limits, error_of
+from antiphon.worker.in_flight import NONE, End, Held, Limits, error_of
+from antiphon.worker.redact import Discretion
 
 State = Literal["starting", "loading", "warming", "ready", "dead"]
 
@@ -290,7 +290,7 @@ class WorkerProcess:
         payload = held.pieces[0] if len(held.pieces) == 1 else b"".join(held.pieces)
         assert self.capabilities is not None
         try:
-            results.check(self.capabilities, payload, meta)
+            result_checks.check(self.capabilities, payload, meta)
         except errors.UnitFailed as e:
             held.fail(e)
         else:

@@ -13,7 +13,7 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.worker import memory
-from antiphon.worker.growth import Growth
+from antiphon.worker.leak_detector import Growth
 from antiphon.worker.process import WorkerProcess
 
 log = structlog.get_logger("antiphon.worker")

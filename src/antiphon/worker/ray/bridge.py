@@ -20,9 +20,9 @@ import msgspec
 
 from antiphon.worker.channel import Waiting
 from antiphon.worker.child import die_with
-from antiphon.worker.ray import joining
-from antiphon.worker.ray.host import Host
-from antiphon.worker.ray.wire import (
+from antiphon.worker.ray import node_join
+from antiphon.worker.ray.actor import Host
+from antiphon.worker.ray.messages import (
     PIECE,
     Bringing,
     Brought,
@@ -204,8 +204,8 @@ def connected(address: str | None) -> Any:
     quiet: dict[str, Any] = {"log_to_driver": False, "configure_logging": False, "namespace": "antiphon"}
     try:
         if address is not None:
-            joining.reach(address)
-            joining.join(address)
+            node_join.reach(address)
+            node_join.join(address)
             ray.init(address=address, **quiet)
         else:
             try:

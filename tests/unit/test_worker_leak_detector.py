@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from antiphon.worker.growth import LEAST, Growth
+from antiphon.worker.leak_detector import LEAST, Growth
 
 MIB = 2**20
 

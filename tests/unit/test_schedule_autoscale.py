@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.schedule.scale import Scale
+from antiphon.schedule.autoscale import Scale
 
 
 def test_it_grows_at_once_and_shrinks_when_it_stayed_quiet() -> None:

@@ -1,7 +1,7 @@
 """The fair queue of one pool of slots: which unit goes next, when a job will be done, and who is before it.
 
-Between flows: start-time fair queueing in predicted seconds (`flow.py`, `shares.py`). Inside a flow: least remaining
-work first, with ageing (`line.py`). Pure: the clock is passed in, seconds of any clock that only grows.
+Between flows: start-time fair queueing in predicted seconds (`flow.py`, `flow_table.py`). Inside a flow: least
+remaining work first, with ageing (`aging_srpt.py`). Pure: the clock is passed in, seconds of any clock that only grows.
 
 Fairness: take two flows that both have work queued throughout some time. What each is handed out in it, divided by
 its weight, differs by no more than `2 · c · (1/w + 1/w')`, c being the largest unit's seconds, and between flows of
@@ -20,7 +20,7 @@ from antiphon.domain.job import Priority
 from antiphon.schedule.deadline import Deadlines
 from antiphon.schedule.eta import Outlook
 from antiphon.schedule.flow import Flow
-from antiphon.schedule.shares import Shares
+from antiphon.schedule.flow_table import Shares
 from antiphon.schedule.ticket import Flight, Ticket
 
 __all__ = ["WEIGHTS", "FairQueue", "Ticket"]

@@ -16,7 +16,7 @@ import structlog
 from antiphon.domain import errors
 from antiphon.worker import files, local
 from antiphon.worker.channel import Hears, Open, Waiting
-from antiphon.worker.ray.wire import (
+from antiphon.worker.ray.messages import (
     Bringing,
     Brought,
     Connect,

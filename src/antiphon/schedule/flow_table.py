@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from antiphon.domain.job import PRIORITIES, Priority
 from antiphon.schedule.flow import Flow, VirtualTime
-from antiphon.schedule.heap import Heap
+from antiphon.schedule.indexed_heap import Heap
 
 #: Part of the way to a new unit's seconds by which the quantum follows.
 FOLLOW = 0.05

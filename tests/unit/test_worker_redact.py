@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from antiphon.worker.discreet import LINE, TEXTS, Discretion, without
+from antiphon.worker.redact import LINE, TEXTS, Discretion, without
 
 SECRET = "The launch code is seven-four-tango and nobody may know."
 

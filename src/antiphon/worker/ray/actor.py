@@ -16,7 +16,7 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.worker import files, local
 from antiphon.worker.channel import Hears, Waiting
-from antiphon.worker.ray.wire import Ended, Kind, Opening, Started
+from antiphon.worker.ray.messages import Ended, Kind, Opening, Started
 
 #: Seconds after its last use for which a recording stays on the node.
 KEPT = 48 * 3600.0
