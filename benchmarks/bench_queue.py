@@ -145,7 +145,7 @@ def arrivals(slots: int = 2, seed: int = 2, seconds: float = 3600.0) -> list[flo
             serial += 1
             took = popped[2] * rnd.uniform(0.8, 1.2)
             heapq.heappush(ends, (now + took, serial, *popped, took))
-    done = [ticket for ticket in told if ticket in last and not ticket.left and not ticket.flight]
+    done = [ticket for ticket in told if ticket in last and not ticket.left and not ticket.in_flight]
     return [abs(told[t][1] - (last[t] - told[t][0])) / (last[t] - told[t][0]) for t in done]
 
 

@@ -305,7 +305,7 @@ class Queue(RuleBasedStateMachine):
                 assert [index for index, _ in ticket.pending()] == again + rest
                 assert ticket.left == len(model.queued)
                 assert math.isclose(ticket.remaining, model.remaining, abs_tol=1e-5)
-            assert set(ticket.flight or ()) == set(model.flight)
+            assert set(ticket.in_flight or ()) == set(model.flight)
 
     @invariant()
     def nothing_is_done_twice(self) -> None:

@@ -8,22 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.schedule.autoscale import Scale
+from antiphon.schedule.autoscale import AutoscalePolicy
 
 
 def test_it_grows_at_once_and_shrinks_when_it_stayed_quiet() -> None:
-    scale = Scale(1, 8, seconds=10, settle=60)
-    assert scale.workers(0, 1, now=0) == 1
-    assert scale.workers(35, 1, now=1) == 4
-    assert scale.workers(0, 1, now=2) == 4
-    assert scale.workers(500, 1, now=30) == 8
-    assert scale.workers(15, 1, now=62) == 8  # The peak is not a minute ago.
-    assert scale.workers(0, 1, now=91) == 2  # What was wanted at 62 still counts.
-    assert scale.workers(0, 1, now=123) == 1
+    policy = AutoscalePolicy(1, 8, seconds=10, settle=60)
+    assert policy.workers(0, 1, now=0) == 1
+    assert policy.workers(35, 1, now=1) == 4
+    assert policy.workers(0, 1, now=2) == 4
+    assert policy.workers(500, 1, now=30) == 8
+    assert policy.workers(15, 1, now=62) == 8  # The peak is not a minute ago.
+    assert policy.workers(0, 1, now=91) == 2  # What was wanted at 62 still counts.
+    assert policy.workers(0, 1, now=123) == 1
 
 
 def test_a_worker_of_many_slots_is_worth_many() -> None:
-    assert Scale(1, 8, seconds=10, settle=60).workers(100, 4, now=0) == 3
+    assert AutoscalePolicy(1, 8, seconds=10, settle=60).workers(100, 4, now=0) == 3
 
 
 @given(
@@ -34,14 +34,14 @@ def test_a_worker_of_many_slots_is_worth_many() -> None:
 def test_it_keeps_its_bounds_and_what_was_wanted_of_late(
     least: int, more: int, looks: list[tuple[float, float]]
 ) -> None:
-    scale, now, past = Scale(least, least + more, seconds=7, settle=50), 0.0, []
+    policy, now, past = AutoscalePolicy(least, least + more, seconds=7, settle=50), 0.0, []
     for backlog, step in looks:
         now += step
         past.append((now, min(least + more, max(least, math.ceil(min(backlog / 7, 1e6))))))
-        assert scale.workers(backlog, 1, now) == max(wanted for at, wanted in past if at >= now - 50)
+        assert policy.workers(backlog, 1, now) == max(wanted for at, wanted in past if at >= now - 50)
 
 
 @pytest.mark.parametrize(("least", "most", "seconds"), [(0, 1, 1), (2, 1, 1), (1, 1, 0)])
 def test_what_is_no_scale(least: int, most: int, seconds: float) -> None:
     with pytest.raises(ValueError, match="not a scale"):
-        Scale(least, most, seconds, 1)
+        AutoscalePolicy(least, most, seconds, 1)

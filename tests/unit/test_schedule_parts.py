@@ -9,47 +9,47 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from antiphon.schedule.aging_srpt import STEP, Line, bucket_of
+from antiphon.schedule.aging_srpt import STEP, AgingSrptQueue, bucket_of
 from antiphon.schedule.eta import start
 from antiphon.schedule.fair_queue import Ticket
 from antiphon.schedule.flow import Flow, VirtualTime
-from antiphon.schedule.indexed_heap import Heap
+from antiphon.schedule.indexed_heap import IndexedHeap
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1000), st.floats(0, 500)), min_size=1, max_size=60), st.floats(500, 5000))
 def test_what_goes_next_is_the_best_by_the_exact_rule_up_to_the_promised_factor(
     jobs: list[tuple[float, float]], now: float
 ) -> None:
-    line = Line(30.0)
+    queue = AgingSrptQueue(30.0)
     for n, (seconds, arrived) in enumerate(jobs):
         each = Ticket(str(n), "ann", costs=[seconds], arrived=arrived)
         each.serial = n
-        line.add(each)
+        queue.add(each)
     exact = min(seconds / (1 + (now - arrived) / 30) ** 2 for seconds, arrived in jobs)
-    assert line.score(line.head(now), now) <= STEP * exact * (1 + 1e-9)
+    assert queue.score(queue.head(now), now) <= STEP * exact * (1 + 1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_line_counts_as_brute_force_does(seed: int) -> None:
     """Enough jobs for many blocks, of any age, some handed out in part, some taken out again."""
-    rnd, line, tickets = random.Random(seed), Line(30.0), []
+    rnd, queue, tickets = random.Random(seed), AgingSrptQueue(30.0), []
     for n in range(1500):
         costs = [rnd.choice((0.2, 1.0, 7.0))] * rnd.choice((1, 2, 5))
         tickets.append(Ticket(str(n), "ann", costs=costs, arrived=float(rnd.randrange(50))))
         tickets[-1].serial = n
-        line.add(tickets[-1])
+        queue.add(tickets[-1])
     for each in rnd.sample(tickets, 700):
-        line.remove(each)
+        queue.remove(each)
         tickets.remove(each)
     for each in rnd.sample(tickets, 300):
-        line.take(each)
+        queue.take(each)
         if not each.left:
             tickets.remove(each)
-    assert line.count == len(tickets)
-    assert line.units == sum(each.left for each in tickets)
-    assert line.seconds == pytest.approx(math.fsum(each.remaining for each in tickets))
-    assert sum(bucket.count for bucket in line.buckets.values()) == len(tickets)
-    for level, bucket in line.buckets.items():
+    assert queue.count == len(tickets)
+    assert queue.units == sum(each.left for each in tickets)
+    assert queue.seconds == pytest.approx(math.fsum(each.remaining for each in tickets))
+    assert sum(bucket.count for bucket in queue.buckets.values()) == len(tickets)
+    for level, bucket in queue.buckets.items():
         kept = sorted((e for e in tickets if bucket_of(e.remaining) == level), key=lambda e: (e.arrived, e.serial))
         assert [entry[2] for block in bucket.blocks for entry in block] == kept
         assert bucket.head is kept[0]
@@ -62,14 +62,14 @@ def test_a_line_counts_as_brute_force_does(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_who_is_ahead_of_a_job_is_who_has_the_better_score(seed: int) -> None:
-    rnd, line, tickets = random.Random(seed), Line(30.0), []
+    rnd, queue, tickets = random.Random(seed), AgingSrptQueue(30.0), []
     for n in range(300):
         tickets.append(Ticket(str(n), "ann", costs=[rnd.choice((0.2, 1.0, 7.0))], arrived=rnd.uniform(0, 60)))
         tickets[-1].serial = n
-        line.add(tickets[-1])
-    exact = sorted(tickets, key=lambda each: line.score(each, 60.0))
+        queue.add(tickets[-1])
+    exact = sorted(tickets, key=lambda each: queue.score(each, 60.0))
     for place in range(0, 300, 17):
-        count, seconds = line.ahead(exact[place], 60.0)
+        count, seconds = queue.ahead(exact[place], 60.0)
         assert count == place
         assert seconds == pytest.approx(math.fsum(each.remaining for each in exact[:place]), abs=1e-6)
 
@@ -105,7 +105,7 @@ def test_single_and_equal_units_carry_no_array() -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 8), st.one_of(st.none(), st.integers(0, 5)))))
 def test_the_heap_tells_the_least_whatever_was_changed_or_taken_out(steps: list[tuple[int, int | None]]) -> None:
-    heap: Heap[int] = Heap()
+    heap: IndexedHeap[int] = IndexedHeap()
     known: dict[int, float] = {}
     for item, key in steps * 5:
         if key is None:

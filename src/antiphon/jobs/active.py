@@ -34,8 +34,8 @@ class ActiveJob:
     #: Predicted seconds and bytes of text that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
-    #: Level of prices (see `Dispatcher.level`) when its units were priced.
-    level: float = 1.0
+    #: Level of prices (see `Dispatcher.price_level`) when its units were priced.
+    price_level: float = 1.0
     #: Monotonic seconds since when it waits, for a job of an earlier life; None: since it is queued.
     arrived: float | None = None
     #: How far units are that a worker has, 0 to 1 by number; only of those that tell it.

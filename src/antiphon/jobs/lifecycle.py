@@ -110,13 +110,13 @@ class JobLifecycle:
         if active.id not in self.active or active.run is None:
             return
         if active.ticket is not None:
-            active.served.dispatcher.again(active.ticket, index, active.run.plan.length(index))
+            active.served.dispatcher.requeue(active.ticket, index, active.run.plan.length(index))
         else:
             self._enqueue(active, [index], planner.costs(active.served, active.run.plan, [index]))
 
     def _enqueue(self, active: ActiveJob, missing: builtins.list[int], costs: builtins.list[float]) -> None:
-        active.on_start, active.level = self._started, active.served.dispatcher.level
-        active.served.dispatcher.on_level = lambda: self._reprice_soon(active.served)
+        active.on_start, active.price_level = self._started, active.served.dispatcher.price_level
+        active.served.dispatcher.on_price_level = lambda: self._reprice_soon(active.served)
         indices = None if len(missing) == active.units.total else missing
         # Deadlines are wall-clock times; the queue knows only the clock that never jumps.
         deadline = None if active.deadline is None else time.monotonic() + active.deadline - time.time()

@@ -18,7 +18,7 @@ async def reprice(served: ServedModel, lives: Iterable[ActiveJob]) -> None:
     for number, active in enumerate(lives):
         if number % BATCH == BATCH - 1:
             await asyncio.sleep(0)
-        factor = dispatcher.level / active.level
+        factor = dispatcher.price_level / active.price_level
         if active.served is served and active.ticket is not None and not active.ticket.closed and factor != 1.0:
             dispatcher.queue.reprice(active.ticket, factor)
-            active.level = dispatcher.level
+            active.price_level = dispatcher.price_level

@@ -18,7 +18,7 @@ from antiphon import plugins
 from antiphon.catalog.models import ModelSpec
 from antiphon.domain import errors
 from antiphon.models import placement
-from antiphon.schedule.autoscale import Scale
+from antiphon.schedule.autoscale import AutoscalePolicy
 from antiphon.schedule.device import Device
 from antiphon.settings import Settings, values
 from antiphon.worker.gpus import Gpu, gpus
@@ -132,7 +132,7 @@ class RayBackend:
         self.link = Link(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
         self._news = asyncio.Event()
         self._pools: dict[str, tuple[ModelSpec, Pool]] = {}
-        self._scales: dict[str, Scale] = {}
+        self._autoscale: dict[str, AutoscalePolicy] = {}
         #: Which of the servers that share the cluster this is, and how many there are.
         self._rank, self._servers = 0, 1
         self._tasks: set[asyncio.Task[None]] = set()
@@ -187,7 +187,7 @@ class RayBackend:
             **{each: str(node / each) for each in ("voices", "uploads")},
         }
         if (span := s.workers_span) is not None:
-            self._scales[spec.name] = Scale(*span, s.scale_seconds, s.scale_down)
+            self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
         made = _maker(s, spec, folders, on_change)(
             self._places(spec), open_channel=self.link.opener(spec.name, share), spare_first=False
         )
@@ -215,7 +215,7 @@ class RayBackend:
     def _places(self, spec: ModelSpec) -> int:
         if isinstance(self._settings.workers, int):
             return max(1, self._settings.workers)
-        if (scale := self._scales.get(spec.name)) is not None:
+        if (scale := self._autoscale.get(spec.name)) is not None:
             return scale.workers(*self._demand.backlog(spec.name), time.monotonic())
         cpus, cards = self._share(spec)
         carried = sum(

@@ -120,7 +120,7 @@ class Bucket:
         self.seconds[at : at + 1] = [sum(entry[2].remaining for entry in half) for half in halves]
 
 
-class Line:
+class AgingSrptQueue:
     """Jobs of one flow that can be handed out."""
 
     __slots__ = ("_ageing", "buckets", "count", "seconds", "units")

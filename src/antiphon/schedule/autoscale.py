@@ -6,7 +6,7 @@ import math
 from collections import deque
 
 
-class Scale:
+class AutoscalePolicy:
     """One model's number of workers, between two bounds."""
 
     def __init__(self, least: int, most: int, seconds: float, settle: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from antiphon.schedule.indexed_heap import Heap
+from antiphon.schedule.indexed_heap import IndexedHeap
 from antiphon.schedule.ticket import Ticket
 
 
@@ -16,7 +16,7 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._heap: Heap[Ticket] = Heap()
+        self._heap: IndexedHeap[Ticket] = IndexedHeap()
         self._crowd = 1.0
 
     def __len__(self) -> int:

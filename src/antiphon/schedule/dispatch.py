@@ -17,9 +17,9 @@ from antiphon.schedule.executor import Executor
 from antiphon.schedule.fair_queue import FairQueue, Ticket
 
 #: A unit that brought down this many workers is not tried again.
-DEATHS = 3
+MAX_DEATHS = 3
 #: A unit of this length tells the level of prices; queued work is priced anew when that changed by this factor.
-ORDINARY, NEWS = 60.0, 1.25
+REFERENCE_LENGTH, REPRICE_FACTOR = 60.0, 1.25
 
 
 class Source(Protocol):
@@ -41,7 +41,7 @@ class Source(Protocol):
 
 
 @dataclass(slots=True)
-class Running:
+class RunningUnit:
     ticket: Ticket
     index: int
     unit: Unit | None
@@ -62,32 +62,32 @@ class Dispatcher:
         cost: CostModel,
         *,
         clock: Callable[[], float] = time.monotonic,
-        on_level: Callable[[], None] = lambda: None,
+        on_price_level: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_level` is called when the cost model has learned so much that queued work should be priced anew."""
+        """`on_price_level` is called when the cost model has learned so much that queued work should be priced anew."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
-        self._clock, self.on_level = clock, on_level
+        self._clock, self.on_price_level = clock, on_price_level
         self.device = Device(clock)
         self.device.members.append(self)
         #: Hears of every result, with the seconds that its slot was taken; it must be quick and must not raise.
         self.on_served: Callable[[UnitResult, float], None] = lambda result, took: None
         #: Predicted seconds of an ordinary unit when queued work was last priced.
-        self._told = self.level
-        self._running: dict[int, Running] = {}
+        self._priced_at = self.price_level
+        self._running: dict[int, RunningUnit] = {}
         self._serial = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaths: dict[tuple[str, int], int] = {}
 
     @property
-    def level(self) -> float:
+    def price_level(self) -> float:
         """Predicted seconds of an ordinary unit: what prices are compared by."""
-        return self.cost.predict(ORDINARY)
+        return self.cost.predict(REFERENCE_LENGTH)
 
     def submit(self, ticket: Ticket) -> None:
         self.queue.push(ticket, self._clock())
         self.pump()
 
-    def again(self, ticket: Ticket, index: int, length: float) -> None:
+    def requeue(self, ticket: Ticket, index: int, length: float) -> None:
         """Queues a unit once more whose result was lost, or that another job was to make and did not."""
         if self.queue.put_back(ticket, index, self.cost.predict(length), self._clock()):
             self.pump()
@@ -150,7 +150,7 @@ class Dispatcher:
             return None
         ticket, index, cost = popped
         self._serial += 1
-        running = Running(ticket, index, None, cost, self._clock(), bid)
+        running = RunningUnit(ticket, index, None, cost, self._clock(), bid)
         self._running[self._serial] = running
         task = asyncio.create_task(self._serve(self._serial, running), name=f"unit {ticket.job}:{index}")
         self._tasks.add(task)
@@ -195,14 +195,14 @@ class Dispatcher:
         """Seconds until everything that is queued now is done."""
         return (self.queue.backlog_seconds() + sum(self.busy())) / max(1, self.executor.slots)
 
-    async def _serve(self, serial: int, running: Running) -> None:
+    async def _serve(self, serial: int, running: RunningUnit) -> None:
         try:
             await self._run(running)
         finally:
             del self._running[serial]
             self.pump()
 
-    async def _run(self, running: Running) -> None:
+    async def _run(self, running: RunningUnit) -> None:
         ticket, index = running.ticket, running.index
         source: Source = ticket.payload  # type: ignore[assignment]
         try:
@@ -238,9 +238,9 @@ class Dispatcher:
             self.cost.learn(unit.length, took)
             self._settle(running, took)
             self.on_served(result, took)
-            if not 1 / NEWS < self.level / self._told < NEWS:
-                self._told = self.level
-                self.on_level()
+            if not 1 / REPRICE_FACTOR < self.price_level / self._priced_at < REPRICE_FACTOR:
+                self._priced_at = self.price_level
+                self.on_price_level()
             self._deaths.pop((ticket.job, index), None)
             try:
                 source.done(index, result)
@@ -248,11 +248,11 @@ class Dispatcher:
                 source.failed(index, errors.AntiphonError(f"The server failed over a result: {type(e).__name__}"))
                 raise
 
-    def _died(self, running: Running, source: Source, error: errors.WorkerDied) -> None:
+    def _died(self, running: RunningUnit, source: Source, error: errors.WorkerDied) -> None:
         ticket, index = running.ticket, running.index
         deaths = self._deaths.get((ticket.job, index), 0) + (not isinstance(error, errors.Displaced))
         self._deaths[(ticket.job, index)] = deaths
-        if deaths < DEATHS:
+        if deaths < MAX_DEATHS:
             self._correct(running, 0.0)
             if self.queue.put_back(ticket, index, running.predicted, self._clock()):
                 source.lost(index)
@@ -268,12 +268,12 @@ class Dispatcher:
             ),
         )
 
-    def _settle(self, running: Running, seconds: float) -> None:
+    def _settle(self, running: RunningUnit, seconds: float) -> None:
         """Its flow pays for what it took in place of what was predicted, in its queue and on the device."""
         self.queue.settle(running.ticket, running.index, running.predicted, seconds)
         self._correct(running, seconds)
 
-    def _correct(self, running: Running, seconds: float) -> None:
+    def _correct(self, running: RunningUnit, seconds: float) -> None:
         if running.bid is not None:
             self.device.settle(self, running.bid, seconds - running.predicted)
 

@@ -16,7 +16,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from antiphon.schedule.flow import Flow
-from antiphon.schedule.flow_table import Shares
+from antiphon.schedule.flow_table import FlowTable
 from antiphon.schedule.ticket import Ticket
 
 #: Units that are laid onto slots one by one; more are taken as a fluid.
@@ -27,13 +27,15 @@ SAME = 1e-9
 LOOKS, LATER, NEAR = 2, 0.65, 0.05
 
 
-class Outlook:
+class EtaEstimator:
     """What comes of a queue as it is at one moment. Built in O(1); `handed` is built when first needed."""
 
-    def __init__(self, shares: Shares, front: Sequence[Ticket], slots: int, busy: Sequence[float], now: float) -> None:
+    def __init__(
+        self, flows: FlowTable, front: Sequence[Ticket], slots: int, busy: Sequence[float], now: float
+    ) -> None:
         """`front`: jobs that go before all flows, the next one last. `busy`: seconds of units that run."""
-        self._flows, self._front = tuple(shares), front
-        self._quantum, self._virtual = shares.quantum, shares.time.now
+        self._flows, self._front = tuple(flows), front
+        self._quantum, self._virtual = flows.quantum, flows.time.now
         self._slots, self._busy, self._now = slots, busy, now
         self._before = sum(ticket.remaining for ticket in front)
         #: The last look at a line: whose, when, and what was ahead.
@@ -41,7 +43,7 @@ class Outlook:
 
     def eta(self, ticket: Ticket) -> float:
         """Seconds until the last unit of a job is done."""
-        flying, flow = ticket.flying(self._now), ticket.flow
+        flying, flow = ticket.in_flight_seconds(self._now), ticket.flow
         if flow is None or ticket.place == "":
             return flying
         if ticket.place == "front":
@@ -49,7 +51,7 @@ class Outlook:
             work = sum(other.remaining for other in behind) - ticket.last_cost
             return max(flying, self._end(ticket, work))
         seconds = self._end(ticket, self._work(ticket, flow, self._now))
-        for _ in range(LOOKS if len(flow.line.buckets) > 1 else 0):
+        for _ in range(LOOKS if len(flow.queue.buckets) > 1 else 0):
             # Whoever is ahead now may be overtaken while both wait: ageing favours the older the less, the later it is.
             again = self._end(ticket, self._work(ticket, flow, self._now + LATER * seconds))
             if abs(again - seconds) <= NEAR * seconds:
@@ -66,7 +68,7 @@ class Outlook:
 
     def _ahead(self, ticket: Ticket, flow: Flow, at: float) -> tuple[int, float]:
         if self._look is None or self._look[0] is not ticket or self._look[1] != at:
-            self._look = ticket, at, flow.line.ahead(ticket, at)
+            self._look = ticket, at, flow.queue.ahead(ticket, at)
         return self._look[2]
 
     def _end(self, ticket: Ticket, work: float) -> float:
@@ -83,7 +85,7 @@ class Outlook:
         key = self._key(flow, seconds) - SAME
         for other in self._flows:
             if other is not flow and (work := handed(other, key, self._quantum)) > 0:
-                jobs += other.line.started(work)
+                jobs += other.queue.started(work)
         return len(self._front) + jobs + 1
 
     def _key(self, flow: Flow, seconds: float) -> float:
@@ -98,8 +100,8 @@ class Outlook:
     @cached_property
     def _unit(self) -> float:
         """Seconds of a queued unit, on average."""
-        units = sum(flow.line.units for flow in self._flows)
-        return sum(flow.line.seconds for flow in self._flows) / units if units else self._quantum
+        units = sum(flow.queue.units for flow in self._flows)
+        return sum(flow.queue.seconds for flow in self._flows) / units if units else self._quantum
 
 
 def handed(flow: Flow, key: float, quantum: float) -> float:
@@ -107,7 +109,7 @@ def handed(flow: Flow, key: float, quantum: float) -> float:
     begin = flow.start + quantum / flow.weight
     if key < begin:
         return 0.0
-    return min(flow.line.seconds, flow.weight * (key - begin) + flow.line.seconds / flow.line.units / 2)
+    return min(flow.queue.seconds, flow.weight * (key - begin) + flow.queue.seconds / flow.queue.units / 2)
 
 
 class Handed:
@@ -117,8 +119,8 @@ class Handed:
         turns: list[tuple[float, float, float]] = []
         for flow in flows:
             begin = flow.start + quantum / flow.weight
-            jump = min(flow.line.seconds, flow.line.seconds / flow.line.units / 2)
-            end = begin + (flow.line.seconds - jump) / flow.weight
+            jump = min(flow.queue.seconds, flow.queue.seconds / flow.queue.units / 2)
+            end = begin + (flow.queue.seconds - jump) / flow.weight
             turns.append((begin, jump - flow.weight * begin, flow.weight))
             turns.append((end, flow.weight * end, -flow.weight))
         turns.sort()

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 
 from antiphon.domain.job import Priority
 from antiphon.schedule.deadline import Deadlines
-from antiphon.schedule.eta import Outlook
+from antiphon.schedule.eta import EtaEstimator
 from antiphon.schedule.flow import Flow
-from antiphon.schedule.flow_table import Shares
-from antiphon.schedule.ticket import Flight, Ticket
+from antiphon.schedule.flow_table import FlowTable
+from antiphon.schedule.ticket import HandedOut, Ticket
 
 __all__ = ["WEIGHTS", "FairQueue", "Ticket"]
 
@@ -33,7 +33,7 @@ class FairQueue:
 
     def __init__(self, ageing: float = 30.0, weights: Mapping[str, float] | None = None) -> None:
         """`ageing`: seconds after which waiting weighs as much as being short. `weights`: share by class."""
-        self._shares = Shares(ageing, weights or WEIGHTS)
+        self._flows = FlowTable(ageing, weights or WEIGHTS)
         self._deadlines = Deadlines()
         #: Jobs that an operator moved to the front, the next one last.
         self._front: list[Ticket] = []
@@ -54,8 +54,8 @@ class FairQueue:
         ticket.serial = self._serial
         if math.isnan(ticket.arrived):
             ticket.arrived = now
-        if not self._shares.quantum:
-            self._shares.follow(ticket.remaining / ticket.left)
+        if not self._flows.quantum:
+            self._flows.follow(ticket.remaining / ticket.left)
         self._insert(ticket)
 
     def pop(self, now: float) -> tuple[Ticket, int, float] | None:
@@ -69,15 +69,15 @@ class FairQueue:
             return None
         if ticket is not None:
             return self._pop_front(ticket, now)
-        ticket = flow.line.head(now)
-        index, cost = flow.line.take(ticket)
+        ticket = flow.queue.head(now)
+        index, cost = flow.queue.take(ticket)
         self._count(flow, -(not ticket.left), -cost)
         if not ticket.left:
             self._gone(ticket)
         flow.running += 1
-        self._fly(ticket, index, Flight(cost, now, flow))
-        self._shares.follow(cost)
-        self._shares.charge(flow, cost)
+        self._fly(ticket, index, HandedOut(cost, now, flow))
+        self._flows.follow(cost)
+        self._flows.charge(flow, cost)
         return ticket, index, cost
 
     def head(self, now: float) -> tuple[Flow, bool] | None:
@@ -87,7 +87,7 @@ class FairQueue:
 
     def charge(self, name: tuple[str, Priority], seconds: float) -> None:
         """A client's work of one class had so much elsewhere on the same device; it counts if it is known here."""
-        self._shares.charge_known(name, seconds)
+        self._flows.charge_known(name, seconds)
 
     def settle(self, ticket: Ticket, index: int, predicted: float, actual: float) -> None:
         """A unit is done, or will never be: its flow pays for `actual` seconds in place of the `predicted`."""
@@ -152,20 +152,20 @@ class FairQueue:
     @property
     def weight(self) -> float:
         """Sum of the weights of the flows that share it."""
-        return self._shares.time.weight
+        return self._flows.time.weight
 
     def queued_jobs(self, client: str | None = None) -> int:
-        return self._jobs if client is None else sum(flow.jobs for flow in self._shares.of(client))
+        return self._jobs if client is None else sum(flow.jobs for flow in self._flows.of(client))
 
     def backlog_seconds(self, client: str | None = None, priority: Priority | None = None) -> float:
         """Predicted seconds queued, paused or not: of all, of a client, or of one of a client's flows."""
         if client is None:
             return self._seconds
-        return sum(flow.seconds for flow in self._shares.of(client) if priority in (None, flow.priority))
+        return sum(flow.seconds for flow in self._flows.of(client) if priority in (None, flow.priority))
 
     def backlog_by_class(self) -> Mapping[Priority, float]:
         """Predicted seconds queued, paused or not. Looks at every flow."""
-        return self._shares.seconds()
+        return self._flows.seconds()
 
     def position(self, ticket: Ticket, now: float) -> int:
         """Place in line of the job's next unit, counted in jobs: 1 is next, 0 has nothing queued.
@@ -174,7 +174,7 @@ class FairQueue:
         """
         if ticket.place == "":
             return 0
-        return self._outlook(now, slots=1, busy=()).position(ticket)
+        return self._estimator(now, slots=1, busy=()).position(ticket)
 
     def eta(self, ticket: Ticket, slots: int, now: float, busy: Sequence[float] = ()) -> float:
         """Seconds until the job's last unit is done if nothing else arrives; infinite while it is paused.
@@ -185,17 +185,17 @@ class FairQueue:
 
     def place(self, ticket: Ticket, slots: int, now: float, busy: Sequence[float] = ()) -> tuple[int, float]:
         """`position` and `eta` at once: what both look at is looked at once."""
-        outlook = self._outlook(now, slots, busy)
-        position = 0 if ticket.place == "" else outlook.position(ticket)
-        return position, math.inf if self._is_held(ticket) else outlook.eta(ticket)
+        estimator = self._estimator(now, slots, busy)
+        position = 0 if ticket.place == "" else estimator.position(ticket)
+        return position, math.inf if self._is_held(ticket) else estimator.eta(ticket)
 
     def etas(self, tickets: Iterable[Ticket], slots: int, now: float, busy: Sequence[float] = ()) -> list[float]:
         """`eta` of many jobs: what concerns all flows is computed once."""
-        outlook = self._outlook(now, slots, busy)
-        return [math.inf if self._is_held(ticket) else outlook.eta(ticket) for ticket in tickets]
+        estimator = self._estimator(now, slots, busy)
+        return [math.inf if self._is_held(ticket) else estimator.eta(ticket) for ticket in tickets]
 
-    def _outlook(self, now: float, slots: int, busy: Sequence[float]) -> Outlook:
-        return Outlook(self._shares, self._front, slots, busy, now)
+    def _estimator(self, now: float, slots: int, busy: Sequence[float]) -> EtaEstimator:
+        return EtaEstimator(self._flows, self._front, slots, busy, now)
 
     def _is_held(self, ticket: Ticket) -> bool:
         """Has something queued that a pause keeps from going."""
@@ -209,7 +209,7 @@ class FairQueue:
         priority = ticket.priority
         if ticket.deadline is not None:
             priority = "vip" if ticket.raised else "bulk"
-        return self._shares.flow(ticket.client, priority)
+        return self._flows.flow(ticket.client, priority)
 
     @contextmanager
     def _changing(self, ticket: Ticket) -> Iterator[None]:
@@ -222,8 +222,8 @@ class FairQueue:
         if ticket.left and not ticket.closed:
             self._insert(ticket)
         # Only now: a flow that is busy all the while must not lose what it is behind the others.
-        self._shares.refresh(flow)
-        self._shares.forget(flow)
+        self._flows.refresh(flow)
+        self._flows.forget(flow)
 
     def _insert(self, ticket: Ticket) -> None:
         """Puts a ticket where it belongs and counts it."""
@@ -236,10 +236,10 @@ class FairQueue:
             insort(self._front, ticket, key=lambda other: other.front)
         else:
             ticket.place = "line"
-            flow.line.add(ticket)
-            self._shares.refresh(flow)
+            flow.queue.add(ticket)
+            self._flows.refresh(flow)
         if ticket.deadline is not None and not ticket.raised:
-            self._deadlines.watch(ticket, self._shares.crowd, self._flying + 1)
+            self._deadlines.watch(ticket, self._flows.crowd, self._flying + 1)
 
     def _extract(self, ticket: Ticket) -> None:
         """Takes a ticket from its place, if it has one."""
@@ -250,7 +250,7 @@ class FairQueue:
         if ticket.place == "front":
             self._front.remove(ticket)
         elif ticket.place == "line":
-            flow.line.remove(ticket)
+            flow.queue.remove(ticket)
         self._gone(ticket)
 
     def _gone(self, ticket: Ticket) -> None:
@@ -265,10 +265,10 @@ class FairQueue:
             with self._changing(what):
                 what.paused = paused
         else:
-            self._shares.pause(what, paused)
+            self._flows.pause(what, paused)
 
     def _raise_due(self, now: float) -> None:
-        for ticket in self._deadlines.due(now, self._shares.crowd, self._flying + 1):
+        for ticket in self._deadlines.due(now, self._flows.crowd, self._flying + 1):
             with self._changing(ticket):
                 ticket.raised = True
 
@@ -281,7 +281,7 @@ class FairQueue:
         for ticket in reversed(self._front):
             if not self._is_held(ticket):
                 return ticket, ticket.flow
-        return None, self._shares.next()
+        return None, self._flows.next()
 
     # What is owed
 
@@ -292,24 +292,24 @@ class FairQueue:
         if not ticket.left:
             self._front.remove(ticket)
             self._gone(ticket)
-        self._fly(ticket, index, Flight(cost, now, None))
+        self._fly(ticket, index, HandedOut(cost, now, None))
         return ticket, index, cost
 
-    def _fly(self, ticket: Ticket, index: int, flight: Flight) -> None:
-        ticket.flight = ticket.flight or {}
-        ticket.flight[index] = flight
+    def _fly(self, ticket: Ticket, index: int, flight: HandedOut) -> None:
+        ticket.in_flight = ticket.in_flight or {}
+        ticket.in_flight[index] = flight
         self._flying += 1
 
     def _land(self, ticket: Ticket, index: int, correction: float) -> None:
         """A unit in flight is so no more; its flow's charge is corrected by so many seconds."""
-        flight = ticket.flight.pop(index, None) if ticket.flight else None
+        flight = ticket.in_flight.pop(index, None) if ticket.in_flight else None
         if flight is None:
             return
-        ticket.flight = ticket.flight or None
+        ticket.in_flight = ticket.in_flight or None
         self._flying -= 1
         if flight.flow is not None:
             flight.flow.running -= 1
-            self._shares.charge(flight.flow, correction)
+            self._flows.charge(flight.flow, correction)
 
     def _count(self, flow: Flow, jobs: int, seconds: float) -> None:
         flow.count(jobs, seconds)

@@ -14,32 +14,21 @@ once are served, and as long as they keep coming everybody else would starve.
 from __future__ import annotations
 
 from antiphon.domain.job import Priority
-from antiphon.schedule.aging_srpt import Line
-from antiphon.schedule.indexed_heap import Heap
+from antiphon.schedule.aging_srpt import AgingSrptQueue
+from antiphon.schedule.indexed_heap import IndexedHeap
 
 
 class Flow:
     """One client's work of one class in one queue."""
 
-    __slots__ = (
-        "active",
-        "client",
-        "jobs",
-        "line",
-        "paused",
-        "priority",
-        "running",
-        "seconds",
-        "start",
-        "weight",
-    )
+    __slots__ = ("active", "client", "jobs", "paused", "priority", "queue", "running", "seconds", "start", "weight")
 
     def __init__(self, client: str, priority: Priority, weight: float, ageing: float) -> None:
         self.client, self.priority, self.weight = client, priority, weight
         #: Virtual time at which its next unit starts.
         self.start = 0.0
         #: What can be handed out. Paused jobs and those moved to the front are not in it.
-        self.line = Line(ageing)
+        self.queue = AgingSrptQueue(ageing)
         #: Jobs and predicted seconds that are queued, in the line or not.
         self.jobs = 0
         self.seconds = 0.0
@@ -62,7 +51,7 @@ class VirtualTime:
         #: Flows that share now, by weight: a sum of floats would not come back to 0.
         self._sharing: dict[float, int] = {}
         #: Flows with nothing to do whose tag is still ahead: what they had counts until time has caught up.
-        self._ahead: Heap[Flow] = Heap()
+        self._ahead: IndexedHeap[Flow] = IndexedHeap()
         #: Seconds of work by which `now` has not moved yet; below 0 after work turned out to be shorter.
         self._owed = 0.0
 

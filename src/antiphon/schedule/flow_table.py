@@ -11,20 +11,20 @@ from collections.abc import Iterator, Mapping
 
 from antiphon.domain.job import PRIORITIES, Priority
 from antiphon.schedule.flow import Flow, VirtualTime
-from antiphon.schedule.indexed_heap import Heap
+from antiphon.schedule.indexed_heap import IndexedHeap
 
 #: Part of the way to a new unit's seconds by which the quantum follows.
 FOLLOW = 0.05
 
 
-class Shares:
+class FlowTable:
     """Keeps a flow as long as it has jobs, units in flight, or a tag that is ahead of time."""
 
     def __init__(self, ageing: float, weights: Mapping[str, float]) -> None:
         self._ageing = ageing
         self._weights = {priority: float(weights[priority]) for priority in PRIORITIES}
         self._flows: dict[tuple[str, Priority], Flow] = {}
-        self._order: Heap[Flow] = Heap()
+        self._order: IndexedHeap[Flow] = IndexedHeap()
         self._paused: set[str] = set()
         self.time = VirtualTime()
         #: About the seconds of a unit; 0 before the first.
@@ -93,7 +93,7 @@ class Shares:
 
     def refresh(self, flow: Flow) -> None:
         """Lets a flow take part or not, and ranks it: after any change to its line, tag or pause."""
-        if not flow.line.count or flow.paused:
+        if not flow.queue.count or flow.paused:
             if flow.active:
                 self.time.leave(flow)
                 self._order.discard(flow)

@@ -12,7 +12,7 @@ T = TypeVar("T")
 SLACK = 32
 
 
-class Heap(Generic[T]):
+class IndexedHeap(Generic[T]):
     """Items by key, least first, first come first among equals; items are told apart by their hash.
 
     A changed or discarded item leaves its old entry behind, which is skipped when it comes up. The heap is

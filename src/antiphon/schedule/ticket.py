@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 DROPPED = -1.0
 
 
-class Flight(NamedTuple):
+class HandedOut(NamedTuple):
     """A unit that was handed out and has not come back."""
 
     #: Predicted seconds.
@@ -36,9 +36,28 @@ class Ticket:
     """
 
     __slots__ = (
-        "_again", "_costs", "_count", "_first", "_indices", "_next",
-        "arrived", "client", "closed", "deadline", "flight", "flow", "front", "job", "left", "paused",
-        "payload", "place", "priority", "raised", "remaining", "serial",
+        "_again",
+        "_costs",
+        "_count",
+        "_first",
+        "_indices",
+        "_next",
+        "arrived",
+        "client",
+        "closed",
+        "deadline",
+        "flow",
+        "front",
+        "in_flight",
+        "job",
+        "left",
+        "paused",
+        "payload",
+        "place",
+        "priority",
+        "raised",
+        "remaining",
+        "serial",
     )  # fmt: skip
 
     def __init__(
@@ -84,7 +103,7 @@ class Ticket:
         self.left = self._count
         self.remaining = float(sum(self._costs) if isinstance(self._costs, array) else self._costs * self._count)
         #: Units that are handed out, by number.
-        self.flight: dict[int, Flight] | None = None
+        self.in_flight: dict[int, HandedOut] | None = None
         #: The flow it is counted in, once it is pushed.
         self.flow: Flow | None = None
         self.paused = False
@@ -168,9 +187,9 @@ class Ticket:
         assert self._again
         return self._again[-1][1]
 
-    def flying(self, now: float) -> float:
+    def in_flight_seconds(self, now: float) -> float:
         """Seconds until the last of its units in flight is done, as predicted; 0 if there is none."""
-        ends = (flight.since + flight.cost - now for flight in (self.flight or {}).values())
+        ends = (flight.since + flight.cost - now for flight in (self.in_flight or {}).values())
         return max(0.0, *ends, 0.0)
 
     def _number(self, position: int) -> int:
