@@ -99,7 +99,7 @@ class ApiKeys:
             try:
                 await self.refresh()
                 await self.flush()
-                if self._store.exchange is not None:
+                if self._store.cluster is not None:
                     # What it had on other servers counts as well.
                     self._used = await self._store.usage(self._day)
                     self._used |= {k: self._used.get(k, 0.0) + s for k, s in self._new_usage.items()}

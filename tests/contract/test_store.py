@@ -384,7 +384,7 @@ async def test_ends_of_which_nobody_was_told_are_found(store: JobStore, clock: C
     first = Event(2, "job.succeeded", clock.now - 1000, "again", "me", {})
     await store.append_events([event, first, Event(3, "unit.done", clock.now, "untold", "me", {})])
     clock.now += 1
-    found = await store.untold(clock.now - 100, clock.now)
+    found = await store.unannounced_endings(clock.now - 100, clock.now)
     assert [each.id for each in found] == ["untold", "again", "cancelled"]
     assert found[0].result == RESULT
 
@@ -392,8 +392,8 @@ async def test_ends_of_which_nobody_was_told_are_found(store: JobStore, clock: C
 async def test_ends_outside_the_time_are_not_looked_for(store: JobStore, clock: Clock) -> None:
     await added(store, "a")
     assert await store.finish("a", await started(store, "a"), State.SUCCEEDED, RESULT)
-    assert await store.untold(clock.now + 1, clock.now + 10) == []
-    assert await store.untold(clock.now - 10, clock.now) == []
+    assert await store.unannounced_endings(clock.now + 1, clock.now + 10) == []
+    assert await store.unannounced_endings(clock.now - 10, clock.now) == []
 
 
 async def test_rescue_goes_on_while_jobs_start_and_arrive(store: JobStore) -> None:
@@ -520,11 +520,11 @@ async def test_small_documents(store: JobStore) -> None:
 
 
 async def test_a_document_that_is_kept_once(store: JobStore) -> None:
-    answers = await asyncio.gather(*(store.keep_value("secret", n) for n in range(10)))
+    answers = await asyncio.gather(*(store.set_default("secret", n) for n in range(10)))
     assert len(set(answers)) == 1
     assert await store.get_value("secret") == answers[0]
     await store.set_value("secret", "new")
-    assert await store.keep_value("secret", "other") == "new"
+    assert await store.set_default("secret", "other") == "new"
 
 
 async def test_a_closed_store_says_so(store: JobStore) -> None:
@@ -570,12 +570,12 @@ async def test_a_webhook_goes_with_its_job(store: JobStore, clock: Clock) -> Non
 async def test_a_finished_job_can_be_asked_for_anew(store: JobStore) -> None:
     fence = await running(store)
     with pytest.raises(errors.Conflict):
-        await store.again("a", {"text": "b"})
+        await store.requeue_succeeded("a", {"text": "b"})
     assert await store.finish("a", fence, State.SUCCEEDED, result=RESULT)
-    job = await store.again("a", {"text": "b", "takes": {"0": 1}})
+    job = await store.requeue_succeeded("a", {"text": "b", "takes": {"0": 1}})
     assert (job.state, job.result, job.finished_at) == (State.QUEUED, None, None)
     assert (await one(store)).request == {"text": "b", "takes": {"0": 1}}
     assert not await store.finish("a", fence, State.SUCCEEDED, result=RESULT)
     assert await store.start("a") == fence + 1
     with pytest.raises(errors.NotFound):
-        await store.again("nobody", {"text": "b"})
+        await store.requeue_succeeded("nobody", {"text": "b"})

@@ -12,7 +12,7 @@ from antiphon.domain.event import Event
 
 
 class Away:
-    """An exchange whose first answers are that the store is away."""
+    """A cluster channel whose first answers are that the store is away."""
 
     def __init__(self, kept: list[Event], fails: int) -> None:
         self.kept, self.fails = kept, fails

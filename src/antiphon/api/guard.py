@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from antiphon.app.antiphon import Antiphon
 from antiphon.auth import Caller
 from antiphon.domain import errors
-from antiphon.store.base import Exchange
+from antiphon.store.base import ClusterChannel
 
 #: What anybody may see: signs of life, and the page, which asks for a key itself.
 PUBLIC = frozenset({"/livez", "/readyz", "/health", "/", "/openapi.json"})
@@ -51,10 +51,10 @@ class Limit:
         reset, left = self._window.get_window_stats(self._item, name)
         return self._fields(allowed, left, max(0.0, reset - time.time()))
 
-    async def hit_everywhere(self, name: str, exchange: Exchange) -> dict[str, str]:
+    async def hit_everywhere(self, name: str, channel: ClusterChannel) -> dict[str, str]:
         """The same, counted with what other servers count; alone while the store is away."""
         try:
-            allowed, left, wait = await exchange.hit(name, self.per_minute)
+            allowed, left, wait = await channel.hit(name, self.per_minute)
         except errors.StoreError:
             return self.hit(name)
         return self._fields(allowed, left, wait)
@@ -113,8 +113,8 @@ class Guard:
     async def _count(self, owner: str | None) -> Mapping[str, str]:
         if owner is None or self._limit is None:
             return {}
-        exchange = self._antiphon.store.exchange
-        return await self._limit.hit_everywhere(owner, exchange) if exchange else self._limit.hit(owner)
+        channel = self._antiphon.store.cluster
+        return await self._limit.hit_everywhere(owner, channel) if channel else self._limit.hit(owner)
 
     def _enter(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
         """Whose requests this one counts among; None for what anybody may see."""

@@ -100,8 +100,8 @@ class Antiphon:
         self.uploads.most, self.uploads.needed = s.uploads_bytes, self.jobs.sources
         intake.check_space, self.references.check_room = self.retention.check_space, self.retention.check_voices
         self.references.on_read = self.retention.voice_read
-        exchange = self.store.exchange
-        self.cluster = Cluster(exchange, self.bus, self.jobs, self._take_over) if exchange is not None else None
+        channel = self.store.cluster
+        self.cluster = Cluster(channel, self.bus, self.jobs, self._take_over) if channel is not None else None
         self.started_at = time.time()
         self.state = "starting"
         #: Set when the store can no longer be trusted; the process must end.
@@ -174,15 +174,15 @@ class Antiphon:
 
     def _own(self, name: str) -> str:
         """Under what this server's own figures are kept; what a model costs is known to all."""
-        exchange = self.store.exchange
-        return name if exchange is None else f"{name} of {exchange.server}"
+        channel = self.store.cluster
+        return name if channel is None else f"{name} of {channel.server}"
 
     async def _take_over(self) -> None:
         """Goes on with what another server left."""
         # Ids go on from its last ones, so that a listener's place stays right.
         self.bus.start_after(await self.store.last_event_id())
-        assert self.store.exchange is not None
-        living = {name for name, _, _ in await self.store.exchange.servers()}
+        assert self.store.cluster is not None
+        living = {name for name, _, _ in await self.store.cluster.servers()}
         if self._living - living:
             await self._tell_ends()
         self._living = living
@@ -203,7 +203,7 @@ class Antiphon:
 
     async def _tell_ends(self) -> None:
         """Who listens to a job hears of its end also where its server was killed before it could say so."""
-        for job in await self.store.untold(time.time() - UNTOLD, self.started_at):
+        for job in await self.store.unannounced_endings(time.time() - UNTOLD, self.started_at):
             self.jobs.publish_end(job)
 
     async def _resume(self, model: str, kind: JobType, found: list[str]) -> None:
@@ -340,13 +340,13 @@ class Antiphon:
 
     async def _servers(self) -> tuple[int, int]:
         """Which of the living servers of the store this is, and how many they are."""
-        exchange = self.store.exchange
-        if exchange is None:
+        channel = self.store.cluster
+        if channel is None:
             return 0, 1
         with contextlib.suppress(errors.StoreError):
-            slots = sorted(slot for _, slot, left in await exchange.servers() if left > 0)
-            if exchange.slot in slots:
-                self._among = slots.index(exchange.slot), len(slots)
+            slots = sorted(slot for _, slot, left in await channel.servers() if left > 0)
+            if channel.slot in slots:
+                self._among = slots.index(channel.slot), len(slots)
         return self._among
 
     # Along the way

@@ -16,7 +16,7 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.jobs import views
 from antiphon.jobs.service import JobService
-from antiphon.store.base import Exchange
+from antiphon.store.base import ClusterChannel
 
 log = structlog.get_logger("antiphon.peers")
 
@@ -29,9 +29,11 @@ ANSWER = 1.0
 class Cluster:
     """Used in one event loop; everything that must not be missed is in the store and only announced here."""
 
-    def __init__(self, exchange: Exchange, bus: Bus, jobs: JobService, rescue: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, channel: ClusterChannel, bus: Bus, jobs: JobService, rescue: Callable[[], Awaitable[None]]
+    ) -> None:
         """`rescue` takes over what a dead server left."""
-        self._exchange, self._bus, self._jobs, self._rescue = exchange, bus, jobs, rescue
+        self._channel, self._bus, self._jobs, self._rescue = channel, bus, jobs, rescue
         #: Jobs of ours that somebody watches on another server, until when (monotonic).
         self._watched: dict[str, float] = {}
         self._asked: dict[str, float] = {}
@@ -44,12 +46,12 @@ class Cluster:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        self._bus.number(self._exchange.slot)
+        self._bus.number(self._channel.slot)
         self._bus.listen(self._published)
         self._bus.elsewhere = self._is_watched
         self._jobs.elsewhere = self.ask
         self._jobs.intake.references.on_change = self._voices_changed
-        self._exchange.listen(self._heard, self._missed)
+        self._channel.listen(self._heard, self._missed)
         self._tasks = [
             asyncio.create_task(self._relay(), name="relay events"),
             asyncio.create_task(self._watch(), name="watch elsewhere"),
@@ -63,11 +65,11 @@ class Cluster:
 
     async def ask(self, job: str) -> dict[str, Any] | None:
         """How a job looks to the server that works on it; None if nobody says so in time."""
-        number = f"{self._exchange.server}/{next(self._numbers)}"
+        number = f"{self._channel.server}/{next(self._numbers)}"
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            await self._exchange.tell({"kind": "ask", "job": job, "number": number})
+            await self._channel.tell({"kind": "ask", "job": job, "number": number})
             async with asyncio.timeout(ANSWER):
                 return await answer
         except TimeoutError:
@@ -99,7 +101,7 @@ class Cluster:
                 self._watched[job] = time.monotonic() + WATCHED
 
     def _on_cancelled(self, message: Mapping[str, Any]) -> None:
-        ours = message.get("server") == self._exchange.server
+        ours = message.get("server") == self._channel.server
         self._jobs.cancelled_elsewhere(message["job"], ours=ours)
 
     def _on_voices(self, message: Mapping[str, Any]) -> None:
@@ -112,7 +114,7 @@ class Cluster:
         active = self._jobs.active.get(message["job"])
         if active is not None:
             told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_live(active)}
-            self._jobs.spawn(self._exchange.tell(told), "tell a view")
+            self._jobs.spawn(self._channel.tell(told), "tell a view")
 
     def _on_view(self, message: Mapping[str, Any]) -> None:
         answer = self._answers.get(message["number"])
@@ -132,7 +134,7 @@ class Cluster:
             self._ranges.put_nowait((slot, newest + 1, 2**62))
         with contextlib.suppress(errors.StoreError):
             ids = [active.id for active in self._jobs.active.values() if active.durable]
-            ours = await self._exchange.ours(ids)
+            ours = await self._channel.ours(ids)
             for job in ids:
                 if job not in ours:
                     self._jobs.cancelled_elsewhere(job, ours=False)
@@ -146,10 +148,10 @@ class Cluster:
         """Progress is true for a second and not kept: it goes from hand to hand."""
         if event.type == "job.progress" and event.job is not None and self._is_watched(event.job):
             told = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
-            self._jobs.spawn(self._exchange.tell({"kind": "event", "event": told}), "tell progress")
+            self._jobs.spawn(self._channel.tell({"kind": "event", "event": told}), "tell progress")
 
     async def _voices_changed(self, owner: str, unused: str | None) -> None:
-        await self._exchange.tell({"kind": "voices", "owner": owner, "unused": unused})
+        await self._channel.tell({"kind": "voices", "owner": owner, "unused": unused})
 
     # Over time
 
@@ -166,7 +168,7 @@ class Cluster:
         """A store that is away is waited for: who is not brought the end of a job would wait for it for ever."""
         while True:
             try:
-                return await self._exchange.between(slot, first, last)
+                return await self._channel.between(slot, first, last)
             except errors.StoreAway as e:
                 log.warning("events of another server wait for the store", error=e.message)
                 await asyncio.sleep(LOOK)
@@ -187,14 +189,14 @@ class Cluster:
             self._asked = {job: at for job, at in self._asked.items() if job in here and now - at < WATCHED / 2}
             new = [job for job in here if job not in self._asked]
             for some in (new[at : at + 100] for at in range(0, len(new), 100)):
-                await self._exchange.tell({"kind": "watch", "jobs": some})
+                await self._channel.tell({"kind": "watch", "jobs": some})
                 self._asked |= dict.fromkeys(some, now)
 
     async def _take_over(self) -> None:
         """Looks for work of servers whose lease has ended, and at once when one says that it goes."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._exchange.lease / 2):
+                async with asyncio.timeout(self._channel.lease / 2):
                     await self._gone.wait()
             self._gone.clear()
             try:

@@ -106,7 +106,7 @@ class Retention:
         seconds = self._settings.keep_days * 86400
         gone = filter(None, await self._store.prune(time.time() - seconds))
         await self._depot.remove(file for name in gone for file in imaging.siblings(name))
-        if self._store.exchange is not None:
+        if self._store.cluster is not None:
             # Another server may have taken the row away.
             await self._jobs.threads.run(trim, self._settings.output_path, 0, frozenset(self._jobs.active), seconds)
         await self._references.sweep(seconds)

@@ -233,7 +233,7 @@ class JobLifecycle:
     async def recorded(self, job_id: str) -> None:
         """Returns once an ended request is known to every server; the store's trouble is not the caller's."""
         record = self._records.get(job_id)
-        if record is not None and self.store.exchange is not None:
+        if record is not None and self.store.cluster is not None:
             await asyncio.wait({record}, timeout=RECORD_PATIENCE)
 
     def withdraw(self, active: ActiveJob) -> None:

@@ -89,7 +89,7 @@ class JobService(JobLifecycle):
             self.intake.admit(active, plan, costs)
         except errors.AntiphonError:
             # A repetition asks for no more work: it is answered however full it is.
-            known = await self.store.known(idempotency) if idempotency is not None else None
+            known = await self.store.find_idempotent(idempotency) if idempotency is not None else None
             if known is None:
                 raise
             return self._view(known), False
@@ -235,7 +235,7 @@ class JobService(JobLifecycle):
         if not 0 <= index < job.units.total:
             raise errors.NotFound(f"The job has segments 0 to {job.units.total - 1}; there is no {index}")
         request = self.kinds[job.type].parse(job.request).with_another_take(index)
-        await durable.resume(self, await self.store.again(job_id, request.to_json(), owner))
+        await durable.resume(self, await self.store.requeue_succeeded(job_id, request.to_json(), owner))
         return await self.get(job_id, owner)
 
 

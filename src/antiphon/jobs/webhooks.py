@@ -89,7 +89,7 @@ class Webhooks:
     async def start(self) -> None:
         """Takes up what an earlier life did not deliver, also for jobs that ended while nobody ran."""
         made = "whsec_" + base64.b64encode(os.urandom(32)).decode()
-        self.secret = await self._store.keep_value("webhook secret", made)
+        self.secret = await self._store.set_default("webhook secret", made)
         self._bus.listen(self._heard)
         await self.take_up()
 

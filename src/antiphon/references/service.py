@@ -184,7 +184,7 @@ class References:
     @property
     def shared(self) -> bool:
         """Whether other servers change voices, too."""
-        return self._store.exchange is not None
+        return self._store.cluster is not None
 
     async def known(self, owner: str, *, anew: bool = False) -> Mapping[str, Reference]:
         """One owner's voices by id and by name, as `voices.choose` takes them; cheap when asked again, unless `anew`

@@ -16,7 +16,7 @@ from antiphon.domain.voice import Reference
 #: the clock.
 IDEMPOTENCY_SECONDS = 2 * 86400.0
 #: Seconds by which an event may seem to be older than the end of which it tells.
-TOLD_BEFORE = 60.0
+ENDING_SLACK = 60.0
 #: Servers that may share a store: the id of an event leaves this remainder for each of them its own.
 SLOTS = 64
 
@@ -46,7 +46,7 @@ class Webhook:
     next_at: float | None = None
 
 
-class Exchange(Protocol):
+class ClusterChannel(Protocol):
     """What servers that share a store know of each other. Messages are JSON, small, and may be missed."""
 
     #: This server's name, the same over restarts, and its place among the living.
@@ -95,7 +95,7 @@ class JobStore(Protocol):
     """
 
     #: Of a store that several servers share; None if it is this server's alone.
-    exchange: Exchange | None
+    cluster: ClusterChannel | None
 
     async def open(self) -> None:
         """Makes ready; raises `SchemaTooNew` for data of a newer Antiphon, which is left as it is."""
@@ -118,7 +118,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def known(self, idempotency: Idempotency) -> Job | None:
+    async def find_idempotent(self, idempotency: Idempotency) -> Job | None:
         """What `add` would answer for a key that is known, without keeping anything. Raises `IdempotencyMismatch`."""
         ...
 
@@ -172,7 +172,7 @@ class JobStore(Protocol):
         """Moves a failed or cancelled job back to queued. Raises `NotFound`; `Conflict` in another state."""
         ...
 
-    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+    async def requeue_succeeded(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
         """Moves a succeeded job back to queued with another request. Raises `NotFound`; `Conflict` otherwise."""
         ...
 
@@ -185,7 +185,7 @@ class JobStore(Protocol):
         """
         ...
 
-    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+    async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
         """Jobs that ended between two times (seconds since the epoch), and of whose end no event tells: the server was
         killed between the two. Oldest first; requests that somebody waited for are not among them.
 
@@ -302,7 +302,7 @@ class JobStore(Protocol):
 
     async def set_value(self, key: str, value: Any) -> None: ...
 
-    async def keep_value(self, key: str, value: Any) -> Any:
+    async def set_default(self, key: str, value: Any) -> Any:
         """Keeps a document unless there is one of that name already; what is kept."""
         ...
 

@@ -31,7 +31,7 @@ class _Kept:
 class MemoryStore(MemoryVoices, MemoryKeys):
     """A `JobStore` in dicts, which keep the order of acceptance; a change is one step of the event loop."""
 
-    exchange: base.Exchange | None = None
+    cluster: base.ClusterChannel | None = None
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         MemoryVoices.__init__(self)
@@ -70,7 +70,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
             self._webhooks[webhook.id] = replace(webhook, job=job.id)
         return job, True
 
-    async def known(self, idempotency: Idempotency) -> Job | None:
+    async def find_idempotent(self, idempotency: Idempotency) -> Job | None:
         self._check()
         return self._known(idempotency)
 
@@ -146,7 +146,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, error=None)
         return kept.job
 
-    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+    async def requeue_succeeded(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
         self._check()
         kept = self._find(id, owner)
         if kept is None:
@@ -166,7 +166,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
             if kept.job.state is State.QUEUED:
                 yield kept.job
 
-    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+    async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
         self._check()
         ended = [kept.job for kept in self._jobs.values() if since <= (kept.job.finished_at or 0.0) < before]
         told = {
@@ -176,7 +176,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
             job
             for job in ended
             if job.request.get("text", "-") != ""
-            and not any(id == job.id and at >= (job.finished_at or 0.0) - base.TOLD_BEFORE for id, at in told)
+            and not any(id == job.id and at >= (job.finished_at or 0.0) - base.ENDING_SLACK for id, at in told)
         ]
         return sorted(found, key=lambda job: job.finished_at or 0.0)
 
@@ -278,7 +278,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         self._check()
         self._values[key] = rows.encode(value)
 
-    async def keep_value(self, key: str, value: Any) -> Any:
+    async def set_default(self, key: str, value: Any) -> Any:
         self._check()
         return rows.decode(self._values.setdefault(key, rows.encode(value)))
 

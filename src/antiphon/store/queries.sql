@@ -51,7 +51,7 @@ UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL
  WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('failed', 'cancelled')
 RETURNING 1;
 
--- name: again
+-- name: requeue_succeeded
 -- A finished job with a changed request: its result goes, and it waits for another start.
 UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = ?3
  WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state = 'succeeded'
@@ -61,7 +61,7 @@ RETURNING 1;
 -- At start nobody runs anything: what the database calls running was cut off.
 UPDATE jobs SET state = 'queued' WHERE state = 'running';
 
--- name: untold
+-- name: unannounced_endings
 -- Ended between ?1 and ?2, and no event says so. A request that was not kept has no text.
 SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
        units_total, units_done, units_cached, error, result, request
@@ -147,7 +147,7 @@ SELECT value FROM documents WHERE name = ?1;
 -- name: set_value
 INSERT INTO documents (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- name: keep_value
+-- name: set_default
 INSERT INTO documents (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING;
 
 -- name: add_webhook

@@ -32,7 +32,7 @@ PRUNE = 500
 class SqliteStore(SqliteVoices, SqliteKeys):
     """A `JobStore` in one file (and its `-wal` and `-shm` while it is open)."""
 
-    exchange: base.Exchange | None = None
+    cluster: base.ClusterChannel | None = None
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class SqliteStore(SqliteVoices, SqliteKeys):
 
         def op(db: apsw.Connection) -> tuple[Job, bool]:
             if idempotency is not None:
-                known = self._known(db, idempotency)
+                known = self._find_idempotent(db, idempotency)
                 if known is not None:
                     return known, False
             db.execute(SQL["add"], rows.from_job(job))
@@ -95,10 +95,10 @@ class SqliteStore(SqliteVoices, SqliteKeys):
 
         return await self._writer.run(op)
 
-    async def known(self, idempotency: Idempotency) -> Job | None:
-        return await self._writer.run(lambda db: self._known(db, idempotency))
+    async def find_idempotent(self, idempotency: Idempotency) -> Job | None:
+        return await self._writer.run(lambda db: self._find_idempotent(db, idempotency))
 
-    def _known(self, db: apsw.Connection, idempotency: Idempotency) -> Job | None:
+    def _find_idempotent(self, db: apsw.Connection, idempotency: Idempotency) -> Job | None:
         """The job that this key made; raises `IdempotencyMismatch` if it was made from another body."""
         oldest = self._clock() - base.IDEMPOTENCY_SECONDS
         found = db.execute(SQL["find_key"], (idempotency.owner, idempotency.key, oldest)).fetchone()
@@ -162,11 +162,11 @@ class SqliteStore(SqliteVoices, SqliteKeys):
 
         return await self._writer.run(op)
 
-    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+    async def requeue_succeeded(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
         text = rows.encode(request)
 
         def op(db: apsw.Connection) -> Job:
-            changed = db.execute(SQL["again"], (id, owner, text)).get
+            changed = db.execute(SQL["requeue_succeeded"], (id, owner, text)).get
             job = _get(db, id, owner)
             if job is None:
                 raise errors.NotFound(base.no_job(id))
@@ -188,9 +188,9 @@ class SqliteStore(SqliteVoices, SqliteKeys):
             for seq, job in batch:  # noqa: B007 - the next batch begins behind the last one
                 yield job
 
-    async def untold(self, since: float, before: float) -> builtins.list[Job]:
-        asked = (since, before, base.TOLD_BEFORE)
-        return await self._reader.run(lambda db: [*map(rows.to_job, db.execute(SQL["untold"], asked))])
+    async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
+        asked = (since, before, base.ENDING_SLACK)
+        return await self._reader.run(lambda db: [*map(rows.to_job, db.execute(SQL["unannounced_endings"], asked))])
 
     async def _change(self, name: str, *values: Any) -> Any:
         """Runs one statement; the one value that it returns, None if no row was changed."""
@@ -268,9 +268,9 @@ class SqliteStore(SqliteVoices, SqliteKeys):
     async def set_value(self, key: str, value: Any) -> None:
         await self._change("set_value", key, rows.encode(value))
 
-    async def keep_value(self, key: str, value: Any) -> Any:
+    async def set_default(self, key: str, value: Any) -> Any:
         def op(db: apsw.Connection) -> Any:
-            db.execute(SQL["keep_value"], (key, rows.encode(value)))
+            db.execute(SQL["set_default"], (key, rows.encode(value)))
             return rows.decode(db.execute(SQL["get_value"], (key,)).get)
 
         return await self._writer.run(op)

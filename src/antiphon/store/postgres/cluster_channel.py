@@ -21,7 +21,7 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.store import base, queries, rows
 from antiphon.store.postgres import connection
-from antiphon.store.postgres.connection import Connection, Link
+from antiphon.store.postgres.connection import Connection, ConnectionPool
 
 SQL = queries.load("antiphon.store.postgres")
 log = structlog.get_logger("antiphon.store")
@@ -39,16 +39,16 @@ _OLDEST = re.compile(r"^-- oldest: (\d+)$", re.MULTILINE)
 MINUTE = 60.0
 
 
-class PostgresExchange(base.Exchange):
-    """An `Exchange` over one database."""
+class PostgresClusterChannel(base.ClusterChannel):
+    """A `ClusterChannel` over one database."""
 
     def __init__(
-        self, url: str, pool: Link, server: str, lease: float, on_fatal: Callable[[BaseException], None]
+        self, url: str, pool: ConnectionPool, server: str, lease: float, on_fatal: Callable[[BaseException], None]
     ) -> None:
         self.server = server
         self.slot = 0
         self.lease = lease
-        self._url, self._link, self._on_fatal = url, pool, on_fatal
+        self._url, self._pool, self._on_fatal = url, pool, on_fatal
         self._life = 0
         self._heard: Callable[[Mapping[str, Any]], None] = lambda message: None
         self._missed: Callable[[], None] = lambda: None
@@ -66,7 +66,7 @@ class PostgresExchange(base.Exchange):
                 return (found[0][0], found[0][1]) if found else None
 
         try:
-            joined = await self._link.run(join)
+            joined = await self._pool.run(join)
         except errors.StoreError as e:
             if isinstance(e.__cause__, psycopg.errors.NotNullViolation):
                 raise errors.Conflict(
@@ -87,7 +87,7 @@ class PostgresExchange(base.Exchange):
         self._tasks = []
         with contextlib.suppress(errors.AntiphonError):
             values = {"server": self.server, "life": self._life}
-            await self._link.run(lambda db, again: connection.execute(db, SQL["leave"], values), patience=1.0)
+            await self._pool.run(lambda db, again: connection.execute(db, SQL["leave"], values), patience=1.0)
             await self.tell({"kind": "left"})
 
     def listen(self, heard: Callable[[Mapping[str, Any]], None], missed: Callable[[], None]) -> None:
@@ -103,22 +103,22 @@ class PostgresExchange(base.Exchange):
             return
         values = {"channel": CHANNEL, "message": text}
         try:
-            await self._link.run(lambda db, again: connection.execute(db, SQL["notify"], values), patience=1.0)
+            await self._pool.run(lambda db, again: connection.execute(db, SQL["notify"], values), patience=1.0)
         except errors.StoreError as e:
             log.debug("the other servers were not told", kind=message.get("kind"), error=e.message)
 
     async def between(self, slot: int, first: int, last: int) -> list[Event]:
         values = {"slot": slot, "slots": base.SLOTS, "first": first, "last": last}
-        found = await self._link.run(lambda db, again: connection.execute(db, SQL["events_between"], values))
+        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["events_between"], values))
         return [rows.to_event(row) for row in found]
 
     async def ours(self, ids: list[str]) -> set[str]:
         values = {"ids": ids, "server": self.server}
-        found = await self._link.run(lambda db, again: connection.execute(db, SQL["ours"], values))
+        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["ours"], values))
         return {row[0] for row in found}
 
     async def servers(self) -> list[tuple[str, int, float]]:
-        found = await self._link.run(lambda db, again: connection.execute(db, SQL["servers"]))
+        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["servers"]))
         return [(name, slot, float(left)) for name, slot, left in found]
 
     async def hit(self, name: str, per_minute: int) -> tuple[bool, int, float]:
@@ -134,7 +134,7 @@ class PostgresExchange(base.Exchange):
                 await connection.execute(db, SQL["unhit"], values)
             return used <= per_minute, max(0, int(per_minute - used))
 
-        allowed, left = await self._link.run(count, patience=1.0)
+        allowed, left = await self._pool.run(count, patience=1.0)
         return allowed, left, MINUTE - within
 
     # Tasks
@@ -146,7 +146,7 @@ class PostgresExchange(base.Exchange):
         while True:
             await asyncio.sleep(self.lease / 3)
             try:
-                held = await self._link.run(
+                held = await self._pool.run(
                     lambda db, again: connection.one(db, SQL["renew"], values), patience=self.lease / 3
                 )
             except errors.StoreError as e:
@@ -185,7 +185,7 @@ class PostgresExchange(base.Exchange):
             await connection.execute(db, "SELECT 1")
 
 
-async def migrate(url_link: Link, name: str) -> None:
+async def migrate(pool: ConnectionPool, name: str) -> None:
     """Brings the schema up to date, one server at a time. Raises `SchemaTooNew` and changes nothing.
 
     A migration adds only what the version before can do without, so that two versions work side by side while servers
@@ -212,4 +212,4 @@ async def migrate(url_link: Link, name: str) -> None:
                 oldest = int(said[1]) if said else max(oldest, number - 1)
                 await connection.execute(db, "INSERT INTO schema_version VALUES (%s, %s)", (number, oldest))
 
-    await url_link.run(steps)
+    await pool.run(steps)

@@ -51,7 +51,7 @@ async def connect(url: str) -> Connection:
     return connection
 
 
-class Link:
+class ConnectionPool:
     """A pool of connections. Used in one event loop."""
 
     def __init__(self, url: str) -> None:

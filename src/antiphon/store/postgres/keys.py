@@ -8,7 +8,7 @@ from antiphon.domain import errors
 from antiphon.domain.key import Key
 from antiphon.store.keys import taken
 from antiphon.store.postgres import cluster_channel, connection
-from antiphon.store.postgres.connection import Connection, Link
+from antiphon.store.postgres.connection import Connection, ConnectionPool
 
 SQL = cluster_channel.SQL
 
@@ -16,7 +16,7 @@ SQL = cluster_channel.SQL
 class PostgresKeys:
     """Part of `PostgresStore`."""
 
-    _link: Link
+    _pool: ConnectionPool
 
     async def add_key(self, key: Key) -> None:
         k = key
@@ -28,23 +28,23 @@ class PostgresKeys:
             await connection.execute(db, SQL["add_key"], values)
 
         try:
-            await self._link.run(op)
+            await self._pool.run(op)
         except errors.Conflict:
             raise taken(key.name) from None
 
     async def keys(self) -> builtins.list[Key]:
-        return [Key(*row) for row in await self._link.run(lambda db, again: connection.execute(db, SQL["keys"]))]
+        return [Key(*row) for row in await self._pool.run(lambda db, again: connection.execute(db, SQL["keys"]))]
 
     async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
         values = {"name": id_or_name, "at": at}
-        found = await self._link.run(lambda db, again: connection.execute(db, SQL["revoke_key"], values))
+        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["revoke_key"], values))
         return Key(*found[0]) if found else None
 
     async def add_usage(self, key: str, day: str, seconds: float) -> None:
         # After a lost answer it may be counted twice: a bound that errs, errs against use, by one flush.
         values = {"key": key, "day": day, "seconds": seconds}
-        await self._link.run(lambda db, again: connection.execute(db, SQL["add_usage"], values))
+        await self._pool.run(lambda db, again: connection.execute(db, SQL["add_usage"], values))
 
     async def usage(self, day: str) -> dict[str, float]:
-        found = await self._link.run(lambda db, again: connection.execute(db, SQL["usage"], {"day": day}))
+        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["usage"], {"day": day}))
         return dict(found)

@@ -75,7 +75,7 @@ UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, server = %(s
    AND (state IN ('failed', 'cancelled') OR token = %(token)s)
 RETURNING 1;
 
--- name: again
+-- name: requeue_succeeded
 UPDATE jobs
    SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = %(request)s, server = %(server)s,
        token = %(token)s
@@ -92,7 +92,7 @@ UPDATE jobs SET state = 'queued', server = %(server)s, token = %(token)s
             AND NOT EXISTS (SELECT 1 FROM servers WHERE name = jobs.server AND lease_until > clock_timestamp())))
 RETURNING seq;
 
--- name: untold
+-- name: unannounced_endings
 -- Ended, and no event says so: of an earlier life of ours (%(own)s), or of a server that is gone. They are ours then, so
 -- that nobody else tells of them. A request that was not kept has no text.
 UPDATE jobs SET server = %(server)s
@@ -187,7 +187,7 @@ SELECT value::text FROM documents WHERE name = %(name)s;
 INSERT INTO documents (name, value) VALUES (%(name)s, %(value)s)
 ON CONFLICT (name) DO UPDATE SET value = excluded.value;
 
--- name: keep_value
+-- name: set_default
 INSERT INTO documents (name, value) VALUES (%(name)s, %(value)s) ON CONFLICT (name) DO NOTHING;
 
 -- name: add_webhook

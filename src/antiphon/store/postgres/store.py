@@ -16,7 +16,7 @@ from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, rows
 from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.postgres import cluster_channel, connection
-from antiphon.store.postgres.connection import FOREVER, Connection, Link, Row
+from antiphon.store.postgres.connection import FOREVER, Connection, ConnectionPool, Row
 from antiphon.store.postgres.keys import PostgresKeys
 from antiphon.store.postgres.voices import PostgresVoices
 
@@ -49,27 +49,27 @@ class PostgresStore(PostgresVoices, PostgresKeys):
         """`server`: what this one is called, the same after a restart, and no other's. A guest is no server: it has
         no lease and hears nothing."""
         self._clock, self._server = clock, server
-        self._link = Link(url)
-        self._exchange = cluster_channel.PostgresExchange(url, self._link, server, lease, on_fatal)
-        self.exchange: base.Exchange | None = None if guest else self._exchange
+        self._pool = ConnectionPool(url)
+        self._channel = cluster_channel.PostgresClusterChannel(url, self._pool, server, lease, on_fatal)
+        self.cluster: base.ClusterChannel | None = None if guest else self._channel
         self._name = name_of(url)
         #: Whether what an earlier life left is still to be taken up, and to be told of.
         self._fresh = self._silent = True
 
     async def open(self) -> None:
-        await self._link.open()
+        await self._pool.open()
         try:
-            await cluster_channel.migrate(self._link, self._name)
-            if self.exchange is not None:
-                await self._exchange.open()
+            await cluster_channel.migrate(self._pool, self._name)
+            if self.cluster is not None:
+                await self._channel.open()
         except BaseException:
-            await self._link.close()
+            await self._pool.close()
             raise
 
     async def close(self) -> None:
-        if self.exchange is not None:
-            await self._exchange.close()
-        await self._link.close()
+        if self.cluster is not None:
+            await self._channel.close()
+        await self._pool.close()
 
     # Life of a job
 
@@ -91,7 +91,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
                     await connection.execute(db, SQL["add_webhook"], hook | {"server": self._server})
             return job, True
 
-        return await self._link.run(op)
+        return await self._pool.run(op)
 
     async def _keep_key(self, db: Connection, key: Idempotency, job: str) -> bool:
         now = self._clock()
@@ -114,8 +114,8 @@ class PostgresStore(PostgresVoices, PostgresKeys):
             raise errors.IdempotencyMismatch(param="Idempotency-Key")
         return await _get(db, found[0][1], None)
 
-    async def known(self, idempotency: Idempotency) -> Job | None:
-        return await self._link.run(lambda db, again: self._find_key(db, idempotency))
+    async def find_idempotent(self, idempotency: Idempotency) -> Job | None:
+        return await self._pool.run(lambda db, again: self._find_key(db, idempotency))
 
     async def record(self, job: Job) -> None:
         base.check_final(job)
@@ -125,7 +125,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
             if not again or await _get(db, job.id, job.owner) is None:
                 await connection.execute(db, SQL["add"], values)
 
-        await self._link.run(op)
+        await self._pool.run(op)
 
     async def start(self, id: str) -> int | None:
         values = {"id": id, "now": self._clock(), "server": self._server, "token": _token()}
@@ -174,21 +174,21 @@ class PostgresStore(PostgresVoices, PostgresKeys):
                 whose = await connection.one(db, SQL["cancelled"], values)
             return whose, await _get(db, id, owner)
 
-        whose, job = await self._link.run(op)
+        whose, job = await self._pool.run(op)
         if whose not in (None, self._server):
-            await self._exchange.tell({"kind": "cancelled", "job": id, "server": whose})
+            await self._channel.tell({"kind": "cancelled", "job": id, "server": whose})
         return None if job is None else (job, whose == self._server)
 
     async def retry(self, id: str, owner: str | None = None) -> Job:
         values = {"id": id, "owner": owner, "server": self._server, "token": _token()}
-        return await self._queue_anew("retry", values, base.no_retry)
+        return await self._requeue("retry", values, base.no_retry)
 
-    async def again(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
+    async def requeue_succeeded(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
         text = rows.encode(request)
         values = {"id": id, "owner": owner, "request": text, "server": self._server, "token": _token()}
-        return await self._queue_anew("again", values, base.not_succeeded)
+        return await self._requeue("requeue_succeeded", values, base.not_succeeded)
 
-    async def _queue_anew(self, name: str, values: dict[str, Any], refusal: Callable[[Job], str]) -> Job:
+    async def _requeue(self, name: str, values: dict[str, Any], refusal: Callable[[Job], str]) -> Job:
         async def op(db: Connection, again: bool) -> Job:
             changed = await connection.one(db, SQL[name], values)
             job = await _get(db, values["id"], values["owner"])
@@ -198,7 +198,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
                 raise errors.Conflict(refusal(job))
             return job
 
-        return await self._link.run(op)
+        return await self._pool.run(op)
 
     async def rescue(self) -> AsyncIterator[Job]:
         own, self._fresh = self._fresh, False
@@ -209,24 +209,26 @@ class PostgresStore(PostgresVoices, PostgresKeys):
                 await connection.execute(db, SQL["take_over"], values)
                 await connection.execute(db, SQL["take_over_webhooks"], values)
 
-        await self._link.run(take, patience=FOREVER)
+        await self._pool.run(take, patience=FOREVER)
         # They are ours now, so that nobody else reads them: not even a long absence of the database may end this.
-        while batch := await self._link.run(
+        while batch := await self._pool.run(
             lambda db, again: connection.execute(db, SQL["taken"], values), patience=FOREVER
         ):
             for row in batch:
                 yield rows.to_job(row)
             values["after"] = batch[-1][0]
 
-    async def untold(self, since: float, before: float) -> builtins.list[Job]:
+    async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
         own, self._silent = self._silent, False
-        values = {"since": since, "before": before, "slack": base.TOLD_BEFORE, "server": self._server, "own": own}
-        ended = await self._link.run(lambda db, again: connection.execute(db, SQL["untold"], values), patience=FOREVER)
+        values = {"since": since, "before": before, "slack": base.ENDING_SLACK, "server": self._server, "own": own}
+        ended = await self._pool.run(
+            lambda db, again: connection.execute(db, SQL["unannounced_endings"], values), patience=FOREVER
+        )
         found = [*map(rows.to_job, ended)]
         return sorted(found, key=lambda job: job.finished_at or 0.0)
 
     async def _change(self, name: str, values: Any) -> Any:
-        return await self._link.run(lambda db, again: connection.one(db, SQL[name], values))
+        return await self._pool.run(lambda db, again: connection.one(db, SQL[name], values))
 
     async def _once(self, name: str, done: str, values: Any) -> Any:
         """A change that must not happen twice: after a lost answer, first a look whether it has happened. It waits for
@@ -237,10 +239,10 @@ class PostgresStore(PostgresVoices, PostgresKeys):
                 return found
             return await connection.one(db, SQL[name], values)
 
-        return await self._link.run(op, patience=FOREVER)
+        return await self._pool.run(op, patience=FOREVER)
 
     async def _rows(self, name: str, values: Any = None) -> builtins.list[Row]:
-        return await self._link.run(lambda db, again: connection.execute(db, SQL[name], values))
+        return await self._pool.run(lambda db, again: connection.execute(db, SQL[name], values))
 
     def _values(self, job: Job) -> dict[str, Any]:
         return {
@@ -263,7 +265,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
     # Questions
 
     async def get(self, id: str, owner: str | None = None) -> Job | None:
-        return await self._link.run(lambda db, again: _get(db, id, owner))
+        return await self._pool.run(lambda db, again: _get(db, id, owner))
 
     async def list(
         self,
@@ -294,9 +296,9 @@ class PostgresStore(PostgresVoices, PostgresKeys):
             async with db.transaction(), db.cursor() as cursor:
                 await cursor.executemany(SQL["append_event_again" if again else "append_event"].encode(), values)
 
-        await self._link.run(op)
+        await self._pool.run(op)
         ids = [event.id for event in events]
-        await self._exchange.tell({"kind": "events", "first": min(ids), "last": max(ids)})
+        await self._channel.tell({"kind": "events", "first": min(ids), "last": max(ids)})
 
     async def events_after(
         self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
@@ -344,8 +346,8 @@ class PostgresStore(PostgresVoices, PostgresKeys):
     async def set_value(self, key: str, value: Any) -> None:
         await self._rows("set_value", {"name": key, "value": rows.encode(value)})
 
-    async def keep_value(self, key: str, value: Any) -> Any:
-        await self._rows("keep_value", {"name": key, "value": rows.encode(value)})
+    async def set_default(self, key: str, value: Any) -> Any:
+        await self._rows("set_default", {"name": key, "value": rows.encode(value)})
         return await self.get_value(key)
 
 

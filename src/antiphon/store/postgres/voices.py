@@ -7,7 +7,7 @@ import builtins
 from antiphon.domain.voice import Reference
 from antiphon.store import rows
 from antiphon.store.postgres import cluster_channel, connection
-from antiphon.store.postgres.connection import Connection, Link
+from antiphon.store.postgres.connection import Connection, ConnectionPool
 from antiphon.store.voices import taken
 
 _VOICE = (
@@ -19,7 +19,7 @@ SQL = {name: text.replace("$VOICE", _VOICE) for name, text in cluster_channel.SQ
 class PostgresVoices:
     """Part of `PostgresStore`."""
 
-    _link: Link
+    _pool: ConnectionPool
 
     async def add_voice(self, reference: Reference) -> None:
         async def op(db: Connection, again: bool) -> None:
@@ -30,14 +30,14 @@ class PostgresVoices:
                 raise taken(reference)
             await connection.execute(db, SQL["add_voice"], rows.from_reference(reference))
 
-        await self._link.run(op)
+        await self._pool.run(op)
 
     async def voices(self, owner: str) -> builtins.list[Reference]:
-        found = await self._link.run(lambda db, again: connection.execute(db, SQL["voices"], {"owner": owner}))
+        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["voices"], {"owner": owner}))
         return [*map(rows.to_reference, found)]
 
     async def voice(self, owner: str, id_or_name: str) -> Reference | None:
-        return await self._link.run(lambda db, again: _find(db, owner, id_or_name))
+        return await self._pool.run(lambda db, again: _find(db, owner, id_or_name))
 
     async def remove_voice(self, owner: str, id_or_name: str) -> Reference | None:
         async def op(db: Connection, again: bool) -> Reference | None:
@@ -46,11 +46,11 @@ class PostgresVoices:
                 await connection.execute(db, SQL["remove_voice"], {"id": found.id})
             return found
 
-        return await self._link.run(op)
+        return await self._pool.run(op)
 
     async def digest_used(self, digest: str) -> bool:
         return (
-            await self._link.run(lambda db, again: connection.one(db, SQL["digest_used"], {"digest": digest}))
+            await self._pool.run(lambda db, again: connection.one(db, SQL["digest_used"], {"digest": digest}))
             is not None
         )
 
