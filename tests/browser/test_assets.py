@@ -41,7 +41,11 @@ def test_first_load_is_small(tone: Server, browser: Any, name: str) -> None:
     assert sum(own) <= 100_000
 
 
-@pytest.mark.parametrize("path", ["/web/..%2fapi%2fapp.py", "/web/%2e%2e/settings.py", "/web/none.js", "/web/"])
+@pytest.mark.parametrize(
+    "path",
+    ["/web/..%2fapi%2fapp.py", "/web/%2e%2e/settings.py", "/web/pages/%2e%2e/%2e%2e/settings.py"]
+    + ["/web/pages//speak.js", "/web/none.js", "/web/pages", "/web/pages/", "/web/"],
+)
 def test_nothing_else_is_served(tone: Server, path: str) -> None:
     assert tone.client.get(path).status_code == 404
 
@@ -49,10 +53,10 @@ def test_nothing_else_is_served(tone: Server, path: str) -> None:
 def test_both_languages_say_the_same_things() -> None:
     web = resources.files("antiphon").joinpath("web")
     told: set[str] = set()
-    for name in ("i18n.js", "i18n-pages.js"):
+    for name in ("frame.js", "pages.js"):
         english, chinese = (
             dict(re.findall(r"(\w+): \"((?:[^\"\\]|\\.)*)\"", part))
-            for part in web.joinpath(name).read_text().split("  zh: {")
+            for part in web.joinpath("i18n", name).read_text().split("  zh: {")
         )
         assert english.keys() == chinese.keys()
         for key, text in english.items():
@@ -61,7 +65,8 @@ def test_both_languages_say_the_same_things() -> None:
         told |= english.keys()
     html = web.joinpath("index.html").read_text()
     assert set(re.findall(r"data-t=\"(\w+)\"", html)) <= told
-    for file in web.iterdir():
-        if file.name.endswith(".js"):
-            asked = re.findall(r"(?:\bt: |\blabel: |\bbutton\(|\bt\(|\bfield\()\"(\w+)\"", file.read_text())
-            assert set(asked) <= told, file.name
+    for name in assets():
+        if name.endswith(".js"):
+            source = web.joinpath(name).read_text()
+            asked = re.findall(r"(?:\bt: |\blabel: |\bbutton\(|\bt\(|\bfield\()\"(\w+)\"", source)
+            assert set(asked) <= told, name

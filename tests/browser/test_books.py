@@ -46,7 +46,7 @@ BOOK = "".join(f"{title}\n\n{text}\n\n" for title, text in CHAPTERS.items())
 def test_chapters_are_the_same_on_both_sides(tone: Server, browser: Any) -> None:
     with visit(browser, tone, "books") as page:
         found = page.evaluate(
-            "async (all) => { const { split } = await import('/web/chapters.js');"
+            "async (all) => { const { split } = await import('/web/lib/chapters.js');"
             " return all.map((text) => split(text).map((each) => [each.title, each.text])); }",
             SAMPLES,
         )
@@ -150,7 +150,7 @@ def test_a_book_is_edited_cancelled_and_forgotten(serve: Start, browser: Any, tm
 def test_without_a_secure_context_texts_are_told_apart(tone: Server, browser: Any) -> None:
     with visit(browser, tone, "books") as page:
         sums = page.evaluate(
-            "async () => { const { sum } = await import('/web/shelf.js');"
+            "async () => { const { sum } = await import('/web/storage/book-storage.js');"
             " return Array.from({ length: 20000 }, (_, n) => sum(new TextEncoder().encode(`Chapter ${n}`))); }"
         )
     assert len(set(sums)) == 20000

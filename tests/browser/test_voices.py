@@ -21,10 +21,11 @@ pytestmark = needs_chromium
 
 RATE = 24_000
 LOW, HIGH = 300, 900
-PAGES = {
-    f"{name}.js"
-    for name in ("voices", "upload", "trimmer", "dashboard", "queue", "workers", "figures", "books", "book")
-}
+FILES = (
+    *(f"pages/{name}.js" for name in ("voices", "dashboard", "books")),
+    *(f"parts/{name}.js" for name in ("upload-form", "queue", "workers", "statistics", "book")),
+    "audio/trimmer.js",
+)
 
 
 @pytest.fixture
@@ -176,10 +177,11 @@ def test_a_server_that_cannot_clone_says_so(espeak: Server, browser: Any, record
 
 def test_both_languages_say_the_same_things(tone: Server, browser: Any) -> None:
     with visit(browser, tone, "voices") as page:
-        strings = page.evaluate("async () => (await import('/web/i18n-pages.js')).STRINGS")
+        strings = page.evaluate("async () => (await import('/web/i18n/pages.js')).STRINGS")
     assert strings["en"].keys() == strings["zh"].keys()
     for key, english in strings["en"].items():
         assert set(re.findall(r"{\w+}", english)) == set(re.findall(r"{\w+}", strings["zh"][key])), key
-    source = "".join(f.read_text() for f in resources.files("antiphon").joinpath("web").iterdir() if f.name in PAGES)
+    web = resources.files("antiphon").joinpath("web")
+    source = "".join(web.joinpath(name).read_text() for name in FILES)
     used = set(re.findall(r"\b(?:t|label): \"(\w+)\"|\bt\(\"(\w+)\"|button\(\"(\w+)\"|field\(\"(\w+)\"", source))
     assert {key for keys in used for key in keys if key} <= strings["en"].keys()

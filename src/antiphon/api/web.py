@@ -1,9 +1,10 @@
-"""The page: static files of `antiphon/web`, read once, under a policy that lets nothing foreign in."""
+"""Page files: serves `antiphon/web` from memory, under a policy that allows nothing from another origin."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -37,7 +38,7 @@ HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    # Asked again each time, answered 304: a page and its modules never come from two versions.
+    # The browser revalidates each file (304), so a page and its modules always come from one version.
     "Cache-Control": "no-cache",
     "Vary": "Accept-Encoding",
 }
@@ -45,7 +46,7 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class Asset:
-    """One file as it is sent."""
+    """One file of the page, plain and compressed."""
 
     body: bytes
     packed: bytes
@@ -57,8 +58,8 @@ class Asset:
         # Two encodings are two representations, so each has its own tag.
         tag = f'"{self.digest}-gzip"' if zipped else f'"{self.digest}"'
         headers = {**HEADERS, "ETag": tag}
-        asked = {t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")}
-        if tag in asked:
+        known = {t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")}
+        if tag in known:
             return Response(status_code=304, headers=headers)
         if zipped:
             headers["Content-Encoding"] = "gzip"
@@ -66,17 +67,18 @@ class Asset:
 
 
 def assets() -> dict[str, Asset]:
-    """Every file of the page by name. Only these names are served, so no path can lead out of the folder."""
-    return {f.name: _asset(f) for f in resources.files("antiphon").joinpath("web").iterdir() if _suffix(f) in TYPES}
+    """Every file of the page by its path below `/web/`. Only these are served, so no path can leave the folder."""
+    return dict(_assets(resources.files("antiphon").joinpath("web")))
 
 
-def _suffix(file: Traversable) -> str:
-    return "." + file.name.rpartition(".")[2]
-
-
-def _asset(file: Traversable) -> Asset:
-    body = file.read_bytes()
-    return Asset(body, gzip.compress(body, 9, mtime=0), TYPES[_suffix(file)], hashlib.sha256(body).hexdigest()[:20])
+def _assets(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Asset]]:
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _assets(entry, f"{prefix}{entry.name}/")
+        elif media_type := TYPES.get("." + entry.name.rpartition(".")[2]):
+            body = entry.read_bytes()
+            digest = hashlib.sha256(body).hexdigest()[:20]
+            yield prefix + entry.name, Asset(body, gzip.compress(body, 9, mtime=0), media_type, digest)
 
 
 def routes(antiphon: Antiphon) -> APIRouter:
@@ -87,10 +89,10 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def page(request: Request) -> Response:
         return files["index.html"].answer(request)
 
-    @router.get("/web/{name}")
-    async def asset(request: Request, name: str) -> Response:
-        if name not in files:
+    @router.get("/web/{path:path}")
+    async def asset(request: Request, path: str) -> Response:
+        if path not in files:
             raise HTTPException(404, "Not Found")
-        return files[name].answer(request)
+        return files[path].answer(request)
 
     return router

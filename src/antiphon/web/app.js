@@ -1,10 +1,10 @@
 // The page's frame: its words, switches, banner and pages, and one ear for what happens on the server.
-import "/web/banner.js";
-import { watch } from "/web/health.js";
-import { retell, word } from "/web/kit.js";
-import { listen } from "/web/live.js";
+import "/web/parts/banner.js";
+import { watch } from "/web/net/health.js";
+import { retell, word } from "/web/parts/ui.js";
+import { listen } from "/web/net/live-events.js";
 import { route } from "/web/router.js";
-import { speakLanguage, switches } from "/web/switches.js";
+import { speakLanguage, switches } from "/web/parts/switches.js";
 
 speakLanguage();
 for (const node of document.querySelectorAll("[data-t]")) word(node, node.dataset.t);

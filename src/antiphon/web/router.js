@@ -20,7 +20,7 @@ export function route(failed) {
     }
     place.replaceChildren();
     try {
-      await import(`/web/${name}.js`);
+      await import(`/web/pages/${name}.js`);
       if (here() !== name) return; // Somebody went on meanwhile.
       const page = KEPT.get(name) ?? document.createElement(`ap-${name}`);
       if (KEPT.has(name)) KEPT.set(name, page);

@@ -1,0 +1,31 @@
+// How the server is, asked for again and again and told to whoever listens.
+import { ask } from "/web/net/api.js";
+import { events } from "/web/net/live-events.js";
+
+/** Milliseconds between two questions: while a model is on its way, and when all is well. */
+const [BUSY, CALM] = [1000, 4000];
+
+/** Tells `change`. `now` is the last answer; null when there was none, which `silent` tells from not yet. */
+export const health = Object.assign(new EventTarget(), { now: null, silent: false });
+
+export async function look() {
+  try {
+    health.now = await ask("/health");
+    health.silent = false;
+  } catch {
+    health.now = null;
+    health.silent = true;
+  }
+  health.dispatchEvent(new Event("change"));
+}
+
+export const canSpeak = () => Boolean(health.now?.model_loaded);
+const settled = () => canSpeak() && health.now.models.every((m) => ["ready", "unavailable", "missing"].includes(m.state));
+
+export async function watch() {
+  events.addEventListener("event", ({ detail }) => { if (detail?.type === "model.state") look(); });
+  for (;;) {
+    if (!document.hidden) await look();
+    await new Promise((go) => { setTimeout(go, settled() ? CALM : BUSY); });
+  }
+}

@@ -1,0 +1,74 @@
+// Images: a prompt, how many and how large, and what was drawn.
+import { download, media } from "/web/net/api.js";
+import { ask, button, choices, field, h, Page, send, t, word } from "/web/parts/ui.js";
+import { Waiting } from "/web/parts/pending-job.js";
+
+const KEPT = "antiphon.draw";
+const SIZES = ["", "256x256", "512x512", "768x768", "1024x1024", "1024x1536", "1536x1024"];
+const MOST = 1000;
+
+class Draw extends Page {
+  draw() {
+    this.prompt = h("textarea", { id: "prompt", rows: 3, maxlength: MOST, on: { input: () => { this.go.disabled = !this.prompt.value.trim(); } } });
+    this.model = h("select", { id: "draw-model" });
+    this.size = h("select", { id: "draw-size" });
+    choices(this.size, SIZES.map((size) => (size ? [size, size.replace("x", " × ")] : ["", null, "automatic"])));
+    this.count = h("input", { id: "draw-count", type: "number", min: 1, max: 10, value: 1, inputmode: "numeric" });
+    this.seed = h("input", { id: "draw-seed", type: "number", min: 0, max: 4294967295, inputmode: "numeric" });
+    this.go = h("button", { type: "submit", class: "main", id: "draw-go", t: "drawIt", disabled: true });
+    this.none = h("p", { class: "note", hidden: true, t: "noDrawing" });
+    this.waiting = new Waiting((job) => this.#done(job), () => { this.go.disabled = !this.prompt.value.trim(); });
+    this.form = h("form", { novalidate: true, label: "draw", on: { submit: (event) => { event.preventDefault(); this.#send(); } } },
+      field("prompt", this.prompt),
+      h("div", { class: "choices" }, field("model", this.model), field("size", this.size), field("howMany", this.count), field("seed", this.seed, "seedHint")),
+      h("div", { class: "acts" }, this.go));
+    this.gallery = h("div", { class: "gallery" });
+    this.append(h("h2", { t: "draw" }), this.none, this.form, this.waiting.node, this.gallery);
+  }
+
+  begin() {
+    this.every(4000, () => this.#offer());
+    const kept = sessionStorage.getItem(KEPT);
+    if (kept && !this.waiting.id) this.waiting.follow(kept);
+  }
+
+  async #offer() {
+    const models = (await ask("/v1/models")).data.filter((model) => model.kind === "image");
+    this.none.hidden = models.length > 0;
+    choices(this.model, [["", null, "automatic"], ...models.map((model) => [model.id, model.id])]);
+  }
+
+  async #send() {
+    const body = { type: "image", prompt: this.prompt.value.trim(), n: Number(this.count.value) || 1 };
+    if (this.model.value) body.model = this.model.value;
+    if (this.size.value) body.size = this.size.value;
+    if (this.seed.value) body.seed = Number(this.seed.value);
+    this.go.disabled = true;
+    this.waiting.clear();
+    try {
+      const job = await send("/v1/jobs", "POST", body);
+      sessionStorage.setItem(KEPT, job.id);
+      this.asked = body.prompt;
+      this.waiting.follow(job.id);
+    } catch (error) {
+      this.waiting.refuse(error);
+      this.go.disabled = false;
+    }
+  }
+
+  async #done(job) {
+    const cards = job.result.images.map((image, at) => this.#card(job, image, at));
+    this.gallery.replaceChildren(...cards);
+  }
+
+  #card(job, image, at) {
+    const picture = h("img", { loading: "lazy" });
+    word(picture, () => this.asked ?? t("imageOf", { n: at + 1 }), undefined, "alt");
+    media(image.path).then((url) => { picture.src = url; }).catch((error) => this.waiting.refuse(error));
+    const name = image.path.split("/").pop();
+    return h("figure", {}, picture, h("figcaption", { class: "acts" },
+      button("download", () => download(image.path, name).catch((error) => this.waiting.refuse(error)))));
+  }
+}
+
+customElements.define("ap-draw", Draw);

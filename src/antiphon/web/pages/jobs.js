@@ -1,0 +1,102 @@
+// Jobs: the caller's own, newest first, as they are now. Hundreds are kept by id, and an event touches only its own row.
+import { keys } from "/web/net/api.js";
+import { JobRow } from "/web/parts/job-row.js";
+import { arrange, ask, button, h, Page, quote, Refusal } from "/web/parts/ui.js";
+import { events } from "/web/net/live-events.js";
+import { Player } from "/web/audio/clip-player.js";
+
+const PAGE = 50;
+/** The most that one question brings. */
+const MOST = 500;
+/** Milliseconds between two looks at the newest page, for places and times change without an event. */
+const PAUSE = 3000;
+/** Milliseconds in which a burst of news becomes one question. */
+const SOON = 150;
+
+class Jobs extends Page {
+  draw() {
+    this.rows = new Map();
+    this.player = new Player((error) => quote(this.wrong, error.message));
+    this.wrong = h("p", { class: "wrong", role: "alert" });
+    this.empty = h("p", { class: "note", t: "noJobs", hidden: true });
+    this.list = h("ul", { class: "jobs", id: "list", label: "jobs" });
+    this.more = button("more", () => this.#next());
+    this.more.hidden = true;
+    keys.addEventListener("change", () => this.#forget());
+    this.append(h("h2", { t: "jobs" }), this.wrong, this.empty, this.list, this.more);
+  }
+
+  begin() {
+    events.addEventListener("event", ({ detail }) => this.#hear(detail), { signal: this.gone.signal });
+    this.every(PAUSE, () => this.#load());
+  }
+
+  end() { this.player.stop(); }
+
+  #hear(event) {
+    if (event === null) return this.#soon(true);
+    const row = this.rows.get(event.job);
+    if (!row) return event.type.startsWith("job.") ? this.#soon() : undefined;
+    const { id, type, at, job, unit, index, cached, ...news } = event;
+    row.update(news);
+  }
+
+  /** With another key they are somebody else's. */
+  #forget() {
+    this.rows.clear();
+    this.list.replaceChildren();
+    this.player.stop();
+    this.#soon(true);
+  }
+
+  /** Looks anew, at all that is shown if some of it may have been missed. */
+  #soon(all = false) {
+    this.all ||= all;
+    this.asked ??= setTimeout(() => { this.asked = undefined; this.#load(); }, SOON);
+  }
+
+  async #load() {
+    const { all } = this;
+    this.all = false;
+    try {
+      const limit = all ? Math.min(MOST, Math.max(PAGE, Math.ceil(this.rows.size / PAGE) * PAGE)) : PAGE;
+      const { data, next } = await ask(`/v1/jobs?limit=${limit}`);
+      if (!this.rows.size || all) this.after = next;
+      this.#take(data);
+      quote(this.wrong, "");
+    } catch (error) {
+      this.all ||= all;
+      if (error instanceof Refusal) quote(this.wrong, error.message); // Without an answer the banner says it.
+    }
+  }
+
+  async #next() {
+    this.more.disabled = true;
+    try {
+      const { data, next } = await ask(`/v1/jobs?limit=${PAGE}&after=${encodeURIComponent(this.after)}`);
+      this.after = next;
+      this.#take(data);
+    } catch (error) {
+      quote(this.wrong, error.message);
+    }
+    this.more.disabled = false;
+  }
+
+  #take(jobs) {
+    let changed = false;
+    for (const job of jobs) {
+      if (job.result && !job.result.path) continue; // A request that somebody waited for: its sound was the answer.
+      const row = this.rows.get(job.id);
+      if (row) row.update(job);
+      else {
+        this.rows.set(job.id, new JobRow(job, this.player));
+        changed = true;
+      }
+    }
+    if (changed) arrange(this.list, [...this.rows.values()].sort((a, b) => b.job.created_at - a.job.created_at || (a.job.id < b.job.id ? 1 : -1)).map((row) => row.node));
+    this.empty.hidden = this.rows.size > 0;
+    this.more.hidden = !this.after;
+  }
+}
+
+customElements.define("ap-jobs", Jobs);

@@ -1,0 +1,199 @@
+// A book that is being made: one durable job per chapter, sent as there is room, watched until all have ended.
+import { ask, button, call, confirmed, h, quote, Refusal, save, send, span, t, word } from "/web/parts/ui.js";
+import { digest, dropTexts, fileName, texts } from "/web/storage/book-storage.js";
+import { zip } from "/web/lib/zip.js";
+
+const FINAL = new Set(["succeeded", "failed", "cancelled", "refused", "gone"]);
+/** Milliseconds between two looks at the jobs; the longest pause before a refused chapter is sent again. */
+const [PAUSE, LONGEST] = [1000, 60_000];
+
+export class Book {
+  /** `kept` is {id, title, options, chapters: [{title, job, status, progress, eta, error}]}; `changed()` writes it down,
+   * `forgotten(book)` takes it off the shelf. */
+  constructor(kept, changed, forgotten) {
+    Object.assign(this, { kept, changed });
+    this.stopped = new AbortController();
+    this.about = h("p", { class: "hint", role: "status" });
+    this.all = h("progress", { max: 1, value: 0 });
+    this.zip = button("zip", () => this.#pack());
+    this.cancel = button("cancelAll", () => this.#cancelAll(), { class: "danger quiet" });
+    this.forget = button("forget", async () => {
+      if (this.over || (await confirmed("forgetAsk", { name: kept.title }, "forget"))) forgotten(this);
+    }, { class: "quiet" });
+    this.wrong = h("p", { class: "wrong", role: "alert" });
+    this.rows = kept.chapters.map((_, at) => new Row(this, at));
+    word(this.all, "progressOf", { name: kept.title }, "aria-label");
+    this.node = h("article", { class: "card", "aria-label": kept.title, "data-id": kept.id },
+      h("h3", {}, kept.title), this.about, this.all, h("div", { class: "acts" }, this.zip, this.cancel, this.forget), this.wrong,
+      h("ol", { class: "book-jobs" }, ...this.rows.map((row) => row.node)));
+    this.show();
+  }
+
+  get over() { return this.kept.chapters.every((c) => FINAL.has(c.status)); }
+  get done() { return this.kept.chapters.filter((c) => c.status === "succeeded"); }
+
+  run() {
+    this.#send();
+    this.#watch();
+  }
+
+  stop() { this.stopped.abort(); }
+
+  show() {
+    const { chapters } = this.kept;
+    word(this.about, () => t("chaptersDone", { n: this.done.length, all: chapters.length }));
+    this.all.value = chapters.reduce((sum, c) => sum + (c.status === "succeeded" ? 1 : c.progress ?? 0), 0) / chapters.length;
+    this.zip.disabled = !this.done.length || Boolean(this.packing);
+    word(this.zip, this.done.length < chapters.length && this.done.length ? "zipSome" : "zip");
+    this.cancel.hidden = this.over;
+    for (const row of this.rows) row.show();
+  }
+
+  note(chapter, told) {
+    Object.assign(chapter, told);
+    this.changed();
+    this.show();
+  }
+
+  seen(chapter, job) {
+    this.note(chapter, { job: job.id, status: job.status, progress: job.progress, eta: job.eta, error: job.error?.message ?? null });
+  }
+
+  async #send() {
+    const waiting = this.kept.chapters.filter((c) => !c.job && !FINAL.has(c.status));
+    if (!waiting.length) return;
+    const list = await texts(this.kept.id);
+    for (const chapter of waiting) {
+      const text = list?.[this.kept.chapters.indexOf(chapter)] ?? this.kept.texts?.[this.kept.chapters.indexOf(chapter)];
+      if (!text) this.note(chapter, { status: "refused", error: null, lost: true });
+      else await this.#sendOne(chapter, text);
+      if (this.stopped.signal.aborted) return;
+    }
+    if (this.kept.chapters.every((c) => c.job)) dropTexts(this.kept.id);
+  }
+
+  /** Until it is accepted or refused for good. The key makes a repetition the same job, also over a reload. */
+  async #sendOne(chapter, text) {
+    const body = { type: "speech", input: text, priority: "bulk", ...this.kept.options };
+    const key = `book-${await digest(JSON.stringify(body))}`;
+    while (!this.stopped.signal.aborted && !FINAL.has(chapter.status)) {
+      try {
+        this.seen(chapter, await send("/v1/jobs", "POST", body, { "Idempotency-Key": key }));
+        return;
+      } catch (error) {
+        const later = !(error instanceof Refusal) || error.status === 429 || error.status >= 500;
+        if (!later) return this.note(chapter, { status: "refused", error: error.message });
+        this.note(chapter, { status: "held", error: null });
+        await this.#rest(Math.min(LONGEST, (error.after ?? 3) * 1000));
+      }
+    }
+  }
+
+  async #watch() {
+    while (!this.stopped.signal.aborted && !this.over) {
+      for (const chapter of this.kept.chapters.filter((c) => c.job && !FINAL.has(c.status))) {
+        if (document.hidden || this.stopped.signal.aborted) break;
+        await this.look(chapter);
+      }
+      await this.#rest(PAUSE);
+    }
+  }
+
+  async look(chapter) {
+    try {
+      this.seen(chapter, await ask(`/v1/jobs/${chapter.job}`));
+      word(this.wrong, "");
+    } catch (error) {
+      if (error instanceof Refusal && error.status === 404) this.note(chapter, { status: "gone" });
+      else word(this.wrong, "noAnswer"); // It is asked again: what was accepted is not lost.
+    }
+  }
+
+  async retry(chapter) {
+    try {
+      this.seen(chapter, await send(`/v1/jobs/${chapter.job}/retry`, "POST"));
+      this.#watch();
+    } catch (error) {
+      this.complain(error);
+    }
+  }
+
+  async #cancelAll() {
+    if (!(await confirmed("cancelBookAsk", { name: this.kept.title }, "cancelBookYes"))) return;
+    for (const chapter of this.kept.chapters.filter((c) => !FINAL.has(c.status))) {
+      if (!chapter.job) this.note(chapter, { status: "cancelled" });
+      else await send(`/v1/jobs/${chapter.job}`, "DELETE").then((job) => this.seen(chapter, job), () => this.look(chapter));
+    }
+  }
+
+  name(at) {
+    const digits = Math.max(2, String(this.kept.chapters.length).length);
+    return `${String(at + 1).padStart(digits, "0")} ${fileName(this.kept.chapters[at].title)}.${this.kept.options.response_format}`;
+  }
+
+  async #pack() {
+    this.packing = true;
+    this.show();
+    try {
+      const files = [];
+      const ready = this.kept.chapters.map((c, at) => [c, at]).filter(([c]) => c.status === "succeeded");
+      for (const [chapter, at] of ready) {
+        word(this.about, "packing", { n: files.length + 1, all: ready.length });
+        files.push({ name: this.name(at), blob: await result(chapter) });
+      }
+      save(await zip(files), `${fileName(this.kept.title)}.zip`);
+    } catch (error) {
+      this.complain(error);
+    }
+    this.packing = false;
+    this.show();
+  }
+
+  complain(error) {
+    if (error instanceof RangeError) word(this.wrong, "zipTooLarge");
+    else if (error instanceof TypeError) word(this.wrong, "noAnswer");
+    else quote(this.wrong, error.message);
+  }
+
+  #rest(ms) {
+    return new Promise((go) => {
+      setTimeout(go, ms);
+      this.stopped.signal.addEventListener("abort", go, { once: true });
+    });
+  }
+}
+
+const result = async (chapter) => (await call(`/v1/jobs/${chapter.job}/result`)).blob();
+
+class Row {
+  constructor(book, at) {
+    Object.assign(this, { book, at, chapter: book.kept.chapters[at] });
+    const { title } = this.chapter;
+    this.bar = word(h("progress", { max: 1, value: 0 }), "progressOf", { name: title }, "aria-label");
+    this.about = h("span", { class: "hint" });
+    const link = { t: "download", download: book.name(at), hidden: true, on: { click: (event) => this.#save(event) } };
+    this.link = word(h("a", link), "downloadOf", { name: title }, "aria-label");
+    this.again = word(button("again", () => book.retry(this.chapter), { hidden: true }), "againOf", { name: title }, "aria-label");
+    this.wrong = h("p", { class: "wrong" });
+    this.node = h("li", {}, h("span", { class: "name" }, title), this.bar, this.about, this.link, this.again, this.wrong);
+  }
+
+  /** Fetched by the page, since a link cannot show who asks. */
+  async #save(event) {
+    event.preventDefault();
+    await result(this.chapter).then((blob) => save(blob, this.link.download), (error) => this.book.complain(error));
+  }
+
+  show() {
+    const { status, progress, eta, error, job, lost } = this.chapter;
+    this.node.dataset.status = status ?? "";
+    this.bar.value = status === "succeeded" ? 1 : progress ?? 0;
+    const left = () => (eta > 0 && !FINAL.has(status) ? ` · ${t("endsIn", { n: span(Math.max(1, eta)) })}` : "");
+    word(this.about, () => t(`chapter_${status ?? "unsent"}`) + left());
+    this.link.hidden = status !== "succeeded";
+    if (job) this.link.href = `/v1/jobs/${job}/result`;
+    this.again.hidden = !(job && (status === "failed" || status === "cancelled"));
+    if (lost) word(this.wrong, "textLost");
+    else quote(this.wrong, error ?? "");
+  }
+}

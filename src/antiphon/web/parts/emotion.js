@@ -1,0 +1,63 @@
+// The mood: four buttons, and where the model can, a slider for each of eight emotions. The sliders hold what is asked.
+import { h, number, word } from "/web/parts/ui.js";
+
+const NAMED = ["neutral", "happy", "sad", "angry"];
+const ALL = ["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm"];
+
+export class Emotion {
+  /** `changed` is called with every choice. */
+  constructor(changed) {
+    this.changed = changed;
+    this.buttons = NAMED.map((name) => h("button", { type: "button", t: `mood_${name}`, "aria-pressed": String(name === "neutral"),
+      "data-mood": name, on: { click: () => this.#choose(name) } }));
+    this.sliders = new Map(ALL.map((name) => [name, this.#slider(name)]));
+    this.fine = h("details", { class: "fine" }, h("summary", { t: "fineMoods" }), h("div", { class: "moods" }, ...[...this.sliders.values()].map((s) => s.node)));
+    this.hint = h("p", { class: "hint" });
+    this.node = h("div", { class: "field", role: "group", label: "emotion" },
+      h("p", { class: "label", t: "emotion", "aria-hidden": "true" }), h("div", { class: "acts moods-row" }, ...this.buttons), this.hint, this.fine);
+    this.offer(null);
+  }
+
+  #slider(name) {
+    const input = h("input", { type: "range", id: `mood-${name}`, min: 0, max: 1, step: 0.05, value: 0, on: { input: () => { this.#show(); this.changed(); } } });
+    const told = h("output", { class: "hint", for: input.id });
+    return { input, told, node: h("div", { class: "mood" }, h("label", { for: input.id, t: `mood_${name}` }), input, told) };
+  }
+
+  #choose(name) {
+    for (const [each, { input }] of this.sliders) input.value = each === name ? 1 : 0;
+    this.#show();
+    this.changed();
+  }
+
+  #show() {
+    const weights = this.#weights();
+    const names = Object.keys(weights);
+    const one = names.length === 0 ? "neutral" : names.length === 1 && weights[names[0]] === 1 ? names[0] : null;
+    for (const each of this.buttons) each.setAttribute("aria-pressed", String(each.dataset.mood === one));
+    for (const { input, told } of this.sliders.values()) told.textContent = number(Number(input.value), 2);
+    this.one = one;
+  }
+
+  #weights() {
+    return Object.fromEntries([...this.sliders].map(([name, { input }]) => [name, Number(input.value)]).filter(([, weight]) => weight > 0));
+  }
+
+  /** What the model can: names of emotions, or null while that is not known. What it cannot is not offered, and not asked
+   * any more. */
+  offer(told) {
+    const names = told ?? [];
+    for (const [name, { node, input }] of this.sliders) {
+      node.hidden = !names.includes(name);
+      if (node.hidden && !NAMED.includes(name)) input.value = 0;
+    }
+    this.fine.hidden = !names.length;
+    word(this.hint, told && !names.length ? "moodless" : "");
+    this.#show();
+  }
+
+  /** For a request: a name, weights by name, or undefined where none is asked. */
+  get value() {
+    return this.one === "neutral" ? undefined : (this.one ?? this.#weights());
+  }
+}

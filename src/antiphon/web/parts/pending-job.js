@@ -1,0 +1,70 @@
+// A job that a page waits for: its progress, its place in line, cancelling, and what it failed with.
+import { ask, button, h, number, quote, Refusal, send, span, t, word } from "/web/parts/ui.js";
+
+/** Milliseconds between two looks. */
+const LOOK = 700;
+
+export class Waiting {
+  /** `done(job)` when it has succeeded; `over()` when there is nothing to wait for any more. */
+  constructor(done, over = () => {}) {
+    Object.assign(this, { done, over, id: null });
+    this.bar = h("progress", { max: 1, value: 0, label: "progress" });
+    this.told = h("p", { class: "hint", role: "status" });
+    this.wrong = h("p", { class: "wrong", role: "alert" });
+    this.stop = button("stop", () => this.#cancel(), { class: "quiet" });
+    this.acts = h("div", { class: "acts", hidden: true }, this.bar, this.stop);
+    this.node = h("div", {}, this.acts, this.told, this.wrong);
+  }
+
+  refuse(error) {
+    if (error instanceof Refusal) quote(this.wrong, error.message);
+    else word(this.wrong, "noAnswer");
+  }
+
+  clear() {
+    quote(this.wrong, "");
+    word(this.told, "");
+    this.acts.hidden = true;
+  }
+
+  /** Follows a job to its end. */
+  async follow(id) {
+    this.clear();
+    this.id = id;
+    this.acts.hidden = false;
+    while (this.id === id) {
+      let job = null;
+      try {
+        job = await ask(`/v1/jobs/${id}`);
+      } catch (error) {
+        if (error instanceof Refusal && error.status === 404) return this.#end(() => this.refuse(error));
+        // The server may be on its way back; the job is on its disk.
+      }
+      if (job) this.#show(job);
+      if (job?.status === "succeeded") return this.#end(() => this.done(job));
+      if (job?.status === "failed") return this.#end(() => quote(this.wrong, job.error?.message ?? ""));
+      if (job?.status === "cancelled") return this.#end(() => word(this.told, "job_cancelled"));
+      await new Promise((go) => { setTimeout(go, LOOK); });
+    }
+  }
+
+  #show(job) {
+    this.bar.value = job.progress;
+    word(this.told, () => [
+      t(`job_${job.status}`),
+      job.position > 0 ? t("place", { n: number(job.position) }) : "",
+      job.eta ? t("about", { n: span(job.eta) }) : "",
+    ].filter(Boolean).join(" · "));
+  }
+
+  #end(say) {
+    this.id = null;
+    this.clear();
+    say();
+    this.over();
+  }
+
+  #cancel() {
+    if (this.id) send(`/v1/jobs/${this.id}`, "DELETE").catch((error) => this.refuse(error));
+  }
+}

@@ -1,0 +1,49 @@
+// What the page's frame lets be switched: language, light or dark, signed in or not.
+import { keys, signedIn, signIn, signOut, wanted } from "/web/net/api.js";
+import { word } from "/web/parts/ui.js";
+import { forget } from "/web/storage/sent-jobs.js";
+
+const THEMES = ["system", "light", "dark"];
+const root = document.documentElement;
+const $ = (id) => document.getElementById(id);
+
+/** The language of the page: the person's choice, else the browser's. Whoever shows words watches the root's `lang`. */
+export function speakLanguage(name = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en")) {
+  root.lang = name === "zh" ? "zh-CN" : "en";
+}
+
+function language() {
+  const next = root.lang === "en" ? "zh" : "en";
+  localStorage.setItem("language", next);
+  speakLanguage(next);
+}
+
+function theme() {
+  const next = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
+  localStorage.setItem("theme", next);
+  root.dataset.theme = next;
+  word($("theme"), `theme_${next}`);
+}
+
+/** What was seen with a key goes with it. */
+function leave() {
+  signOut();
+  forget();
+  sessionStorage.removeItem("antiphon.draft");
+  location.reload();
+}
+
+function key() {
+  $("key").hidden = !signedIn() && !wanted();
+  word($("key"), signedIn() ? "signOut" : "signIn");
+}
+
+export function switches() {
+  $("language").addEventListener("click", language);
+  $("theme").addEventListener("click", theme);
+  $("key").addEventListener("click", () => (signedIn() ? leave() : signIn()));
+  keys.addEventListener("change", key);
+  word($("theme"), `theme_${root.dataset.theme}`);
+  word($("language"), "other");
+  key();
+}

@@ -1,0 +1,102 @@
+// The sentences of a job, those that are made so far: the one that is heard is marked, each can be gone to, and each can be made anew.
+import { ask, button, h, quote, send, t, word } from "/web/parts/ui.js";
+
+/** Sentences that are drawn at once. */
+const SHOWN = 100;
+const time = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
+
+const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(undefined, { granularity: "sentence" }) : null;
+const sentences = (text) => (segmenter ? [...segmenter.segment(text)].map((each) => each.segment) : [text]);
+
+export class Transcript {
+  /** `go(seconds)` if one can be heard from there; `again(job)` is told the job that makes one anew. */
+  constructor({ go = null, again = null }) {
+    Object.assign(this, { go, again, segments: [], most: SHOWN, marked: -1 });
+    this.list = h("ol", { class: "sentences", label: "sentences" });
+    this.more = button("more", () => { this.most += SHOWN; this.#draw(); });
+    this.wrong = h("p", { class: "wrong", role: "alert" });
+    this.node = h("div", {}, this.list, this.more, this.wrong);
+    this.more.hidden = true;
+  }
+
+  async load(job) {
+    this.job = job.id;
+    this.whole = true;
+    this.segments = (await ask(`/v1/jobs/${job.id}/subtitles.json`)).segments;
+    this.list.replaceChildren();
+    this.marked = -1;
+    this.#draw();
+  }
+
+  /** What is made so far of a job that goes on; one look at a time. */
+  async grow(id) {
+    this.whole = false;
+    if (this.growing) return;
+    this.growing = true;
+    const told = await ask(`/v1/jobs/${id}/subtitles.json?partial=true`).catch(() => null);
+    this.growing = false;
+    if (this.whole || !told) return; // It has ended meanwhile.
+    this.segments = told.segments;
+    this.#draw();
+  }
+
+  clear() {
+    this.segments = [];
+    this.list.replaceChildren();
+    this.more.hidden = true;
+  }
+
+  #draw() {
+    for (let n = this.list.children.length; n < Math.min(this.most, this.segments.length); n++) this.list.append(this.#row(n));
+    this.more.hidden = this.segments.length <= this.most;
+  }
+
+  #row(n) {
+    const { text, start, speaker } = this.segments[n];
+    const said = h("span", { class: "said" }, speaker ? `${speaker}: ` : null, ...sentences(text).map((each) => h("span", {}, each)));
+    said.lang = ""; // It may be in any language.
+    const clock = h("span", { class: "hint", "aria-hidden": "true" }, time(start));
+    const line = this.go ? h("button", { type: "button", class: "quiet line", on: { click: () => this.go(start) } }, clock, said) : h("p", { class: "line" }, clock, said);
+    const redo = button("anew", () => this.#anew(n, redo));
+    word(redo, () => t("anewOf", { n: n + 1 }), undefined, "aria-label");
+    return h("li", {}, line, this.again && this.whole ? redo : null);
+  }
+
+  async #anew(n, redo) {
+    redo.disabled = true;
+    quote(this.wrong, "");
+    try {
+      this.again(await send(`/v1/jobs/${this.job}/units/${n}/retry`, "POST"));
+    } catch (error) {
+      quote(this.wrong, error.message);
+    }
+    redo.disabled = false;
+  }
+
+  /** A segment may be several sentences; inside its bounds, which are exact, they are told apart by their length. */
+  #spoken(n, seconds) {
+    const { start, end, text } = this.segments[n] ?? {};
+    const parts = n < 0 ? [] : [...(this.list.children[n]?.querySelectorAll(".said > span") ?? [])];
+    let at = ((seconds - start) / (end - start)) * (text?.length ?? 0);
+    const part = parts.length < 2 ? undefined : (parts.find((each) => (at -= each.textContent.length) < 0) ?? parts.at(-1));
+    if (part === this.heard) return;
+    this.heard?.classList.remove("heard");
+    part?.classList.add("heard");
+    this.heard = part;
+  }
+
+  /** Marks the segment that is heard at a position; none when nothing is. */
+  mark(seconds, playing) {
+    const n = playing ? this.segments.findIndex((s) => s.start <= seconds && seconds < s.end) : -1;
+    this.#spoken(n, seconds);
+    if (n === this.marked) return;
+    this.list.children[this.marked]?.removeAttribute("aria-current");
+    this.marked = n;
+    const row = this.list.children[n];
+    if (!row) return;
+    row.setAttribute("aria-current", "true");
+    const [box, frame] = [row.getBoundingClientRect(), this.list.getBoundingClientRect()];
+    // Only inside the list: the page itself does not move under whoever reads it.
+    if (box.top < frame.top || box.bottom > frame.bottom) this.list.scrollTop += box.top - frame.top;
+  }
+}
