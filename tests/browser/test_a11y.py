@@ -14,7 +14,7 @@ __all__ = ["browser"]
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 pytestmark = needs_chromium
 
-PAGES = ("speak", "jobs", "voices", "dashboard", "books", "hear", "draw")
+PAGES = ("speak", "jobs", "voices", "dashboard", "books", "transcribe", "images")
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_the_keyboard_alone_is_enough(used: Server, browser: Any) -> None:
         page.wait_for_selector(".now[data-status=succeeded] .sentences li")
         for _ in range(60):
             page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement.matches('.deck .play')"):
+            if page.evaluate("document.activeElement.matches('.audio-player .play')"):
                 break
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         page.keyboard.press("Enter")

@@ -49,7 +49,7 @@ def test_progress_and_the_end_are_seen(slow: Server, browser: Any, mode: str) ->
     wait_until(lambda: 0 < float(progress.evaluate("(bar) => bar.value")) < 1, "it grows")
     if mode == "stream":
         wait_until(
-            lambda: page.evaluate("document.querySelectorAll('.cells [data-part=\"1\"]').length") in (1, 2, 3),
+            lambda: page.evaluate("document.querySelectorAll('.segment-cells [data-part=\"1\"]').length") in (1, 2, 3),
             "segments are told one by one",
         )
     page.wait_for_selector(".now[data-status=succeeded] .sentences li")

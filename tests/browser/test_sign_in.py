@@ -57,7 +57,7 @@ def test_a_key_opens_everything(guarded: tuple[Server, str], browser: Any, tmp_p
     page.locator("#model option[value=tone]").wait_for(state="attached")
     page.locator("#send").click()
     page.wait_for_selector(".now[data-status=succeeded] .sentences li")
-    wait_until(lambda: float(page.locator(".deck").get_attribute("data-at")) > 0.05, "it is heard")
+    wait_until(lambda: float(page.locator(".audio-player").get_attribute("data-at")) > 0.05, "it is heard")
     page.locator(".downloads summary").click()
     with page.expect_download() as waiting:
         page.locator(".downloads").get_by_role("button", name="WAV").click()

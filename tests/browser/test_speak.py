@@ -48,7 +48,7 @@ def speak(page: Any, text: str) -> None:
 
 
 def at(page: Any) -> float:
-    return float(page.evaluate("document.querySelector('.deck')?.dataset.at ?? 0"))
+    return float(page.evaluate("document.querySelector('.audio-player')?.dataset.at ?? 0"))
 
 
 def last_body(server: Server, page: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def test_segments_are_counted_and_the_sentence_that_is_heard_is_marked(slow: Ser
     with visit(browser, slow, "speak") as page:
         speak(page, LONG)
         page.locator(".place").filter(has_text="left").wait_for()
-        cells = "[...document.querySelectorAll('.cells span')].map((cell) => Number(cell.dataset.part))"
+        cells = "[...document.querySelectorAll('.segment-cells span')].map((cell) => Number(cell.dataset.part))"
         wait_until(lambda: (page.evaluate(cells) or [0])[0] == 1, "the first segment is done")
         assert page.evaluate(cells)[-1] < 1
         assert page.locator(".now").get_attribute("data-status") == "running"
@@ -70,7 +70,7 @@ def test_segments_are_counted_and_the_sentence_that_is_heard_is_marked(slow: Ser
         assert page.locator(".sentences [aria-current]").count() == 1
         page.get_by_role("button", name="Pause").click()
         assert at(page) > 1
-        assert len(page.locator(".deck .shape").get_attribute("d")) > 1000
+        assert len(page.locator(".audio-player .shape").get_attribute("d")) > 1000
         page.reload()
         page.wait_for_selector(".now[data-status=succeeded] .sentences li")
         wait_until(lambda: "/ 0:2" in page.locator(".clock").inner_text(), "the sound is there after a reload")
@@ -219,6 +219,6 @@ def test_kokoro_is_heard(serve: Start, browser: Any) -> None:
         speak(page, "This is a real voice.")
         wait_until(lambda: at(page) > 0.3, "it is heard")
         page.wait_for_selector(".now[data-status=succeeded] .sentences li")
-        peaks = page.locator(".deck .shape").get_attribute("d")
+        peaks = page.locator(".audio-player .shape").get_attribute("d")
         assert len(set(peaks.split("M"))) > 20, "a voice's waveform is not even"
         shot(page, "speak-kokoro")

@@ -1,12 +1,14 @@
 // Which page is seen: each is an element, fetched when it is first asked for.
-const PAGES = ["speak", "jobs", "voices", "dashboard", "books", "hear", "draw"];
+const PAGES = ["speak", "jobs", "voices", "dashboard", "books", "transcribe", "images"];
+/** Old names of pages, which bookmarks may still have. */
+const ALIASES = new Map([["hear", "transcribe"], ["draw", "images"]]);
 /** These keep what was typed and what plays while another page is seen. */
-const KEPT = new Map(["speak", "jobs", "hear", "draw"].map((name) => [name, null]));
+const STORED = new Map(["speak", "jobs", "transcribe", "images"].map((name) => [name, null]));
 
 /** The page that the address names; what it does not know is Speak. */
 export function here() {
   const name = location.hash.replace(/^#\/?/, "");
-  return PAGES.includes(name) ? name : "speak";
+  return ALIASES.get(name) ?? (PAGES.includes(name) ? name : "speak");
 }
 
 /** Shows the page of the address now and whenever it changes; `failed(error)` if it cannot. */
@@ -22,8 +24,8 @@ export function route(failed) {
     try {
       await import(`/web/pages/${name}.js`);
       if (here() !== name) return; // Somebody went on meanwhile.
-      const page = KEPT.get(name) ?? document.createElement(`ap-${name}`);
-      if (KEPT.has(name)) KEPT.set(name, page);
+      const page = STORED.get(name) ?? document.createElement(`ap-${name}`);
+      if (STORED.has(name)) STORED.set(name, page);
       place.replaceChildren(page);
     } catch (error) {
       failed(error);

@@ -5,8 +5,8 @@ const [WIDTH, HEIGHT, COLUMNS] = [600, 100, 200];
 
 const time = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
-export class Deck {
-  /** `moved(seconds)` is told where the sound is, as often as it is drawn. */
+export class AudioPlayer {
+  /** `moved(seconds)` is called with the position at each redraw. */
   constructor(transport, moved) {
     Object.assign(this, { transport, sound: transport.sound, moved });
     this.shape = svg("path", { class: "shape" });
@@ -15,7 +15,7 @@ export class Deck {
       on: { input: () => { transport.seek(Number(this.range.value)); this.draw(); } } });
     this.play = button("play", () => (transport.playing ? transport.pause() : transport.play()), { class: "play" });
     this.clock = h("span", { class: "clock" });
-    this.node = h("div", { class: "deck", role: "group", label: "player" }, this.play,
+    this.node = h("div", { class: "audio-player", role: "group", label: "player" }, this.play,
       h("div", { class: "wave" },
         svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true" }, this.shape, this.cover), this.range),
       this.clock);
@@ -39,8 +39,8 @@ export class Deck {
     if (this.drawn !== this.sound.length) this.#wave();
     this.range.max = Math.max(seconds, 0.01);
     this.range.value = at;
-    const told = t("soundAt", { at: number(at, 0), all: number(seconds, 0) });
-    if (this.range.getAttribute("aria-valuetext") !== told) this.range.setAttribute("aria-valuetext", told);
+    const position = t("soundAt", { at: number(at, 0), all: number(seconds, 0) });
+    if (this.range.getAttribute("aria-valuetext") !== position) this.range.setAttribute("aria-valuetext", position);
     const x = seconds ? (at / seconds) * WIDTH : 0;
     this.cover.setAttribute("x", x);
     this.cover.setAttribute("width", WIDTH - x);

@@ -1,7 +1,7 @@
 // One sound at a time: what is asked for stops what plays.
 import { call, word } from "/web/parts/ui.js";
 
-export class Player {
+export class ClipPlayer {
   /** `fail` is told why something cannot be heard, in the server's words. */
   constructor(fail) {
     this.fail = fail;

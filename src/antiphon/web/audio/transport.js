@@ -6,7 +6,7 @@ const [PIECE, AHEAD, LOOK] = [0.5, 2, 200];
 const SOON = 0.05;
 
 /** One sound is heard at a time: who begins silences who played. */
-let heard = null;
+let active = null;
 
 /** Tells `change` when it begins, pauses or ends. Positions are seconds of the sound. */
 export class Transport extends EventTarget {
@@ -33,8 +33,8 @@ export class Transport extends EventTarget {
 
   play(from = this.finished ? 0 : this.#at) {
     this.#silence();
-    if (heard !== this) heard?.pause();
-    heard = this;
+    if (active !== this) active?.pause();
+    active = this;
     this.#at = from;
     this.playing = true;
     this.#pump();

@@ -18,10 +18,10 @@ export class Trimmer {
     const range = (label, edge) => h("input", { type: "range", min: 0, step: 0.01, label, class: edge, on: { input: () => this.#move(edge) } });
     this.left = range("cutStart", "left");
     this.right = range("cutEnd", "right");
-    this.told = h("output", { class: "hint" });
+    this.summary = h("output", { class: "hint" });
     this.listen = button("listen", () => player.toggle("cut", () => URL.createObjectURL(this.blob()), this.listen));
     this.node = h("div", { class: "trimmer", role: "group", label: "cut" },
-      h("div", { class: "wave" }, picture, this.left, this.right), h("div", { class: "acts" }, this.listen, this.told));
+      h("div", { class: "wave" }, picture, this.left, this.right), h("div", { class: "acts" }, this.listen, this.summary));
     this.node.hidden = true;
   }
 
@@ -59,7 +59,7 @@ export class Trimmer {
     this.after.setAttribute("x", x(this.end));
     this.after.setAttribute("width", Math.max(0, WIDTH - x(this.end)));
     for (const end of [this.left, this.right]) word(end, () => t("seconds", { n: number(Number(end.value), 2) }), undefined, "aria-valuetext");
-    word(this.told, () => t("cutLength", { n: number(this.seconds, 1), all: number(this.length, 1) }));
+    word(this.summary, () => t("cutLength", { n: number(this.seconds, 1), all: number(this.length, 1) }));
     this.moved?.();
   }
 }

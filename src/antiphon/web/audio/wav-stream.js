@@ -7,7 +7,7 @@ const MOST = 160 * 1024 * 1024;
 const PARTS = 50;
 
 /** Tells `grown` with every piece, and when it has ended. `rate` in Hz, `length` in samples, `peaks` 0 to 1. */
-export class Sound extends EventTarget {
+export class WavStream extends EventTarget {
   rate = 0;
   length = 0;
   peaks = [];

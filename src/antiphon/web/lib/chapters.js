@@ -54,15 +54,15 @@ function headings(text) {
     if (line.length <= 400 && HEADING.test(line)) found.push({ start: at, end: at + line.length });
     at += line.length + 1;
   }
-  const kept = [];
+  const chapters = [];
   let run = [];
   found.forEach((head, number) => {
     run.push(head);
     if (!hasBody(text, found, number)) return;
-    kept.push(...(run.length > CONTENTS ? run.slice(-1) : run));
+    chapters.push(...(run.length > CONTENTS ? run.slice(-1) : run));
     run = [];
   });
-  return run.length < CONTENTS ? [...kept, ...run] : kept;
+  return run.length < CONTENTS ? [...chapters, ...run] : chapters;
 }
 
 function hasBody(text, heads, number) {

@@ -12,10 +12,10 @@ export const keys = new EventTarget();
 export const signedIn = () => key !== null;
 export const wanted = () => declined;
 
-function settle(next, kept) {
+function settle(next, stored) {
   key = next;
   for (const store of [sessionStorage, localStorage]) store.removeItem(NAME);
-  if (next !== null) (kept ? localStorage : sessionStorage).setItem(NAME, next);
+  if (next !== null) (stored ? localStorage : sessionStorage).setItem(NAME, next);
   keys.dispatchEvent(new Event("change"));
 }
 
@@ -27,7 +27,7 @@ export async function signIn() {
   const given = await asking;
   declined = given === null;
   if (given === null) keys.dispatchEvent(new Event("change"));
-  else if (given.key !== key) settle(given.key, given.kept);
+  else if (given.key !== key) settle(given.key, given.stored);
   return given !== null;
 }
 

@@ -8,10 +8,10 @@ const PATIENCE = 5000;
 const PAUSE = 1500;
 
 /** Follows one story until `stop`, from behind the event `after` if one is given, and after every break from where it was.
- * `heard(event)` is called for each event, and with null when something may have been missed: what is true must then be asked for. */
-export class Live {
-  constructor({ path, stream, heard, after = null }) {
-    Object.assign(this, { path, stream, heard, after, mode: "none", over: new AbortController() });
+ * `received(event)` is called for each event, and with null when something may have been missed: what is true must then be asked for. */
+export class LiveEvents {
+  constructor({ path, stream, received, after = null }) {
+    Object.assign(this, { path, stream, received, after, mode: "none", over: new AbortController() });
     this.changed = () => this.cut?.();
     keys.addEventListener("change", this.changed);
     this.#run();
@@ -45,7 +45,7 @@ export class Live {
       }
       const late = setTimeout(() => line.close(), PATIENCE);
       this.cut = () => line.close();
-      line.addEventListener("open", () => { opened = true; clearTimeout(late); this.#turn("socket"); this.heard(null); });
+      line.addEventListener("open", () => { opened = true; clearTimeout(late); this.#turn("socket"); this.received(null); });
       line.addEventListener("message", (message) => this.#tell(message.data));
       line.addEventListener("close", () => { clearTimeout(late); done(opened); });
     });
@@ -61,7 +61,7 @@ export class Live {
     const headers = { Accept: "text/event-stream", ...(this.after === null ? {} : { "Last-Event-ID": String(this.after) }) };
     try {
       const answer = await call(this.stream, { signal: stop.signal, headers });
-      let held = "";
+      let rest = "";
       for (const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader(); ;) {
         const { value, done } = await reader.read();
         if (done) return opened;
@@ -69,10 +69,10 @@ export class Live {
           opened = true;
           clearTimeout(late);
           this.#turn("stream");
-          this.heard(null);
+          this.received(null);
         }
-        const blocks = (held + value).split("\n\n");
-        held = blocks.pop();
+        const blocks = (rest + value).split("\n\n");
+        rest = blocks.pop();
         for (const block of blocks) {
           const data = block.split("\n").find((line) => line.startsWith("data: "));
           if (data) this.#tell(data.slice(6));
@@ -88,7 +88,7 @@ export class Live {
   async #poll() {
     while (!this.over.signal.aborted) {
       await this.#wait(PAUSE);
-      if (this.mode !== "socket" && this.mode !== "stream" && !document.hidden && !this.over.signal.aborted) this.heard(null);
+      if (this.mode !== "socket" && this.mode !== "stream" && !document.hidden && !this.over.signal.aborted) this.received(null);
     }
   }
 
@@ -96,7 +96,7 @@ export class Live {
     const event = JSON.parse(text);
     if (this.over.signal.aborted || event.type === "error") return;
     if (Number.isInteger(event.id)) this.after = event.id;
-    this.heard(event.type === "gap" ? null : event);
+    this.received(event.type === "gap" ? null : event);
   }
 
   #turn(mode) {
@@ -113,5 +113,5 @@ export class Live {
 export const events = new EventTarget();
 let all = null;
 export function listen() {
-  all ??= new Live({ path: "/ws", stream: "/v1/events", heard: (detail) => events.dispatchEvent(new CustomEvent("event", { detail })) });
+  all ??= new LiveEvents({ path: "/ws", stream: "/v1/events", received: (detail) => events.dispatchEvent(new CustomEvent("event", { detail })) });
 }

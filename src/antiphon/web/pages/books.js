@@ -2,7 +2,7 @@
 import { ask, button, choices, droppable, field, h, Page, quote, Refusal, t, word } from "/web/parts/ui.js";
 import { Book } from "/web/parts/book.js";
 import { decode, FRONT, split } from "/web/lib/chapters.js";
-import { books, dropTexts, keep, keepTexts } from "/web/storage/book-storage.js";
+import { books, dropTexts, store, storeTexts } from "/web/storage/book-storage.js";
 
 /** Bytes of a file that is read as a book, as on the server. */
 const MOST = 64 * 1024 * 1024;
@@ -16,7 +16,7 @@ class Books extends Page {
       h("div", { class: "acts" }, this.file, h("label", { for: "book-file", class: "button", t: "chooseFile" })));
     droppable(drop, (file) => this.take(file));
     this.wrong = h("p", { class: "wrong", role: "alert" });
-    this.told = h("p", { class: "hint", role: "status" });
+    this.report = h("p", { class: "hint", role: "status" });
     this.heading = h("input", { type: "text", maxlength: 120 });
     this.list = h("ol", { class: "chapters", label: "chapters" });
     this.model = h("select", { on: { change: () => this.offer() } });
@@ -29,15 +29,15 @@ class Books extends Page {
       h("div", { class: "acts" }, this.make, button("discard", () => this.discard(), { class: "quiet" })));
     this.form.hidden = true;
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.start(); });
-    this.shelf = h("div", { class: "shelf" });
-    this.append(h("h2", { t: "books" }), h("p", { class: "note", t: "booksNote" }), drop, this.told, this.wrong, this.form, this.shelf);
+    this.bookList = h("div", { class: "book-list" });
+    this.append(h("h2", { t: "books" }), h("p", { class: "note", t: "booksNote" }), drop, this.report, this.wrong, this.form, this.bookList);
   }
 
   begin() {
-    this.kept = books();
+    this.stored = books();
     this.books = [];
-    this.shelf.replaceChildren();
-    for (const each of this.kept) this.put(each);
+    this.bookList.replaceChildren();
+    for (const each of this.stored) this.put(each);
     this.offer();
   }
 
@@ -48,22 +48,22 @@ class Books extends Page {
     for (const book of this.books) book.show();
   }
 
-  put(kept) {
-    const book = new Book(kept, () => this.write(), (gone) => this.takeOff(gone));
+  put(stored) {
+    const book = new Book(stored, () => this.write(), (gone) => this.takeOff(gone));
     this.books.push(book);
-    this.shelf.prepend(book.node);
+    this.bookList.prepend(book.node);
     book.run();
   }
 
   /** Texts are too large for where books are remembered. */
-  write() { keep(this.kept.map(({ texts, ...rest }) => rest)); }
+  write() { store(this.stored.map(({ texts, ...rest }) => rest)); }
 
   takeOff(book) {
     book.stop();
     book.node.remove();
-    dropTexts(book.kept.id);
+    dropTexts(book.stored.id);
     this.books = this.books.filter((each) => each !== book);
-    this.kept = this.kept.filter((each) => each !== book.kept);
+    this.stored = this.stored.filter((each) => each !== book.stored);
     this.write();
     this.file.focus();
   }
@@ -72,16 +72,16 @@ class Books extends Page {
 
   async take(file) {
     word(this.wrong, "");
-    word(this.told, "reading");
+    word(this.report, "reading");
     const text = file.size <= MOST ? decode(await file.arrayBuffer()) : null;
     if (text === null) {
-      word(this.told, "");
+      word(this.report, "");
       word(this.wrong, file.size > MOST ? "bookTooLarge" : "noText", { name: file.name, n: MOST / 1024 / 1024 });
       return;
     }
     this.chapters = split(text).filter((c) => /[\p{L}\p{N}]/u.test(c.text));
     this.form.hidden = !this.chapters.length;
-    word(this.told, this.chapters.length ? "chaptersFound" : "noWords", { name: file.name, n: this.chapters.length });
+    word(this.report, this.chapters.length ? "chaptersFound" : "noWords", { name: file.name, n: this.chapters.length });
     this.heading.value = file.name.replace(/\.\w+$/, "");
     this.list.replaceChildren(...this.chapters.map((chapter, at) => this.entry(chapter, at)));
   }
@@ -109,7 +109,7 @@ class Books extends Page {
 
   discard() {
     this.form.hidden = true;
-    word(this.told, "");
+    word(this.report, "");
     this.file.focus();
   }
 
@@ -143,19 +143,19 @@ class Books extends Page {
     const rows = [...this.list.children].filter((row) => row.on.checked);
     if (!rows.length) return word(this.wrong, "needChapter");
     word(this.wrong, "");
-    const kept = {
+    const stored = {
       id: `${Date.now().toString(36)}${Math.random().toString(36).slice(2, 8)}`,
       title: this.heading.value.trim() || t("book"),
       options: this.options(),
       chapters: rows.map((row) => ({ title: row.text.value.trim() || row.chapter.title })),
     };
     const list = rows.map((row) => row.chapter.text);
-    await keepTexts(kept.id, list);
-    kept.texts = list; // For browsers that keep nothing.
-    this.kept.push(kept);
+    await storeTexts(stored.id, list);
+    stored.texts = list; // For browsers that store nothing.
+    this.stored.push(stored);
     this.write();
     this.discard();
-    this.put(kept);
+    this.put(stored);
   }
 }
 

@@ -1,7 +1,7 @@
 // The dashboard: what the server does now, its queue, its workers, and the figures of the last day.
 import { ask, h, Page, quote, Refusal, t, word } from "/web/parts/ui.js";
 import { Queue } from "/web/parts/queue.js";
-import { Figures } from "/web/parts/statistics.js";
+import { Statistics } from "/web/parts/statistics.js";
 import { Workers } from "/web/parts/workers.js";
 
 /** Milliseconds between two looks at what moves, and at what does not. */
@@ -14,20 +14,20 @@ class Dashboard extends Page {
     this.models = h("ul", { label: "models" });
     this.queue = new Queue((error) => this.complain(error));
     this.workers = new Workers();
-    this.figures = new Figures();
-    this.append(h("h2", { t: "dashboard" }), this.wrong, this.health, this.models, this.queue.node, this.workers.node, this.figures.node);
+    this.statistics = new Statistics();
+    this.append(h("h2", { t: "dashboard" }), this.wrong, this.health, this.models, this.queue.node, this.workers.node, this.statistics.node);
   }
 
   begin() {
     this.every(SOON, () => Promise.all([this.look(), this.queue.load(), this.workers.load()].map((p) => p.catch((e) => this.complain(e)))));
-    this.every(LATER, () => this.figures.load().catch((e) => this.complain(e)));
+    this.every(LATER, () => this.statistics.load().catch((e) => this.complain(e)));
   }
 
   turned() {
     if (this.seen) this.show(this.seen);
     this.queue.retell();
     this.workers.retell();
-    this.figures.retell();
+    this.statistics.retell();
   }
 
   complain(error) {

@@ -3,7 +3,7 @@ import { keys } from "/web/net/api.js";
 import { JobRow } from "/web/parts/job-row.js";
 import { arrange, ask, button, h, Page, quote, Refusal } from "/web/parts/ui.js";
 import { events } from "/web/net/live-events.js";
-import { Player } from "/web/audio/clip-player.js";
+import { ClipPlayer } from "/web/audio/clip-player.js";
 
 const PAGE = 50;
 /** The most that one question brings. */
@@ -16,7 +16,7 @@ const SOON = 150;
 class Jobs extends Page {
   draw() {
     this.rows = new Map();
-    this.player = new Player((error) => quote(this.wrong, error.message));
+    this.player = new ClipPlayer((error) => quote(this.wrong, error.message));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.empty = h("p", { class: "note", t: "noJobs", hidden: true });
     this.list = h("ul", { class: "jobs", id: "list", label: "jobs" });
@@ -27,13 +27,13 @@ class Jobs extends Page {
   }
 
   begin() {
-    events.addEventListener("event", ({ detail }) => this.#hear(detail), { signal: this.gone.signal });
+    events.addEventListener("event", ({ detail }) => this.#receive(detail), { signal: this.gone.signal });
     this.every(PAUSE, () => this.#load());
   }
 
   end() { this.player.stop(); }
 
-  #hear(event) {
+  #receive(event) {
     if (event === null) return this.#soon(true);
     const row = this.rows.get(event.job);
     if (!row) return event.type.startsWith("job.") ? this.#soon() : undefined;

@@ -63,8 +63,8 @@ class Speak extends Page {
   #open() {
     this.text.disabled = this.go.disabled = !canSpeak();
     const form = JSON.stringify(health.now?.models.map((m) => [m.name, m.state]));
-    if (!canSpeak() || form === this.told) return;
-    this.told = form;
+    if (!canSpeak() || form === this.offered) return;
+    this.offered = form;
     this.#choices();
   }
 
@@ -75,7 +75,7 @@ class Speak extends Page {
       this.voices = voices;
       this.#offer();
     } catch {
-      this.told = undefined; // The banner says why; it is tried again with the next look.
+      this.offered = undefined; // The banner says why; it is tried again with the next look.
     }
   }
 

@@ -1,6 +1,6 @@
 // Voices: those of the models and those that were uploaded, heard, found, added and deleted.
 import { ask, bytes, button, choices, chinese, confirmed, field, h, languageName, number, Page, quote, Refusal, send, t, word } from "/web/parts/ui.js";
-import { fetched, Player } from "/web/audio/clip-player.js";
+import { ClipPlayer, fetched } from "/web/audio/clip-player.js";
 import { UploadForm } from "/web/parts/upload-form.js";
 
 const PATH = "/v1/audio/voices";
@@ -14,7 +14,7 @@ class Voices extends Page {
     this.voices = [];
     this.mine = [];
     this.most = SHOWN;
-    this.player = new Player((error) => this.complain(error));
+    this.player = new ClipPlayer((error) => this.complain(error));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.search = h("input", { type: "search", autocomplete: "off", on: { input: () => this.filter() } });
     this.filters = {};

@@ -8,29 +8,29 @@ const FINAL = new Set(["succeeded", "failed", "cancelled", "refused", "gone"]);
 const [PAUSE, LONGEST] = [1000, 60_000];
 
 export class Book {
-  /** `kept` is {id, title, options, chapters: [{title, job, status, progress, eta, error}]}; `changed()` writes it down,
+  /** `stored`: {id, title, options, chapters: [{title, job, status, progress, eta, error}]}; `changed()` writes it down,
    * `forgotten(book)` takes it off the shelf. */
-  constructor(kept, changed, forgotten) {
-    Object.assign(this, { kept, changed });
+  constructor(stored, changed, forgotten) {
+    Object.assign(this, { stored, changed });
     this.stopped = new AbortController();
     this.about = h("p", { class: "hint", role: "status" });
     this.all = h("progress", { max: 1, value: 0 });
     this.zip = button("zip", () => this.#pack());
     this.cancel = button("cancelAll", () => this.#cancelAll(), { class: "danger quiet" });
     this.forget = button("forget", async () => {
-      if (this.over || (await confirmed("forgetAsk", { name: kept.title }, "forget"))) forgotten(this);
+      if (this.over || (await confirmed("forgetAsk", { name: stored.title }, "forget"))) forgotten(this);
     }, { class: "quiet" });
     this.wrong = h("p", { class: "wrong", role: "alert" });
-    this.rows = kept.chapters.map((_, at) => new Row(this, at));
-    word(this.all, "progressOf", { name: kept.title }, "aria-label");
-    this.node = h("article", { class: "card", "aria-label": kept.title, "data-id": kept.id },
-      h("h3", {}, kept.title), this.about, this.all, h("div", { class: "acts" }, this.zip, this.cancel, this.forget), this.wrong,
+    this.rows = stored.chapters.map((_, at) => new Row(this, at));
+    word(this.all, "progressOf", { name: stored.title }, "aria-label");
+    this.node = h("article", { class: "card", "aria-label": stored.title, "data-id": stored.id },
+      h("h3", {}, stored.title), this.about, this.all, h("div", { class: "acts" }, this.zip, this.cancel, this.forget), this.wrong,
       h("ol", { class: "book-jobs" }, ...this.rows.map((row) => row.node)));
     this.show();
   }
 
-  get over() { return this.kept.chapters.every((c) => FINAL.has(c.status)); }
-  get done() { return this.kept.chapters.filter((c) => c.status === "succeeded"); }
+  get over() { return this.stored.chapters.every((c) => FINAL.has(c.status)); }
+  get done() { return this.stored.chapters.filter((c) => c.status === "succeeded"); }
 
   run() {
     this.#send();
@@ -40,7 +40,7 @@ export class Book {
   stop() { this.stopped.abort(); }
 
   show() {
-    const { chapters } = this.kept;
+    const { chapters } = this.stored;
     word(this.about, () => t("chaptersDone", { n: this.done.length, all: chapters.length }));
     this.all.value = chapters.reduce((sum, c) => sum + (c.status === "succeeded" ? 1 : c.progress ?? 0), 0) / chapters.length;
     this.zip.disabled = !this.done.length || Boolean(this.packing);
@@ -49,8 +49,8 @@ export class Book {
     for (const row of this.rows) row.show();
   }
 
-  note(chapter, told) {
-    Object.assign(chapter, told);
+  note(chapter, changes) {
+    Object.assign(chapter, changes);
     this.changed();
     this.show();
   }
@@ -60,21 +60,21 @@ export class Book {
   }
 
   async #send() {
-    const waiting = this.kept.chapters.filter((c) => !c.job && !FINAL.has(c.status));
+    const waiting = this.stored.chapters.filter((c) => !c.job && !FINAL.has(c.status));
     if (!waiting.length) return;
-    const list = await texts(this.kept.id);
+    const list = await texts(this.stored.id);
     for (const chapter of waiting) {
-      const text = list?.[this.kept.chapters.indexOf(chapter)] ?? this.kept.texts?.[this.kept.chapters.indexOf(chapter)];
+      const text = list?.[this.stored.chapters.indexOf(chapter)] ?? this.stored.texts?.[this.stored.chapters.indexOf(chapter)];
       if (!text) this.note(chapter, { status: "refused", error: null, lost: true });
       else await this.#sendOne(chapter, text);
       if (this.stopped.signal.aborted) return;
     }
-    if (this.kept.chapters.every((c) => c.job)) dropTexts(this.kept.id);
+    if (this.stored.chapters.every((c) => c.job)) dropTexts(this.stored.id);
   }
 
   /** Until it is accepted or refused for good. The key makes a repetition the same job, also over a reload. */
   async #sendOne(chapter, text) {
-    const body = { type: "speech", input: text, priority: "bulk", ...this.kept.options };
+    const body = { type: "speech", input: text, priority: "bulk", ...this.stored.options };
     const key = `book-${await digest(JSON.stringify(body))}`;
     while (!this.stopped.signal.aborted && !FINAL.has(chapter.status)) {
       try {
@@ -91,7 +91,7 @@ export class Book {
 
   async #watch() {
     while (!this.stopped.signal.aborted && !this.over) {
-      for (const chapter of this.kept.chapters.filter((c) => c.job && !FINAL.has(c.status))) {
+      for (const chapter of this.stored.chapters.filter((c) => c.job && !FINAL.has(c.status))) {
         if (document.hidden || this.stopped.signal.aborted) break;
         await this.look(chapter);
       }
@@ -119,16 +119,16 @@ export class Book {
   }
 
   async #cancelAll() {
-    if (!(await confirmed("cancelBookAsk", { name: this.kept.title }, "cancelBookYes"))) return;
-    for (const chapter of this.kept.chapters.filter((c) => !FINAL.has(c.status))) {
+    if (!(await confirmed("cancelBookAsk", { name: this.stored.title }, "cancelBookYes"))) return;
+    for (const chapter of this.stored.chapters.filter((c) => !FINAL.has(c.status))) {
       if (!chapter.job) this.note(chapter, { status: "cancelled" });
       else await send(`/v1/jobs/${chapter.job}`, "DELETE").then((job) => this.seen(chapter, job), () => this.look(chapter));
     }
   }
 
   name(at) {
-    const digits = Math.max(2, String(this.kept.chapters.length).length);
-    return `${String(at + 1).padStart(digits, "0")} ${fileName(this.kept.chapters[at].title)}.${this.kept.options.response_format}`;
+    const digits = Math.max(2, String(this.stored.chapters.length).length);
+    return `${String(at + 1).padStart(digits, "0")} ${fileName(this.stored.chapters[at].title)}.${this.stored.options.response_format}`;
   }
 
   async #pack() {
@@ -136,12 +136,12 @@ export class Book {
     this.show();
     try {
       const files = [];
-      const ready = this.kept.chapters.map((c, at) => [c, at]).filter(([c]) => c.status === "succeeded");
+      const ready = this.stored.chapters.map((c, at) => [c, at]).filter(([c]) => c.status === "succeeded");
       for (const [chapter, at] of ready) {
         word(this.about, "packing", { n: files.length + 1, all: ready.length });
         files.push({ name: this.name(at), blob: await result(chapter) });
       }
-      save(await zip(files), `${fileName(this.kept.title)}.zip`);
+      save(await zip(files), `${fileName(this.stored.title)}.zip`);
     } catch (error) {
       this.complain(error);
     }
@@ -167,7 +167,7 @@ const result = async (chapter) => (await call(`/v1/jobs/${chapter.job}/result`))
 
 class Row {
   constructor(book, at) {
-    Object.assign(this, { book, at, chapter: book.kept.chapters[at] });
+    Object.assign(this, { book, at, chapter: book.stored.chapters[at] });
     const { title } = this.chapter;
     this.bar = word(h("progress", { max: 1, value: 0 }), "progressOf", { name: title }, "aria-label");
     this.about = h("span", { class: "hint" });

@@ -20,8 +20,8 @@ export class Emotion {
 
   #slider(name) {
     const input = h("input", { type: "range", id: `mood-${name}`, min: 0, max: 1, step: 0.05, value: 0, on: { input: () => { this.#show(); this.changed(); } } });
-    const told = h("output", { class: "hint", for: input.id });
-    return { input, told, node: h("div", { class: "mood" }, h("label", { for: input.id, t: `mood_${name}` }), input, told) };
+    const amount = h("output", { class: "hint", for: input.id });
+    return { input, amount, node: h("div", { class: "mood" }, h("label", { for: input.id, t: `mood_${name}` }), input, amount) };
   }
 
   #choose(name) {
@@ -35,7 +35,7 @@ export class Emotion {
     const names = Object.keys(weights);
     const one = names.length === 0 ? "neutral" : names.length === 1 && weights[names[0]] === 1 ? names[0] : null;
     for (const each of this.buttons) each.setAttribute("aria-pressed", String(each.dataset.mood === one));
-    for (const { input, told } of this.sliders.values()) told.textContent = number(Number(input.value), 2);
+    for (const { input, amount } of this.sliders.values()) amount.textContent = number(Number(input.value), 2);
     this.one = one;
   }
 
@@ -45,14 +45,14 @@ export class Emotion {
 
   /** What the model can: names of emotions, or null while that is not known. What it cannot is not offered, and not asked
    * any more. */
-  offer(told) {
-    const names = told ?? [];
+  offer(able) {
+    const names = able ?? [];
     for (const [name, { node, input }] of this.sliders) {
       node.hidden = !names.includes(name);
       if (node.hidden && !NAMED.includes(name)) input.value = 0;
     }
     this.fine.hidden = !names.length;
-    word(this.hint, told && !names.length ? "moodless" : "");
+    word(this.hint, able && !names.length ? "moodless" : "");
     this.#show();
   }
 

@@ -4,16 +4,16 @@ import { ask, button, h, number, quote, Refusal, send, span, t, word } from "/we
 /** Milliseconds between two looks. */
 const LOOK = 700;
 
-export class Waiting {
+export class PendingJob {
   /** `done(job)` when it has succeeded; `over()` when there is nothing to wait for any more. */
   constructor(done, over = () => {}) {
     Object.assign(this, { done, over, id: null });
     this.bar = h("progress", { max: 1, value: 0, label: "progress" });
-    this.told = h("p", { class: "hint", role: "status" });
+    this.report = h("p", { class: "hint", role: "status" });
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.stop = button("stop", () => this.#cancel(), { class: "quiet" });
     this.acts = h("div", { class: "acts", hidden: true }, this.bar, this.stop);
-    this.node = h("div", {}, this.acts, this.told, this.wrong);
+    this.node = h("div", {}, this.acts, this.report, this.wrong);
   }
 
   refuse(error) {
@@ -23,7 +23,7 @@ export class Waiting {
 
   clear() {
     quote(this.wrong, "");
-    word(this.told, "");
+    word(this.report, "");
     this.acts.hidden = true;
   }
 
@@ -43,14 +43,14 @@ export class Waiting {
       if (job) this.#show(job);
       if (job?.status === "succeeded") return this.#end(() => this.done(job));
       if (job?.status === "failed") return this.#end(() => quote(this.wrong, job.error?.message ?? ""));
-      if (job?.status === "cancelled") return this.#end(() => word(this.told, "job_cancelled"));
+      if (job?.status === "cancelled") return this.#end(() => word(this.report, "job_cancelled"));
       await new Promise((go) => { setTimeout(go, LOOK); });
     }
   }
 
   #show(job) {
     this.bar.value = job.progress;
-    word(this.told, () => [
+    word(this.report, () => [
       t(`job_${job.status}`),
       job.position > 0 ? t("place", { n: number(job.position) }) : "",
       job.eta ? t("about", { n: span(job.eta) }) : "",

@@ -12,13 +12,13 @@ export class Queue {
     this.rows = new Map();
     this.count = h("p", { class: "hint" });
     this.pause = button("pauseAll", () => this.act(send(`${PATH}/${this.paused ? "resume" : "pause"}`, "POST", {})));
-    this.told = h("p", { class: "hint", role: "status" });
+    this.report = h("p", { class: "hint", role: "status" });
     this.closed = h("p", { class: "note" });
     this.first = h("p", { class: "first", t: "dropFirst", "aria-hidden": "true" });
     this.list = h("ol", { class: "queue", label: "queue" });
     this.area = h("div", {}, this.first, this.list);
     this.node = h("section", { label: "queue" },
-      h("div", { class: "bar-row" }, h("h3", { t: "queue" }), this.pause), this.closed, this.count, this.told, this.area);
+      h("div", { class: "bar-row" }, h("h3", { t: "queue" }), this.pause), this.closed, this.count, this.report, this.area);
     this.#takeDrops();
   }
 
@@ -64,10 +64,10 @@ export class Queue {
   async act(asked, key, values) {
     try {
       await asked;
-      if (key) word(this.told, key, values);
+      if (key) word(this.report, key, values);
     } catch (error) {
       // A job that has just ended is no fault of the person's.
-      if (error instanceof Refusal && error.status === 404) word(this.told, "alreadyEnded");
+      if (error instanceof Refusal && error.status === 404) word(this.report, "alreadyEnded");
       else this.complain(error);
     }
     await this.load().catch(this.complain);

@@ -3,16 +3,16 @@ import { h, t, word } from "/web/parts/ui.js";
 
 const MOST = 200;
 
-export class Cells {
+export class SegmentCells {
   constructor() {
     this.parts = new Map();
-    this.row = h("div", { class: "cells", "aria-hidden": "true" });
-    this.told = h("p", { class: "hint" });
-    this.node = h("div", {}, this.row, this.told);
+    this.row = h("div", { class: "segment-cells", "aria-hidden": "true" });
+    this.summary = h("p", { class: "hint" });
+    this.node = h("div", {}, this.row, this.summary);
   }
 
   /** An event of the job. */
-  hear(event) {
+  receive(event) {
     if (event.type === "unit.done") this.#set(event.index, 1, event.cached);
     else if (event.unit) this.#set(event.unit.index, event.unit.progress, false);
     else if (event.type === "job.queued") this.clear();
@@ -24,7 +24,7 @@ export class Cells {
   }
 
   show({ units, status, type }) {
-    word(this.told, units.total ? () => t("unitsOf", { n: units.done, all: units.total }) + (units.cached ? ` · ${t("fromCache", { n: units.cached })}` : "") : "");
+    word(this.summary, units.total ? () => t("unitsOf", { n: units.done, all: units.total }) + (units.cached ? ` · ${t("fromCache", { n: units.cached })}` : "") : "");
     const count = units.total > MOST || type !== "speech" ? 0 : units.total;
     while (this.row.children.length > count) this.row.lastChild.remove();
     while (this.row.children.length < count) this.row.append(h("span"));

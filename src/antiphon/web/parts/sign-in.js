@@ -1,19 +1,19 @@
 // The dialog that asks for a key.
 import { button, field, h } from "/web/parts/ui.js";
 
-/** `{key, kept}`, or null when it is closed. `wrong`: a key was given, and the server did not take it. */
+/** `{key, stored}`, or null when it is closed. `wrong`: a key was given, and the server did not take it. */
 export function ask(wrong) {
   return new Promise((done) => {
     const input = h("input", { type: "password", id: "key-field", autocomplete: "current-password", required: true });
-    const kept = h("input", { type: "checkbox", id: "key-kept" });
+    const stored = h("input", { type: "checkbox", id: "key-stored" });
     const place = field("keyField", input, "keyHint");
-    const tick = field("keyKept", kept);
+    const tick = field("keyStored", stored);
     tick.classList.add("check");
     const box = h("dialog", { class: "ask page sign-in", "aria-labelledby": "sign-in-title" });
     let given = null;
     const form = h("form", { on: { submit: (event) => {
       event.preventDefault();
-      given = { key: input.value.trim(), kept: kept.checked };
+      given = { key: input.value.trim(), stored: stored.checked };
       box.close();
     } } },
       h("h2", { id: "sign-in-title", t: "signInTitle" }), place, tick,

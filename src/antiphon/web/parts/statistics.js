@@ -5,7 +5,7 @@ import { ask, chinese, clock, h, percent, Refusal, span, t, word } from "/web/pa
 const COLUMNS = ["p50", "p90", "p95", "p99", "max"];
 const ROWS = ["wait", "synthesis"];
 
-export class Figures {
+export class Statistics {
   constructor() {
     this.totals = h("dl", { class: "figures" });
     this.chart = bars();

@@ -33,10 +33,10 @@ export class Transcript {
     this.whole = false;
     if (this.growing) return;
     this.growing = true;
-    const told = await ask(`/v1/jobs/${id}/subtitles.json?partial=true`).catch(() => null);
+    const partial = await ask(`/v1/jobs/${id}/subtitles.json?partial=true`).catch(() => null);
     this.growing = false;
-    if (this.whole || !told) return; // It has ended meanwhile.
-    this.segments = told.segments;
+    if (this.whole || !partial) return; // It has ended meanwhile.
+    this.segments = partial.segments;
     this.#draw();
   }
 
@@ -57,12 +57,12 @@ export class Transcript {
     said.lang = ""; // It may be in any language.
     const clock = h("span", { class: "hint", "aria-hidden": "true" }, time(start));
     const line = this.go ? h("button", { type: "button", class: "quiet line", on: { click: () => this.go(start) } }, clock, said) : h("p", { class: "line" }, clock, said);
-    const redo = button("anew", () => this.#anew(n, redo));
-    word(redo, () => t("anewOf", { n: n + 1 }), undefined, "aria-label");
+    const redo = button("makeAgain", () => this.#makeAgain(n, redo));
+    word(redo, () => t("makeAgainOf", { n: n + 1 }), undefined, "aria-label");
     return h("li", {}, line, this.again && this.whole ? redo : null);
   }
 
-  async #anew(n, redo) {
+  async #makeAgain(n, redo) {
     redo.disabled = true;
     quote(this.wrong, "");
     try {
@@ -79,10 +79,10 @@ export class Transcript {
     const parts = n < 0 ? [] : [...(this.list.children[n]?.querySelectorAll(".said > span") ?? [])];
     let at = ((seconds - start) / (end - start)) * (text?.length ?? 0);
     const part = parts.length < 2 ? undefined : (parts.find((each) => (at -= each.textContent.length) < 0) ?? parts.at(-1));
-    if (part === this.heard) return;
-    this.heard?.classList.remove("heard");
-    part?.classList.add("heard");
-    this.heard = part;
+    if (part === this.spoken) return;
+    this.spoken?.classList.remove("spoken");
+    part?.classList.add("spoken");
+    this.spoken = part;
   }
 
   /** Marks the segment that is heard at a position; none when nothing is. */

@@ -53,9 +53,9 @@ const said = new WeakMap();
 
 /** Puts a string of the page into a node or one of its attributes, and again whenever the language changes. */
 export function word(node, key, values, where = "text") {
-  const told = said.get(node) ?? {};
-  told[where] = [key, values];
-  said.set(node, told);
+  const words = said.get(node) ?? {};
+  words[where] = [key, values];
+  said.set(node, words);
   node.toggleAttribute("data-k", true);
   if (where === "text") node.removeAttribute("lang"); // A quotation was here before.
   tell(node);
@@ -114,9 +114,9 @@ export const button = (key, click, attributes = {}) => h("button", { type: "butt
 export function field(key, control, hint) {
   const id = control.id || (control.id = `f${++fields}`);
   const wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
-  const told = hint ? h("p", { class: "hint", id: `${id}-hint`, t: hint }) : null;
-  control.setAttribute("aria-describedby", [told?.id, wrong.id].filter(Boolean).join(" "));
-  const node = h("div", { class: "field" }, h("label", { for: id, t: key }), control, told, wrong);
+  const about = hint ? h("p", { class: "hint", id: `${id}-hint`, t: hint }) : null;
+  control.setAttribute("aria-describedby", [about?.id, wrong.id].filter(Boolean).join(" "));
+  const node = h("div", { class: "field" }, h("label", { for: id, t: key }), control, about, wrong);
   node.control = control;
   node.refuse = (text, own) => {
     control.toggleAttribute("aria-invalid", false);

@@ -50,11 +50,11 @@ export class UploadForm {
     this.fields.consent.classList.add("check");
     this.bar = h("progress", { max: 1, value: 0, label: "uploading", hidden: true });
     this.go = h("button", { type: "submit", class: "main", t: "addVoice" });
-    this.told = h("p", { role: "status", class: "good" });
+    this.report = h("p", { role: "status", class: "good" });
     const f = this.fields;
     this.form = h("form", { novalidate: true, label: "uploadTitle" },
       f.audio_sample, f.name, f.ref_text, f.consent, f.note,
-      h("div", { class: "acts" }, this.go, this.bar), this.told);
+      h("div", { class: "acts" }, this.go, this.bar), this.report);
     this.node = h("details", { class: "card upload" }, h("summary", { t: "uploadTitle" }), this.form);
     droppable(this.node, (file) => { this.node.open = true; this.take(file, file.name); });
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.#send(); });
@@ -64,7 +64,7 @@ export class UploadForm {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const f = this.fields.audio_sample;
     f.refuse("");
-    word(this.told, "");
+    word(this.report, "");
     word(this.state, "reading");
     this.blob = blob;
     const samples = blob.size <= MOST_RAW ? await read(blob) : null;
@@ -101,7 +101,7 @@ export class UploadForm {
   async #send() {
     const f = this.fields;
     for (const each of Object.values(f)) each.refuse("");
-    word(this.told, "");
+    word(this.report, "");
     const wrong = [
       [!this.blob, "audio_sample", "needRecording"],
       [!f.name.control.value.trim(), "name", "needName"],
@@ -112,7 +112,7 @@ export class UploadForm {
     this.#busy(true);
     try {
       this.added((await upload("/v1/audio/voices", this.#body(), (part) => { this.bar.value = part; })).voice);
-      word(this.told, "voiceAdded", { name: f.name.control.value.trim() });
+      word(this.report, "voiceAdded", { name: f.name.control.value.trim() });
       this.clear();
     } catch (error) {
       const at = f[error.param] ?? f.audio_sample;

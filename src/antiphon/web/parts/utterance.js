@@ -1,11 +1,11 @@
 // One job on the page Speak, from its place in line to its last sentence: heard while it is made, and kept as a file.
 import { call, media } from "/web/net/api.js";
-import { Cells } from "/web/parts/segment-cells.js";
-import { Deck } from "/web/audio/audio-player.js";
+import { SegmentCells } from "/web/parts/segment-cells.js";
+import { AudioPlayer } from "/web/audio/audio-player.js";
 import { downloads } from "/web/parts/downloads.js";
 import { ask, button, h, quote, send, span, t, word } from "/web/parts/ui.js";
-import { Live } from "/web/net/live-events.js";
-import { Sound } from "/web/audio/wav-stream.js";
+import { LiveEvents } from "/web/net/live-events.js";
+import { WavStream } from "/web/audio/wav-stream.js";
 import { Transcript } from "/web/parts/transcript.js";
 import { Transport } from "/web/audio/transport.js";
 
@@ -21,14 +21,14 @@ export class Utterance {
     this.status = h("strong", { role: "status" });
     this.place = h("span", { class: "hint place" });
     this.bar = h("progress", { max: 1, value: 0, label: "progress" });
-    this.cells = new Cells();
+    this.cells = new SegmentCells();
     this.sounds = h("div", { class: "sounds" });
     this.files = h("div");
     this.cancel = button("cancel", () => this.#do("DELETE", `/v1/jobs/${this.id}`));
     this.retry = button("again", () => this.#do("POST", `/v1/jobs/${this.id}/retry`));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.warnings = h("p", { class: "hint" });
-    this.transcript = new Transcript({ go: (seconds) => this.#go(seconds), again: (next) => this.#anew(next) });
+    this.transcript = new Transcript({ go: (seconds) => this.#go(seconds), again: (next) => this.#again(next) });
     this.node = h("section", { class: "card now", label: "nowTitle" },
       h("div", { class: "bar-row" }, h("div", { class: "acts" }, this.status, this.place), h("div", { class: "acts" }, this.cancel, this.retry)),
       this.bar, this.cells.node, this.warnings, this.wrong, this.sounds, this.files, this.transcript.node);
@@ -58,7 +58,7 @@ export class Utterance {
     this.sounds.replaceChildren();
     this.transcript.clear();
     if (!FINAL.has(job.status)) {
-      this.live = new Live({ path: `/ws?id=${job.id}`, stream: `/v1/jobs/${job.id}/events`, heard: (event) => this.#hear(event), after });
+      this.live = new LiveEvents({ path: `/ws?id=${job.id}`, stream: `/v1/jobs/${job.id}/events`, received: (event) => this.#receive(event), after });
       this.#listen(`/v1/jobs/${job.id}/result?wait=true`, fresh);
       this.show(job);
     } else {
@@ -67,24 +67,24 @@ export class Utterance {
     }
   }
 
-  async #hear(event) {
+  async #receive(event) {
     const { id } = this;
     try {
-      if (event?.object === "job") this.#told(event);
+      if (event?.object === "job") this.#update(event);
       else if (event) {
-        this.cells.hear(event);
+        this.cells.receive(event);
         if (event.type === "unit.done") this.transcript.grow(id);
-        this.#told(FINAL.has(event.status) ? await ask(`/v1/jobs/${id}`) : event);
+        this.#update(FINAL.has(event.status) ? await ask(`/v1/jobs/${id}`) : event);
       } else {
         const { progress, status, position, eta } = await ask(`/status?id=${id}`);
-        this.#told(FINAL.has(status) ? await ask(`/v1/jobs/${id}`) : { progress, status, position, eta });
+        this.#update(FINAL.has(status) ? await ask(`/v1/jobs/${id}`) : { progress, status, position, eta });
       }
     } catch (error) {
       if (error.status) quote(this.wrong, error.message); // Without an answer the banner says what is wrong.
     }
   }
 
-  #told(news) {
+  #update(news) {
     if (FINAL.has(this.job.status)) return;
     const { status, progress, position, eta, units, result, error, attempts } = { ...this.job, ...news };
     this.show({ ...this.job, status, progress, position, eta, units, result, error, attempts });
@@ -135,12 +135,12 @@ export class Utterance {
   /** Reads a sound and shows its player. */
   async #listen(path, play) {
     this.transport?.close();
-    const sound = new Sound();
+    const sound = new WavStream();
     const transport = (this.transport = new Transport(sound));
     const reading = (this.reading = new AbortController());
     this.broken = false;
-    this.deck = new Deck(transport, (at) => this.transcript.mark(at, transport.playing));
-    this.sounds.replaceChildren(this.deck.node);
+    this.player = new AudioPlayer(transport, (at) => this.transcript.mark(at, transport.playing));
+    this.sounds.replaceChildren(this.player.node);
     if (play) transport.play();
     try {
       await sound.read((await call(path, { signal: reading.signal })).body);
@@ -158,7 +158,7 @@ export class Utterance {
     if (this.transport) this.transport.play(seconds);
   }
 
-  #anew(job) {
+  #again(job) {
     this.remade = true; // Another format would be made of the first take.
     this.begin(job, false);
   }
@@ -167,7 +167,7 @@ export class Utterance {
     quote(this.wrong, "");
     try {
       const job = await send(path, method);
-      if (method === "DELETE") this.#told(job);
+      if (method === "DELETE") this.#update(job);
       else this.begin(job, true);
     } catch (error) {
       quote(this.wrong, error.message);

@@ -1,16 +1,16 @@
 // A select of voices, by model, with a way to hear the one that is chosen.
 import { button, h, quote, word } from "/web/parts/ui.js";
-import { fetched, Player } from "/web/audio/clip-player.js";
+import { ClipPlayer, fetched } from "/web/audio/clip-player.js";
 
 export class VoiceChoice {
   constructor(changed) {
     this.voices = [];
     this.select = h("select", { id: "voice", on: { change: () => { this.#turn(); changed(); } } });
     this.wrong = h("p", { class: "wrong", role: "alert" });
-    this.player = new Player((error) => quote(this.wrong, error.message));
-    this.hear = button("hearVoice", () => { quote(this.wrong, ""); this.player.toggle("voice", () => fetched(this.chosen.sample), this.hear); },
+    this.player = new ClipPlayer((error) => quote(this.wrong, error.message));
+    this.listen = button("hearVoice", () => { quote(this.wrong, ""); this.player.toggle("voice", () => fetched(this.chosen.sample), this.listen); },
       { "aria-pressed": "false", "data-key": "hearVoice" });
-    this.node = h("div", { class: "field voice-choice" }, h("label", { for: "voice", t: "voice" }), h("div", { class: "with" }, this.select, this.hear), this.wrong);
+    this.node = h("div", { class: "field voice-choice" }, h("label", { for: "voice", t: "voice" }), h("div", { class: "with" }, this.select, this.listen), this.wrong);
     this.#turn();
   }
 
@@ -35,8 +35,8 @@ export class VoiceChoice {
 
   #turn() {
     this.player.stop();
-    this.hear.disabled = !this.chosen;
-    word(this.hear, "hearVoice");
+    this.listen.disabled = !this.chosen;
+    word(this.listen, "hearVoice");
   }
 }
 

@@ -3,7 +3,7 @@ import { line, roundUp } from "/web/parts/chart.js";
 import { arrange, ask, bytes, h, number, t, word } from "/web/parts/ui.js";
 
 /** Milliseconds that a curve goes back. */
-const KEPT = 600_000;
+const WINDOW = 600_000;
 /** Samples of a worker: [milliseconds since the epoch, bytes]. They outlive the page, not the tab. */
 const history = new Map();
 
@@ -25,7 +25,7 @@ export class Workers {
     word(this.none, data.length ? "" : "noWorkers");
     const keys = data.map((worker) => `${worker.model}/${worker.name}`);
     for (const key of this.cards.keys()) if (!keys.includes(key)) this.cards.delete(key);
-    for (const [key, samples] of history) if (samples.at(-1)[0] < now - KEPT) history.delete(key);
+    for (const [key, samples] of history) if (samples.at(-1)[0] < now - WINDOW) history.delete(key);
     arrange(this.list, data.map((worker, at) => {
       const card = this.cards.get(keys[at]) ?? new Card();
       this.cards.set(keys[at], card);
@@ -43,7 +43,7 @@ function record(key, rss, now) {
   const samples = history.get(key) ?? [];
   // Zero: it has not told yet.
   if (rss && now - (samples.at(-1)?.[0] ?? 0) > 500) samples.push([now, rss]);
-  while (samples.length && samples[0][0] < now - KEPT) samples.shift();
+  while (samples.length && samples[0][0] < now - WINDOW) samples.shift();
   if (samples.length) history.set(key, samples);
   return samples;
 }

@@ -10,7 +10,7 @@ export function books() {
   }
 }
 
-export function keep(list) {
+export function store(list) {
   try {
     localStorage.setItem(KEY, JSON.stringify(list));
   } catch { /* Full or forbidden: the books live as long as the page. */ }
@@ -18,7 +18,7 @@ export function keep(list) {
 
 /** The texts of a book's chapters; null if they are not kept. */
 export const texts = (id) => act("readonly", (store) => store.get(id)).catch(() => null);
-export const keepTexts = (id, list) => act("readwrite", (store) => store.put(list, id)).catch(() => null);
+export const storeTexts = (id, list) => act("readwrite", (store) => store.put(list, id)).catch(() => null);
 export const dropTexts = (id) => act("readwrite", (store) => store.delete(id)).catch(() => null);
 
 function act(mode, work) {

@@ -18,9 +18,9 @@ export function remember(id, body) {
   known = listed(); // Another tab may have added some.
   const text = body.input.trim();
   known.set(id, text.length > WORDS ? `${text.slice(0, WORDS).trimEnd()}…` : text);
-  keepQuietly(localStorage, LIST, [...known].slice(-MOST));
+  tryToStore(localStorage, LIST, [...known].slice(-MOST));
   // A whole book may not fit; without what was asked the job is still found again.
-  if (!keepQuietly(sessionStorage, LAST, { id, body })) keepQuietly(sessionStorage, LAST, { id, body: null });
+  if (!tryToStore(sessionStorage, LAST, { id, body })) tryToStore(sessionStorage, LAST, { id, body: null });
 }
 
 /** `{id, body}` of the last job that this tab sent; null if there is none, or none any more. */
@@ -40,7 +40,7 @@ export function forget() {
 }
 
 /** Full storage must not keep anybody from speaking. */
-function keepQuietly(store, name, value) {
+function tryToStore(store, name, value) {
   try {
     store.setItem(name, JSON.stringify(value));
     return true;

@@ -46,63 +46,72 @@ def recording(able: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("locale", "width"), [("en-US", 1280), ("zh-CN", 375)])
 def test_a_recording_is_written_down(able: Server, browser: Any, recording: Path, locale: str, width: int) -> None:
-    with visit(browser, able, "hear", locale=locale, viewport={"width": width, "height": 800}) as page:
-        wait_until(lambda: page.locator("#hear-model option").count() == 2, "the model is offered")
-        assert page.locator("#hear-go").is_disabled()
-        page.set_input_files("#hear-file", str(recording))
-        page.click("#hear-go")
-        wait_until(lambda: page.locator("#heard").inner_text() == "hello from the page", "it is written down")
+    with visit(browser, able, "transcribe", locale=locale, viewport={"width": width, "height": 800}) as page:
+        wait_until(lambda: page.locator("#transcribe-model option").count() == 2, "the model is offered")
+        assert page.locator("#transcribe-go").is_disabled()
+        page.set_input_files("#transcribe-file", str(recording))
+        page.click("#transcribe-go")
+        wait_until(lambda: page.locator("#transcript").inner_text() == "hello from the page", "it is written down")
         with page.expect_download() as caught:
             page.get_by_role("button", name="SRT").click()
         assert "-->" in Path(caught.value.path()).read_text()
         assert fits(page, width)
-        shot(page, f"hear-{locale}")
+        shot(page, f"transcribe-{locale}")
         # A reload shows it again.
         page.reload()
-        mount(page, "hear")
-        wait_until(lambda: page.locator("#heard").inner_text() == "hello from the page", "it is there again")
+        mount(page, "transcribe")
+        wait_until(lambda: page.locator("#transcript").inner_text() == "hello from the page", "it is there again")
 
 
 def test_what_cannot_be_heard_says_why(able: Server, browser: Any, tmp_path: Path) -> None:
     silent = tmp_path / "silent.wav"
     silent.write_bytes(wav.header(16000, 32000) + bytes(32000))
-    with visit(browser, able, "hear", faults=1) as page:
-        page.set_input_files("#hear-file", str(silent))
-        page.click("#hear-go")
-        wait_until(lambda: "silent" in page.locator("ap-hear [role=alert]").all_inner_texts()[-1], "it says why")
-        assert page.locator("#hear-go").is_enabled()
+    with visit(browser, able, "transcribe", faults=1) as page:
+        page.set_input_files("#transcribe-file", str(silent))
+        page.click("#transcribe-go")
+        wait_until(lambda: "silent" in page.locator("ap-transcribe [role=alert]").all_inner_texts()[-1], "it says why")
+        assert page.locator("#transcribe-go").is_enabled()
 
 
 def test_images_are_drawn_and_downloaded(able: Server, browser: Any) -> None:
-    with visit(browser, able, "draw") as page:
+    with visit(browser, able, "images") as page:
         page.fill("#prompt", f"bands {PAYLOAD}")
-        page.fill("#draw-count", "2")
-        page.fill("#draw-seed", "5")
-        page.click("#draw-go")
+        page.fill("#images-count", "2")
+        page.fill("#images-seed", "5")
+        page.click("#images-go")
         drawn = "[...document.querySelectorAll('.gallery img')].filter((image) => image.naturalWidth === 64).length"
         wait_until(lambda: page.evaluate(drawn) == 2, "two are seen")
         assert page.locator(".gallery img").first.get_attribute("alt") == f"bands {PAYLOAD}"
         with page.expect_download() as caught:
             page.locator(".gallery button").first.click()
         assert Path(caught.value.path()).read_bytes().startswith(b"\x89PNG")
-        shot(page, "draw")
+        shot(page, "images")
         page.fill("#prompt", "impossible")
-        page.click("#draw-go")
-        wait_until(lambda: "paint has run out" in page.locator("ap-draw [role=alert]").all_inner_texts()[-1], "why not")
+        page.click("#images-go")
+        wait_until(lambda: "paint has run out" in page.locator("ap-images [role=alert]").all_inner_texts()[-1], "why not")
 
 
 def test_a_long_one_is_cancelled(able: Server, browser: Any) -> None:
-    with visit(browser, able, "draw") as page:
+    with visit(browser, able, "images") as page:
         page.fill("#prompt", "slow")
-        page.fill("#draw-count", "10")
-        page.click("#draw-go")
+        page.fill("#images-count", "10")
+        page.click("#images-go")
         page.get_by_role("button", name="Stop").click()
-        wait_until(lambda: "Cancelled" in page.locator("ap-draw").inner_text(), "it is cancelled")
-        assert page.locator("#draw-go").is_enabled()
+        wait_until(lambda: "Cancelled" in page.locator("ap-images").inner_text(), "it is cancelled")
+        assert page.locator("#images-go").is_enabled()
 
 
 def test_a_server_without_such_models_says_how_to_get_them(tone: Server, browser: Any) -> None:
-    with visit(browser, tone, "hear") as page:
-        wait_until(lambda: "whisper-base" in page.locator("ap-hear .note").inner_text(), "what helps")
-    with visit(browser, tone, "draw") as page:
-        wait_until(lambda: "diffusers" in page.locator("ap-draw .note").inner_text(), "what helps")
+    with visit(browser, tone, "transcribe") as page:
+        wait_until(lambda: "whisper-base" in page.locator("ap-transcribe .note").inner_text(), "what helps")
+    with visit(browser, tone, "images") as page:
+        wait_until(lambda: "diffusers" in page.locator("ap-images .note").inner_text(), "what helps")
+
+
+@pytest.mark.parametrize(("old", "name"), [("hear", "transcribe"), ("draw", "images")])
+def test_old_addresses_of_pages_still_work(tone: Server, browser: Any, old: str, name: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{tone.base}/#/{old}")
+    mount(page, name)
+    assert page.locator("nav a[aria-current=page]").get_attribute("href") == f"#/{name}"
+    page.close()
