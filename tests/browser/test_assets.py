@@ -52,7 +52,7 @@ def test_nothing_else_is_served(tone: Server, path: str) -> None:
 
 def test_both_languages_say_the_same_things() -> None:
     web = resources.files("antiphon").joinpath("web")
-    told: set[str] = set()
+    keys: set[str] = set()
     for name in ("frame.js", "pages.js"):
         english, chinese = (
             dict(re.findall(r"(\w+): \"((?:[^\"\\]|\\.)*)\"", part))
@@ -61,12 +61,12 @@ def test_both_languages_say_the_same_things() -> None:
         assert english.keys() == chinese.keys()
         for key, text in english.items():
             assert sorted(re.findall(r"\{\w+\}", text)) == sorted(re.findall(r"\{\w+\}", chinese[key])), key
-        assert not told & english.keys(), "a word that both files have would be told by the later one"
-        told |= english.keys()
+        assert not keys & english.keys(), "the later file would override a key that both have"
+        keys |= english.keys()
     html = web.joinpath("index.html").read_text()
-    assert set(re.findall(r"data-t=\"(\w+)\"", html)) <= told
+    assert set(re.findall(r"data-t=\"(\w+)\"", html)) <= keys
     for name in assets():
         if name.endswith(".js"):
             source = web.joinpath(name).read_text()
             asked = re.findall(r"(?:\bt: |\blabel: |\bbutton\(|\bt\(|\bfield\()\"(\w+)\"", source)
-            assert set(asked) <= told, name
+            assert set(asked) <= keys, name

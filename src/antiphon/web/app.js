@@ -1,4 +1,4 @@
-// The page's frame: its words, switches, banner and pages, and one ear for what happens on the server.
+// Frame: starts everything around the pages (strings, switches, banner, router) and the stream of server events.
 import "/web/parts/banner.js";
 import { watch } from "/web/net/health.js";
 import { retell, word } from "/web/parts/ui.js";

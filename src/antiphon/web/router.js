@@ -1,17 +1,17 @@
-// Which page is seen: each is an element, fetched when it is first asked for.
+// Router: shows the page that the address names. Each page is an element whose module is loaded on its first visit.
 const PAGES = ["speak", "jobs", "voices", "dashboard", "books", "transcribe", "images"];
-/** Old names of pages, which bookmarks may still have. */
+/** Earlier names of pages, which bookmarks may still hold. */
 const ALIASES = new Map([["hear", "transcribe"], ["draw", "images"]]);
-/** These keep what was typed and what plays while another page is seen. */
-const STORED = new Map(["speak", "jobs", "transcribe", "images"].map((name) => [name, null]));
+/** Elements of pages that stay in memory while another page is shown, with what was typed and what plays. */
+const CACHED = new Map(["speak", "jobs", "transcribe", "images"].map((name) => [name, null]));
 
-/** The page that the address names; what it does not know is Speak. */
+/** The name of the page in the address; Speak for an unknown name. */
 export function here() {
   const name = location.hash.replace(/^#\/?/, "");
   return ALIASES.get(name) ?? (PAGES.includes(name) ? name : "speak");
 }
 
-/** Shows the page of the address now and whenever it changes; `failed(error)` if it cannot. */
+/** Shows the page of the address now and after every change of it; calls `failed(error)` when a page cannot be loaded. */
 export function route(failed) {
   const place = document.getElementById("page");
   const show = async () => {
@@ -23,9 +23,9 @@ export function route(failed) {
     place.replaceChildren();
     try {
       await import(`/web/pages/${name}.js`);
-      if (here() !== name) return; // Somebody went on meanwhile.
-      const page = STORED.get(name) ?? document.createElement(`ap-${name}`);
-      if (STORED.has(name)) STORED.set(name, page);
+      if (here() !== name) return; // The address changed while the module was loading.
+      const page = CACHED.get(name) ?? document.createElement(`ap-${name}`);
+      if (CACHED.has(name)) CACHED.set(name, page);
       place.replaceChildren(page);
     } catch (error) {
       failed(error);

@@ -1,2 +1,2 @@
-// Light or dark as the person chose it, set before anything is drawn; a script of its own kind, for modules come later.
+// Theme: applies the stored choice of light or dark before the first paint. A classic script, because modules run too late.
 document.documentElement.dataset.theme = localStorage.getItem("theme") ?? "system";

@@ -1,4 +1,4 @@
-// The player of a sound: play and pause, its waveform, where it is, and a way to go elsewhere in it.
+// Audio player: play and pause, waveform, position and seeking for one sound.
 import { button, h, number, svg, t, word } from "/web/parts/ui.js";
 
 const [WIDTH, HEIGHT, COLUMNS] = [600, 100, 200];
@@ -6,7 +6,7 @@ const [WIDTH, HEIGHT, COLUMNS] = [600, 100, 200];
 const time = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 export class AudioPlayer {
-  /** `moved(seconds)` is called with the position at each redraw. */
+  /** Calls `moved(seconds)` with the position at every redraw. */
   constructor(transport, moved) {
     Object.assign(this, { transport, sound: transport.sound, moved });
     this.shape = svg("path", { class: "shape" });
@@ -24,7 +24,7 @@ export class AudioPlayer {
     this.draw();
   }
 
-  /** Drawn with the next frame, and with every frame as long as it plays. */
+  /** Redraws with the next frame, and with every frame while the sound plays. */
   #soon() {
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = undefined;

@@ -1,15 +1,15 @@
-// One sound at a time: what is asked for stops what plays.
+// Clip player: plays one clip at a time, each started and stopped by its own button.
 import { call, word } from "/web/parts/ui.js";
 
 export class ClipPlayer {
-  /** `fail` is told why something cannot be heard, in the server's words. */
+  /** Calls `fail(error)` when a clip cannot be played. */
   constructor(fail) {
     this.fail = fail;
     this.audio = new Audio();
     this.audio.addEventListener("ended", () => this.stop());
   }
 
-  /** Plays what `source()` gives (a URL of an object, or a promise of one), or stops it if it is what plays. */
+  /** Stops the clip `id` if it plays, else plays the object URL that `source()` returns or resolves to. */
   async toggle(id, source, button) {
     const same = this.id === id;
     this.stop();
@@ -19,7 +19,7 @@ export class ClipPlayer {
     word(button, "stop");
     try {
       const url = await source();
-      if (this.button !== button) return URL.revokeObjectURL(url); // Another was asked for meanwhile.
+      if (this.button !== button) return URL.revokeObjectURL(url); // Another clip was started meanwhile.
       this.audio.src = this.url = url;
       await this.audio.play();
     } catch (error) {
@@ -40,5 +40,5 @@ export class ClipPlayer {
   }
 }
 
-/** An object URL of what the server answers; its refusal is raised with its reason. */
+/** An object URL of the response to a path. Throws as `call` does. */
 export const fetched = async (path) => URL.createObjectURL(await (await call(path)).blob());

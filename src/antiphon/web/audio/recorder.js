@@ -1,15 +1,15 @@
-// The microphone: records until it is stopped, or as long as a voice may be.
+// Recorder: records the microphone until it is stopped or the limit is reached.
 
-/** Seconds after which a recording ends by itself: as long as the server reads. */
+/** Longest recording, seconds: the server reads no more of it. */
 const LONGEST = 110;
 
 export class Recorder {
-  /** `ticked(seconds)` while it records, `done(blob | null)` at its end. */
+  /** Calls `ticked(seconds)` while recording and `done(blob)` at the end, with null for a dropped recording. */
   constructor(ticked, done) {
     Object.assign(this, { ticked, done });
   }
 
-  /** Browsers give a microphone only to pages from this machine or over https. */
+  /** Browsers allow the microphone only on localhost or over HTTPS. */
   static get able() {
     return Boolean(navigator.mediaDevices?.getUserMedia && window.MediaRecorder);
   }
@@ -18,7 +18,7 @@ export class Recorder {
     return this.recorder?.state === "recording";
   }
 
-  /** Raises NotAllowedError or NotFoundError as the browser does. */
+  /** Throws the browser's NotAllowedError or NotFoundError. */
   async start() {
     const stream = await navigator.mediaDevices.getUserMedia({ audio: { echoCancellation: false, noiseSuppression: false } });
     const parts = [];
@@ -42,7 +42,7 @@ export class Recorder {
     if (this.on) this.recorder.stop();
   }
 
-  /** Ends without a recording: the page was left. */
+  /** Ends without a result, because the user left the page. */
   drop() {
     this.dropped = true;
     this.stop();

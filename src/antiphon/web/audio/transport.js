@@ -1,14 +1,14 @@
-// Plays a sound that may still be growing, through Web Audio: what is there is scheduled a little ahead of what is heard.
+// Transport: plays a sound through Web Audio while it is still arriving. Audio is scheduled a little ahead of the playhead.
 
-/** Seconds that are scheduled at once, how far ahead, and how often that is looked after. */
+/** Seconds of audio per scheduled piece; seconds scheduled ahead; milliseconds between two checks. */
 const [PIECE, AHEAD, LOOK] = [0.5, 2, 200];
-/** Seconds until a piece that comes too late is heard. */
+/** Seconds from now at which a late piece starts. */
 const SOON = 0.05;
 
-/** One sound is heard at a time: who begins silences who played. */
+/** The transport that plays. Only one plays at a time: starting one pauses the other. */
 let active = null;
 
-/** Tells `change` when it begins, pauses or ends. Positions are seconds of the sound. */
+/** Dispatches `change` when it starts, pauses, seeks or ends. Positions are seconds in the sound. */
 export class Transport extends EventTarget {
   playing = false;
   #at = 0;
@@ -20,7 +20,7 @@ export class Transport extends EventTarget {
     sound.addEventListener("grown", () => { if (this.playing) this.#pump(); });
   }
 
-  /** Where it is heard now. */
+  /** The playhead, seconds. */
   get time() {
     if (!this.playing || !this.context) return this.#at;
     const now = this.context.currentTime;
@@ -74,10 +74,10 @@ export class Transport extends EventTarget {
   #pump() {
     const { rate, seconds, ended } = this.sound;
     if (!rate) {
-      if (ended) this.#end(); // It never began.
+      if (ended) this.#end(); // The stream ended before its header.
       return;
     }
-    // In the sound's own rate: resampled piece by piece it would click at every seam.
+    // The context has the sound's own rate: resampling piece by piece would click at every seam.
     this.context ??= new AudioContext({ sampleRate: rate });
     if (this.context.state === "suspended") this.context.resume();
     const now = this.context.currentTime;

@@ -1,13 +1,13 @@
-// A waveform whose two ends are moved by pointer or keys: two range inputs over a drawing.
+// Trimmer: a waveform with two range inputs on it, which cut a recording at both ends by pointer or keys.
 import { button, h, number, svg, t, word } from "/web/parts/ui.js";
 import { peaks, RATE, write } from "/web/audio/wav.js";
 
 const [WIDTH, HEIGHT, COLUMNS] = [600, 100, 240];
-/** Seconds that are left between the ends. */
+/** Least seconds between the two ends. */
 const LEAST = 0.1;
 
 export class Trimmer {
-  /** `player` plays one sound at a time; `moved` is called with every change. */
+  /** `player` is the page's clip player; calls `moved()` after every change. */
   constructor(player, moved) {
     this.moved = moved;
     this.shape = svg("path", { class: "shape" });
@@ -25,7 +25,7 @@ export class Trimmer {
     this.node.hidden = true;
   }
 
-  /** Shows samples, or with null nothing. */
+  /** Shows samples; hides the trimmer for null. */
   show(samples) {
     this.samples = samples;
     this.node.hidden = !samples;
@@ -52,7 +52,7 @@ export class Trimmer {
     const least = Math.min(LEAST, this.length);
     if (edge === "left") this.left.value = Math.max(0, Math.min(this.start, this.end - least));
     else this.right.value = Math.min(this.length, Math.max(this.end, this.start + least));
-    // Where they lie on each other, the one on top must be the one that has room to move.
+    // Where the two handles overlap, the one with room to move must be on top.
     this.left.classList.toggle("above", this.start > this.length / 2);
     const x = (seconds) => (seconds / this.length) * WIDTH;
     this.before.setAttribute("width", x(this.start));

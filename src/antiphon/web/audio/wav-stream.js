@@ -1,12 +1,12 @@
-// Sound that arrives piece by piece: a WAV file of one channel and 16 bits, read while it is still being made.
+// WAV stream: a WAV file of one channel and 16 bits, read while the server still makes it.
 
 const HEADER = 44;
-/** Bytes that are held. What is longer is left to the browser's own player. */
+/** Most bytes that are held in memory. The browser's own player takes longer files. */
 const MOST = 160 * 1024 * 1024;
-/** Loudest samples are kept of so many parts of a second. */
+/** Peaks per second. */
 const PARTS = 50;
 
-/** Tells `grown` with every piece, and when it has ended. `rate` in Hz, `length` in samples, `peaks` 0 to 1. */
+/** Dispatches `grown` for every piece and at the end. `rate` in Hz, `length` in samples, `peaks` 0 to 1. */
 export class WavStream extends EventTarget {
   rate = 0;
   length = 0;
@@ -17,7 +17,7 @@ export class WavStream extends EventTarget {
 
   get seconds() { return this.rate ? this.length / this.rate : 0; }
 
-  /** Reads a stream of bytes to its end. Raises what the stream raises. */
+  /** Reads a byte stream to its end. Throws what the stream throws. */
   async read(stream) {
     let rest = new Uint8Array();
     for (const reader = stream.getReader(); ;) {
@@ -35,7 +35,7 @@ export class WavStream extends EventTarget {
     this.dispatchEvent(new Event("grown"));
   }
 
-  /** Takes whole samples; gives back what is left. */
+  /** Adds the whole samples in `bytes`; returns the bytes that are left over. */
   #take(bytes) {
     let at = 0;
     if (!this.rate) {
@@ -63,12 +63,12 @@ export class WavStream extends EventTarget {
     }
   }
 
-  /** Samples from one position to before another, -1 to 1; fewer where there are no more. */
+  /** Samples from index `from` to before `to`, -1 to 1; fewer at the end of the sound. */
   samples(from, to) {
     const end = Math.min(to, this.length);
     const found = new Float32Array(Math.max(0, end - from));
     let [low, high] = [0, this.#pieces.length];
-    while (low < high) { // The last piece that begins at or before `from`.
+    while (low < high) { // Finds the last piece that starts at or before `from`.
       const middle = (low + high) >> 1;
       if (this.#pieces[middle][0] <= from) low = middle + 1;
       else high = middle;

@@ -1,9 +1,9 @@
-// Recordings: read by the browser, cut, brought to one channel, written as 16-bit WAV.
+// WAV: reads any audio file as one channel, and writes a part of it as 16-bit WAV.
 
-/** Hz of what is uploaded: the highest rate that a voice is kept at. */
+/** Sample rate of uploads, Hz: the highest at which the server stores a voice. */
 export const RATE = 48_000;
 
-/** Samples of any file that the browser can play, as one channel at `RATE`; null if it cannot. */
+/** Samples of an audio file as one channel at `RATE`, -1 to 1; null if the browser cannot decode it. */
 export async function read(blob) {
   try {
     const decoded = await new OfflineAudioContext(1, 1, RATE).decodeAudioData(await blob.arrayBuffer());
@@ -40,7 +40,7 @@ export function write(samples, start, end) {
   return new Blob([view], { type: "audio/wav" });
 }
 
-/** The loudest sample of each of `count` equal parts, 0 to 1. */
+/** Peak of each of `count` equal parts, 0 to 1. */
 export function peaks(samples, count) {
   const step = samples.length / count;
   return Array.from({ length: count }, (_, n) => {

@@ -1,4 +1,4 @@
-// The strings of the frame and of the pages Speak and Jobs, in both languages; those of the other pages are beside them.
+// Strings of the frame and of the pages Speak and Jobs, in both languages.
 export const STRINGS = {
   en: {
     speak: "Speak", jobs: "Jobs", other: "中文", theme_system: "Theme: system", theme_light: "Theme: light", theme_dark: "Theme: dark",

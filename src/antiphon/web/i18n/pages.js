@@ -1,4 +1,4 @@
-// The strings of the pages Voices, Dashboard and Books, in both languages.
+// Strings of the other pages, in both languages.
 export const STRINGS = {
   en: {
     transcribe: "Transcribe", transcribeIt: "Write it down", dropRecording: "Drop a recording here: a talk, a meeting, a film.",

@@ -1,10 +1,10 @@
-// Books cut into chapters by their headings: the rules of `antiphon/text/chapters.py`, which a test holds these against.
+// Chapters: splits a book at its headings by the rules of `antiphon/text/chapters.py`; a test compares the two.
 
 export const FRONT = "Front matter";
-/** Headings in a row without a text of their own, from which they are a table of contents. */
+/** From this many headings in a row without text they are a table of contents. */
 const CONTENTS = 3;
 
-// Spelled in both cases, because one letter of a heading must be a capital, and a whole pattern is either or.
+// Each letter in both cases: one group must match capitals only, so the flag `i` cannot be used.
 const loose = (words) => words.replace(/[a-z]/g, (c) => `[${c}${c.toUpperCase()}]`);
 const SMALL = loose("one|two|three|four|five|six|seven|eight|nine");
 const TEENS = loose("ten|eleven|twelve|thirteen|fourteen|fifteen|sixteen|seventeen|eighteen|nineteen");
@@ -27,7 +27,7 @@ const HEADING = new RegExp(
 );
 const WORD = /[\p{L}\p{N}]/u;
 
-/** The chapters of a book: [{title, text}]; their texts joined are the text again. */
+/** The chapters of a book: [{title, text}]. Their texts joined equal the input. */
 export function split(text) {
   const heads = headings(text);
   if (!heads.length) return text ? [{ title: firstLine(text), text }] : [];
@@ -50,7 +50,7 @@ function headings(text) {
   const found = [];
   let at = 0;
   for (const line of text.split("\n")) {
-    // A heading is short: a long paragraph is not worth the pattern.
+    // Headings are short; testing long paragraphs would cost time.
     if (line.length <= 400 && HEADING.test(line)) found.push({ start: at, end: at + line.length });
     at += line.length + 1;
   }
@@ -72,7 +72,7 @@ function hasBody(text, heads, number) {
 const titled = (line) => line.trim().replace(/^#+/, "").split(/\s+/u).filter(Boolean).join(" ");
 const firstLine = (text) => [...titled(text.trim().split("\n", 1)[0])].slice(0, 60).join("");
 
-/** The text of a file in UTF-8, UTF-16 or GB18030, which Chinese books often are in; null if it is none of them. */
+/** Decodes a file in UTF-8, UTF-16 or GB18030 (common for Chinese books); null for any other content. */
 export function decode(buffer) {
   const [a, b] = new Uint8Array(buffer, 0, Math.min(2, buffer.byteLength));
   const wide = a === 0xff && b === 0xfe ? "utf-16le" : a === 0xfe && b === 0xff ? "utf-16be" : null;

@@ -1,4 +1,4 @@
-// What the page asks, as curl and as Python, to be asked from elsewhere.
+// Snippets: a speech request as a curl command and as a Python script.
 import { signedIn } from "/web/net/api.js";
 
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
@@ -18,7 +18,7 @@ export function curl(body) {
   ].join(" \\\n  ");
 }
 
-/** JSON is Python but for three names, none of which is in what the page asks. */
+/** JSON is valid Python except for true, false and null, which no request of the page has. */
 export function python(body) {
   const key = signedIn() ? '    headers={"Authorization": "Bearer " + os.environ["ANTIPHON_KEY"]},\n' : "";
   return `${signedIn() ? "import os\n\n" : ""}import httpx  # pip install httpx

@@ -1,12 +1,12 @@
-// Zip files whose entries are stored as they are: audio does not get smaller. After PKWARE's APPNOTE 6.3.10.
+// Zip: writes archives with uncompressed entries, because audio does not compress. Format: PKWARE's APPNOTE 6.3.10.
 
 const TABLE = Uint32Array.from({ length: 256 }, (_, n) => {
   for (let bit = 0; bit < 8; bit++) n = n & 1 ? (n >>> 1) ^ 0xedb88320 : n >>> 1;
   return n;
 });
 const UTF8 = 0x0800;
-const STORED = 20; // The version that is needed to read a stored entry, times ten.
-/** Bytes from which a zip needs 64-bit fields, which ours has not. */
+const STORED = 20; // Version needed to extract a stored entry, times ten.
+/** Largest archive without 64-bit fields, bytes. */
 export const LIMIT = 2 ** 32 - 1;
 
 export function crc32(data) {
@@ -15,7 +15,7 @@ export function crc32(data) {
   return (sum ^ 0xffffffff) >>> 0;
 }
 
-/** Zips files: [{name, blob}]. Raises RangeError over 4 GB. Each is held in memory only while its sum is taken. */
+/** A zip of [{name, blob}]. Throws RangeError over 4 GB. Holds one file in memory at a time, for its checksum. */
 export async function zip(files, at = new Date()) {
   const [parts, directory] = [[], []];
   let offset = 0;
@@ -33,7 +33,7 @@ export async function zip(files, at = new Date()) {
   return new Blob([...parts, ...directory, end], { type: "application/zip" });
 }
 
-/** A local header, or with an offset the entry of the directory. */
+/** A local header; with an offset, the entry in the central directory. */
 function head(signature, { sum, size, title, at }, offset) {
   const shared = [[2, STORED], [2, UTF8], [2, 0], [2, at.time], [2, at.date], [4, sum], [4, size], [4, size], [2, title.length], [2, 0]];
   if (offset === undefined) return bytes(30, [[4, signature], ...shared]);

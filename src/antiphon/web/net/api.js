@@ -1,13 +1,13 @@
-// Requests to the server, in one place: with the key where one is in use, which is asked for when the server wants one.
+// API client: every request of the page, with the key if there is one. Opens the sign-in dialog when the server requires a key.
 const NAME = "antiphon.key";
-/** Names the key among a WebSocket's protocols, for a browser can give it no header. */
+/** Prefix of the WebSocket protocol that carries the key: a browser cannot set headers on a WebSocket. */
 const PROTOCOL = "antiphon.key.";
 
 let key = sessionStorage.getItem(NAME) ?? localStorage.getItem(NAME);
 let asking = null;
 let declined = false;
 
-/** Tells `change` whenever there is another key or none, and when the server wanted one and got none. */
+/** Dispatches `change` when the key changes or goes, and when the user declines to give a required one. */
 export const keys = new EventTarget();
 export const signedIn = () => key !== null;
 export const wanted = () => declined;
@@ -21,7 +21,7 @@ function settle(next, stored) {
 
 export const signOut = () => settle(null);
 
-/** Asks the person for a key, once for all who wait for it; false if none was given. */
+/** Asks the user for a key, in one dialog for all requests that need it; false if none was given. */
 export async function signIn() {
   asking ??= import("/web/parts/sign-in.js").then((dialog) => dialog.ask(key !== null)).finally(() => { asking = null; });
   const given = await asking;
@@ -31,13 +31,13 @@ export async function signIn() {
   return given !== null;
 }
 
-/** Whether a request that was refused for its key should be sent again: there is another, or the person gives one. */
+/** Whether to repeat a request that got 401: the key has changed meanwhile, or the user gives one. */
 async function admitted(used) {
   if (key !== used) return key !== null;
   return !declined && signIn();
 }
 
-/** What the server refused: `status`, the field `param` it is about, and the seconds `after` which to ask again. */
+/** An error response: `status`, the request field `param` it names, and the seconds `after` which to try again. */
 export class Refusal extends Error {
   constructor(status, body, after) {
     super(body?.error?.message ?? body?.error ?? `HTTP ${status}`);
@@ -47,7 +47,7 @@ export class Refusal extends Error {
 
 const bearer = () => (key === null ? {} : { Authorization: `Bearer ${key}` });
 
-/** The answer to a request; raises `Refusal`, or TypeError where there is none. Every request of the page goes here. */
+/** Sends a request and returns its response. Throws `Refusal` for an error response, TypeError without a response. */
 export async function call(path, options = {}) {
   for (;;) {
     const used = key;
@@ -65,7 +65,7 @@ export function send(path, method, body, headers = {}) {
   return ask(path, { method, body: text, headers: text ? { "Content-Type": "application/json", ...headers } : headers });
 }
 
-/** Sends a form and tells how much of it is gone, 0 to 1; fetch cannot tell that. Its answer, or raised as `call` does. */
+/** Sends a form and calls `progress` with the part that is sent, 0 to 1, which fetch cannot report. Throws as `call` does. */
 export async function upload(path, form, progress, headers = {}) {
   for (;;) {
     const used = key;
@@ -94,12 +94,12 @@ export function socket(path) {
   return key === null ? new WebSocket(url) : new WebSocket(url, [PROTOCOL + key]);
 }
 
-/** What an element can play: the path itself, or with a key, which no element can send, the whole as an object's URL. */
+/** A URL that a media element can load: the path, or with a key an object URL, because elements cannot send the key. */
 export async function media(path) {
   return key === null ? path : URL.createObjectURL(await (await call(path)).blob());
 }
 
-/** Gives the person what is at a path as a file; without a key the browser fetches it past this page's memory. */
+/** Downloads a path as a file. Without a key the browser streams it to disk, not through the page's memory. */
 export async function download(path, name) {
   const href = await media(path);
   Object.assign(document.createElement("a"), { href, download: name }).click();

@@ -1,11 +1,11 @@
-// How the server is, asked for again and again and told to whoever listens.
+// Health: polls the server's state and dispatches it to listeners.
 import { ask } from "/web/net/api.js";
 import { events } from "/web/net/live-events.js";
 
-/** Milliseconds between two questions: while a model is on its way, and when all is well. */
+/** Milliseconds between two polls: while a model loads, and when every model has settled. */
 const [BUSY, CALM] = [1000, 4000];
 
-/** Tells `change`. `now` is the last answer; null when there was none, which `silent` tells from not yet. */
+/** Dispatches `change`. `now`: the last response, or null. `silent`: the last request got no response. */
 export const health = Object.assign(new EventTarget(), { now: null, silent: false });
 
 export async function look() {

@@ -1,14 +1,14 @@
-// What happens on the server, as it happens: by WebSocket, else by server-sent events, else by asking again and again.
+// Live events: what happens on the server, by WebSocket, else by server-sent events, else by polling.
 import { call, keys, socket } from "/web/net/api.js";
 
 const [FIRST, LONGEST] = [500, 8000];
-/** Milliseconds that a connection may take to open: some proxies hold back what they do not understand. */
+/** Milliseconds that a connection may take to open: some proxies stall protocols they do not know. */
 const PATIENCE = 5000;
-/** Milliseconds between two questions where nothing can be listened to. */
+/** Milliseconds between two polls when neither connection works. */
 const PAUSE = 1500;
 
-/** Follows one story until `stop`, from behind the event `after` if one is given, and after every break from where it was.
- * `received(event)` is called for each event, and with null when something may have been missed: what is true must then be asked for. */
+/** Follows one event stream until `stop`, starting after the event id `after`, and resumes there after every break.
+ * Calls `received(event)` for each event, and `received(null)` when events may be missing, so the state must be fetched. */
 export class LiveEvents {
   constructor({ path, stream, received, after = null }) {
     Object.assign(this, { path, stream, received, after, mode: "none", over: new AbortController() });
@@ -33,7 +33,7 @@ export class LiveEvents {
     }
   }
 
-  /** Resolves when it has closed, to whether it had been open. */
+  /** Resolves when the socket has closed, to whether it had opened. */
   #socket() {
     return new Promise((done) => {
       let opened = false;
@@ -41,7 +41,7 @@ export class LiveEvents {
       try {
         line = socket(this.after === null ? this.path : `${this.path}${this.path.includes("?") ? "&" : "?"}last_event_id=${this.after}`);
       } catch {
-        return done(false); // No key can be said in this way, or there are no sockets here.
+        return done(false); // The key has characters that a protocol name cannot have, or the browser has no WebSocket.
       }
       const late = setTimeout(() => line.close(), PATIENCE);
       this.cut = () => line.close();
@@ -51,7 +51,7 @@ export class LiveEvents {
     });
   }
 
-  /** The same over server-sent events, read here: an EventSource cannot send a key. */
+  /** The same over server-sent events, read with fetch: an EventSource cannot send a key. */
   async #stream() {
     if (this.over.signal.aborted) return false;
     const stop = new AbortController();
@@ -79,7 +79,7 @@ export class LiveEvents {
         }
       }
     } catch {
-      return opened; // Cut off, refused or never there: the next round finds out.
+      return opened; // Interrupted, refused or unreachable: the next attempt decides.
     } finally {
       clearTimeout(late);
     }
@@ -109,7 +109,7 @@ export class LiveEvents {
   }
 }
 
-/** What happens to the caller's jobs and the models: `event` with its detail, or with null to look anew. */
+/** Events of the caller's jobs and of the models: `event` with its detail, null when the state must be fetched again. */
 export const events = new EventTarget();
 let all = null;
 export function listen() {

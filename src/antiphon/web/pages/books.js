@@ -1,10 +1,10 @@
-// Books: a text file is dropped, its chapters are recognised and edited, and each becomes a job and a file.
+// Books: splits a text file into chapters to edit, and turns each into a job and an audio file.
 import { ask, button, choices, droppable, field, h, Page, quote, Refusal, t, word } from "/web/parts/ui.js";
 import { Book } from "/web/parts/book.js";
 import { decode, FRONT, split } from "/web/lib/chapters.js";
 import { books, dropTexts, store, storeTexts } from "/web/storage/book-storage.js";
 
-/** Bytes of a file that is read as a book, as on the server. */
+/** Largest file that is read as a book, bytes; the same as on the server. */
 const MOST = 64 * 1024 * 1024;
 const FORMATS = ["mp3", "wav", "flac", "opus", "aac"];
 
@@ -55,7 +55,7 @@ class Books extends Page {
     book.run();
   }
 
-  /** Texts are too large for where books are remembered. */
+  /** Stores the books without their texts, which are too large for localStorage. */
   write() { store(this.stored.map(({ texts, ...rest }) => rest)); }
 
   takeOff(book) {
@@ -68,7 +68,7 @@ class Books extends Page {
     this.file.focus();
   }
 
-  // A file becomes a list of chapters
+  // From a file to a list of chapters
 
   async take(file) {
     word(this.wrong, "");
@@ -113,7 +113,7 @@ class Books extends Page {
     this.file.focus();
   }
 
-  // What it is spoken with
+  // Model, voice and format
 
   async offer() {
     try {
@@ -151,7 +151,7 @@ class Books extends Page {
     };
     const list = rows.map((row) => row.chapter.text);
     await storeTexts(stored.id, list);
-    stored.texts = list; // For browsers that store nothing.
+    stored.texts = list; // For browsers without IndexedDB.
     this.stored.push(stored);
     this.write();
     this.discard();

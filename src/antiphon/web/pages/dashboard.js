@@ -1,10 +1,10 @@
-// The dashboard: what the server does now, its queue, its workers, and the figures of the last day.
+// Dashboard: the state of the server, its queue, its workers, and the statistics of the last day.
 import { ask, h, Page, quote, Refusal, t, word } from "/web/parts/ui.js";
 import { Queue } from "/web/parts/queue.js";
 import { Statistics } from "/web/parts/statistics.js";
 import { Workers } from "/web/parts/workers.js";
 
-/** Milliseconds between two looks at what moves, and at what does not. */
+/** Milliseconds between two polls: of state, queue and workers, and of the statistics. */
 const [SOON, LATER] = [2000, 10_000];
 
 class Dashboard extends Page {
@@ -48,7 +48,7 @@ class Dashboard extends Page {
     const figures = [
       ["server", t(state[health.status] ?? health.status)], ["runningNow", String(health.concurrent)], ["waitingNow", String(health.queued)],
       ["network", t(`network_${health.network}`)], ["version", health.version],
-      // Only where several servers share one; if it fails, its own words.
+      // Only with a shared storage: ok, or its error message.
       ...(health.storage ? [["storage", health.storage === "ok" ? t("stateOk") : health.storage]] : []),
     ];
     while (this.health.children.length < figures.length) this.health.append(h("div", {}, h("dt"), h("dd")));

@@ -1,4 +1,4 @@
-// Images: a prompt, how many and how large, and what was drawn.
+// Images: a form for a prompt, number, size and seed, and a gallery of the results.
 import { download, media } from "/web/net/api.js";
 import { ask, button, choices, field, h, Page, send, t, word } from "/web/parts/ui.js";
 import { PendingJob } from "/web/parts/pending-job.js";

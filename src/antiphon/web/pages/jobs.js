@@ -1,4 +1,4 @@
-// Jobs: the caller's own, newest first, as they are now. Hundreds are kept by id, and an event touches only its own row.
+// Jobs: the caller's jobs, newest first, live. Rows are kept by id, and an event updates only its own row.
 import { keys } from "/web/net/api.js";
 import { JobRow } from "/web/parts/job-row.js";
 import { arrange, ask, button, h, Page, quote, Refusal } from "/web/parts/ui.js";
@@ -6,11 +6,11 @@ import { events } from "/web/net/live-events.js";
 import { ClipPlayer } from "/web/audio/clip-player.js";
 
 const PAGE = 50;
-/** The most that one question brings. */
+/** Most jobs in one response. */
 const MOST = 500;
-/** Milliseconds between two looks at the newest page, for places and times change without an event. */
+/** Milliseconds between two polls of the newest jobs: positions and times change without an event. */
 const PAUSE = 3000;
-/** Milliseconds in which a burst of news becomes one question. */
+/** Milliseconds in which a burst of events becomes one request. */
 const SOON = 150;
 
 class Jobs extends Page {
@@ -41,7 +41,7 @@ class Jobs extends Page {
     row.update(news);
   }
 
-  /** With another key they are somebody else's. */
+  /** Clears the list after a change of key: the jobs belong to another client. */
   #forget() {
     this.rows.clear();
     this.list.replaceChildren();
@@ -49,7 +49,7 @@ class Jobs extends Page {
     this.#soon(true);
   }
 
-  /** Looks anew, at all that is shown if some of it may have been missed. */
+  /** Reloads the newest page soon; with `all` every job that is shown, because events may be missing. */
   #soon(all = false) {
     this.all ||= all;
     this.asked ??= setTimeout(() => { this.asked = undefined; this.#load(); }, SOON);
@@ -66,7 +66,7 @@ class Jobs extends Page {
       quote(this.wrong, "");
     } catch (error) {
       this.all ||= all;
-      if (error instanceof Refusal) quote(this.wrong, error.message); // Without an answer the banner says it.
+      if (error instanceof Refusal) quote(this.wrong, error.message); // Without a response the banner reports it.
     }
   }
 
@@ -85,7 +85,7 @@ class Jobs extends Page {
   #take(jobs) {
     let changed = false;
     for (const job of jobs) {
-      if (job.result && !job.result.path) continue; // A request that somebody waited for: its sound was the answer.
+      if (job.result && !job.result.path) continue; // The client of a waiting request got its audio as the response.
       const row = this.rows.get(job.id);
       if (row) row.update(job);
       else {

@@ -1,4 +1,4 @@
-// Speak: a text, how it is to be spoken, and what becomes of it.
+// Speak: the form for a text with its voice and options, and the job that was sent last.
 import { copy } from "/web/parts/clipboard.js";
 import { Emotion } from "/web/parts/emotion.js";
 import { canSpeak, health } from "/web/net/health.js";
@@ -10,7 +10,7 @@ import { VoiceChoice } from "/web/parts/voice-choice.js";
 
 const DRAFT = "antiphon.draft";
 const MOST = 1_000_000;
-/** Fields of the request by the name under which the server refuses them. */
+/** Form fields by the name that an error response gives. */
 const ERRORS = { text: "input", input: "input", speed: "speed", model: "model", voice: "voice" };
 
 class Speak extends Page {
@@ -55,11 +55,11 @@ class Speak extends Page {
     try {
       sessionStorage.setItem(DRAFT, this.text.value);
     } catch {
-      sessionStorage.removeItem(DRAFT); // Too long to be kept.
+      sessionStorage.removeItem(DRAFT); // Too long to store.
     }
   }
 
-  /** The input opens as soon as some model can speak; choices are asked for again when the models have changed. */
+  /** Enables the input as soon as a model can speak; reloads the choices when the models have changed. */
   #open() {
     this.text.disabled = this.go.disabled = !canSpeak();
     const form = JSON.stringify(health.now?.models.map((m) => [m.name, m.state]));
@@ -75,7 +75,7 @@ class Speak extends Page {
       this.voices = voices;
       this.#offer();
     } catch {
-      this.offered = undefined; // The banner says why; it is tried again with the next look.
+      this.offered = undefined; // The banner reports the problem; the next health poll tries again.
     }
   }
 
@@ -133,7 +133,7 @@ class Speak extends Page {
     this.now.replaceChildren(utterance.node);
   }
 
-  /** After a reload: the job that was sent from here. */
+  /** After a reload: shows the job that this tab sent last. */
   async #resume() {
     const before = last();
     if (!before) return;
@@ -141,7 +141,7 @@ class Speak extends Page {
       const job = await ask(`/v1/jobs/${before.id}`);
       if (!this.utterance) this.#show(new Utterance(job, before.body, false));
     } catch {
-      // It is gone, or not this key's.
+      // The job is deleted, or belongs to another key.
     }
   }
 }

@@ -1,10 +1,10 @@
-// Transcribe: a recording, what is said in it, and that as a file.
+// Transcribe: uploads a recording and shows its transcript, with downloads.
 import { call, download, upload } from "/web/net/api.js";
 import { ask, bytes, button, choices, droppable, field, h, Page, Refusal, save, word } from "/web/parts/ui.js";
 import { PendingJob } from "/web/parts/pending-job.js";
 
 const LAST_JOB = "antiphon.hear";
-/** Languages that are offered by name; without one it is found out. */
+/** Languages that the form offers; without a choice the model detects it. */
 const LANGUAGES = ["en", "zh", "ja", "ko", "es", "fr", "de", "it", "pt", "ru", "ar", "hi"];
 
 class Transcribe extends Page {
@@ -42,7 +42,7 @@ class Transcribe extends Page {
     if (last && !this.pending.id) this.pending.follow(last);
   }
 
-  /** In another language the languages have other names. */
+  /** Names the offered languages in the page's language. */
   turned() {
     const name = new Intl.DisplayNames([document.documentElement.lang || "en"], { type: "language" });
     choices(this.language, [["", null, "foundOut"], ...LANGUAGES.map((tag) => [tag, name.of(tag)])]);

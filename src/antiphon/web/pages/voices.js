@@ -1,12 +1,12 @@
-// Voices: those of the models and those that were uploaded, heard, found, added and deleted.
+// Voices: lists, searches and plays the voices of the models; adds and deletes uploaded ones.
 import { ask, bytes, button, choices, chinese, confirmed, field, h, languageName, number, Page, quote, Refusal, send, t, word } from "/web/parts/ui.js";
 import { ClipPlayer, fetched } from "/web/audio/clip-player.js";
 import { UploadForm } from "/web/parts/upload-form.js";
 
 const PATH = "/v1/audio/voices";
-/** Milliseconds between two looks at which voices there are: models come and go. */
+/** Milliseconds between two polls: models load and unload. */
 const PAUSE = 10_000;
-/** Voices that are drawn at once; the rest when they are asked for. */
+/** Voices per step of the list. */
 const SHOWN = 60;
 
 class Voices extends Page {
@@ -55,7 +55,7 @@ class Voices extends Page {
       this.voices = voices.filter((each) => !own.has(each.id));
       this.mine = mine;
       this.models = models;
-      // A server that does not say so shows it by listing uploaded voices among those that can be asked for.
+      // A server whose models do not report `cloning` still lists uploaded voices among the usable ones if it can clone.
       this.able = models.some((m) => m.cloning) || voices.some((each) => own.has(each.id)) ? true
         : mine.length || models.every((m) => m.cloning === false) ? false : null;
       word(this.wrong, "");
@@ -98,7 +98,7 @@ class Voices extends Page {
     word(this.cloning, () => this.state());
   }
 
-  /** Keeps the rows that are there: one of them may be playing, or have the focus. */
+  /** Reuses existing rows: one of them may be playing or have the focus. */
   fill(list, voices) {
     const rows = new Map([...list.children].map((row) => [row.dataset.key, row]));
     const wanted = voices.map((v) => rows.get(`${v.model}/${v.id}`) ?? this.row(v));

@@ -1,4 +1,4 @@
-// What is being fetched or loaded, and what to do when something cannot be.
+// Banner: shows models that are downloading or loading, and the remedy for those that cannot load.
 import { health } from "/web/net/health.js";
 import { button, bytes, h, quote, span, t, word } from "/web/parts/ui.js";
 import { copy } from "/web/parts/clipboard.js";
@@ -32,7 +32,7 @@ function draw() {
   const { now, silent } = health;
   const models = now ? now.models.filter((m) => COMING.has(m.state) || (STUCK.has(m.state) && (m.hint || !now.model_loaded))) : [];
   const next = JSON.stringify([silent, now?.model_loaded, now?.network, models]);
-  if (next === form) return; // What is read aloud is not said again for nothing.
+  if (next === form) return; // A screen reader would read an unchanged banner aloud again.
   form = next;
   node.hidden = !silent && (!now || (now.model_loaded && !models.length));
   if (node.hidden) return node.replaceChildren();

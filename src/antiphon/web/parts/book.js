@@ -1,15 +1,15 @@
-// A book that is being made: one durable job per chapter, sent as there is room, watched until all have ended.
+// Book: one durable job per chapter, sent as the queue has room and polled until all have ended.
 import { ask, button, call, confirmed, h, quote, Refusal, save, send, span, t, word } from "/web/parts/ui.js";
 import { digest, dropTexts, fileName, texts } from "/web/storage/book-storage.js";
 import { zip } from "/web/lib/zip.js";
 
 const FINAL = new Set(["succeeded", "failed", "cancelled", "refused", "gone"]);
-/** Milliseconds between two looks at the jobs; the longest pause before a refused chapter is sent again. */
+/** Milliseconds between two polls, and the longest pause before a refused chapter is sent again. */
 const [PAUSE, LONGEST] = [1000, 60_000];
 
 export class Book {
-  /** `stored`: {id, title, options, chapters: [{title, job, status, progress, eta, error}]}; `changed()` writes it down,
-   * `forgotten(book)` takes it off the shelf. */
+  /** `stored`: {id, title, options, chapters: [{title, job, status, progress, eta, error}]}; `changed()` stores it,
+   * `forgotten(book)` removes it from the list. */
   constructor(stored, changed, forgotten) {
     Object.assign(this, { stored, changed });
     this.stopped = new AbortController();
@@ -72,7 +72,7 @@ export class Book {
     if (this.stored.chapters.every((c) => c.job)) dropTexts(this.stored.id);
   }
 
-  /** Until it is accepted or refused for good. The key makes a repetition the same job, also over a reload. */
+  /** Sends a chapter until it is accepted or refused for good. The key makes every repetition the same job, also after a reload. */
   async #sendOne(chapter, text) {
     const body = { type: "speech", input: text, priority: "bulk", ...this.stored.options };
     const key = `book-${await digest(JSON.stringify(body))}`;
@@ -105,7 +105,7 @@ export class Book {
       word(this.wrong, "");
     } catch (error) {
       if (error instanceof Refusal && error.status === 404) this.note(chapter, { status: "gone" });
-      else word(this.wrong, "noAnswer"); // It is asked again: what was accepted is not lost.
+      else word(this.wrong, "noAnswer"); // The next poll asks again: an accepted job is not lost.
     }
   }
 
@@ -178,7 +178,7 @@ class Row {
     this.node = h("li", {}, h("span", { class: "name" }, title), this.bar, this.about, this.link, this.again, this.wrong);
   }
 
-  /** Fetched by the page, since a link cannot show who asks. */
+  /** The page fetches the file, because a link cannot send the key. */
   async #save(event) {
     event.preventDefault();
     await result(this.chapter).then((blob) => save(blob, this.link.download), (error) => this.book.complain(error));

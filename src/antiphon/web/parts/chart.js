@@ -1,9 +1,9 @@
-// Charts drawn as SVG: a line over time, and bars. What they show is also said in words, in their label.
+// Charts: a line over time, and bars, as SVG with a text label for screen readers.
 import { h, svg, word } from "/web/parts/ui.js";
 
 const WIDTH = 600;
 
-/** An empty chart whose `tell(key, values)` sets what a screen reader hears; lines keep their width when stretched. */
+/** An empty chart; `tell(key, values)` sets its label. Lines keep their width when it is stretched. */
 function canvas(kind, height) {
   const picture = svg("svg", {
     class: `chart ${kind}`, viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: "none", role: "img",
@@ -14,7 +14,7 @@ function canvas(kind, height) {
   return { node, picture, top, axis, tell: (key, values) => word(picture, key, values, "aria-label") };
 }
 
-/** A line of [x, y] points between `from` and `to` on the x axis; y from 0 to the nearest round figure above. */
+/** A line chart: `draw(points, from, to, most)` with [x, y] points; y from 0 to `most`. */
 export function line({ height = 120 } = {}) {
   const c = canvas("line", height);
   const area = svg("path", { class: "area" });
@@ -31,7 +31,7 @@ export function line({ height = 120 } = {}) {
   return c;
 }
 
-/** Bars of whole numbers, oldest first. */
+/** A bar chart of whole numbers, oldest first. */
 export function bars({ height = 120 } = {}) {
   const c = canvas("bars", height);
   const group = svg("g");
@@ -41,7 +41,7 @@ export function bars({ height = 120 } = {}) {
     while (group.children.length < values.length) group.append(svg("rect", { class: "bar", rx: 1 }));
     while (group.children.length > values.length) group.lastChild.remove();
     values.forEach((value, at) => {
-      // Nothing is a hairline, and one among hundreds is still seen.
+      // Zero is a hairline, and one among hundreds stays visible.
       const tall = Math.max(value ? 2 : 0.75, (value / most) * (height - 4));
       const box = { x: at * step + step * 0.12, width: step * 0.76, y: height - tall, height: tall };
       for (const [name, size] of Object.entries(box)) group.children[at].setAttribute(name, size.toFixed(2));
@@ -56,7 +56,7 @@ function grid(height) {
   return svg("g", {}, rule(1), rule(height / 2), rule(height - 1));
 }
 
-/** A round number, not below the given one. */
+/** The next round number, at least the given one. */
 export function roundUp(number) {
   const power = 10 ** Math.floor(Math.log10(Math.max(1e-9, number)));
   return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((n) => n * power).find((n) => n >= number * 0.999999);

@@ -1,4 +1,4 @@
-// Text for the clipboard; where the browser gives no access to it, shown to be copied by hand.
+// Clipboard: copies a text, or shows it in a dialog where the browser denies access.
 import { button, h } from "/web/parts/ui.js";
 
 /** Whether it was copied. */

@@ -1,12 +1,12 @@
-// A finished job as a file: its result, the same speech in every other format, and subtitles.
+// Downloads: the result of a finished job, the same speech in other formats, and subtitles.
 import { call, download } from "/web/net/api.js";
 import { button, h, quote, save } from "/web/parts/ui.js";
 
 const FORMATS = ["wav", "mp3", "opus", "aac", "flac", "pcm"];
 const SUBTITLES = ["srt", "vtt", "json"];
 
-/** A menu of formats and subtitles. `body` is what was asked, without which there is only the format that was made: others
- * are made of the same segments, which the server has. */
+/** A menu of formats and subtitles. `body`: the request, or null. Other formats repeat the request, which the server
+ * serves from its cached segments; without it only the original format is offered. */
 export function downloads(job, body) {
   const own = job.result.path?.split(".").pop() ?? "wav";
   const name = `speech-${job.id}`;
@@ -34,13 +34,13 @@ async function spoken(body, format) {
   return answer.blob();
 }
 
-/** The result as it was made, by one press; `failed` is told why it cannot be had. */
+/** A button that downloads the result in its original format; calls `failed(error)`. */
 export function resultButton(job, failed) {
   const extension = job.result.path?.split(".").pop() ?? "bin";
   return button("download", () => download(`/v1/jobs/${job.id}/result`, `${job.type}-${job.id}.${extension}`).catch(failed));
 }
 
-/** Subtitles as files, one press each. */
+/** One button per subtitle format; calls `failed(error)`. */
 export function subtitleButtons(job, failed) {
   return SUBTITLES.map((kind) => h("button", { type: "button",
     on: { click: () => download(`/v1/jobs/${job.id}/subtitles.${kind}`, `${job.type}-${job.id}.${kind}`).catch(failed) } }, kind.toUpperCase()));

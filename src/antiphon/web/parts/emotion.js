@@ -1,11 +1,11 @@
-// The mood: four buttons, and where the model can, a slider for each of eight emotions. The sliders hold what is asked.
+// Emotion: four buttons and, if the model supports them, a slider for each of eight emotions. The sliders hold the value.
 import { h, number, word } from "/web/parts/ui.js";
 
 const NAMED = ["neutral", "happy", "sad", "angry"];
 const ALL = ["happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm"];
 
 export class Emotion {
-  /** `changed` is called with every choice. */
+  /** Calls `changed()` after every choice. */
   constructor(changed) {
     this.changed = changed;
     this.buttons = NAMED.map((name) => h("button", { type: "button", t: `mood_${name}`, "aria-pressed": String(name === "neutral"),
@@ -43,8 +43,7 @@ export class Emotion {
     return Object.fromEntries([...this.sliders].map(([name, { input }]) => [name, Number(input.value)]).filter(([, weight]) => weight > 0));
   }
 
-  /** What the model can: names of emotions, or null while that is not known. What it cannot is not offered, and not asked
-   * any more. */
+  /** Sets the emotions that the model supports; null while that is unknown. Others are hidden and reset. */
   offer(able) {
     const names = able ?? [];
     for (const [name, { node, input }] of this.sliders) {
@@ -56,7 +55,7 @@ export class Emotion {
     this.#show();
   }
 
-  /** For a request: a name, weights by name, or undefined where none is asked. */
+  /** The request field: a name, weights by name, or undefined for neutral. */
   get value() {
     return this.one === "neutral" ? undefined : (this.one ?? this.#weights());
   }

@@ -1,4 +1,4 @@
-// One job in the list: how far it is, and what can be done with it. Made once; what changes is set into it.
+// Job row: one job in the list with its progress and actions. Created once, then updated in place.
 import { resultButton, subtitleButtons } from "/web/parts/downloads.js";
 import { button, h, quote, send, span, t, word } from "/web/parts/ui.js";
 import { media } from "/web/net/api.js";
@@ -9,7 +9,7 @@ const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 const when = (seconds) => new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" }).format(seconds * 1000);
 
 export class JobRow {
-  /** `player` plays one sound at a time. */
+  /** `player` is the page's clip player. */
   constructor(job, player) {
     this.player = player;
     this.status = h("strong", { class: "status" });
@@ -27,7 +27,7 @@ export class JobRow {
     this.update(job);
   }
 
-  /** Takes what an event or the server says of it. */
+  /** Applies an event or a response of the server. */
   update(news) {
     const job = (this.job = { ...this.job, ...news });
     const over = FINAL.has(job.status);
@@ -55,7 +55,7 @@ export class JobRow {
     return parts.join(" · ");
   }
 
-  /** What can be done in this state. The focus goes to what took the place of what had it. */
+  /** Shows the actions of this state. The focus moves to the action that replaces the focused one. */
   #offer() {
     const { job } = this;
     const focused = this.acts.contains(document.activeElement);
@@ -72,7 +72,7 @@ export class JobRow {
     if (focused) acts[0]?.focus();
   }
 
-  /** Among a hundred buttons of one name, each says whose it is. */
+  /** Adds the job's name to a button's label, so that equal buttons can be told apart. */
   #named(key, each) {
     return word(each, () => `${t(key)}: ${this.name.textContent}`, undefined, "aria-label");
   }

@@ -1,11 +1,11 @@
-// A job that a page waits for: its progress, its place in line, cancelling, and what it failed with.
+// Pending job: progress, queue position, cancel button and error of the one job that a page waits for.
 import { ask, button, h, number, quote, Refusal, send, span, t, word } from "/web/parts/ui.js";
 
-/** Milliseconds between two looks. */
+/** Milliseconds between two polls. */
 const LOOK = 700;
 
 export class PendingJob {
-  /** `done(job)` when it has succeeded; `over()` when there is nothing to wait for any more. */
+  /** Calls `done(job)` when the job has succeeded, and `over()` when it has ended in any way. */
   constructor(done, over = () => {}) {
     Object.assign(this, { done, over, id: null });
     this.bar = h("progress", { max: 1, value: 0, label: "progress" });
@@ -27,7 +27,7 @@ export class PendingJob {
     this.acts.hidden = true;
   }
 
-  /** Follows a job to its end. */
+  /** Polls a job until it ends. */
   async follow(id) {
     this.clear();
     this.id = id;
@@ -38,7 +38,7 @@ export class PendingJob {
         job = await ask(`/v1/jobs/${id}`);
       } catch (error) {
         if (error instanceof Refusal && error.status === 404) return this.#end(() => this.refuse(error));
-        // The server may be on its way back; the job is on its disk.
+        // The server may be restarting; the job is on its disk.
       }
       if (job) this.#show(job);
       if (job?.status === "succeeded") return this.#end(() => this.done(job));

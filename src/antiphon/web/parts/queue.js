@@ -1,9 +1,9 @@
-// Everybody's queue: paused, put first by dragging or by a button, moved between classes, cancelled.
-import { arrange, ask, button, confirmed, h, number, Refusal, send, span, t, word } from "/web/parts/ui.js";
+// Queue: the jobs of all clients, which the operator can pause, reorder, reprioritise and cancel.
+import { arrange, ask, button, confirmed, h, Refusal, send, span, t, word } from "/web/parts/ui.js";
 
 const PATH = "/v1/queue";
 const CLASSES = ["vip", "normal", "bulk"];
-/** Rows that are drawn; the rest is a number. */
+/** Most rows that are drawn; the count covers the rest. */
 const SHOWN = 100;
 
 export class Queue {
@@ -23,7 +23,7 @@ export class Queue {
   }
 
   async load() {
-    if (this.dragged) return; // What is held must not move under the hand.
+    if (this.dragged) return; // Rows must not move during a drag.
     try {
       this.show(await ask(PATH));
     } catch (error) {
@@ -52,7 +52,7 @@ export class Queue {
     });
     const held = this.list.contains(document.activeElement);
     arrange(this.list, nodes);
-    // The job with the focus has ended: the keyboard goes on from here.
+    // The focused job has ended, so the focus needs a new place.
     if (held && document.activeElement === document.body) this.pause.focus();
   }
 
@@ -60,13 +60,13 @@ export class Queue {
     if (this.seen) this.show(this.seen);
   }
 
-  /** Waits for what was asked, says what came of it, and looks again. */
+  /** Waits for a request, reports its outcome and reloads the queue. */
   async act(asked, key, values) {
     try {
       await asked;
       if (key) word(this.report, key, values);
     } catch (error) {
-      // A job that has just ended is no fault of the person's.
+      // The job ended before the request arrived: not the user's error.
       if (error instanceof Refusal && error.status === 404) word(this.report, "alreadyEnded");
       else this.complain(error);
     }
@@ -94,11 +94,11 @@ export class Queue {
     });
   }
 
-  /** A row was taken up, or with null let go. */
+  /** Starts dragging a row; null ends it. */
   lift(id) {
     this.dragged = id;
     this.first.classList.remove("over");
-    // Only after the browser has taken its picture of the row: what moves before ends the drag.
+    // Only after the browser has captured the row's image: a layout change before that ends the drag.
     requestAnimationFrame(() => this.area.classList.toggle("dragging", Boolean(this.dragged)));
   }
 }
@@ -147,14 +147,14 @@ class Row {
       job.eta === null ? "" : t("endsIn", { n: span(Math.max(1, job.eta)) }),
     ].filter(Boolean).join(" · "));
     this.bar.value = job.units.total ? job.units.done / job.units.total : 0;
-    // A choice that is being made is not taken back.
+    // An open select keeps the user's choice.
     if (document.activeElement !== this.priority) this.priority.value = job.priority;
     word(this.hold, job.paused ? "resume" : "pause");
     word(this.hold, job.paused ? "resumeOf" : "pauseOf", { name: short(job.id) }, "aria-label");
-    // A button that is switched off under the finger would take the focus with it.
+    // Disabling a focused button would drop the focus.
     this.front.disabled = at === 0 && document.activeElement !== this.front;
   }
 }
 
-/** An id's end: its beginning is the time, and the same for jobs that came together. */
+/** The end of an id. Its beginning is a time stamp, equal for jobs that arrived together. */
 const short = (id) => id.slice(-8);

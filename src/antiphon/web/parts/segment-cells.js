@@ -1,4 +1,4 @@
-// How far each segment of a job is: a cell for each, as long as there are few enough to be seen.
+// Segment cells: one progress cell per segment of a job, while there are few enough to see.
 import { h, t, word } from "/web/parts/ui.js";
 
 const MOST = 200;
@@ -11,7 +11,7 @@ export class SegmentCells {
     this.node = h("div", {}, this.row, this.summary);
   }
 
-  /** An event of the job. */
+  /** Applies an event of the job. */
   receive(event) {
     if (event.type === "unit.done") this.#set(event.index, 1, event.cached);
     else if (event.unit) this.#set(event.unit.index, event.unit.progress, false);

@@ -1,7 +1,7 @@
-// The dialog that asks for a key.
+// Sign-in: the dialog that asks for a key.
 import { button, field, h } from "/web/parts/ui.js";
 
-/** `{key, stored}`, or null when it is closed. `wrong`: a key was given, and the server did not take it. */
+/** Resolves to `{key, stored}`, or to null when the dialog is closed. `wrong`: the server rejected the last key. */
 export function ask(wrong) {
   return new Promise((done) => {
     const input = h("input", { type: "password", id: "key-field", autocomplete: "current-password", required: true });

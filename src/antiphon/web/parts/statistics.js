@@ -1,4 +1,4 @@
-// The figures of the last day: requests per minute, waits, the cache's share, and how many workers are needed.
+// Statistics of the last day: requests per minute, waits, cache share, and the number of workers that the load needs.
 import { bars, roundUp } from "/web/parts/chart.js";
 import { ask, chinese, clock, h, percent, Refusal, span, t, word } from "/web/parts/ui.js";
 

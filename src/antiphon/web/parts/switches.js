@@ -1,4 +1,4 @@
-// What the page's frame lets be switched: language, light or dark, signed in or not.
+// Switches: the buttons of the frame for language, theme and sign-in.
 import { keys, signedIn, signIn, signOut, wanted } from "/web/net/api.js";
 import { word } from "/web/parts/ui.js";
 import { forget } from "/web/storage/sent-jobs.js";
@@ -7,7 +7,7 @@ const THEMES = ["system", "light", "dark"];
 const root = document.documentElement;
 const $ = (id) => document.getElementById(id);
 
-/** The language of the page: the person's choice, else the browser's. Whoever shows words watches the root's `lang`. */
+/** Sets the language: the user's choice, else the browser's. Pages observe the root's `lang` attribute. */
 export function speakLanguage(name = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en")) {
   root.lang = name === "zh" ? "zh-CN" : "en";
 }
@@ -25,7 +25,7 @@ function theme() {
   word($("theme"), `theme_${next}`);
 }
 
-/** What was seen with a key goes with it. */
+/** Signs out and removes what this browser stored under the key. */
 function leave() {
   signOut();
   forget();

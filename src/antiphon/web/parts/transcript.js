@@ -1,7 +1,7 @@
-// The sentences of a job, those that are made so far: the one that is heard is marked, each can be gone to, and each can be made anew.
+// Transcript: the finished sentences of a job. Marks the one that plays, seeks to one, and requests one again.
 import { ask, button, h, quote, send, t, word } from "/web/parts/ui.js";
 
-/** Sentences that are drawn at once. */
+/** Sentences per step of the list. */
 const SHOWN = 100;
 const time = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
@@ -9,7 +9,7 @@ const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter(unde
 const sentences = (text) => (segmenter ? [...segmenter.segment(text)].map((each) => each.segment) : [text]);
 
 export class Transcript {
-  /** `go(seconds)` if one can be heard from there; `again(job)` is told the job that makes one anew. */
+  /** `go(seconds)` seeks, null without a player; `again(job)` receives the job that makes a sentence again. */
   constructor({ go = null, again = null }) {
     Object.assign(this, { go, again, segments: [], most: SHOWN, marked: -1 });
     this.list = h("ol", { class: "sentences", label: "sentences" });
@@ -28,14 +28,14 @@ export class Transcript {
     this.#draw();
   }
 
-  /** What is made so far of a job that goes on; one look at a time. */
+  /** Adds the segments that a running job has finished; one request at a time. */
   async grow(id) {
     this.whole = false;
     if (this.growing) return;
     this.growing = true;
     const partial = await ask(`/v1/jobs/${id}/subtitles.json?partial=true`).catch(() => null);
     this.growing = false;
-    if (this.whole || !partial) return; // It has ended meanwhile.
+    if (this.whole || !partial) return; // The job ended meanwhile, and `load` has run.
     this.segments = partial.segments;
     this.#draw();
   }
@@ -54,7 +54,7 @@ export class Transcript {
   #row(n) {
     const { text, start, speaker } = this.segments[n];
     const said = h("span", { class: "said" }, speaker ? `${speaker}: ` : null, ...sentences(text).map((each) => h("span", {}, each)));
-    said.lang = ""; // It may be in any language.
+    said.lang = ""; // The language of the text is unknown.
     const clock = h("span", { class: "hint", "aria-hidden": "true" }, time(start));
     const line = this.go ? h("button", { type: "button", class: "quiet line", on: { click: () => this.go(start) } }, clock, said) : h("p", { class: "line" }, clock, said);
     const redo = button("makeAgain", () => this.#makeAgain(n, redo));
@@ -73,7 +73,7 @@ export class Transcript {
     redo.disabled = false;
   }
 
-  /** A segment may be several sentences; inside its bounds, which are exact, they are told apart by their length. */
+  /** Marks the sentence inside a segment. The segment's bounds are exact; sentences inside are estimated by length. */
   #spoken(n, seconds) {
     const { start, end, text } = this.segments[n] ?? {};
     const parts = n < 0 ? [] : [...(this.list.children[n]?.querySelectorAll(".said > span") ?? [])];
@@ -85,7 +85,7 @@ export class Transcript {
     this.spoken = part;
   }
 
-  /** Marks the segment that is heard at a position; none when nothing is. */
+  /** Marks the segment at a position; none while paused. */
   mark(seconds, playing) {
     const n = playing ? this.segments.findIndex((s) => s.start <= seconds && seconds < s.end) : -1;
     this.#spoken(n, seconds);
@@ -96,7 +96,7 @@ export class Transcript {
     if (!row) return;
     row.setAttribute("aria-current", "true");
     const [box, frame] = [row.getBoundingClientRect(), this.list.getBoundingClientRect()];
-    // Only inside the list: the page itself does not move under whoever reads it.
+    // Scrolls only the list: the page must not move while the user reads.
     if (box.top < frame.top || box.bottom > frame.bottom) this.list.scrollTop += box.top - frame.top;
   }
 }

@@ -1,4 +1,4 @@
-// What the pages share: elements made from text only, words in the page's language, and a page's life.
+// UI helpers: elements built from text only, strings in the page's language, and the base class of pages.
 import { STRINGS as FRAME } from "/web/i18n/frame.js";
 import { STRINGS as PAGES } from "/web/i18n/pages.js";
 
@@ -31,7 +31,7 @@ export function bytes(n) {
   return new Intl.NumberFormat(locale(), { style: "unit", unit, maximumFractionDigits: n >= 1e6 ? 1 : 0 }).format(n / 1000 ** step);
 }
 
-/** Seconds as people say them: 420 ms, 12 s, 3 min, 2.5 h. */
+/** Formats seconds: 420 ms, 12 s, 3 min, 2.5 h. */
 export function span(seconds) {
   const [n, unit, digits] =
     seconds < 1 ? [seconds * 1000, "millisecond", seconds < 0.01 ? 1 : 0]
@@ -45,19 +45,19 @@ export function languageName(tag) {
   try {
     return new Intl.DisplayNames([locale()], { type: "language" }).of(tag) ?? tag;
   } catch {
-    return tag; // An engine may name a language that has no tag.
+    return tag; // Engines may name languages that are not BCP-47 tags.
   }
 }
 
 const said = new WeakMap();
 
-/** Puts a string of the page into a node or one of its attributes, and again whenever the language changes. */
+/** Sets a node's text or an attribute to a string of the page, and updates it when the language changes. */
 export function word(node, key, values, where = "text") {
   const words = said.get(node) ?? {};
   words[where] = [key, values];
   said.set(node, words);
   node.toggleAttribute("data-k", true);
-  if (where === "text") node.removeAttribute("lang"); // A quotation was here before.
+  if (where === "text") node.removeAttribute("lang"); // The node may have held a quotation.
   tell(node);
   return node;
 }
@@ -75,7 +75,7 @@ export function retell(root) {
   for (const node of root.querySelectorAll("[data-k]")) tell(node);
 }
 
-/** The server's own words are English, and are read out as such. */
+/** Sets a node's text to words of the server, which are English, so a screen reader pronounces them as English. */
 export function quote(node, text) {
   said.delete(node);
   node.removeAttribute("data-k");
@@ -86,7 +86,7 @@ export function quote(node, text) {
 
 // Elements
 
-/** An element. `t` and `label` are keys of strings, `on` are listeners, the rest attributes; children may be text. */
+/** Creates an element. `t` (text) and `label` (aria-label) are string keys, `on` has listeners, the rest are attributes. */
 export function h(tag, { t: key, label, on = {}, ...attributes } = {}, ...children) {
   return dress(document.createElement(tag), key, label, on, attributes, children);
 }
@@ -110,7 +110,7 @@ function dress(node, key, label, on, attributes, children) {
 
 export const button = (key, click, attributes = {}) => h("button", { type: "button", t: key, on: { click }, ...attributes });
 
-/** A label with its control, a hint, and a place where its refusal is shown. */
+/** A label with its control, a hint and an error line; `node.refuse(text)` shows an error. */
 export function field(key, control, hint) {
   const id = control.id || (control.id = `f${++fields}`);
   const wrong = h("p", { class: "wrong", id: `${id}-wrong`, role: "alert" });
@@ -128,7 +128,7 @@ export function field(key, control, hint) {
 }
 let fields = 0;
 
-/** Options of a select; each is [value, text] or [value, null, key]. The choice is kept where it is still offered. */
+/** Sets the options of a select: [value, text] or [value, null, key]. Keeps the choice if it is still offered. */
 export function choices(select, options) {
   const form = JSON.stringify(options);
   if (select.dataset.form === form) return;
@@ -138,7 +138,7 @@ export function choices(select, options) {
   if (options.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** Asks in a dialog; false when it is closed. */
+/** Asks for confirmation in a dialog; resolves to false when it is closed. */
 export function confirmed(key, values, yes) {
   return new Promise((done) => {
     const box = h("dialog", { class: "ask" });
@@ -152,7 +152,7 @@ export function confirmed(key, values, yes) {
   });
 }
 
-/** Files that are dropped on a node; it is marked while they hover. */
+/** Calls `take(file)` for a file dropped on a node, which is highlighted meanwhile. */
 export function droppable(node, take) {
   const hover = (on) => (event) => {
     event.preventDefault();
@@ -167,14 +167,14 @@ export function droppable(node, take) {
   });
 }
 
-/** Gives a file to the person. */
+/** Downloads a blob as a file. */
 export function save(blob, name) {
   const link = h("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** Puts children in an order without moving those that stand right: a moved element loses its focus. */
+/** Orders children without moving those in place: a moved element loses its focus. */
 export function arrange(parent, nodes) {
   const wanted = new Set(nodes);
   for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
@@ -183,7 +183,7 @@ export function arrange(parent, nodes) {
   if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
-/** A page: drawn once, told again in another language, and quiet when it is left. */
+/** Base of pages: `draw` runs once, `begin` and `end` at each visit, `turned` after a change of language. */
 export class Page extends HTMLElement {
   connectedCallback() {
     this.gone = new AbortController();
@@ -201,7 +201,7 @@ export class Page extends HTMLElement {
     this.end?.();
   }
 
-  /** Does something now and then, as long as the page is seen; one round ends before the next begins. */
+  /** Runs `round` every `ms` while the page is shown; a round starts after the previous one has ended. */
   async every(ms, round) {
     const { signal } = this.gone;
     while (!signal.aborted) {
@@ -215,5 +215,5 @@ if (!document.querySelector(`link[href="${STYLE}"]`)) {
   const sheet = h("link", { rel: "stylesheet", href: STYLE });
   const ready = new Promise((done) => { sheet.onload = sheet.onerror = done; });
   document.head.append(sheet);
-  await ready; // A page that flashes without its style is no page.
+  await ready; // Without this the page would flash unstyled.
 }

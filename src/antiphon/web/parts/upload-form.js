@@ -1,4 +1,4 @@
-// The form that takes a voice: a file or the microphone, cut at both ends, with a name and the speaker's consent.
+// Upload form: adds a voice from a file or the microphone, trimmed, with a name and the speaker's consent.
 import { upload } from "/web/net/api.js";
 import { button, droppable, field, h, number, Refusal, t, word } from "/web/parts/ui.js";
 import { Recorder } from "/web/audio/recorder.js";
@@ -6,13 +6,13 @@ import { Trimmer } from "/web/audio/trimmer.js";
 import { read } from "/web/audio/wav.js";
 
 const ACCEPTED = "audio/*,.wav,.mp3,.flac,.ogg,.opus,.aac,.m4a,.webm";
-/** Bytes that the server takes, and that the browser is asked to decode before it is cut. */
+/** Most bytes of an upload, and of a file that the browser decodes for trimming. */
 const [MOST, MOST_RAW] = [10 * 1024 * 1024, 200 * 1024 * 1024];
-/** Seconds of sound that a voice needs, and may have. */
+/** Least and most seconds of a recording. */
 const [LEAST_SECONDS, MOST_SECONDS] = [1, 60];
 
 export class UploadForm {
-  /** `added(voice)` when the server has taken one. */
+  /** Calls `added(voice)` after a successful upload. */
   constructor(player, added) {
     Object.assign(this, { player, added });
     this.#draw();
@@ -43,7 +43,7 @@ export class UploadForm {
       ref_text: field("saidField", h("input", { type: "text", maxlength: 2000, autocomplete: "off" }), "saidHint"),
       note: field("noteField", h("input", { type: "text", maxlength: 500, autocomplete: "off" }), "noteHint"),
     };
-    // A group is no control that a label can point to; it is named by its aria-label.
+    // A label cannot point to a group, which has an aria-label instead.
     this.fields.audio_sample.querySelector("label").replaceWith(h("p", { class: "label", t: "recordingField", "aria-hidden": "true" }));
     this.agree = h("input", { type: "checkbox", id: "agree" });
     this.fields.consent = field("consentStatement", this.agree);
@@ -68,9 +68,9 @@ export class UploadForm {
     word(this.state, "reading");
     this.blob = blob;
     const samples = blob.size <= MOST_RAW ? await read(blob) : null;
-    if (turn !== this.turn) return; // Another file was dropped meanwhile.
+    if (turn !== this.turn) return; // Another file was chosen meanwhile.
     this.trimmer.show(samples);
-    // What the browser cannot play the server may: it is sent as it is, and judged there.
+    // The server may read what the browser cannot: such a file is sent unchanged.
     word(this.state, () => t(samples ? "taken" : "takenUnread", { name }));
     if (!samples && blob.size > MOST) f.refuse("tooLarge", { n: MOST / 1024 / 1024 });
   }

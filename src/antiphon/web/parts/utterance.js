@@ -1,4 +1,4 @@
-// One job on the page Speak, from its place in line to its last sentence: heard while it is made, and kept as a file.
+// Utterance: one speech job on the page Speak, played while the server makes it, with its transcript and downloads.
 import { call, media } from "/web/net/api.js";
 import { SegmentCells } from "/web/parts/segment-cells.js";
 import { AudioPlayer } from "/web/audio/audio-player.js";
@@ -10,11 +10,11 @@ import { Transcript } from "/web/parts/transcript.js";
 import { Transport } from "/web/audio/transport.js";
 
 export const FINAL = new Set(["succeeded", "failed", "cancelled"]);
-/** Bytes of a finished sound that is read whole; the browser's own player takes longer ones from the server in parts. */
+/** Most bytes of a finished sound that are read whole; longer ones go to the browser's own player, which reads ranges. */
 const MOST = 160 * 1024 * 1024;
 
 export class Utterance {
-  /** `body` is what was asked, or null where that is not known any more. `fresh`: it was sent just now, so it is played. */
+  /** `body`: the request, or null if unknown. `fresh`: it was sent just now, so it plays at once. */
   constructor(job, body, fresh) {
     this.body = body;
     this.id = job.id;
@@ -41,14 +41,14 @@ export class Utterance {
     this.transport?.close();
   }
 
-  /** It may have been made anew on another page. */
+  /** Reloads the job: another page may have retried it. */
   async renew() {
     if (!FINAL.has(this.job.status)) return;
     const job = await ask(`/v1/jobs/${this.id}`).catch(() => this.job);
     if (job.attempts !== this.job.attempts || job.status !== this.job.status) this.begin(job, false);
   }
 
-  /** A job's life from here on. */
+  /** Shows a job and follows it from its present state. */
   begin(job, fresh) {
     const after = this.live?.after ?? null;
     this.close();
@@ -80,7 +80,7 @@ export class Utterance {
         this.#update(FINAL.has(status) ? await ask(`/v1/jobs/${id}`) : { progress, status, position, eta });
       }
     } catch (error) {
-      if (error.status) quote(this.wrong, error.message); // Without an answer the banner says what is wrong.
+      if (error.status) quote(this.wrong, error.message); // Without a response the banner reports the problem.
     }
   }
 
@@ -118,7 +118,7 @@ export class Utterance {
     }
     this.files.replaceChildren(downloads(job, this.remade ? null : this.body));
     try {
-      // What was read while it was made may have broken off; what is on the disk is whole.
+      // The live stream may have broken off; the stored result is complete.
       if (!this.reading || this.broken) await this.#load(job);
       await this.transcript.load(job);
     } catch (error) {
@@ -132,7 +132,7 @@ export class Utterance {
     this.sounds.replaceChildren(h("audio", { controls: true, preload: "none", src: await media(`/v1/jobs/${job.id}/result`), label: "player" }));
   }
 
-  /** Reads a sound and shows its player. */
+  /** Reads a sound and shows its player. `play`: starts at once. */
   async #listen(path, play) {
     this.transport?.close();
     const sound = new WavStream();
@@ -159,7 +159,7 @@ export class Utterance {
   }
 
   #again(job) {
-    this.remade = true; // Another format would be made of the first take.
+    this.remade = true; // Repeating the request in another format would use the first take of the sentence.
     this.begin(job, false);
   }
 

@@ -1,4 +1,4 @@
-// A select of voices, by model, with a way to hear the one that is chosen.
+// Voice choice: a select of voices grouped by model, with a button that plays a sample.
 import { button, h, quote, word } from "/web/parts/ui.js";
 import { ClipPlayer, fetched } from "/web/audio/clip-player.js";
 
@@ -16,7 +16,7 @@ export class VoiceChoice {
 
   get chosen() { return this.voices.find((v) => key(v) === this.select.value) ?? null; }
 
-  /** Offers the voices of one model, or with "" of all. */
+  /** Offers the voices of one model; of all models for "". */
   offer(voices, model) {
     const fitting = voices.filter((v) => !model || v.model === model);
     const form = JSON.stringify(fitting);

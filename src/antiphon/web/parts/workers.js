@@ -1,10 +1,10 @@
-// The workers: their memory over the last ten minutes, what they did, and how often they were replaced.
+// Workers: memory over the last ten minutes, finished units and restarts of each worker.
 import { line, roundUp } from "/web/parts/chart.js";
 import { arrange, ask, bytes, h, number, t, word } from "/web/parts/ui.js";
 
-/** Milliseconds that a curve goes back. */
+/** Milliseconds that a memory curve covers. */
 const WINDOW = 600_000;
-/** Samples of a worker: [milliseconds since the epoch, bytes]. They outlive the page, not the tab. */
+/** Samples by worker: [milliseconds since the epoch, bytes]. They last as long as the tab. */
 const history = new Map();
 
 export class Workers {
@@ -41,7 +41,7 @@ export class Workers {
 
 function record(key, rss, now) {
   const samples = history.get(key) ?? [];
-  // Zero: it has not told yet.
+  // Zero: the worker has not reported its memory yet.
   if (rss && now - (samples.at(-1)?.[0] ?? 0) > 500) samples.push([now, rss]);
   while (samples.length && samples[0][0] < now - WINDOW) samples.shift();
   if (samples.length) history.set(key, samples);
@@ -65,7 +65,7 @@ class Card {
       worker.node ? t("onNode", { n: worker.node }) : "",
     ].filter(Boolean).join(" · "));
     const most = roundUp(Math.max(1e6, ...samples.map(([, size]) => size)) * 1.05);
-    // Until there are ten minutes the curve fills the width, from one minute on.
+    // The curve fills the width from one minute of samples on.
     const from = Math.min(samples[0]?.[0] ?? now, now - 60_000);
     this.chart.draw(samples, from, now, most);
     this.chart.top.textContent = bytes(most);

@@ -1,4 +1,4 @@
-// What is remembered of books: their chapters and jobs in localStorage, texts that are not sent yet in IndexedDB.
+// Book storage: books with their chapters and jobs in localStorage, texts that are not sent yet in IndexedDB.
 
 const KEY = "antiphon.books";
 
@@ -6,17 +6,17 @@ export function books() {
   try {
     return JSON.parse(localStorage.getItem(KEY)) ?? [];
   } catch {
-    return []; // Somebody else's, or storage is forbidden: a shelf that is empty.
+    return []; // The value is not ours, or the browser forbids storage.
   }
 }
 
 export function store(list) {
   try {
     localStorage.setItem(KEY, JSON.stringify(list));
-  } catch { /* Full or forbidden: the books live as long as the page. */ }
+  } catch { /* Full or forbidden: the list of books lasts as long as the page. */ }
 }
 
-/** The texts of a book's chapters; null if they are not kept. */
+/** The texts of a book's chapters; null if they are not stored. */
 export const texts = (id) => act("readonly", (store) => store.get(id)).catch(() => null);
 export const storeTexts = (id, list) => act("readwrite", (store) => store.put(list, id)).catch(() => null);
 export const dropTexts = (id) => act("readwrite", (store) => store.delete(id)).catch(() => null);
@@ -36,14 +36,14 @@ function act(mode, work) {
   });
 }
 
-/** What a text is known by: its SHA-256, or where the page has no secure context a weaker sum that serves as well here. */
+/** Hex digest of a text: SHA-256, or outside a secure context, where the browser has none, `sum`. */
 export async function digest(text) {
   const data = new TextEncoder().encode(text);
   if (!globalThis.crypto?.subtle) return sum(data);
   return hex(new Uint8Array(await crypto.subtle.digest("SHA-256", data)));
 }
 
-/** 128 bits in four lanes, each FNV-1a from its own beginning. For telling one's own texts apart, nothing secret. */
+/** A 128-bit checksum: four FNV-1a lanes with different seeds. Distinguishes the user's own texts; not cryptographic. */
 export function sum(data) {
   const lanes = [0x811c9dc5, 0x01234567, 0x89abcdef, 0x5bd1e995];
   for (const byte of data) for (let n = 0; n < 4; n++) lanes[n] = Math.imul(lanes[n] ^ byte ^ (lanes[(n + 1) & 3] >>> 24), 0x01000193);
@@ -52,7 +52,7 @@ export function sum(data) {
 
 const hex = (data) => [...data].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
-/** A name that every system takes for a file. */
+/** A file name that every operating system accepts. */
 export function fileName(text) {
   const plain = text.replace(/[\u0000-\u001f\u007f<>:"/\\|?*]/g, "_").trim();
   return [...plain].slice(0, 80).join("").replace(/[. ]+$/, "") || "_";

@@ -1,4 +1,4 @@
-// What this browser has sent: the first words of jobs, by which they are recognised in the list, and the last job whole.
+// Sent jobs: stores the first words of each job that this browser sent, as its name in the list, and the last request whole.
 const [LIST, LAST] = ["antiphon.sent", "antiphon.last"];
 const [WORDS, MOST] = [100, 300];
 
@@ -11,7 +11,7 @@ function listed() {
 }
 
 let known = null;
-/** The first words of a job, or undefined where another browser sent it. */
+/** The first words of a job; undefined for a job that another browser sent. */
 export const wordsOf = (id) => (known ??= listed()).get(id);
 
 export function remember(id, body) {
@@ -19,11 +19,11 @@ export function remember(id, body) {
   const text = body.input.trim();
   known.set(id, text.length > WORDS ? `${text.slice(0, WORDS).trimEnd()}…` : text);
   tryToStore(localStorage, LIST, [...known].slice(-MOST));
-  // A whole book may not fit; without what was asked the job is still found again.
+  // The text of a book may not fit; the id alone still finds the job.
   if (!tryToStore(sessionStorage, LAST, { id, body })) tryToStore(sessionStorage, LAST, { id, body: null });
 }
 
-/** `{id, body}` of the last job that this tab sent; null if there is none, or none any more. */
+/** `{id, body}` of the last job that this tab sent, or null. */
 export function last() {
   try {
     return JSON.parse(sessionStorage.getItem(LAST));
@@ -32,14 +32,14 @@ export function last() {
   }
 }
 
-/** Nothing of it is left for whoever signs in next. */
+/** Removes everything, so the next user of this browser sees none of it. */
 export function forget() {
   known = null;
   localStorage.removeItem(LIST);
   sessionStorage.removeItem(LAST);
 }
 
-/** Full storage must not keep anybody from speaking. */
+/** Whether the value was stored. Full storage must not block sending. */
 function tryToStore(store, name, value) {
   try {
     store.setItem(name, JSON.stringify(value));
