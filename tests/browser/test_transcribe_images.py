@@ -88,7 +88,9 @@ def test_images_are_drawn_and_downloaded(able: Server, browser: Any) -> None:
         shot(page, "images")
         page.fill("#prompt", "impossible")
         page.click("#images-go")
-        wait_until(lambda: "paint has run out" in page.locator("ap-images [role=alert]").all_inner_texts()[-1], "why not")
+        wait_until(
+            lambda: "paint has run out" in page.locator("ap-images [role=alert]").all_inner_texts()[-1], "why not"
+        )
 
 
 def test_a_long_one_is_cancelled(able: Server, browser: Any) -> None:
