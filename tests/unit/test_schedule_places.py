@@ -58,7 +58,7 @@ def test_a_queue_that_was_emptied_has_forgotten_its_clients() -> None:
     for n in range(1000):
         queue.push(ticket("job", f"client {n}"), 0.0)
         order(queue)
-    assert len(queue._shares._flows) <= 1
+    assert len(queue._flows._flows) <= 1
 
 
 def test_time_has_caught_up_with_everybody_when_all_is_done() -> None:
@@ -66,7 +66,7 @@ def test_time_has_caught_up_with_everybody_when_all_is_done() -> None:
     for n in range(1000):
         queue.push(ticket("job", f"client {n}", rnd.choice(("vip", "normal", "bulk"))), 0.0)
     order(queue)
-    assert len(queue._shares._flows) <= 1
+    assert len(queue._flows._flows) <= 1
 
 
 def test_idle_flows_are_let_go_while_others_are_busy() -> None:
@@ -75,7 +75,7 @@ def test_idle_flows_are_let_go_while_others_are_busy() -> None:
         queue.push(ticket("job", f"client {n}"), 0.0)
         for _ in range(3):
             queue.settle(*(queue.pop(0.0) or pytest.fail("nothing to hand out")), 1.0)
-    assert len(queue._shares._flows) < 20
+    assert len(queue._flows._flows) < 20
 
 
 def test_a_queued_job_takes_little_memory() -> None:
