@@ -21,7 +21,7 @@ from antiphon.engines.tone import pitch_of
 from antiphon.references.library import Library
 from antiphon.worker.pool import Pool
 from antiphon.worker.ray import messages
-from antiphon.worker.ray.client import Link, Share
+from antiphon.worker.ray.client import NodeShare, RayClient
 from tests.cluster.rays import Rays
 from tests.faults import test_worker as local
 
@@ -46,12 +46,12 @@ TONE = "antiphon.engines.tone:Tone"
 
 
 @asynccontextmanager
-async def linked(address: str | None, folder: Path, **share: Any) -> AsyncIterator[tuple[Link, dict[str, Any]]]:
-    link = Link(address, folder / "server")
+async def linked(address: str | None, folder: Path, **share: Any) -> AsyncIterator[tuple[RayClient, dict[str, Any]]]:
+    client = RayClient(address, folder / "server")
     try:
-        yield link, {"open_channel": link.opener("m", Share(folder=folder / "node", **share))}
+        yield client, {"start_channel": client.opener("m", NodeShare(folder=folder / "node", **share))}
     finally:
-        await link.close()
+        await client.close()
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,9 @@ async def say(made: Pool, changes: local.Changes, text: str, index: int = 0) -> 
 
 def actors() -> list[psutil.Process]:
     return [
-        each for each in psutil.process_iter(["cmdline"]) if (each.info["cmdline"] or [""])[0].startswith("ray::Host")
+        each
+        for each in psutil.process_iter(["cmdline"])
+        if (each.info["cmdline"] or [""])[0].startswith("ray::WorkerActor")
     ]
 
 
@@ -180,7 +182,7 @@ async def test_a_pool_grows_and_shrinks_without_losing_work(nodes: Rays, tmp_pat
 
 
 async def test_writes_that_overtake_each_other_are_put_in_order(tmp_path: Path) -> None:
-    from antiphon.worker.ray.actor import Host
+    from antiphon.worker.ray.actor import WorkerActor
 
     class Channel:
         def __init__(self) -> None:
@@ -189,26 +191,30 @@ async def test_writes_that_overtake_each_other_are_put_in_order(tmp_path: Path) 
         def write(self, data: bytes) -> None:
             self.got.append(data)
 
-    host, channel = Host(), Channel()
-    host._channel = channel  # type: ignore[assignment]
+    actor, channel = WorkerActor(), Channel()
+    actor._channel = channel  # type: ignore[assignment]
     for number in (2, 0, 3, 1):
-        await host.write(number, bytes([number]))
+        await actor.write(number, bytes([number]))
     assert channel.got == [b"\0", b"\1", b"\2", b"\3"]
 
 
 async def test_what_is_no_recording_becomes_no_path(tmp_path: Path) -> None:
-    from antiphon.worker.ray.actor import Host
+    from antiphon.worker.ray.actor import WorkerActor
 
     for folder, name in (("voices", "../x.wav"), ("..", "0" * 64 + ".wav"), ("voices", "0" * 64 + ".wav/../x")):
         with pytest.raises(ValueError, match="not a file"):
-            await Host().keep(folder, name, b"")
+            await WorkerActor().put(folder, name, b"")
 
 
 def test_messages_are_the_same_in_any_pieces() -> None:
-    sent = [(3, messages.Kind.DATA, b"x" * 1000), (0, messages.Kind.CONNECT, b""), (7, messages.Kind.END, b"why")]
-    stream = b"".join(messages.message(*each) for each in sent)
+    sent = [
+        (3, messages.MessageKind.DATA, b"x" * 1000),
+        (0, messages.MessageKind.CONNECT, b""),
+        (7, messages.MessageKind.ENDED, b"why"),
+    ]
+    stream = b"".join(messages.encode(*each) for each in sent)
     for size in (1, 7, 9, 10, 1009, 4096):
-        decoder = messages.Decoder()
+        decoder = messages.MessageDecoder()
         got = [m for at in range(0, len(stream), size) for m in decoder.feed(stream[at : at + size])]
         assert got == sent
 

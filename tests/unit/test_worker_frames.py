@@ -15,13 +15,13 @@ from antiphon.worker import frames
 
 MESSAGES = [
     (frames.Phase("loading", 0.5), b""),
-    (frames.Beat(123, None), b""),
+    (frames.Heartbeat(123, None), b""),
     (frames.Ready(Capabilities("speech", 24000, "1", voices=(Voice("a", "A", ("en",)),))), b""),
     (frames.Chunk(7), b"\x00\x01" * 100),
     (frames.Done(7, 0.25, {"sample_rate": 24000}), b"tail"),
     (frames.Failed(8, "unit_failed", "no"), b""),
     (frames.Progress(8, 0.1), b""),
-    (frames.Broken("gone", "come back"), b""),
+    (frames.LoadFailed("gone", "come back"), b""),
 ]
 
 

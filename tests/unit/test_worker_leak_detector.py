@@ -7,22 +7,22 @@ from collections.abc import Callable
 
 import pytest
 
-from antiphon.worker.leak_detector import LEAST, Growth
+from antiphon.worker.leak_detector import LEAST, LeakDetector
 
 MIB = 2**20
 
 
 def told(size: Callable[[int], float], units: int = 400, step: int = 1) -> int | None:
     """Units after which it is called a leak of 64 MiB."""
-    growth = Growth(64 * MIB)
+    detector = LeakDetector(64 * MIB)
     for n in range(0, units, step):
-        if growth.look(n, int(size(n))):
+        if detector.look(n, int(size(n))):
             return n
     return None
 
 
 @pytest.mark.parametrize("step", [1, 7])
-def test_steady_growth_is_a_leak(step: int) -> None:
+def test_steady_detector_is_a_leak(step: int) -> None:
     rng = random.Random(1)
     found = told(lambda n: 900 * MIB + n * 3 * MIB + rng.gauss(0, 20 * MIB), step=step)
     assert found is not None
@@ -46,6 +46,6 @@ def test_what_levels_off_is_none(size: Callable[[int], float]) -> None:
 
 
 def test_looks_without_a_unit_say_nothing() -> None:
-    growth = Growth(1)
-    assert not any(growth.look(3, n * MIB) for n in range(200))
-    assert not any(Growth(0).look(n, n * MIB) for n in range(200))
+    detector = LeakDetector(1)
+    assert not any(detector.look(3, n * MIB) for n in range(200))
+    assert not any(LeakDetector(0).look(n, n * MIB) for n in range(200))

@@ -23,7 +23,7 @@ from antiphon.schedule.device import Device
 from antiphon.settings import Settings, values
 from antiphon.worker.gpus import Gpu, gpus
 from antiphon.worker.pool import Pool
-from antiphon.worker.ray.client import Link, Share
+from antiphon.worker.ray.client import NodeShare, RayClient
 
 log = structlog.get_logger("antiphon.models")
 
@@ -129,7 +129,7 @@ class RayBackend:
         self._settings, self._demand = settings, demand
         self._here = LocalBackend(settings)
         self.gpus: tuple[Gpu, ...] = ()
-        self.link = Link(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
+        self.ray = RayClient(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
         self._news = asyncio.Event()
         self._pools: dict[str, tuple[ModelSpec, Pool]] = {}
         self._autoscale: dict[str, AutoscalePolicy] = {}
@@ -152,12 +152,12 @@ class RayBackend:
                     await self._news.wait()
             self._news.clear()
             self._rank, self._servers = await self._demand.servers()
-            if not self.link.nodes:
+            if not self.ray.nodes:
                 continue
             for spec, pool in self._pools.values():
                 wanted = self._places(spec)
                 if wanted != pool.places:
-                    log.info("number of workers", model=spec.name, workers=wanted, nodes=len(self.link.nodes))
+                    log.info("number of workers", model=spec.name, workers=wanted, nodes=len(self.ray.nodes))
                     # What leaves may take its time; the next change is not kept waiting.
                     task = asyncio.create_task(pool.resize(wanted, LEAVE))
                     self._tasks.add(task)
@@ -169,7 +169,7 @@ class RayBackend:
         s = self._settings
         models, node = (s.ray_models_dir or s.models_path).absolute(), (s.ray_folder or s.data_dir / "node").absolute()
         cpus, cards = self._share(spec)
-        share = Share(
+        share = NodeShare(
             cpus=cpus,
             gpus=cards,
             folder=node,
@@ -189,7 +189,7 @@ class RayBackend:
         if (span := s.workers_span) is not None:
             self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
         made = _maker(s, spec, folders, on_change)(
-            self._places(spec), open_channel=self.link.opener(spec.name, share), spare_first=False
+            self._places(spec), start_channel=self.ray.opener(spec.name, share), spare_first=False
         )
         self._pools[spec.name] = spec, made
         self._news.set()
@@ -201,7 +201,7 @@ class RayBackend:
 
     async def stop(self) -> None:
         await asyncio.gather(*self._tasks)
-        await self.link.close()
+        await self.ray.close()
 
     def _nodes_changed(self) -> None:
         self._news.set()
@@ -222,7 +222,7 @@ class RayBackend:
             int(min(node.gpus / cards, node.cpus / cpus if cpus else node.gpus / cards))
             if cards
             else int(node.cpus / cpus if cpus else 1)
-            for node in self.link.nodes
+            for node in self.ray.nodes
         )
         # Models, and servers, that want the same part of the nodes have equal parts of it.
         rivals = sum(bool(self._share(other)[1]) == bool(cards) for other, _ in self._pools.values())

@@ -9,11 +9,11 @@ from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.catalog.sources import First
 from antiphon.domain import errors
-from antiphon.worker.channel import Waiting
+from antiphon.worker.channel import StartProgress
 
 
 async def prepare(
-    model: str, models_dir: str, first: First, offline: bool, on_progress: Callable[[Waiting], None]
+    model: str, models_dir: str, first: First, offline: bool, on_progress: Callable[[StartProgress], None]
 ) -> None:
     """Makes the model's files present: what is there is used, what is missing is fetched, once per node.
 
@@ -24,7 +24,7 @@ async def prepare(
 
     def tell(progress: PullProgress) -> None:
         what = f"fetching files to the node: {progress.phase}"
-        on_progress(Waiting(what, progress.bytes_done, progress.bytes_total, progress.eta))
+        on_progress(StartProgress(what, progress.bytes_done, progress.bytes_total, progress.eta))
 
     try:
         await Downloader(folder, offline=offline, first=first).pull(spec, tell)

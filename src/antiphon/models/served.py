@@ -11,7 +11,7 @@ from antiphon.catalog.download import PullProgress
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Kind
 from antiphon.schedule.dispatch import Dispatcher
-from antiphon.worker.channel import Waiting
+from antiphon.worker.channel import StartProgress
 from antiphon.worker.pool import Pool
 
 #: Bytes that a worker is thought to take before one was started, where its model does not say.
@@ -67,7 +67,7 @@ class ServedModel:
         return "unavailable" if self.error else "missing"
 
     @property
-    def fetching(self) -> PullProgress | Waiting | None:
+    def fetching(self) -> PullProgress | StartProgress | None:
         """How far its files are, here or where a worker waits for them; None while none are fetched."""
         return self.pull or self.pool.fetching
 

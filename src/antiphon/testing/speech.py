@@ -92,7 +92,7 @@ async def a_cancelled_unit_ends(bench: Bench) -> None:
     bench.worker.cancel(unit.id)
     with contextlib.suppress(errors.Cancelled):
         await running
-    expect(bench.worker.end is None, f"the cancelled unit was not dropped in time: {bench.worker.reason}")
+    expect(bench.worker.exit_reason is None, f"the cancelled unit was not dropped in time: {bench.worker.reason}")
     expect(any(await bench.say("Still here.")), "after a cancel it is silent")
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 
-class Waiting(msgspec.Struct, frozen=True):
+class StartProgress(msgspec.Struct, frozen=True):
     """What is waited for before the process runs."""
 
     #: In a few words.
@@ -25,7 +25,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Hears:
+class ChannelCallbacks:
     """What a channel tells, in the event loop's thread. None of them may raise."""
 
     #: Bytes of frames, in order.
@@ -35,7 +35,7 @@ class Hears:
     #: A line that the process printed.
     on_line: Callable[[str], None]
     #: Anew whenever it changed.
-    on_wait: Callable[[Waiting], None]
+    on_start_progress: Callable[[StartProgress], None]
 
 
 class Channel(Protocol):
@@ -53,7 +53,7 @@ class Channel(Protocol):
         """Sends frames; does nothing once it is ended."""
         ...
 
-    async def bring(self, params: Mapping[str, Any]) -> None:
+    async def ensure_files(self, params: Mapping[str, Any]) -> None:
         """Sees to it that the recordings which a unit names are where the process looks for them.
 
         Raises `UnitFailed` if one cannot be had, `WorkerDied` if the way there is lost."""
@@ -81,4 +81,4 @@ class Channel(Protocol):
 
 
 #: Starts a process; raises `WorkerDied` if that fails, and then, or cancelled, left nothing.
-Open = Callable[[Hears], Awaitable[Channel]]
+ChannelFactory = Callable[[ChannelCallbacks], Awaitable[Channel]]

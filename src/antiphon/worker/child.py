@@ -23,7 +23,7 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Engine, problems
 from antiphon.worker import frames, memory
 
-BEAT_SECONDS = 1.0
+HEARTBEAT_SECONDS = 1.0
 #: Seconds between two progress messages of one unit.
 PROGRESS_SECONDS = 0.2
 #: Characters of an error message that travel.
@@ -74,7 +74,7 @@ class Child:
         self._cancelled: set[int] = set()
 
     def live(self) -> NoReturn:
-        threading.Thread(target=self._beat, name="heart", daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, name="heart", daemon=True).start()
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
         first = self._work.get()
         if isinstance(first, frames.Load):
@@ -103,11 +103,11 @@ class Child:
             can = engine.capabilities()
             if wrong := problems(can):
                 raise ValueError("; ".join(wrong))
-            self.send(frames.Beat(memory.rss(), memory.vram()))
+            self.send(frames.Heartbeat(memory.rss(), memory.vram()))
             self.send(frames.Ready(can))
         except Exception as e:
             self._print_place(e)
-            self.send(frames.Broken(describe(e), hint_of(e)))
+            self.send(frames.LoadFailed(describe(e), hint_of(e)))
             os._exit(1)
         return engine, can
 
@@ -204,10 +204,10 @@ class Child:
             self._open.add(message.unit)
         self._work.put(message)
 
-    def _beat(self) -> NoReturn:
+    def _send_heartbeats(self) -> NoReturn:
         while True:
-            self.send(frames.Beat(memory.rss(), memory.vram()))
-            time.sleep(BEAT_SECONDS)
+            self.send(frames.Heartbeat(memory.rss(), memory.vram()))
+            time.sleep(HEARTBEAT_SECONDS)
 
 
 class UnitContext:

@@ -69,14 +69,14 @@ class Ready(Message):
     capabilities: Capabilities
 
 
-class Broken(Message):
+class LoadFailed(Message):
     """The engine could not be loaded, and why; the process ends after this. `hint` says what would help."""
 
     message: str
     hint: str | None = None
 
 
-class Beat(Message):
+class Heartbeat(Message):
     """A sign of life, once a second. `rss` and `vram` in bytes; None: this process uses no GPU."""
 
     rss: int
@@ -114,7 +114,7 @@ class Failed(Message):
 
 
 ToWorker = Load | Run | Cancel | Stop
-ToServer = Phase | Ready | Broken | Beat | Chunk | Progress | Done | Failed
+ToServer = Phase | Ready | LoadFailed | Heartbeat | Chunk | Progress | Done | Failed
 
 T = TypeVar("T")
 

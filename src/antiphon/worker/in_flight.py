@@ -10,7 +10,7 @@ from antiphon.domain.unit import Unit, UnitResult
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class WorkerLimits:
     """How long a worker may be silent or busy. Seconds, unless said otherwise."""
 
     heartbeat_timeout: float = 10.0
@@ -26,7 +26,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ExitReason:
     """Why a worker ended."""
 
     reason: str
@@ -37,11 +37,11 @@ class End:
 
 
 #: Nobody is to blame.
-NONE: frozenset[int] = frozenset()
+NO_BLAME: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
-class Held:
+class InFlightUnit:
     """A unit that the worker has and has not answered."""
 
     unit: Unit
@@ -64,13 +64,13 @@ class Held:
         if not self.future.done():
             self.future.set_result(result)
 
-    def error_at_end(self, serial: int, worker: str, end: End) -> errors.AntiphonError:
+    def error_at_end(self, serial: int, worker: str, exit_reason: ExitReason) -> errors.AntiphonError:
         """What the one who waits for this unit is told when the worker ends."""
         if self.cancel_by is not None:
             return errors.Cancelled()
-        if end.blame is not None and serial not in end.blame:
-            return errors.Displaced(f"worker {worker} ended, but not because of this segment: {end.reason}")
-        return errors.WorkerDied(f"worker {worker} died over this segment: {end.reason}")
+        if exit_reason.blame is not None and serial not in exit_reason.blame:
+            return errors.Displaced(f"worker {worker} ended, but not because of this segment: {exit_reason.reason}")
+        return errors.WorkerDied(f"worker {worker} died over this segment: {exit_reason.reason}")
 
 
 _KNOWN = {kind.code: kind for kind in (errors.Cancelled, errors.InvalidText, errors.UnknownVoice, errors.UnitFailed)}

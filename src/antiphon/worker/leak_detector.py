@@ -13,7 +13,7 @@ WINDOW = 48
 LEAST = 32
 
 
-class Growth:
+class LeakDetector:
     """A worker's size over the units it computed. Pure: sizes are passed in."""
 
     def __init__(self, bytes_: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from antiphon.domain import errors
 from antiphon.worker import spawn
-from antiphon.worker.channel import Hears, Open
+from antiphon.worker.channel import ChannelCallbacks, ChannelFactory
 from antiphon.worker.stderr import Stderr
 
 #: Seconds in which a dead worker's last words are read.
@@ -55,7 +55,7 @@ class LocalChannel:
         if not self._transport.is_closing():
             self._transport.write(data)
 
-    async def bring(self, params: Mapping[str, Any]) -> None:
+    async def ensure_files(self, params: Mapping[str, Any]) -> None:
         """It reads the server's own folders."""
 
     def exited(self) -> bool:
@@ -83,7 +83,9 @@ class LocalChannel:
         await self._pipe.closed.wait()
 
 
-async def start(hears: Hears, environment: Mapping[str, str] | None = None, module: str = spawn.CHILD) -> LocalChannel:
+async def start(
+    callbacks: ChannelCallbacks, environment: Mapping[str, str] | None = None, module: str = spawn.CHILD
+) -> LocalChannel:
     """Starts a child with `environment` besides ours; raises `WorkerDied` if there can be no process."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
@@ -94,8 +96,8 @@ async def start(hears: Hears, environment: Mapping[str, str] | None = None, modu
             ours.close()
             raise errors.WorkerDied(f"its process could not be started: {os.strerror(e.errno or 0)}") from e
     try:
-        pipe = await loop.create_unix_connection(lambda: Pipe(hears.on_data, hears.on_end), sock=ours)
-        stderr = await loop.connect_read_pipe(lambda: Stderr(hears.on_line), process.stderr)
+        pipe = await loop.create_unix_connection(lambda: Pipe(callbacks.on_data, callbacks.on_end), sock=ours)
+        stderr = await loop.connect_read_pipe(lambda: Stderr(callbacks.on_line), process.stderr)
     except BaseException:
         ours.close()
         process.kill_and_wait()
@@ -103,5 +105,5 @@ async def start(hears: Hears, environment: Mapping[str, str] | None = None, modu
     return LocalChannel(process, pipe, stderr)
 
 
-def opener(environment: Mapping[str, str] | None = None) -> Open:
-    return lambda hears: start(hears, environment)
+def opener(environment: Mapping[str, str] | None = None) -> ChannelFactory:
+    return lambda callbacks: start(callbacks, environment)

@@ -16,15 +16,15 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.worker import local
-from antiphon.worker.channel import Open, Waiting
-from antiphon.worker.in_flight import Limits
+from antiphon.worker.channel import ChannelFactory, StartProgress
+from antiphon.worker.in_flight import WorkerLimits
 from antiphon.worker.process import WorkerProcess
 from antiphon.worker.supervisor import Recycling, Supervisor
 
 log = structlog.get_logger("antiphon.worker")
 
-State = Literal["stopped", "starting", "loading", "warming", "ready", "degraded", "unavailable"]
-_PROGRESS: tuple[State, ...] = ("starting", "loading", "warming")
+PoolState = Literal["stopped", "starting", "loading", "warming", "ready", "degraded", "unavailable"]
+_PROGRESS: tuple[PoolState, ...] = ("starting", "loading", "warming")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +67,20 @@ class Pool:
         recycle_growth: int = 0,
         recycle_leak: int = 0,
         environments: Sequence[Mapping[str, str]] = (),
-        open_channel: Open | None = None,
+        start_channel: ChannelFactory | None = None,
         spare_first: bool = True,
         footprint: int = 0,
         on_change: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`environments`: what each place's processes find in theirs besides ours; those that are not named, nothing.
-        `open_channel`: starts them somewhere else.
+        `start_channel`: starts them somewhere else.
 
         `on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
         self.name, self._engine, self._options = name, engine_ref, dict(options)
-        self._limits = Limits(heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace)
+        self._limits = WorkerLimits(
+            heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace
+        )
         self._on_change, self._clock = on_change, clock
         self.capabilities: Capabilities | None = None
         self._reserved = 0
@@ -86,7 +88,7 @@ class Pool:
         self.on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None
         #: Nothing further is handed out; what runs goes on.
         self.held = False
-        self._environments, self._open = environments, open_channel
+        self._environments, self._start_channel = environments, start_channel
         self._supervise = partial(
             Supervisor,
             recycling=Recycling(recycle_units, recycle_growth, recycle_leak),
@@ -134,7 +136,7 @@ class Pool:
     # What people ask
 
     @property
-    def state(self) -> State:
+    def state(self) -> PoolState:
         if not self._tasks:
             return "stopped"
         ready = sum(any(worker.state == "ready" for worker in place.workers()) for place in self._places)
@@ -156,9 +158,11 @@ class Pool:
         return phases[0] if phases else None
 
     @property
-    def fetching(self) -> Waiting | None:
+    def fetching(self) -> StartProgress | None:
         """How far the files are for which a worker waits; None: none does."""
-        return next((w.waiting for w in self._workers() if w.waiting and w.waiting.bytes_total), None)
+        return next(
+            (w.start_progress for w in self._workers() if w.start_progress and w.start_progress.bytes_total), None
+        )
 
     @property
     def error(self) -> str | None:
@@ -256,15 +260,15 @@ class Pool:
     def _place(self, number: int) -> Supervisor:
         environment = self._environments[number - 1] if number <= len(self._environments) else {}
         name = f"{self.name}-{number}"
-        return self._supervise(name, partial(self._make, self._open or local.opener(environment)))
+        return self._supervise(name, partial(self._make, self._start_channel or local.opener(environment)))
 
-    def _make(self, open_channel: Open, name: str) -> WorkerProcess:
+    def _make(self, start_channel: ChannelFactory, name: str) -> WorkerProcess:
         return WorkerProcess(
             name,
             self._engine,
             self._options,
             self._limits,
-            open_channel=open_channel,
+            start_channel=start_channel,
             on_change=self._changed,
             on_line=lambda line: log.info("worker says", worker=name, line=line),
             on_progress=lambda unit, fraction: self.on_progress(unit, fraction),

@@ -16,26 +16,26 @@ RUN, SHORT_RUN = 8, 3
 #: Texts that are remembered: a line may be read after the unit that it is about was answered.
 TEXTS = 16
 #: Characters of a line.
-LINE = 300
+LINE_CHARS = 300
 LEFT_OUT = "[…]"
 
 
-class Discretion:
+class LogRedactor:
     """Knows what one worker was given lately."""
 
     def __init__(self) -> None:
         self._texts: deque[str] = deque(maxlen=TEXTS)
 
-    def given(self, params: Mapping[str, Any]) -> None:
+    def remember(self, params: Mapping[str, Any]) -> None:
         """A unit's parameters: every string in them may be the client's."""
         self._texts.extend(value for value in params.values() if isinstance(value, str) and len(value) >= SHORT_RUN)
 
-    def clean(self, line: str) -> str:
-        """The line without what it has in common with those texts, cut to `LINE` characters."""
-        return without(line, self._texts)[:LINE]
+    def redact(self, line: str) -> str:
+        """The line without what it has in common with those texts, cut to `LINE_CHARS` characters."""
+        return without_quotations(line, self._texts)[:LINE_CHARS]
 
 
-def without(line: str, texts: Iterable[str]) -> str:
+def without_quotations(line: str, texts: Iterable[str]) -> str:
     """The line with every quotation of a text left out, however it is capitalised, spaced or pointed."""
     places = [at for at, ch in enumerate(line) if ch.isalnum()]
     folded = [line[at].casefold()[:1] for at in places]
@@ -46,7 +46,7 @@ def without(line: str, texts: Iterable[str]) -> str:
             if "".join(folded[begin : begin + length]) in known:
                 first, last = places[begin], places[begin + length - 1]
                 hidden[first : last + 1] = [True] * (last + 1 - first)
-    return _told(line, hidden)
+    return _shown(line, hidden)
 
 
 def _runs(text: list[str]) -> Iterable[str]:
@@ -59,7 +59,7 @@ def _runs(text: list[str]) -> Iterable[str]:
             yield run
 
 
-def _told(line: str, hidden: list[bool]) -> str:
+def _shown(line: str, hidden: list[bool]) -> str:
     parts: list[str] = []
     for ch, hide in zip(line, hidden, strict=True):
         if not hide:

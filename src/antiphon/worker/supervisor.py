@@ -13,7 +13,7 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.worker import memory
-from antiphon.worker.leak_detector import Growth
+from antiphon.worker.leak_detector import LeakDetector
 from antiphon.worker.process import WorkerProcess
 
 log = structlog.get_logger("antiphon.worker")
@@ -112,7 +112,7 @@ class Supervisor:
         self.hint: str | None = None
         self.hopeless = False
         self._backoff = Backoff()
-        self._growth = Growth(recycling.leak)
+        self._leak_detector = LeakDetector(recycling.leak)
         self._restart = asyncio.Event()
         self._starts = self._stops = 0
         self._served = False
@@ -156,7 +156,7 @@ class Supervisor:
                 self._on_change()
         except errors.WorkerDied:
             pass
-        if worker.end is None or not worker.end.fault:
+        if worker.exit_reason is None or not worker.exit_reason.fault:
             return 0.0
         ready_for = self._clock() - ready_at if ready_at is not None else 0.0
         return self._failed(worker, ready_for)
@@ -174,8 +174,8 @@ class Supervisor:
 
     async def _serve(self, worker: WorkerProcess) -> WorkerProcess | None:
         """Watches a ready worker; its successor when it was recycled, None when it ended."""
-        self._growth = Growth(self._recycling.leak)
-        while worker.state == "ready" and worker.end is None:
+        self._leak_detector = LeakDetector(self._recycling.leak)
+        while worker.state == "ready" and worker.exit_reason is None:
             if self._worn(worker):
                 return await self._recycle(worker)
             try:
@@ -191,7 +191,7 @@ class Supervisor:
             self._restart.clear()
             return True
         units, growth = self._recycling.units, self._recycling.growth
-        leaks = self._growth.look(worker.units, worker.size)
+        leaks = self._leak_detector.look(worker.units, worker.size)
         if leaks:
             log.warning("worker leaks", worker=worker.name, units=worker.units, size=worker.size)
         return bool(leaks or (units and worker.units >= units) or (growth and worker.size - worker.size_ready > growth))

@@ -15,18 +15,18 @@ from typing import Any
 
 from antiphon.domain import errors
 from antiphon.worker import files, local
-from antiphon.worker.channel import Hears, Waiting
-from antiphon.worker.ray.messages import Ended, Kind, Opening, Started
+from antiphon.worker.channel import ChannelCallbacks, StartProgress
+from antiphon.worker.ray.messages import MessageKind, StartWorker, WorkerEnded, WorkerStarted
 
 #: Seconds after its last use for which a recording stays on the node.
 KEPT = 48 * 3600.0
 #: Bytes of frames that wait to be fetched.
 MOST = 64 * 1024 * 1024
 
-Event = tuple[Kind, Any]
+Event = tuple[MessageKind, Any]
 
 
-class Host:
+class WorkerActor:
     """One life of one worker. Every method is called by the bridge, in the actor's event loop."""
 
     def __init__(self) -> None:
@@ -39,11 +39,11 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._gone = asyncio.Event()
 
-    async def begin(self, opening: dict[str, Any]) -> str:
+    async def begin(self, fields: dict[str, Any]) -> str:
         """Begins to start the process; returns the node's name. What follows is told by `read`."""
-        wanted = Opening(**opening)
-        self._folder = Path(wanted.folder)
-        self._spawn(self._live(wanted))
+        request = StartWorker(**fields)
+        self._folder = Path(request.folder)
+        self._spawn(self._live(request))
         return socket.gethostname()
 
     async def read(self) -> list[Event]:
@@ -61,11 +61,11 @@ class Host:
             if self._channel is not None:
                 self._channel.write(next_one)
 
-    async def lacks(self, wanted: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    async def missing(self, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
         """Which of these files (folder, name) are not here; the others count as used now."""
-        return [each for each in wanted if not self._touch(*each)]
+        return [each for each in names if not self._touch(*each)]
 
-    async def keep(self, folder: str, name: str, data: bytes) -> None:
+    async def put(self, folder: str, name: str, data: bytes) -> None:
         """Takes in a file."""
         path = self._path(folder, name)
         await asyncio.to_thread(_put, path, data)
@@ -78,42 +78,42 @@ class Host:
 
     # The process
 
-    async def _live(self, wanted: Opening) -> None:
+    async def _live(self, request: StartWorker) -> None:
         try:
-            if wanted.version != (here := version("antiphon")):
+            if request.version != (here := version("antiphon")):
                 raise errors.WorkerDied(
-                    f"the node {socket.gethostname()} has Antiphon {here}, the server {wanted.version}; "
+                    f"the node {socket.gethostname()} has Antiphon {here}, the server {request.version}; "
                     "install the same version everywhere"
                 )
             # This process is one worker's alone; what is fetched for it may need a token or a mirror's address, too.
-            os.environ.update(wanted.environment)
+            os.environ.update(request.environment)
             await asyncio.to_thread(_sweep, self._folder)
-            if wanted.prepare is not None:
-                await _function(wanted.prepare)(**wanted.arguments, on_progress=self._waits)
-            heard = Hears(
-                on_data=lambda data: self._tell(Kind.DATA, data),
+            if request.prepare is not None:
+                await _function(request.prepare)(**request.arguments, on_progress=self._start_progressed)
+            callbacks = ChannelCallbacks(
+                on_data=lambda data: self._tell(MessageKind.DATA, data),
                 on_end=self._gone.set,
-                on_line=lambda line: self._tell(Kind.LINE, line),
-                on_wait=self._waits,
+                on_line=lambda line: self._tell(MessageKind.LINE, line),
+                on_start_progress=self._start_progressed,
             )
-            self._channel = await local.start(heard)
+            self._channel = await local.start(callbacks)
         except Exception as e:
             words = e.message if isinstance(e, errors.AntiphonError) else f"{type(e).__name__}: {e}"
             self._end(words, e.hint if isinstance(e, errors.WorkerDied) else None)
             return
-        self._tell(Kind.STARTED, Started(self._channel.pid, socket.gethostname()))
+        self._tell(MessageKind.STARTED, WorkerStarted(self._channel.pid, socket.gethostname()))
         await self._gone.wait()
         words = await self._channel.reap()
         await self._channel.close()
         self._end(words)
 
-    def _waits(self, waiting: Waiting) -> None:
-        self._tell(Kind.WAIT, waiting)
+    def _start_progressed(self, progress: StartProgress) -> None:
+        self._tell(MessageKind.START_PROGRESS, progress)
 
     def _end(self, words: str, hint: str | None = None) -> None:
-        self._tell(Kind.END, Ended(words, hint))
+        self._tell(MessageKind.ENDED, WorkerEnded(words, hint))
 
-    def _tell(self, kind: Kind, body: Any) -> None:
+    def _tell(self, kind: MessageKind, body: Any) -> None:
         self._events.append((kind, body))
         self._news.set()
 

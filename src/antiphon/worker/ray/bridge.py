@@ -18,22 +18,22 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from antiphon.worker.channel import Waiting
+from antiphon.worker.channel import StartProgress
 from antiphon.worker.child import die_with
 from antiphon.worker.ray import node_join
-from antiphon.worker.ray.actor import Host
+from antiphon.worker.ray.actor import WorkerActor
 from antiphon.worker.ray.messages import (
     PIECE,
-    Bringing,
-    Brought,
     Connect,
-    Decoder,
-    Ended,
-    Kind,
+    EnsureFiles,
+    FilesEnsured,
+    MessageDecoder,
+    MessageKind,
     Node,
-    Opening,
-    Started,
-    message,
+    StartWorker,
+    WorkerEnded,
+    WorkerStarted,
+    encode,
 )
 
 #: Seconds after which an actor that has no place yet is said to wait for one.
@@ -63,13 +63,13 @@ class Bridge:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._workers: dict[int, Carried] = {}
+        self._workers: dict[int, ActorHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._ray: Any = None
 
     async def live(self) -> None:
         reader, self._writer = await asyncio.open_unix_connection(sock=self._sock)
-        decoder = Decoder()
+        decoder = MessageDecoder()
         while data := await reader.read(PIECE):
             for worker, kind, body in decoder.feed(data):
                 self._take(worker, kind, body)
@@ -77,41 +77,41 @@ class Bridge:
             async with asyncio.timeout(END_PATIENCE):
                 await asyncio.to_thread(self._ray.shutdown)
 
-    def send(self, worker: int, kind: Kind, body: Any) -> None:
-        self._writer.write(message(worker, kind, body))
+    def send(self, worker: int, kind: MessageKind, body: Any) -> None:
+        self._writer.write(encode(worker, kind, body))
 
-    def _take(self, worker: int, kind: Kind, body: bytes) -> None:
-        if kind is Kind.CONNECT:
+    def _take(self, worker: int, kind: MessageKind, body: bytes) -> None:
+        if kind is MessageKind.CONNECT:
             self._ray = connected(msgspec.json.decode(body, type=Connect).address)
             # It sets its own; when this process ends is the server's say.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.spawn(self._watch_nodes())
-        elif kind is Kind.OPEN:
-            carried = Carried(self, self._ray, worker)
-            self._workers[worker] = carried
-            self.spawn(self._carry(carried, msgspec.json.decode(body, type=Opening)))
+        elif kind is MessageKind.START:
+            handle = ActorHandle(self, self._ray, worker)
+            self._workers[worker] = handle
+            self.spawn(self._carry(handle, msgspec.json.decode(body, type=StartWorker)))
         elif (known := self._workers.get(worker)) is not None:
-            if kind is Kind.DATA:
+            if kind is MessageKind.DATA:
                 known.write(body)
-            elif kind is Kind.KILL:
+            elif kind is MessageKind.KILL:
                 self.spawn(known.end())
-            elif kind is Kind.BRING:
-                self.spawn(known.bring(msgspec.json.decode(body, type=Bringing)))
+            elif kind is MessageKind.ENSURE_FILES:
+                self.spawn(known.ensure_files(msgspec.json.decode(body, type=EnsureFiles)))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, carried: Carried, opening: Opening) -> None:
+    async def _carry(self, handle: ActorHandle, request: StartWorker) -> None:
         try:
-            ended = await carried.live(opening)
+            ended = await handle.live(request)
         except Exception as e:
-            ended = Ended(lost(e))
-        await carried.give_back()
-        del self._workers[carried.number]
-        self.send(carried.number, Kind.END, ended)
+            ended = WorkerEnded(lost(e))
+        await handle.give_back()
+        del self._workers[handle.number]
+        self.send(handle.number, MessageKind.ENDED, ended)
 
     async def _watch_nodes(self) -> None:
         told: list[Node] | None = None
@@ -121,11 +121,11 @@ class Bridge:
                 nodes = [node for _, node in found]
                 if nodes != told:
                     told = nodes
-                    self.send(0, Kind.NODES, nodes)
+                    self.send(0, MessageKind.NODES, nodes)
             await asyncio.sleep(LOOK)
 
 
-class Carried:
+class ActorHandle:
     """One worker, and its actor."""
 
     def __init__(self, bridge: Bridge, ray: Any, number: int) -> None:
@@ -134,49 +134,51 @@ class Carried:
         self._writes = 0
         self._over = asyncio.Event()
 
-    async def live(self, opening: Opening) -> Ended:
+    async def live(self, request: StartWorker) -> WorkerEnded:
         """Until its end; how it ended."""
-        remote = self._ray.remote(Host).options(
-            num_cpus=opening.cpus,
-            num_gpus=opening.gpus,
+        remote = self._ray.remote(WorkerActor).options(
+            num_cpus=request.cpus,
+            num_gpus=request.gpus,
             max_restarts=0,
             scheduling_strategy="SPREAD",
         )
         self._actor = await asyncio.to_thread(remote.remote)
-        node = await self._placed(self._actor.begin.remote(msgspec.structs.asdict(opening)), opening)
+        node = await self._placed(self._actor.begin.remote(msgspec.structs.asdict(request)), request)
         while True:
             for kind, body in await self._actor.read.remote():
-                if kind is Kind.END:
-                    assert isinstance(body, Ended)
+                if kind is MessageKind.ENDED:
+                    assert isinstance(body, WorkerEnded)
                     return body
-                if kind is Kind.STARTED:
-                    body = Started(body.pid, node)
+                if kind is MessageKind.STARTED:
+                    body = WorkerStarted(body.pid, node)
                 self._bridge.send(self.number, kind, body)
 
-    async def _placed(self, answer: Any, opening: Opening) -> str:
+    async def _placed(self, answer: Any, request: StartWorker) -> str:
         begun = asyncio.wrap_future(answer.future())
         done, _ = await asyncio.wait({begun}, timeout=PATIENT)
         if not done:
-            need = f"{opening.cpus:g} CPU" + (f" and {opening.gpus:g} GPU" if opening.gpus else "")
-            self._bridge.send(self.number, Kind.WAIT, Waiting(f"waiting for a node with {need} free"))
+            need = f"{request.cpus:g} CPU" + (f" and {request.gpus:g} GPU" if request.gpus else "")
+            self._bridge.send(
+                self.number, MessageKind.START_PROGRESS, StartProgress(f"waiting for a node with {need} free")
+            )
         return str(await begun)
 
     def write(self, data: bytes) -> None:
         self._actor.write.remote(self._writes, data)
         self._writes += 1
 
-    async def bring(self, wanted: Bringing) -> None:
+    async def ensure_files(self, request: EnsureFiles) -> None:
         try:
-            names = [(folder, name) for folder, name, _ in wanted.files]
-            for folder, name in await self._actor.lacks.remote(names):
-                path = next(p for f, n, p in wanted.files if (f, n) == (folder, name))
-                await self._actor.keep.remote(folder, name, await asyncio.to_thread(Path(path).read_bytes))
+            names = [(folder, name) for folder, name, _ in request.files]
+            for folder, name in await self._actor.missing.remote(names):
+                path = next(p for f, n, p in request.files if (f, n) == (folder, name))
+                await self._actor.put.remote(folder, name, await asyncio.to_thread(Path(path).read_bytes))
             error = None
         except FileNotFoundError:
             error = "its recording is not kept here any more; send it again"
         except Exception as e:
             error = f"its recording could not be brought to the node: {lost(e)}"
-        self._bridge.send(self.number, Kind.BRING, Brought(wanted.ticket, error))
+        self._bridge.send(self.number, MessageKind.FILES_ENSURED, FilesEnsured(request.ticket, error))
 
     async def end(self) -> None:
         """Ends the process, and the actor if it does not tell of it."""

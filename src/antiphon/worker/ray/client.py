@@ -15,18 +15,18 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.worker import files, local
-from antiphon.worker.channel import Hears, Open, Waiting
+from antiphon.worker.channel import ChannelCallbacks, ChannelFactory, StartProgress
 from antiphon.worker.ray.messages import (
-    Bringing,
-    Brought,
     Connect,
-    Decoder,
-    Ended,
-    Kind,
+    EnsureFiles,
+    FilesEnsured,
+    MessageDecoder,
+    MessageKind,
     Node,
-    Opening,
-    Started,
-    message,
+    StartWorker,
+    WorkerEnded,
+    WorkerStarted,
+    encode,
 )
 
 log = structlog.get_logger("antiphon.ray")
@@ -37,7 +37,7 @@ REAP_PATIENCE = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class NodeShare:
     """What one worker takes of a node, and what it needs there."""
 
     cpus: float = 1.0
@@ -53,8 +53,8 @@ class Share:
 class RayChannel:
     """A `Channel` to a process on some node."""
 
-    def __init__(self, link: Link, number: int, hears: Hears) -> None:
-        self._link, self.number, self._hears = link, number, hears
+    def __init__(self, client: RayClient, number: int, callbacks: ChannelCallbacks) -> None:
+        self._client, self.number, self._callbacks = client, number, callbacks
         self.pid: int | None = None
         self.node: str | None = None
         #: Done once it runs; failed if it ended before.
@@ -62,26 +62,26 @@ class RayChannel:
         self._ended = asyncio.Event()
         self._words = ""
         self._tickets = itertools.count(1)
-        self._brought: dict[int, asyncio.Future[str | None]] = {}
+        self._ensuring: dict[int, asyncio.Future[str | None]] = {}
 
     def write(self, data: bytes) -> None:
         if not self._ended.is_set():
-            self._link.send(self.number, Kind.DATA, data)
+            self._client.send(self.number, MessageKind.DATA, data)
 
-    async def bring(self, params: Mapping[str, Any]) -> None:
+    async def ensure_files(self, params: Mapping[str, Any]) -> None:
         wanted = files.named(params)
         if not wanted:
             return
         if self._ended.is_set():
             raise errors.WorkerDied(self._words)
         ticket = next(self._tickets)
-        answer = self._brought[ticket] = asyncio.get_running_loop().create_future()
-        paths = [(str(folder), name, str(self._link.folders / folder / name)) for folder, name in wanted]
-        self._link.send(self.number, Kind.BRING, Bringing(ticket, paths))
+        answer = self._ensuring[ticket] = asyncio.get_running_loop().create_future()
+        paths = [(str(folder), name, str(self._client.folders / folder / name)) for folder, name in wanted]
+        self._client.send(self.number, MessageKind.ENSURE_FILES, EnsureFiles(ticket, paths))
         try:
             error = await answer
         finally:
-            self._brought.pop(ticket, None)
+            self._ensuring.pop(ticket, None)
         if error is not None:
             raise errors.UnitFailed(f"This segment cannot be given to a worker: {error}")
 
@@ -90,7 +90,7 @@ class RayChannel:
 
     def kill(self) -> None:
         if not self._ended.is_set():
-            self._link.send(self.number, Kind.KILL, b"")
+            self._client.send(self.number, MessageKind.KILL, b"")
 
     def abort(self) -> None:
         self.kill()
@@ -105,30 +105,30 @@ class RayChannel:
         return self._words
 
     async def close(self) -> None:
-        self._link.forget(self.number)
+        self._client.forget(self.number)
 
     # What the bridge says
 
-    def take(self, kind: Kind, body: bytes) -> None:
+    def take(self, kind: MessageKind, body: bytes) -> None:
         match kind:
-            case Kind.DATA:
-                self._hears.on_data(body)
-            case Kind.LINE:
-                self._hears.on_line(body.decode("utf-8", "replace"))
-            case Kind.WAIT:
-                self._hears.on_wait(msgspec.json.decode(body, type=Waiting))
-            case Kind.STARTED:
-                where = msgspec.json.decode(body, type=Started)
+            case MessageKind.DATA:
+                self._callbacks.on_data(body)
+            case MessageKind.LINE:
+                self._callbacks.on_line(body.decode("utf-8", "replace"))
+            case MessageKind.START_PROGRESS:
+                self._callbacks.on_start_progress(msgspec.json.decode(body, type=StartProgress))
+            case MessageKind.STARTED:
+                where = msgspec.json.decode(body, type=WorkerStarted)
                 self.pid, self.node = where.pid, where.node
                 if not self.started.done():
                     self.started.set_result(None)
-            case Kind.BRING:
-                brought = msgspec.json.decode(body, type=Brought)
-                answer = self._brought.get(brought.ticket)
+            case MessageKind.FILES_ENSURED:
+                ensured = msgspec.json.decode(body, type=FilesEnsured)
+                answer = self._ensuring.get(ensured.ticket)
                 if answer is not None and not answer.done():
-                    answer.set_result(brought.error)
+                    answer.set_result(ensured.error)
             case _:
-                ended = msgspec.json.decode(body, type=Ended)
+                ended = msgspec.json.decode(body, type=WorkerEnded)
                 self.end(ended.words, ended.hint)
 
     def end(self, words: str, hint: str | None = None) -> None:
@@ -137,7 +137,7 @@ class RayChannel:
             return
         self._words = words
         self._ended.set()
-        for answer in self._brought.values():
+        for answer in self._ensuring.values():
             if not answer.done():
                 answer.set_exception(errors.WorkerDied(words))
         if not self.started.done():
@@ -145,10 +145,10 @@ class RayChannel:
             died.hint = hint
             self.started.set_exception(died)
         else:
-            self._hears.on_end()
+            self._callbacks.on_end()
 
 
-class Link:
+class RayClient:
     """The way to one cluster. The bridge is started with the first worker, and again when it died."""
 
     def __init__(self, address: str | None, folders: Path, on_nodes: Callable[[], None] = lambda: None) -> None:
@@ -169,20 +169,20 @@ class Link:
             if self._burying is not None:
                 await self._burying
             if self._bridge is None:
-                decoder = Decoder()
+                decoder = MessageDecoder()
                 self._bridge = await local.start(
-                    Hears(
+                    ChannelCallbacks(
                         on_data=lambda data: self._received(decoder, data),
                         on_end=self._lost,
                         on_line=self._line,
-                        on_wait=lambda waiting: None,
+                        on_start_progress=lambda progress: None,
                     ),
                     module=BRIDGE,
                 )
-                self.send(0, Kind.CONNECT, Connect(self._address))
+                self.send(0, MessageKind.CONNECT, Connect(self._address))
 
-    def opener(self, name: str, share: Share) -> Open:
-        opening = Opening(
+    def opener(self, name: str, share: NodeShare) -> ChannelFactory:
+        request = StartWorker(
             name=name,
             cpus=share.cpus,
             gpus=share.gpus,
@@ -192,7 +192,7 @@ class Link:
             arguments=dict(share.arguments),
             version=version("antiphon"),
         )
-        return lambda hears: self._open(hears, opening)
+        return lambda callbacks: self._open(callbacks, request)
 
     async def close(self) -> None:
         """Ends the bridge, and with it every actor."""
@@ -204,11 +204,11 @@ class Link:
             if self._burying is not None:
                 await self._burying
 
-    async def _open(self, hears: Hears, opening: Opening) -> RayChannel:
+    async def _open(self, callbacks: ChannelCallbacks, request: StartWorker) -> RayChannel:
         await self.connect()
-        channel = RayChannel(self, next(self._numbers), hears)
+        channel = RayChannel(self, next(self._numbers), callbacks)
         self._channels[channel.number] = channel
-        self.send(channel.number, Kind.OPEN, opening)
+        self.send(channel.number, MessageKind.START, request)
         try:
             await channel.started
         except BaseException:
@@ -219,16 +219,16 @@ class Link:
 
     # The pipe
 
-    def send(self, number: int, kind: Kind, body: bytes | msgspec.Struct) -> None:
+    def send(self, number: int, kind: MessageKind, body: bytes | msgspec.Struct) -> None:
         if self._bridge is not None:
-            self._bridge.write(message(number, kind, body))
+            self._bridge.write(encode(number, kind, body))
 
     def forget(self, number: int) -> None:
         self._channels.pop(number, None)
 
-    def _received(self, decoder: Decoder, data: bytes) -> None:
+    def _received(self, decoder: MessageDecoder, data: bytes) -> None:
         for number, kind, body in decoder.feed(data):
-            if kind is Kind.NODES:
+            if kind is MessageKind.NODES:
                 self.nodes = tuple(msgspec.json.decode(body, type=list[Node]))
                 self._on_nodes()
             elif (channel := self._channels.get(number)) is not None:

@@ -18,27 +18,31 @@ _PREFIX = struct.Struct("<IBI")
 PIECE = 1024 * 1024
 
 
-class Kind(enum.IntEnum):
+class MessageKind(enum.IntEnum):
+    """What a message's body is."""
+
     #: Both ways: bytes of frames.
     DATA = 0
-    #: To the bridge, of worker 0: a `Connect`.
+    #: To the bridge, of worker 0: `Connect`.
     CONNECT = 1
-    #: To the bridge: an `Opening`.
-    OPEN = 2
-    #: To the bridge: a `Bringing`. From it: a `Brought`.
-    BRING = 3
-    #: To the bridge: end the process at once.
-    KILL = 4
-    #: From the bridge: a `Waiting`.
-    WAIT = 5
-    #: From the bridge: `Started`.
-    STARTED = 6
+    #: To the bridge: `StartWorker`.
+    START = 2
+    #: From the bridge: `StartProgress`.
+    START_PROGRESS = 3
+    #: From the bridge: `WorkerStarted`.
+    STARTED = 4
+    #: To the bridge: `EnsureFiles`.
+    ENSURE_FILES = 5
+    #: From the bridge: `FilesEnsured`.
+    FILES_ENSURED = 6
     #: From the bridge: a line that the process printed.
     LINE = 7
-    #: From the bridge, the last of a worker: an `Ended`.
-    END = 8
-    #: From the bridge, of worker 0: the cluster's nodes, a list of `Node`.
-    NODES = 9
+    #: To the bridge: end the process at once. No body.
+    KILL = 8
+    #: From the bridge, the last of a worker: `WorkerEnded`.
+    ENDED = 9
+    #: From the bridge, of worker 0: the cluster's live nodes, a list of `Node`.
+    NODES = 10
 
 
 class Connect(msgspec.Struct):
@@ -46,7 +50,7 @@ class Connect(msgspec.Struct):
     address: str | None
 
 
-class Opening(msgspec.Struct):
+class StartWorker(msgspec.Struct):
     """A worker that is wanted."""
 
     name: str
@@ -64,25 +68,25 @@ class Opening(msgspec.Struct):
     version: str
 
 
-class Bringing(msgspec.Struct):
+class EnsureFiles(msgspec.Struct):
     """Files that must be on the node: (folder, name, path here)."""
 
     ticket: int
     files: list[tuple[str, str, str]]
 
 
-class Brought(msgspec.Struct):
+class FilesEnsured(msgspec.Struct):
     ticket: int
     #: Why it could not be done; None: they are there.
     error: str | None
 
 
-class Started(msgspec.Struct):
+class WorkerStarted(msgspec.Struct):
     pid: int
     node: str
 
 
-class Ended(msgspec.Struct):
+class WorkerEnded(msgspec.Struct):
     #: How, in words; what would help, if that is known.
     words: str
     hint: str | None = None
@@ -97,7 +101,7 @@ class Node(msgspec.Struct, frozen=True):
     gpus: float
 
 
-def message(worker: int, kind: Kind, body: bytes | str | msgspec.Struct | list[Node]) -> bytes:
+def encode(worker: int, kind: MessageKind, body: bytes | str | msgspec.Struct | list[Node]) -> bytes:
     if isinstance(body, str):
         body = body.encode("utf-8", "replace")
     elif not isinstance(body, bytes):
@@ -105,13 +109,13 @@ def message(worker: int, kind: Kind, body: bytes | str | msgspec.Struct | list[N
     return _PREFIX.pack(worker, kind, len(body)) + body
 
 
-class Decoder:
+class MessageDecoder:
     """Messages out of a stream of bytes. Both ends are our own, so what is wrong is an error of ours."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> Iterator[tuple[int, Kind, bytes]]:
+    def feed(self, data: bytes) -> Iterator[tuple[int, MessageKind, bytes]]:
         self._buffer += data
         at = 0
         while len(self._buffer) - at >= _PREFIX.size:
@@ -119,6 +123,6 @@ class Decoder:
             end = at + _PREFIX.size + length
             if end > len(self._buffer):
                 break
-            yield worker, Kind(kind), bytes(self._buffer[at + _PREFIX.size : end])
+            yield worker, MessageKind(kind), bytes(self._buffer[at + _PREFIX.size : end])
             at = end
         del self._buffer[:at]
