@@ -78,6 +78,15 @@ async def test_what_is_added_comes_back_as_it_was(store: JobStore) -> None:
     assert await store.get("a") == wanted
 
 
+async def test_a_job_of_a_kind_that_the_store_does_not_know_comes_back(store: JobStore) -> None:
+    wanted = job(type="echo", request={"words": ["a", None, 1.5]})
+    assert await store.add(wanted) == (wanted, True)
+    assert [found async for found in store.rescue()] == [wanted]
+    fence = await started(store, "a")
+    assert await store.finish("a", fence, State.SUCCEEDED, RESULT)
+    assert [(found.type, found.request) for found in await store.list()] == [("echo", wanted.request)]
+
+
 async def test_an_id_is_taken_once(store: JobStore) -> None:
     await store.add(job())
     with pytest.raises(errors.Conflict):
@@ -161,6 +170,20 @@ async def test_a_job_that_ended_elsewhere_is_recorded(store: JobStore) -> None:
     assert await store.get("a") == ended
     with pytest.raises(errors.Conflict):
         await store.record(ended)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("text", ["", "Hello", "with\0NUL"])
+async def test_whether_a_request_was_kept_is_said_by_the_job_and_not_by_its_text(
+    store: JobStore, clock: Clock, kept: bool, text: str
+) -> None:
+    ended = job(
+        request={"text": text}, kept=kept, state=State.CANCELLED, started_at=101.0, finished_at=clock.now, attempt=1
+    )
+    await store.record(ended)
+    assert await store.get("a") == ended
+    assert await store.list() == [ended]
+    assert [found.id for found in await store.unannounced_endings(0.0, clock.now + 1)] == (["a"] if kept else [])
 
 
 @pytest.mark.parametrize(
@@ -377,7 +400,7 @@ async def test_ends_of_which_nobody_was_told_are_found(store: JobStore, clock: C
         assert await store.finish(id, await started(store, id), State.SUCCEEDED, RESULT)
         clock.now += 1
     await store.cancel("cancelled")
-    waited = job("waited", state=State.SUCCEEDED, request={"text": ""}, result=RESULT, finished_at=clock.now)
+    waited = job("waited", state=State.SUCCEEDED, kept=False, result=RESULT, finished_at=clock.now)
     await store.record(replace(waited, started_at=clock.now, attempt=1))
     event = Event(1, "job.succeeded", clock.now, "told", "me", {})
     # An end of an earlier life is not that of this one.

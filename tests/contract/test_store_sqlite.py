@@ -253,7 +253,9 @@ ILLEGAL = [
     "units_total = -1, units_done = -1, units_cached = -1",
     "request = 'not json'",
     "request = NULL",
-    "type = 'video'",
+    "type = ''",
+    "kept = 2",
+    "kept = NULL",
     "priority = 'first'",
     "id = ''",
     "created_at = 'today'",
@@ -277,6 +279,13 @@ async def test_the_states_that_mean_something_can(store: SqliteStore, path: Path
 
 
 # Opening
+
+#: The statement `add` of the schemas before the column `kept`, which is parameter 13.
+ADD_WITHOUT_KEPT = """
+INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
+                  units_total, units_done, units_cached, error, result, request)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16)
+"""
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
@@ -327,6 +336,8 @@ async def test_every_older_schema_is_brought_up_to_date(path: Path, monkeypatch:
         path.unlink(missing_ok=True)
         with monkeypatch.context() as older:
             older.setattr(queries, "migrations", lambda upto=version: known[:upto])
+            if version < 5:
+                older.setitem(SQL, "add", ADD_WITHOUT_KEPT)  # type: ignore[misc]
             store = SqliteStore(path)
             await store.open()
             await store.add(job("a"))

@@ -87,11 +87,11 @@ class Twins(RuleBasedStateMachine):
         job = Job(id, "image", State.QUEUED, owner, "vip", {}, self.now)
         self.ask(lambda store: store.add(job, idempotency=Idempotency(owner, key, body)))
 
-    @rule(id=IDS, owner=OWNERS, ending=ENDINGS, units=UNITS)
-    def record(self, id: str, owner: str, ending: tuple[Any, ...], units: Units) -> None:
+    @rule(id=IDS, owner=OWNERS, ending=ENDINGS, units=UNITS, kept=st.booleans())
+    def record(self, id: str, owner: str, ending: tuple[Any, ...], units: Units, kept: bool) -> None:
         state, result, error = ending
         job = Job(id, "speech", state, owner, "normal", {"text": ""}, self.now, self.now, self.now, units, attempt=1)
-        self.ask(lambda store: store.record(replace(job, result=result, error=error)))
+        self.ask(lambda store: store.record(replace(job, result=result, error=error, kept=kept)))
 
     @rule(target=fences, id=IDS)
     def start(self, id: str) -> tuple[str, int]:

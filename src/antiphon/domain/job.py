@@ -96,6 +96,8 @@ class Job:
     error: Failure | None = None
     #: How often it was started; also the fence: a finish with another number is refused.
     attempt: int = 0
+    #: False: the caller waited for the answer, `request` is a summary, and the job cannot be run again.
+    kept: bool = True
 
     @property
     def progress(self) -> float:

@@ -205,12 +205,12 @@ class JobLifecycle:
         self.forget(active)
         now = time.time()
         assert active.run is not None
-        # Not its text, which nobody will speak again.
+        # A summary: the job is not run again. The empty text says so to servers of the version before.
         brief = {"text": "", "model": active.served.name, "format": getattr(active.run.plan.request, "format", "")}
         job = Job(
             active.id, active.type, state, active.owner, active.priority, brief, active.created_at,
             started_at=active.started_at or now, finished_at=now, units=active.units, result=result, error=failure,
-            attempt=1,
+            attempt=1, kept=False,
         )  # fmt: skip
         self._recording[job.id] = job
         self._records[job.id] = self.spawn(self._record(job), f"record {active.id}")

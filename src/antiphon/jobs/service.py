@@ -241,5 +241,5 @@ class JobService(JobLifecycle):
 
 def _kept(job: Job) -> None:
     """Raises `Conflict` if there is nothing that could be done again."""
-    if job.request.get("text") == "":
+    if not job.kept:
         raise errors.Conflict("This was a request that somebody waited for; it was not kept. Send it again")

@@ -36,10 +36,12 @@ def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FU
         # FULL syncs the log with every commit. NORMAL loses acknowledged commits in a power cut.
         connection.pragma("synchronous", synchronous)
         connection.pragma("journal_size_limit", WAL_KEPT)
-        connection.pragma("foreign_keys", True)
         # Checkpoints are made by the writer itself: SQLite's own swallow their errors, a failed fsync too.
         connection.wal_autocheckpoint(0)
+        # Migrations rebuild tables, and dropping one would delete the rows that refer to it.
+        connection.pragma("foreign_keys", False)
         _migrate(connection)
+        connection.pragma("foreign_keys", True)
         # An earlier life may have ended because an fsync failed, with pages in the kernel that never reached
         # the disk. Copying the log anew before anything is added to it makes what was recovered durable.
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

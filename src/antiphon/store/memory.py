@@ -175,7 +175,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         found = [
             job
             for job in ended
-            if job.request.get("text", "-") != ""
+            if job.kept
             and not any(id == job.id and at >= (job.finished_at or 0.0) - base.ENDING_SLACK for id, at in told)
         ]
         return sorted(found, key=lambda job: job.finished_at or 0.0)
@@ -289,7 +289,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
     def _insert(self, job: Job) -> None:
         if job.id in self._jobs:
             raise errors.Conflict(f"there is a job {job.id!r} already")
-        self._jobs[job.id] = _Kept(_json(job, Job), job.attempt)
+        self._jobs[job.id] = _Kept(rows.to_job((0, *rows.from_job(job))), job.attempt)
 
     def _find(self, id: str, owner: str | None) -> _Kept | None:
         kept = self._jobs.get(id)

@@ -4,8 +4,8 @@
 -- name: add
 -- A job as it is accepted; fence and attempt begin equal.
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
-                  units_total, units_done, units_cached, error, result, request)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15);
+                  units_total, units_done, units_cached, kept, error, result, request)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
 
 -- name: find_key
 -- What an idempotency key made, if it is not too old to count.
@@ -62,11 +62,11 @@ RETURNING 1;
 UPDATE jobs SET state = 'queued' WHERE state = 'running';
 
 -- name: unannounced_endings
--- Ended between ?1 and ?2, and no event says so. A request that was not kept has no text.
+-- Kept jobs that ended between ?1 and ?2 without an event that says so.
 SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, error, result, request
+       units_total, units_done, units_cached, kept, error, result, request
   FROM jobs
- WHERE finished_at >= ?1 AND finished_at < ?2 AND coalesce(json_extract(request, '$.text'), '-') <> ''
+ WHERE finished_at >= ?1 AND finished_at < ?2 AND kept = 1
    AND NOT EXISTS (SELECT 1 FROM events
                     WHERE events.job = jobs.id AND events.at >= jobs.finished_at - ?3
                       AND events.type IN ('job.succeeded', 'job.failed', 'job.cancelled'))
@@ -78,18 +78,18 @@ SELECT coalesce(max(seq), 0) FROM jobs;
 -- name: queued_after
 -- Queued jobs in the order of acceptance, from behind ?1 up to ?2.
 SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, error, result, request
+       units_total, units_done, units_cached, kept, error, result, request
   FROM jobs WHERE state = 'queued' AND seq > ?1 AND seq <= ?2 ORDER BY seq;
 
 -- name: get
 SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, error, result, request
+       units_total, units_done, units_cached, kept, error, result, request
   FROM jobs WHERE id = ?1 AND (?2 IS NULL OR owner = ?2);
 
 -- name: list
 -- Newest first; ?1 is the cursor (or NULL), ?2 a JSON array of states (or NULL).
 SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, error, result, request
+       units_total, units_done, units_cached, kept, error, result, request
   FROM jobs
  WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
  ORDER BY id DESC LIMIT ?3;
@@ -97,7 +97,7 @@ SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, f
 -- name: list_of_owner
 -- The same for one owner, by its index; ?4 is the owner.
 SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, error, result, request
+       units_total, units_done, units_cached, kept, error, result, request
   FROM jobs
  WHERE owner = ?4 AND (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
  ORDER BY id DESC LIMIT ?3;

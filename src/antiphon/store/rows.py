@@ -42,6 +42,7 @@ def from_job(job: Job) -> Row:
         job.units.total,
         job.units.done,
         job.units.cached,
+        int(job.kept),
         job.error and encode(job.error),
         job.result and encode(job.result),
         encode(job.request),
@@ -51,7 +52,7 @@ def from_job(job: Job) -> Row:
 def to_job(row: Row) -> Job:
     """From the columns that `get`, `list` and `queued_after` select; the first, `seq`, is not the job's."""
     _, id, type_, state, owner, priority, attempt, created, started, finished, total, done, cached = row[:13]
-    error, result, request = row[13:]
+    kept, error, result, request = row[13:]
     return Job(
         id,
         type_,
@@ -66,6 +67,7 @@ def to_job(row: Row) -> Job:
         result and _result.decode(result),
         error and _failure.decode(error),
         attempt,
+        bool(kept),
     )
 
 

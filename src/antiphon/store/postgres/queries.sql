@@ -2,10 +2,10 @@
 
 -- name: add
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
-                  units_total, units_done, units_cached, error, result, request, server)
+                  units_total, units_done, units_cached, kept, error, result, request, server)
 VALUES (%(id)s, %(type)s, %(state)s, %(owner)s, %(priority)s, %(attempt)s, %(attempt)s, %(created_at)s,
-        %(started_at)s, %(finished_at)s, %(total)s, %(done)s, %(cached)s, %(error)s, %(result)s, %(request)s,
-        %(server)s);
+        %(started_at)s, %(finished_at)s, %(total)s, %(done)s, %(cached)s, %(kept)s, %(error)s, %(result)s,
+        %(request)s, %(server)s);
 
 -- name: forget_key
 -- One that is too old to count.
@@ -94,9 +94,9 @@ RETURNING seq;
 
 -- name: unannounced_endings
 -- Ended, and no event says so: of an earlier life of ours (%(own)s), or of a server that is gone. They are ours then, so
--- that nobody else tells of them. A request that was not kept has no text.
+-- that no other server tells of them.
 UPDATE jobs SET server = %(server)s
- WHERE finished_at >= %(since)s AND coalesce(request ->> 'text', '-') <> ''
+ WHERE finished_at >= %(since)s AND kept
    AND ((%(own)s AND server = %(server)s AND finished_at < %(before)s)
         OR (server <> %(server)s
             AND NOT EXISTS (SELECT 1 FROM servers WHERE name = jobs.server AND lease_until > clock_timestamp())))

@@ -22,7 +22,7 @@ from antiphon.store.postgres.voices import PostgresVoices
 
 _JOB = (
     "seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at, "
-    "units_total, units_done, units_cached, error::text, result::text, request::text"
+    "units_total, units_done, units_cached, kept, error::text, result::text, request::text"
 )
 SQL = {name: text.replace("$JOB", _JOB) for name, text in cluster_channel.SQL.items()}
 
@@ -255,6 +255,7 @@ class PostgresStore(PostgresVoices, PostgresKeys):
             "created_at": job.created_at,
             "started_at": job.started_at,
             "finished_at": job.finished_at,
+            "kept": job.kept,
             "error": job.error and rows.encode(job.error),
             "result": job.result and rows.encode(job.result),
             "request": rows.encode(job.request),
