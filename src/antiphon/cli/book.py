@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from antiphon.cli import running
+from antiphon.cli import server_probe
 from antiphon.client import AsyncClient, errors
 from antiphon.client.answers import Job
 from antiphon.domain.errors import AntiphonError, InvalidRequest
@@ -214,7 +214,7 @@ def _short(title: str) -> str:
 @contextlib.contextmanager
 def _server(server: str, data_dir: Path, models_dir: Path | None, model: str | None) -> Iterator[str]:
     """The server that answers there, else one of our own for as long as the book takes."""
-    if running.answers(server):
+    if server_probe.answers(server):
         yield server
         return
     command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", str(data_dir)]

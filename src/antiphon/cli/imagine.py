@@ -13,7 +13,7 @@ import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from antiphon.cli import jobs, running
+from antiphon.cli import jobs, server_probe
 from antiphon.domain import errors
 from antiphon.domain.image import parse_size
 
@@ -29,7 +29,7 @@ def main(
     """`request`: fields of the route that have a value."""
     kind = format_of(output)
     with bar() as told:
-        if running.answers(server):
+        if server_probe.answers(server):
             images = through_server(server, {**request, "prompt": prompt, "output_format": kind}, told)
         else:
             images = asyncio.run(alone(prompt, kind, request, data_dir, models_dir, told))
@@ -74,9 +74,9 @@ def through_server(server: str, body: dict[str, Any], told: Told) -> list[bytes]
 
 
 def fetch(url: str) -> bytes:
-    answer = httpx.get(url, timeout=60, trust_env=False, headers=running.headers())
+    answer = httpx.get(url, timeout=60, trust_env=False, headers=server_probe.headers())
     if answer.status_code != 200:
-        raise errors.AntiphonError(running.reason(answer))
+        raise errors.AntiphonError(server_probe.reason(answer))
     return answer.content
 
 

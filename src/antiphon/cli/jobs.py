@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from antiphon.cli import running
+from antiphon.cli import server_probe
 from antiphon.domain import errors
 
 FINAL = frozenset({"succeeded", "failed", "cancelled"})
@@ -81,7 +81,7 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
     last = ""
     while True:
         try:
-            headers = running.headers() | ({"Last-Event-ID": last} if last else {})
+            headers = server_probe.headers() | ({"Last-Event-ID": last} if last else {})
             timeout = httpx.Timeout(30, connect=5)
             with httpx.stream("GET", f"{server}/v1/jobs/{job_id}/events", headers=headers, timeout=timeout) as answer:
                 for text in answer.iter_lines():
@@ -101,9 +101,11 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
 
 def call(server: str, method: str, path: str, **more: Any) -> dict[str, Any]:
     try:
-        answer = httpx.request(method, server + path, timeout=10, trust_env=False, headers=running.headers(), **more)
+        answer = httpx.request(
+            method, server + path, timeout=10, trust_env=False, headers=server_probe.headers(), **more
+        )
     except httpx.TransportError as e:
         raise errors.AntiphonError(f"no server answers at {server}; start it, or name it with --server") from e
     if answer.status_code >= 400:
-        raise errors.AntiphonError(running.reason(answer))
+        raise errors.AntiphonError(server_probe.reason(answer))
     return dict(answer.json())

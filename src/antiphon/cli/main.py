@@ -151,7 +151,7 @@ def pull(
 @app.command()
 def models(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
     """List the models and whether they can run here."""
-    from antiphon.cli import look as command
+    from antiphon.cli import list_models as command
 
     command.models(models_dir or data_dir / "cache_hub" / "models")
 
@@ -165,7 +165,7 @@ def voices(
     models_dir: ModelsDir = None,
 ) -> None:
     """List the voices of a server or of the models here."""
-    from antiphon.cli import look as command
+    from antiphon.cli import list_models as command
 
     command.voices(model, language, server, data_dir, models_dir)
 

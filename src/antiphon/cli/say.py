@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import structlog
 
-from antiphon.cli import running
+from antiphon.cli import server_probe
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, parse_emotion
 from antiphon.text import chapters
@@ -26,7 +26,7 @@ def main(
 ) -> None:
     target = output or Path("speech.wav")
     kind = format_of(target)
-    if running.answers(server):
+    if server_probe.answers(server):
         audio = through_server(server, text, kind, request)
     else:
         audio = asyncio.run(alone(text, kind, request, data_dir, models_dir))
@@ -78,11 +78,11 @@ def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -
     body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
     # A long text takes as long as it takes; what would hang is the connection.
     with httpx.Client(
-        base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False, headers=running.headers()
+        base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False, headers=server_probe.headers()
     ) as client:
         answer = client.post("/v1/audio/speech", json=body)
         if answer.status_code != 200:
-            raise errors.AntiphonError(running.reason(answer))
+            raise errors.AntiphonError(server_probe.reason(answer))
         for warning in answer.headers.get_list("warning"):
             print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
         return answer.content

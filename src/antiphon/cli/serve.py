@@ -23,7 +23,7 @@ from antiphon.api import stalled
 from antiphon.api.app import create_app
 from antiphon.app.antiphon import Antiphon
 from antiphon.cli import logs
-from antiphon.cli.notify import Notifier
+from antiphon.cli.systemd import Notifier
 from antiphon.domain import errors
 from antiphon.settings import Settings, load
 from antiphon.store.connect import any_key

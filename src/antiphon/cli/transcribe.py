@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import structlog
 
-from antiphon.cli import running
+from antiphon.cli import server_probe
 from antiphon.domain import errors
 from antiphon.domain.transcription import Format
 
@@ -33,7 +33,7 @@ def main(
     if not file.is_file():
         raise errors.InvalidRequest(f"there is no file {file}")
     kind = format_of(output)
-    if not running.answers(server):
+    if not server_probe.answers(server):
         text = asyncio.run(alone(file, kind, request, data_dir, models_dir, translate=translate))
     elif output is None:
         through_server_at_once(server, file, request, translate=translate)
@@ -62,7 +62,7 @@ def path_of(*, translate: bool) -> str:
 def client(server: str) -> httpx.Client:
     # An hour of audio takes as long as it takes; what would hang is the connection.
     timeout = httpx.Timeout(None, connect=5.0)
-    return httpx.Client(base_url=server, timeout=timeout, trust_env=False, headers=running.headers())
+    return httpx.Client(base_url=server, timeout=timeout, trust_env=False, headers=server_probe.headers())
 
 
 def through_server(server: str, file: Path, kind: Format, request: dict[str, Any], *, translate: bool) -> str:
@@ -70,7 +70,7 @@ def through_server(server: str, file: Path, kind: Format, request: dict[str, Any
         fields = {**request, "response_format": kind}
         answer = http.post(path_of(translate=translate), files={"file": (file.name, opened)}, data=fields)
         if answer.status_code != 200:
-            raise errors.AntiphonError(running.reason(answer))
+            raise errors.AntiphonError(server_probe.reason(answer))
         return answer.text
 
 
@@ -82,7 +82,7 @@ def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, 
         with http.stream("POST", path_of(translate=translate), files=files, data=fields) as answer:
             if answer.status_code != 200:
                 answer.read()
-                raise errors.AntiphonError(running.reason(answer))
+                raise errors.AntiphonError(server_probe.reason(answer))
             for line in answer.iter_lines():
                 if not line.startswith("data: "):
                     continue

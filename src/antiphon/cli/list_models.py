@@ -13,7 +13,7 @@ from rich.table import Table
 
 from antiphon import plugins
 from antiphon.catalog import models as catalog
-from antiphon.cli import running
+from antiphon.cli import server_probe
 from antiphon.domain import errors
 
 
@@ -42,10 +42,10 @@ def here(spec: catalog.ModelSpec, folder: Path) -> str:
 
 
 def voices(model: str | None, language: str | None, server: str, data_dir: Path, models_dir: Path | None) -> None:
-    if running.answers(server):
-        answer = httpx.get(f"{server}/v1/audio/voices", timeout=10, trust_env=False, headers=running.headers())
+    if server_probe.answers(server):
+        answer = httpx.get(f"{server}/v1/audio/voices", timeout=10, trust_env=False, headers=server_probe.headers())
         if answer.status_code != 200:
-            raise errors.AntiphonError(running.reason(answer))
+            raise errors.AntiphonError(server_probe.reason(answer))
         found = answer.json()["voices"]
     else:
         found = asyncio.run(_voices_alone(model, data_dir, models_dir))
