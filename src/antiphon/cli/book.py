@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from antiphon.cli import server_probe
 from antiphon.client import AsyncClient, errors
-from antiphon.client.answers import Job
+from antiphon.client.types import Job
 from antiphon.domain.errors import AntiphonError, InvalidRequest
 from antiphon.domain.request import MAX_TEXT
 from antiphon.text.chapters import Chapter, read_book, split

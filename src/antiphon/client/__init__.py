@@ -3,8 +3,7 @@
 It knows nothing of the server but its HTTP surface, and of Antiphon only `antiphon.domain`.
 """
 
-from antiphon.client.aio import AsyncClient
-from antiphon.client.answers import Audio, Event, Job, JobResult, Model, UploadedVoice, Voice
+from antiphon.client.async_client import AsyncClient
 from antiphon.client.errors import (
     ApiError,
     BadRequest,
@@ -19,7 +18,8 @@ from antiphon.client.errors import (
     Unreachable,
     WaitTimeout,
 )
-from antiphon.client.sync import Client
+from antiphon.client.sync_client import Client
+from antiphon.client.types import Audio, Event, Job, JobResult, Model, UploadedVoice, Voice
 
 __all__ = [
     "ApiError",

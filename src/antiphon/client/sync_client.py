@@ -11,13 +11,13 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from antiphon.client import calls, errors, flow, wire
-from antiphon.client.answers import Audio, Event, Job, Model, UploadedVoice, Voice
-from antiphon.client.calls import JobOptions, SpeechOptions, SubtitleKind
-from antiphon.client.story import Story
+from antiphon.client import endpoints, errors, retrying, transport
+from antiphon.client.endpoints import JobOptions, SpeechOptions, SubtitleKind
+from antiphon.client.event_stream import Story
+from antiphon.client.types import Audio, Event, Job, Model, UploadedVoice, Voice
 
 T = TypeVar("T")
-Send = Callable[[flow.Call[Any]], flow.Answer | flow.Lost]
+Send = Callable[[retrying.Call[Any]], retrying.Answer | retrying.Lost]
 
 
 class Stream:
@@ -52,7 +52,7 @@ class Client:
         """`base_url`: else `ANTIPHON_SERVER`, else the server on this machine. `timeout`: seconds without a byte.
         `retries`: how often a call is repeated; 0: never. `patience`: the longest `Retry-After` (seconds) that is
         waited for; a longer one is raised as the error that it came with."""
-        self._options = wire.Options.of(base_url, api_key, timeout, retries, patience)
+        self._options = transport.Options.of(base_url, api_key, timeout, retries, patience)
         self._http = httpx.Client(**self._options.httpx())
 
     # Speech
@@ -62,40 +62,40 @@ class Client:
 
         What the server refuses for now (429, 503) is asked for again. What broke off in the middle is not, unless
         there is an `idempotency_key`: that makes the speech a durable job on the server."""
-        return self._call(calls.speak(text, options))
+        return self._call(endpoints.speak(text, options))
 
     @contextlib.contextmanager
     def stream(self, text: str, **options: Unpack[SpeechOptions]) -> Iterator[Stream]:
         """The audio while it is made. Whoever leaves the `with` early frees the place on the server."""
-        with self._open(calls.speak(text, options), self._options.retries) as (head, response):
+        with self._open(endpoints.speak(text, options), self._options.retries) as (head, response):
             yield Stream(head, response)
 
     # Jobs
 
     def submit(self, text: str, **options: Unpack[JobOptions]) -> Job:
         """Queues a durable job. It gets an idempotency key of its own, so that a repetition makes no second job."""
-        return self._call(calls.submit(text, options, repeated=self._options.retries.times > 0))
+        return self._call(endpoints.submit(text, options, repeated=self._options.retries.times > 0))
 
     def job(self, id: str | Job) -> Job:
-        return self._call(calls.job(id))
+        return self._call(endpoints.job(id))
 
     def jobs(self, *, status: str | None = None, limit: int = 50, after: str | None = None) -> list[Job]:
         """Your jobs, newest first; `after` the id of the last that was seen."""
-        return self._call(calls.jobs(status, limit, after))
+        return self._call(endpoints.jobs(status, limit, after))
 
     def wait(self, id: str | Job, timeout: float | None = None) -> Job:
         """Waits until the job has succeeded, also while the server restarts. Raises `JobFailed`, `WaitTimeout`."""
-        return self._run(flow.wait(calls.job(id), timeout), self._send)
+        return self._run(retrying.wait(endpoints.job(id), timeout), self._send)
 
     def events(self, id: str | Job, after: int | None = None) -> Iterator[Event]:
         """What happens to a job until its end, each event once, also over breaks and restarts of the server.
 
         `after`: the id of the last event that was seen; without it from the job's beginning."""
-        story = Story(calls.events_path(id), after)
+        story = Story(endpoints.events_path(id), after)
         while not story.over:
             broken: Exception | None = None
             try:
-                with self._open(story.call(), flow.ONCE) as (_, response):
+                with self._open(story.call(), retrying.ONCE) as (_, response):
                     for line in response.iter_lines():
                         if (event := story.take(line)) is not None:
                             yield event
@@ -106,38 +106,38 @@ class Client:
 
     def result(self, id: str | Job) -> Audio:
         """The audio of a job that succeeded. Raises `Conflict` if it has not."""
-        return self._call(calls.result(id))
+        return self._call(endpoints.result(id))
 
     def subtitles(self, id: str | Job, kind: SubtitleKind = "srt") -> str:
-        return self._call(calls.subtitles(id, kind))
+        return self._call(endpoints.subtitles(id, kind))
 
     def cancel(self, id: str | Job) -> Job:
-        return self._call(calls.cancel(id))
+        return self._call(endpoints.cancel(id))
 
     def retry(self, id: str | Job) -> Job:
         """Queues a failed or cancelled job again; what was made of it already is not made twice."""
-        return self._call(calls.retry(id))
+        return self._call(endpoints.retry(id))
 
     # What there is
 
     def voices(self) -> list[Voice]:
-        return self._call(calls.voices())
+        return self._call(endpoints.voices())
 
     def add_voice(
         self, name: str, recording: str | os.PathLike[str] | bytes, *, consent: str, ref_text: str | None = None
     ) -> UploadedVoice:
         """RecordingStore a recording (a path or its bytes) to be imitated; `consent` is the speaker's statement."""
-        return self._call(calls.add_voice(name, recording, consent, ref_text))
+        return self._call(endpoints.add_voice(name, recording, consent, ref_text))
 
     def remove_voice(self, name: str) -> UploadedVoice:
-        return self._call(calls.remove_voice(name))
+        return self._call(endpoints.remove_voice(name))
 
     def models(self) -> list[Model]:
-        return self._call(calls.models())
+        return self._call(endpoints.models())
 
     def health(self) -> dict[str, Any]:
         """What `/health` says; docs/architecture.md explains the states."""
-        return self._call(calls.health())
+        return self._call(endpoints.health())
 
     # Moving bytes
 
@@ -152,44 +152,44 @@ class Client:
     ) -> None:
         self.close()
 
-    def _call(self, call: flow.Call[T]) -> T:
-        return self._run(flow.perform(call, self._options.retries), self._send)
+    def _call(self, call: retrying.Call[T]) -> T:
+        return self._run(retrying.perform(call, self._options.retries), self._send)
 
-    def _run(self, steps: flow.Flow[T], send: Send) -> T:
-        outcome: flow.Outcome = None
+    def _run(self, steps: retrying.Flow[T], send: Send) -> T:
+        outcome: retrying.Outcome = None
         while True:
             try:
                 step = steps.send(outcome)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # what a Flow[T] returns is a T
-            if isinstance(step, flow.Pause):
+            if isinstance(step, retrying.Pause):
                 outcome = None
                 time.sleep(step.seconds)
             else:
                 outcome = send(step)
 
-    def _send(self, call: flow.Call[Any]) -> flow.Answer | flow.Lost:
+    def _send(self, call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:
         try:
-            response = self._http.send(self._http.build_request(**wire.arguments(call)))
+            response = self._http.send(self._http.build_request(**transport.arguments(call)))
         except httpx.TransportError as e:
-            return wire.lost(e, self._options.base_url)
-        return wire.answer(response, response.content)
+            return transport.lost(e, self._options.base_url)
+        return transport.answer(response, response.content)
 
     @contextlib.contextmanager
-    def _open(self, call: flow.Call[T], retries: flow.Retries) -> Iterator[tuple[T, httpx.Response]]:
+    def _open(self, call: retrying.Call[T], retries: retrying.Retries) -> Iterator[tuple[T, httpx.Response]]:
         """What the head of an answer says, and the response whose body is still to be read."""
         opened: list[httpx.Response] = []
 
-        def begin(call: flow.Call[Any]) -> flow.Answer | flow.Lost:
+        def begin(call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:
             try:
-                response = self._http.send(self._http.build_request(**wire.arguments(call)), stream=True)
+                response = self._http.send(self._http.build_request(**transport.arguments(call)), stream=True)
                 opened.append(response)
-                return wire.answer(response, response.read() if response.is_error else b"")
+                return transport.answer(response, response.read() if response.is_error else b"")
             except httpx.TransportError as e:
-                return wire.lost(e, self._options.base_url)
+                return transport.lost(e, self._options.base_url)
 
         try:
-            yield self._run(flow.perform(call, retries), begin), opened[-1]
+            yield self._run(retrying.perform(call, retries), begin), opened[-1]
         finally:
             for response in opened:
                 response.close()

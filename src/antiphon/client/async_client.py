@@ -11,13 +11,13 @@ from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from antiphon.client import calls, errors, flow, wire
-from antiphon.client.answers import Audio, Event, Job, Model, UploadedVoice, Voice
-from antiphon.client.calls import JobOptions, SpeechOptions, SubtitleKind
-from antiphon.client.story import Story
+from antiphon.client import endpoints, errors, retrying, transport
+from antiphon.client.endpoints import JobOptions, SpeechOptions, SubtitleKind
+from antiphon.client.event_stream import Story
+from antiphon.client.types import Audio, Event, Job, Model, UploadedVoice, Voice
 
 T = TypeVar("T")
-Send = Callable[[flow.Call[Any]], Awaitable[flow.Answer | flow.Lost]]
+Send = Callable[[retrying.Call[Any]], Awaitable[retrying.Answer | retrying.Lost]]
 
 
 class AsyncStream:
@@ -52,7 +52,7 @@ class AsyncClient:
         """`base_url`: else `ANTIPHON_SERVER`, else the server on this machine. `timeout`: seconds without a byte.
         `retries`: how often a call is repeated; 0: never. `patience`: the longest `Retry-After` (seconds) that is
         waited for; a longer one is raised as the error that it came with."""
-        self._options = wire.Options.of(base_url, api_key, timeout, retries, patience)
+        self._options = transport.Options.of(base_url, api_key, timeout, retries, patience)
         self._http = httpx.AsyncClient(**self._options.httpx())
 
     # Speech
@@ -62,40 +62,40 @@ class AsyncClient:
 
         What the server refuses for now (429, 503) is asked for again. What broke off in the middle is not, unless
         there is an `idempotency_key`: that makes the speech a durable job on the server."""
-        return await self._call(calls.speak(text, options))
+        return await self._call(endpoints.speak(text, options))
 
     @contextlib.asynccontextmanager
     async def stream(self, text: str, **options: Unpack[SpeechOptions]) -> AsyncIterator[AsyncStream]:
         """The audio while it is made. Whoever leaves the `with` early frees the place on the server."""
-        async with self._open(calls.speak(text, options), self._options.retries) as (head, response):
+        async with self._open(endpoints.speak(text, options), self._options.retries) as (head, response):
             yield AsyncStream(head, response)
 
     # Jobs
 
     async def submit(self, text: str, **options: Unpack[JobOptions]) -> Job:
         """Queues a durable job. It gets an idempotency key of its own, so that a repetition makes no second job."""
-        return await self._call(calls.submit(text, options, repeated=self._options.retries.times > 0))
+        return await self._call(endpoints.submit(text, options, repeated=self._options.retries.times > 0))
 
     async def job(self, id: str | Job) -> Job:
-        return await self._call(calls.job(id))
+        return await self._call(endpoints.job(id))
 
     async def jobs(self, *, status: str | None = None, limit: int = 50, after: str | None = None) -> list[Job]:
         """Your jobs, newest first; `after` the id of the last that was seen."""
-        return await self._call(calls.jobs(status, limit, after))
+        return await self._call(endpoints.jobs(status, limit, after))
 
     async def wait(self, id: str | Job, timeout: float | None = None) -> Job:
         """Waits until the job has succeeded, also while the server restarts. Raises `JobFailed`, `WaitTimeout`."""
-        return await self._run(flow.wait(calls.job(id), timeout), self._send)
+        return await self._run(retrying.wait(endpoints.job(id), timeout), self._send)
 
     async def events(self, id: str | Job, after: int | None = None) -> AsyncIterator[Event]:
         """What happens to a job until its end, each event once, also over breaks and restarts of the server.
 
         `after`: the id of the last event that was seen; without it from the job's beginning."""
-        story = Story(calls.events_path(id), after)
+        story = Story(endpoints.events_path(id), after)
         while not story.over:
             broken: Exception | None = None
             try:
-                async with self._open(story.call(), flow.ONCE) as (_, response):
+                async with self._open(story.call(), retrying.ONCE) as (_, response):
                     async for line in response.aiter_lines():
                         if (event := story.take(line)) is not None:
                             yield event
@@ -106,38 +106,38 @@ class AsyncClient:
 
     async def result(self, id: str | Job) -> Audio:
         """The audio of a job that succeeded. Raises `Conflict` if it has not."""
-        return await self._call(calls.result(id))
+        return await self._call(endpoints.result(id))
 
     async def subtitles(self, id: str | Job, kind: SubtitleKind = "srt") -> str:
-        return await self._call(calls.subtitles(id, kind))
+        return await self._call(endpoints.subtitles(id, kind))
 
     async def cancel(self, id: str | Job) -> Job:
-        return await self._call(calls.cancel(id))
+        return await self._call(endpoints.cancel(id))
 
     async def retry(self, id: str | Job) -> Job:
         """Queues a failed or cancelled job again; what was made of it already is not made twice."""
-        return await self._call(calls.retry(id))
+        return await self._call(endpoints.retry(id))
 
     # What there is
 
     async def voices(self) -> list[Voice]:
-        return await self._call(calls.voices())
+        return await self._call(endpoints.voices())
 
     async def add_voice(
         self, name: str, recording: str | os.PathLike[str] | bytes, *, consent: str, ref_text: str | None = None
     ) -> UploadedVoice:
         """RecordingStore a recording (a path or its bytes) to be imitated; `consent` is the speaker's statement."""
-        return await self._call(calls.add_voice(name, recording, consent, ref_text))
+        return await self._call(endpoints.add_voice(name, recording, consent, ref_text))
 
     async def remove_voice(self, name: str) -> UploadedVoice:
-        return await self._call(calls.remove_voice(name))
+        return await self._call(endpoints.remove_voice(name))
 
     async def models(self) -> list[Model]:
-        return await self._call(calls.models())
+        return await self._call(endpoints.models())
 
     async def health(self) -> dict[str, Any]:
         """What `/health` says; docs/architecture.md explains the states."""
-        return await self._call(calls.health())
+        return await self._call(endpoints.health())
 
     # Moving bytes
 
@@ -152,46 +152,46 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def _call(self, call: flow.Call[T]) -> T:
-        return await self._run(flow.perform(call, self._options.retries), self._send)
+    async def _call(self, call: retrying.Call[T]) -> T:
+        return await self._run(retrying.perform(call, self._options.retries), self._send)
 
     async def _run(
-        self, steps: flow.Flow[T], send: Callable[[flow.Call[Any]], Awaitable[flow.Answer | flow.Lost]]
+        self, steps: retrying.Flow[T], send: Callable[[retrying.Call[Any]], Awaitable[retrying.Answer | retrying.Lost]]
     ) -> T:
-        outcome: flow.Outcome = None
+        outcome: retrying.Outcome = None
         while True:
             try:
                 step = steps.send(outcome)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # what a Flow[T] returns is a T
-            if isinstance(step, flow.Pause):
+            if isinstance(step, retrying.Pause):
                 outcome = None
                 await asyncio.sleep(step.seconds)
             else:
                 outcome = await send(step)
 
-    async def _send(self, call: flow.Call[Any]) -> flow.Answer | flow.Lost:
+    async def _send(self, call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:
         try:
-            response = await self._http.send(self._http.build_request(**wire.arguments(call)))
+            response = await self._http.send(self._http.build_request(**transport.arguments(call)))
         except httpx.TransportError as e:
-            return wire.lost(e, self._options.base_url)
-        return wire.answer(response, response.content)
+            return transport.lost(e, self._options.base_url)
+        return transport.answer(response, response.content)
 
     @contextlib.asynccontextmanager
-    async def _open(self, call: flow.Call[T], retries: flow.Retries) -> AsyncIterator[tuple[T, httpx.Response]]:
+    async def _open(self, call: retrying.Call[T], retries: retrying.Retries) -> AsyncIterator[tuple[T, httpx.Response]]:
         """What the head of an answer says, and the response whose body is still to be read."""
         opened: list[httpx.Response] = []
 
-        async def begin(call: flow.Call[Any]) -> flow.Answer | flow.Lost:
+        async def begin(call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:
             try:
-                response = await self._http.send(self._http.build_request(**wire.arguments(call)), stream=True)
+                response = await self._http.send(self._http.build_request(**transport.arguments(call)), stream=True)
                 opened.append(response)
-                return wire.answer(response, await response.aread() if response.is_error else b"")
+                return transport.answer(response, await response.aread() if response.is_error else b"")
             except httpx.TransportError as e:
-                return wire.lost(e, self._options.base_url)
+                return transport.lost(e, self._options.base_url)
 
         try:
-            yield await self._run(flow.perform(call, retries), begin), opened[-1]
+            yield await self._run(retrying.perform(call, retries), begin), opened[-1]
         finally:
             for response in opened:
                 await response.aclose()

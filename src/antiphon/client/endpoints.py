@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 from urllib.parse import quote
 
-from antiphon.client.answers import Audio, Job, Model, UploadedVoice, Voice, known
-from antiphon.client.flow import Answer, Call
+from antiphon.client.retrying import Answer, Call
+from antiphon.client.types import Audio, Job, Model, UploadedVoice, Voice, known
 from antiphon.domain.job import Priority
 from antiphon.domain.request import Format
 

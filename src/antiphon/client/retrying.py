@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from antiphon.client import errors
-from antiphon.client.answers import Job
+from antiphon.client.types import Job
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from antiphon.client.answers import Event
 from antiphon.client.errors import ApiError
-from antiphon.client.flow import Absence, Call
+from antiphon.client.retrying import Absence, Call
+from antiphon.client.types import Event
 
 #: Seconds of silence after which a connection is taken for dead; the server says something every 15.
 SILENCE = 45.0

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from antiphon.client.flow import Answer, Call, Lost, Retries
+from antiphon.client.retrying import Answer, Call, Lost, Retries
 
 SERVER = "http://127.0.0.1:7860"
 #: Seconds to connect; an answer may take as long as the client was told.
