@@ -48,7 +48,7 @@ def test_an_unknown_name_in_the_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_every_option_is_a_flag_with_help() -> None:
-    text = serve.parser().format_help()
+    text = serve.make_parser().format_help()
     for name, field in Settings.model_fields.items():
         assert "--" + name.replace("_", "-") in text
         assert field.description
@@ -71,10 +71,10 @@ def test_an_address_that_others_reach_needs_insecure(host: str, open_door: bool)
     settings = load(flags={"host": host})
     if open_door:
         with pytest.raises(errors.InvalidRequest, match="--insecure"):
-            serve.refuse_open_doors(settings)
-        serve.refuse_open_doors(load(flags={"host": host, "insecure": True}))
+            serve.refuse_public_without_keys(settings)
+        serve.refuse_public_without_keys(load(flags={"host": host, "insecure": True}))
     else:
-        serve.refuse_open_doors(settings)
+        serve.refuse_public_without_keys(settings)
 
 
 def test_a_port_in_use_is_said_with_another_one() -> None:

@@ -1,1 +1,1 @@
-"""The command line. Every command's own module is imported when the command runs, so that --help is quick."""
+"""Command line: `antiphon` and its commands. Each command's module is imported when it runs, so --help is fast."""

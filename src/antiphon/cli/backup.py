@@ -1,4 +1,4 @@
-"""`antiphon backup`: a consistent copy of the data directory, also while a server runs on it."""
+"""`antiphon backup`: copies the data directory consistently, also while a server uses it."""
 
 from __future__ import annotations
 

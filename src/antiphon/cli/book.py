@@ -1,7 +1,7 @@
-"""`antiphon say --file book.txt --chapters`: a book into a file for each chapter, as durable jobs of a server.
+"""`antiphon say --file book.txt --chapters`: renders a book as one file per chapter, as durable jobs of a server.
 
-What is done is skipped, what was begun goes on: the folder remembers what each file was made from, and the server
-knows each chapter's job by an idempotency key.
+A repeated command skips finished chapters and continues the others: a ledger in the folder stores the recipe of each
+file, and an idempotency key identifies each chapter's job on the server.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from antiphon.domain.errors import AntiphonError, InvalidRequest
 from antiphon.domain.request import MAX_TEXT
 from antiphon.text.chapters import Chapter, read_book, split
 
-#: What the folder's files were made from.
+#: File in the folder that stores the recipe of each finished chapter.
 LEDGER = ".antiphon-book.json"
-#: Chapters that are with the server at the same time: enough to keep any number of workers busy.
+#: Chapters that are submitted at the same time, so that several workers are busy.
 AT_ONCE = 4
-#: Seconds between two looks at a job.
-LOOK = 0.3
+#: Seconds between two polls of a job.
+POLL_SECONDS = 0.3
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 console = Console(stderr=True, markup=False)
@@ -43,13 +43,13 @@ console = Console(stderr=True, markup=False)
 
 @dataclass(slots=True)
 class Part:
-    """One file to be made."""
+    """One audio file of the book."""
 
     number: int
     title: str
     text: str
     path: Path
-    #: What decides how it sounds; another recipe is another file.
+    #: Digest of the text and of every option that changes the audio.
     recipe: str
     bar: TaskID | None = None
     error: str | None = None
@@ -64,7 +64,7 @@ def main(
     data_dir: Path,
     models_dir: Path | None,
 ) -> None:
-    """Renders the book and says what came of it. Raises `AntiphonError` if a chapter could not be made."""
+    """Renders the book and prints its folder. Raises `AntiphonError` if a chapter failed."""
     options = {name: value for name, value in request.items() if value is not None} | {"format": kind}
     parts = plan(read_book(file), folder, options)
     if not parts:
@@ -92,7 +92,7 @@ def main(
 
 
 def plan(text: str, folder: Path, options: Mapping[str, Any]) -> list[Part]:
-    """The files of a book; a chapter that is too long for one job is several."""
+    """The files of a book. A chapter that is too long for one job becomes several files."""
     pieces: list[tuple[str, str]] = []
     for chapter in split(text):
         pieces += _pieces(chapter)
@@ -117,40 +117,40 @@ def _pieces(chapter: Chapter) -> Iterator[tuple[str, str]]:
 
 
 def safe_name(title: str) -> str:
-    """A title as a file name that every file system takes; at most 100 bytes of UTF-8."""
+    """A title as a file name that is valid on every file system; at most 100 bytes of UTF-8."""
     plain = _UNSAFE.sub(" ", unicodedata.normalize("NFC", title))
     plain = " ".join("".join(c for c in plain if unicodedata.category(c)[0] != "C").split()).strip(". ")
     return plain.encode("utf-8", "replace")[:100].decode("utf-8", "ignore").strip() or "chapter"
 
 
 class Ledger:
-    """Which files are done, by recipe. A file that was removed is not."""
+    """Ledger of the finished files with their recipes. A removed file counts as unfinished."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._made: dict[str, str] = {}
+        self._recipes: dict[str, str] = {}
         with contextlib.suppress(OSError, ValueError):
-            self._made = {str(k): str(v) for k, v in json.loads(path.read_text("utf-8"))["made"].items()}
+            self._recipes = {str(k): str(v) for k, v in json.loads(path.read_text("utf-8"))["made"].items()}
 
     def has(self, part: Part) -> bool:
-        return self._made.get(part.path.name) == part.recipe and part.path.is_file()
+        return self._recipes.get(part.path.name) == part.recipe and part.path.is_file()
 
     def add(self, part: Part, data: bytes) -> None:
-        """Writes the file and remembers it; nobody ever sees half of either."""
+        """Writes the file, then the ledger, each atomically."""
         _replace(part.path, data)
-        self._made[part.path.name] = part.recipe
-        _replace(self._path, json.dumps({"made": self._made}, ensure_ascii=False, indent=1).encode())
+        self._recipes[part.path.name] = part.recipe
+        _replace(self._path, json.dumps({"made": self._recipes}, ensure_ascii=False, indent=1).encode())
 
 
 def _replace(path: Path, data: bytes) -> None:
-    half = path.with_name(f".{path.name}.part")
-    half.write_bytes(data)
-    os.replace(half, path)
+    partial = path.with_name(f".{path.name}.part")
+    partial.write_bytes(data)
+    os.replace(partial, path)
 
 
 @dataclass(slots=True)
 class Rendering:
-    """All chapters through one server, a few at a time."""
+    """Renders the chapters with one server, a few at a time."""
 
     base: str
     options: dict[str, Any]
@@ -158,8 +158,8 @@ class Rendering:
     total: int
     progress: Progress = field(init=False)
     overall: TaskID = field(init=False)
-    #: Chapters end together, and the ledger's half-written file has one name.
-    filing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Held while a chapter is recorded: all writers of the ledger share one temporary file.
+    ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, todo: list[Part]) -> None:
         self.progress = Progress(
@@ -175,10 +175,10 @@ class Rendering:
             async with AsyncClient(self.base, patience=600.0, retries=20) as client, asyncio.TaskGroup() as tasks:
                 for part in todo:
                     await slots.acquire()
-                    task = tasks.create_task(self._make(client, part), name=part.path.name)
+                    task = tasks.create_task(self._render(client, part), name=part.path.name)
                     task.add_done_callback(lambda _: slots.release())
 
-    async def _make(self, client: AsyncClient, part: Part) -> None:
+    async def _render(self, client: AsyncClient, part: Part) -> None:
         part.bar = self.progress.add_task(_short(part.title), total=None)
         try:
             job = await client.submit(
@@ -188,13 +188,13 @@ class Rendering:
                 job = await client.retry(job)
             while not job.ended:
                 self._show(part, job)
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(POLL_SECONDS)
                 job = await client.job(job)
             if job.error is not None or job.status != "succeeded":
                 part.error = job.error.message if job.error else f"its job was {job.status}"
                 return
             audio = await client.result(job)
-            async with self.filing:
+            async with self.ledger_lock:
                 await asyncio.to_thread(self.ledger.add, part, audio.data)
             self.progress.advance(self.overall)
         except errors.ClientError as e:
@@ -213,7 +213,7 @@ def _short(title: str) -> str:
 
 @contextlib.contextmanager
 def _server(server: str, data_dir: Path, models_dir: Path | None, model: str | None) -> Iterator[str]:
-    """The server that answers there, else one of our own for as long as the book takes."""
+    """The address of the server; starts one for the length of the book if none answers there."""
     if server_probe.answers(server):
         yield server
         return

@@ -1,4 +1,4 @@
-"""`antiphon doctor`: what this machine can run, why not the rest, and the command that would help."""
+"""`antiphon doctor`: reports what this machine can run, and the fix for what it cannot."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from antiphon.settings import Settings, load
 from antiphon.worker.ray import node_join
 
 GB = 1e9
-#: Seconds that a shared part gets to answer.
+#: Seconds that a shared service gets to answer.
 PATIENCE = 10.0
 
 
 def main(data_dir: Path, folder: Path) -> None:
     settings = load(flags={"data_dir": data_dir})
-    # Extras stand in brackets, which are no markup here.
+    # Names of extras have brackets, which rich would read as markup.
     say = Console(highlight=False, soft_wrap=True, markup=False).print
     memory = psutil.virtual_memory()
     say(f"Antiphon {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
@@ -48,7 +48,7 @@ def main(data_dir: Path, folder: Path) -> None:
 
 
 async def shared(settings: Settings) -> list[str]:
-    """How the parts are that several servers share, if the settings name any: ANTIPHON_STORE, ANTIPHON_OBJECTS, …."""
+    """The state of shared services that the settings name: database, object storage, Ray cluster."""
     looks = [store_of(settings)] if settings.store != "sqlite" else []
     looks += [objects_of(settings)] if settings.objects is not None else []
     looks += [ray_of(settings)] if settings.executor == "ray" else []

@@ -1,4 +1,4 @@
-"""`antiphon imagine`: a prompt into images, through a running server or with a model on this disk."""
+"""`antiphon imagine`: turns a prompt into images, with a running server or with a model on this disk."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from antiphon.cli import jobs, server_probe
 from antiphon.domain import errors
 from antiphon.domain.image import parse_size
 
-#: Output format by the ending of the file that is written.
+#: Output format by file name suffix.
 FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
-#: Told how far everything is, 0 to 1, and what is going on.
-Told = Callable[[float, str], None]
+#: Receives the progress of the whole request, 0 to 1, and a word about its state.
+ReportProgress = Callable[[float, str], None]
 
 
 def main(
     prompt: str, output: Path, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None
 ) -> None:
-    """`request`: fields of the route that have a value."""
+    """Writes the images of a prompt. `request`: the request fields that have a value."""
     kind = format_of(output)
-    with bar() as told:
+    with bar() as report:
         if server_probe.answers(server):
-            images = through_server(server, {**request, "prompt": prompt, "output_format": kind}, told)
+            images = through_server(server, {**request, "prompt": prompt, "output_format": kind}, report)
         else:
-            images = asyncio.run(alone(prompt, kind, request, data_dir, models_dir, told))
+            images = asyncio.run(alone(prompt, kind, request, data_dir, models_dir, report))
     for path, data in zip(names(output, len(images)), images, strict=True):
         path.write_bytes(data)
         print(f"{path} ({len(data):,} bytes)")  # noqa: T201 - it is the command's answer
@@ -45,25 +45,25 @@ def format_of(output: Path) -> str:
 
 
 def names(output: Path, count: int) -> list[Path]:
-    """The files: the one that was named, or of several each with its number."""
+    """The paths to write: the given one, or numbered ones for several images."""
     if count == 1:
         return [output]
     return [output.with_stem(f"{output.stem}-{number}") for number in range(1, count + 1)]
 
 
 @contextlib.contextmanager
-def bar() -> Iterator[Told]:
+def bar() -> Iterator[ReportProgress]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("starting", total=1.0)
         yield lambda fraction, text: progress.update(task, completed=fraction, description=text)
 
 
-def through_server(server: str, body: dict[str, Any], told: Told) -> list[bytes]:
+def through_server(server: str, body: dict[str, Any], report: ReportProgress) -> list[bytes]:
     job = jobs.call(server, "POST", "/v1/jobs", json={"type": "image", **body})
     try:
         for event in jobs.events(server, job["id"]):
-            told(float(event.get("progress", 0.0)), jobs.line(event))
+            report(float(event.get("progress", 0.0)), jobs.line(event))
     except KeyboardInterrupt:
         jobs.call(server, "DELETE", f"/v1/jobs/{job['id']}")
         raise
@@ -81,7 +81,7 @@ def fetch(url: str) -> bytes:
 
 
 async def alone(
-    prompt: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None, told: Told
+    prompt: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None, report: ReportProgress
 ) -> list[bytes]:
     from antiphon.app.antiphon import Antiphon
     from antiphon.domain.event import Event
@@ -98,12 +98,12 @@ async def alone(
     if models_dir is not None:
         flags["models_dir"] = models_dir
 
-    def heard(event: Event) -> None:
+    def receive(event: Event) -> None:
         if event.job is not None:
-            told(float(event.data.get("progress", 0.0)), str(event.data.get("status", "")))
+            report(float(event.data.get("progress", 0.0)), str(event.data.get("status", "")))
 
     antiphon = Antiphon(**flags)
-    antiphon.bus.listen(heard)
+    antiphon.bus.listen(receive)
     async with antiphon:
         await antiphon.settled()
         return await antiphon.imagine(prompt, format=kind, **options)

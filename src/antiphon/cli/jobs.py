@@ -1,4 +1,4 @@
-"""`antiphon jobs`: list, watch, cancel and retry the jobs of a running server."""
+"""`antiphon jobs`: lists, watches, cancels and retries the jobs of a running server."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def retry(server: str, job_id: str) -> None:
 
 
 def watch(server: str, job_id: str) -> None:
-    """A progress bar from the job's events until its end; exits with an error if it did not succeed."""
+    """Shows a progress bar from the job's events. Raises `AntiphonError` if the job does not succeed."""
     job = call(server, "GET", f"/v1/jobs/{job_id}")
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:.0f}/{task.total:.0f}"))
     with Progress(*columns) as bar:
@@ -77,7 +77,7 @@ def line(event: dict[str, Any]) -> str:
 
 
 def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
-    """Every event of a job, over a connection that is made again where it broke off."""
+    """Every event of a job; reconnects after the last one when the connection breaks."""
     last = ""
     while True:
         try:
@@ -93,7 +93,7 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
                         if event.get("status") in FINAL:
                             return
         except httpx.TransportError:
-            # The server restarts; the job goes on in its next life.
+            # The server may be restarting; it continues the job afterwards.
             time.sleep(1)
             continue
         return

@@ -1,4 +1,4 @@
-"""`antiphon keys`: who may use the server. Works beside a running server, which follows within a second."""
+"""`antiphon keys`: creates, lists and revokes API keys in the store. A running server follows within a second."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`antiphon models` and `antiphon voices`: what there is."""
+"""`antiphon models` and `antiphon voices`: tables of the models and voices that are available."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def models(folder: Path) -> None:
 
 
 def here(spec: catalog.ModelSpec, folder: Path) -> str:
-    """Whether a model can run, else the one next step."""
+    """Whether a model can run here; if not, the next step to take."""
     if spec.engine not in plugins.engines():
         return "files only" if not catalog.missing(spec, folder) else "no"
     if catalog.missing_modules(spec):

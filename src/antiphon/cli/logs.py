@@ -1,4 +1,4 @@
-"""How the server's log looks: for eyes in a terminal, JSON lines otherwise."""
+"""Log output: readable lines in a terminal, JSON lines otherwise."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def configure(settings: Settings) -> None:
         structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
     ]
     if console:
-        # rich's tracebacks, the default, print the values of variables: texts and keys among them.
+        # rich's tracebacks, the default, print variables, which may hold texts and keys.
         renderer = structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -39,20 +39,20 @@ def configure(settings: Settings) -> None:
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(serializer=_encode),
         ]
-        factory = Lines(sys.stderr.buffer)
+        factory = BatchedLogger(sys.stderr.buffer)
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    # What libraries say through the standard library: warnings and worse.
+    # Libraries log through the standard library: only warnings and worse are written.
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
-class Lines:
-    """Writes log lines, those of one turn of the event loop together: a system call for each cost a tenth of what
-    accepting a job does. Warnings and worse are written at once, and so is everything outside an event loop."""
+class BatchedLogger:
+    """Logger that writes the lines of one event loop turn together: one system call per line took a tenth of the time
+    to accept a job. Warnings and worse are written at once, as is everything outside an event loop."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -60,8 +60,8 @@ class Lines:
         self._lock = threading.Lock()
         atexit.register(self.flush)
 
-    def __call__(self, *_: Any) -> Lines:
-        """As a logger factory: one for all."""
+    def __call__(self, *_: Any) -> BatchedLogger:
+        """As a logger factory: returns this one logger."""
         return self
 
     def msg(self, line: bytes) -> None:
@@ -86,7 +86,7 @@ class Lines:
         with self._lock:
             lines, self._waiting = self._waiting, []
             if lines:
-                # Whoever reads the log may be gone; the server is not to end for that.
+                # A closed log pipe must not end the server.
                 with contextlib.suppress(OSError, ValueError):
                     self._file.write(b"\n".join(lines) + b"\n")
                     self._file.flush()

@@ -1,4 +1,4 @@
-"""`antiphon`: the commands, each a thin door to its own module."""
+"""`antiphon`: declares the commands and their options; each command's code is in its own module."""
 
 from __future__ import annotations
 

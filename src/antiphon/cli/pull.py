@@ -1,4 +1,4 @@
-"""`antiphon pull`: a model's files, verified and resumable; carried to machines without a network."""
+"""`antiphon pull`: downloads a model's files, verified and resumable; exports and imports them without a network."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def _pull(console: Console, spec: ModelSpec, folder: Path, first: First) -
 
 
 def _is_known(spec: ModelSpec, folder: Path) -> bool:
-    """Whether somebody said what the files must hash to, so that they were compared."""
+    """Whether checksums of the files are known, so that the files were verified."""
     try:
         transfer.listed(spec, folder)
     except errors.DownloadFailed:

@@ -1,4 +1,4 @@
-"""`antiphon say`: a text into a file, through a running server or with the models on this disk."""
+"""`antiphon say`: speaks a text into a file, with a running server or with the models on this disk."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(
 
 
 def text_of(text: str | None, file: Path | None) -> str:
-    """What to speak. Raises `InvalidRequest` unless there is exactly one of them."""
+    """The text to speak, from one source. Raises `InvalidRequest` unless exactly one is given."""
     if (text is None) == (file is None):
         raise errors.InvalidRequest("give a text, or --file; see antiphon say --help")
     if file is not None:
@@ -53,7 +53,7 @@ def book_of(file: Path | None, text: str | None) -> Path:
 
 
 def folder_of(file: Path | None) -> Path:
-    """Where the chapters go if nothing is said: a folder with the book's name beside it."""
+    """The default folder for chapters: beside the book, with its name."""
     assert file is not None
     return file.with_suffix("") if file.suffix else file.with_name(f"{file.name}-audio")
 
@@ -76,7 +76,7 @@ def format_of(target: Path) -> str:
 
 def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -> bytes:
     body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
-    # A long text takes as long as it takes; what would hang is the connection.
+    # No read timeout: a long text takes long. Only connecting has a limit.
     with httpx.Client(
         base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False, headers=server_probe.headers()
     ) as client:

@@ -1,4 +1,4 @@
-"""`antiphon serve`: options from the settings class, then start, serve, drain, stop."""
+"""`antiphon serve`: reads the options of the settings class, then starts, serves, drains and stops."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ from antiphon.store.connect import any_key
 
 log = structlog.get_logger("antiphon")
 
-#: Seconds that open streams get once everything else is done.
-LAST_WORDS = 2
+#: Seconds that open streams get to end after the drain.
+STREAM_GRACE = 2
 #: Options of glibc's mallopt(3).
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Bytes of an answer that the system keeps for one connection: at 200 ms of distance still 6 Mbit/s.
+#: Send buffer of one connection, bytes: enough for 6 Mbit/s at a round trip of 200 ms.
 SEND_BUFFER = 128 * 1024
 
 
 def main(arguments: list[str]) -> None:
-    # What is loaded by now stays for ever; what follows is mostly freed by its count. The collector's default looks at
-    # everything every few hundred objects, which is most of the pauses under a burst of jobs.
+    # Objects loaded by now live until the end, and later ones are mostly freed by reference count. The collector's
+    # default scans everything every few hundred objects, which causes most pauses under a burst of jobs.
     gc.freeze()
-    allocate_audio_apart()
+    mmap_audio()
     gc.set_threshold(20_000, 20, 50)
     settings = parse(arguments)
     logs.configure(settings)
-    refuse_open_doors(settings)
+    refuse_public_without_keys(settings)
     sock = listen(settings.host, settings.port)
     sys.exit(uvloop.run(serve(settings, sock)))
 
@@ -54,32 +54,31 @@ def main(arguments: list[str]) -> None:
 # Options
 
 
-def parser() -> argparse.ArgumentParser:
-    """Flags made from the settings class, so that each option is written once."""
-    made = argparse.ArgumentParser(
+def make_parser() -> argparse.ArgumentParser:
+    """The flags, generated from the settings class, so that each option is declared once."""
+    parser = argparse.ArgumentParser(
         prog="antiphon serve",
         description="Start the server. Every option can also be an ANTIPHON_* variable or stand in the file.",
         argument_default=argparse.SUPPRESS,
     )
-    made.add_argument("--config", type=Path, metavar="FILE", help="TOML file with options by their long names.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file with options by their long names.")
     for name, field in Settings.model_fields.items():
         flag = "--" + name.replace("_", "-")
         if field.annotation is bool:
-            made.add_argument(flag, action=argparse.BooleanOptionalAction, help=f"{field.description}")
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, help=f"{field.description}")
             continue
         default = ",".join(field.default) if isinstance(field.default, tuple) else field.default
         text = f"{field.description} [{default}]" if default is not None else f"{field.description}"
         action: dict[str, Any] = {"action": "append"} if isinstance(field.default, tuple) else {}
-        made.add_argument(flag, metavar=name.upper().rpartition("_")[2], help=text.replace("%", "%%"), **action)
-    return made
+        parser.add_argument(flag, metavar=name.upper().rpartition("_")[2], help=text.replace("%", "%%"), **action)
+    return parser
 
 
-def allocate_audio_apart() -> None:
-    """Has the C library take audio from the system piece by piece, and give it back, in place of its heap.
+def mmap_audio() -> None:
+    """Makes glibc allocate audio buffers with mmap, outside its heap. Does nothing with another C library.
 
-    Audio of some 40 kB comes and goes between small things that stay; in one heap the holes are never used again. With
-    200 readers that had stopped reading the process grew by 59 MiB, and by 23 with this. Elsewhere than on glibc it is
-    as it was.
+    Buffers of some 40 kB come and go between small objects that stay, which fragments a shared heap. With 200 clients
+    that had stopped reading, the process grew by 59 MiB without this and by 23 MiB with it.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -88,18 +87,18 @@ def allocate_audio_apart() -> None:
 
 
 def parse(arguments: list[str]) -> Settings:
-    flags = vars(parser().parse_args(arguments))
+    flags = vars(make_parser().parse_args(arguments))
     config = flags.pop("config", None)
     flags = {name: ",".join(value) if isinstance(value, list) else value for name, value in flags.items()}
     return load(config, flags)
 
 
-def refuse_open_doors(settings: Settings) -> None:
+def refuse_public_without_keys(settings: Settings) -> None:
     if settings.store == "sqlite":
-        _refuse_open_doors(settings, any_key(settings.database_path))
+        _refuse_public_without_keys(settings, any_key(settings.database_path))
 
 
-def _refuse_open_doors(settings: Settings, guarded: bool) -> None:
+def _refuse_public_without_keys(settings: Settings, guarded: bool) -> None:
     if not is_loopback(settings.host) and not settings.insecure and not guarded:
         raise errors.InvalidRequest(
             f"--host {settings.host} can be reached from other machines, and there are no keys: anybody could use "
@@ -119,7 +118,7 @@ def listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # Connections inherit it. Left to itself the system lets a reader that stalls hold megabytes each.
+    # Connections inherit this. By default the kernel buffers megabytes for each client that stops reading.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     try:
         sock.bind((host, port))
@@ -137,7 +136,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn without its signal handlers: what a signal means is decided here."""
+    """uvicorn without its signal handlers; `until_signalled` handles signals."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -147,21 +146,21 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings, sock: socket.socket) -> int:
     antiphon = Antiphon(settings)
     notifier = Notifier()
-    beating: asyncio.Task[None] | None = None
+    watchdog: asyncio.Task[None] | None = None
     try:
         await antiphon.start()
         if settings.store != "sqlite":
-            # Only now is it known whether there are keys.
-            _refuse_open_doors(settings, not antiphon.keys.open)
+            # Only the open store tells whether there are keys.
+            _refuse_public_without_keys(settings, not antiphon.keys.open)
         config = uvicorn.Config(
             create_app(antiphon),
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
-            # The address of a flow is that of the connection: a header could say anything.
+            # A client could forge a proxy header, so a flow's address is that of the connection.
             proxy_headers=False,
-            timeout_graceful_shutdown=LAST_WORDS,
+            timeout_graceful_shutdown=STREAM_GRACE,
             ws_max_size=4 * 1024 * 1024,
             http=stalled.http(settings.stall_seconds),
             ws=stalled.websocket(settings.stall_seconds),
@@ -171,21 +170,22 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
         host, port = sock.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         print(f"Antiphon listens on {address}", flush=True)  # noqa: T201 - the one line that start scripts wait for
-        notifier.tell("READY=1", f"STATUS=Antiphon listens on {address}")
-        beating = asyncio.create_task(notifier.beat(), name="watchdog")
+        notifier.notify("READY=1", f"STATUS=Antiphon listens on {address}")
+        watchdog = asyncio.create_task(notifier.keep_alive(), name="watchdog")
         code = await until_signalled(antiphon, server, serving, notifier)
         await serving
         return code
     finally:
         await antiphon.stop()
-        if beating is not None:
-            beating.cancel()
+        if watchdog is not None:
+            watchdog.cancel()
 
 
 async def until_signalled(
     antiphon: Antiphon, server: uvicorn.Server, serving: asyncio.Task[None], notifier: Notifier
 ) -> int:
-    """The first SIGTERM or SIGINT drains, the second ends at once; a broken store ends at once with code 1."""
+    """Waits for the end; returns the exit code. The first SIGTERM or SIGINT drains, the second ends at once, and a
+    broken store ends at once with code 1."""
     loop = asyncio.get_running_loop()
     first, second = asyncio.Event(), asyncio.Event()
 
@@ -196,7 +196,7 @@ async def until_signalled(
         loop.add_signal_handler(number, signalled)
     broken = asyncio.ensure_future(antiphon.broken.wait())
     await _first(asyncio.ensure_future(first.wait()), broken, serving)
-    notifier.tell("STOPPING=1", "STATUS=Antiphon finishes what is running")
+    notifier.notify("STOPPING=1", "STATUS=Antiphon finishes what is running")
     if first.is_set() and not broken.done():
         log.info("draining", seconds=antiphon.settings.drain_seconds)
         drained = asyncio.ensure_future(antiphon.drain())

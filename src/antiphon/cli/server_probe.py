@@ -1,4 +1,4 @@
-"""Talking to a server that may be running: whether it is, and what its errors say."""
+"""Server probe: whether a server answers, the key that requests carry, and the text of error responses."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import os
 
 import httpx
 
-#: Seconds to find out; a server on this machine answers in milliseconds.
+#: Seconds until the server counts as absent; a local server answers within milliseconds.
 TIMEOUT = 1.0
 
 
 def headers() -> dict[str, str]:
-    """The caller's key, from the environment: a command line can be read by everybody on the machine."""
+    """The key as a header. It comes from the environment, because other users can read a command line."""
     key = os.environ.get("ANTIPHON_KEY")
     return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def answers(server: str) -> bool:
+    """Whether an Antiphon server answers at this address."""
     try:
         found = httpx.get(f"{server}/health", timeout=TIMEOUT, trust_env=False)
     except httpx.HTTPError:
@@ -25,7 +26,7 @@ def answers(server: str) -> bool:
 
 
 def reason(answer: httpx.Response) -> str:
-    """The message of an error answer, whatever its shape."""
+    """The message of an error response, of any server."""
     try:
         error = answer.json()["error"]
     except (ValueError, KeyError, TypeError):

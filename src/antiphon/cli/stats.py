@@ -1,4 +1,4 @@
-"""`antiphon stats`: the last day of a running server, and how many workers it needs."""
+"""`antiphon stats`: statistics of a running server's last day, and the number of workers that it needs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 
 from antiphon.cli import jobs
 
-#: From empty to full.
+#: Bar characters, lowest first.
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 60
 
@@ -32,7 +32,7 @@ def main(server: str, as_json: bool) -> None:
 
 
 def times(stats: dict[str, Any]) -> Table:
-    """Waits and times of the last day, by model."""
+    """Waiting and processing times of the last day, by model."""
     table = Table(
         "Last 24 hours", *(("Count", "Mean", "p50", "p90", "p95", "p99", "Longest")), box=None, pad_edge=False
     )
@@ -47,7 +47,7 @@ def times(stats: dict[str, Any]) -> Table:
 
 
 def load(stats: dict[str, Any]) -> Table:
-    """Requests over time, and what the workers and the cache had to do with them."""
+    """Requests over time, load of the workers and share of the cache."""
     requests, cache = stats["requests"], stats["cache"]
     table = Table.grid(padding=(0, 2))
     table.add_row("Requests", f"{requests['day']}, {requests['failed']} failed, {requests['cancelled']} cancelled")
@@ -69,7 +69,7 @@ def advice(stats: dict[str, Any]) -> str:
 
 
 def bars(numbers: Sequence[int]) -> str:
-    """One character for each number, the greatest of which is full."""
+    """A bar chart with one character per number, scaled to the greatest."""
     most = max(numbers, default=0)
     if not most:
         return "none"

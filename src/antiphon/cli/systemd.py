@@ -1,6 +1,6 @@
-"""What systemd is told: ready, alive, stopping. Does nothing where nobody listens.
+"""Systemd notifications: ready, alive, stopping. Does nothing outside a systemd unit.
 
-The protocol is sd_notify(3): a datagram of `KEY=value` lines to the socket that NOTIFY_SOCKET names.
+Protocol: sd_notify(3), a datagram of `KEY=value` lines to the socket in NOTIFY_SOCKET.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """`Type=notify` and `WatchdogSec=` of a systemd unit."""
+    """Sends the notifications of `Type=notify` and `WatchdogSec=`."""
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
-        # @name is a name in the abstract namespace, which begins with a zero byte.
+        # @name means the abstract namespace, whose names start with a zero byte.
         self._address = "\0" + address[1:] if address.startswith("@") else address
         pid, wanted = environment.get("WATCHDOG_PID", ""), environment.get("WATCHDOG_USEC", "")
         ours = not pid or pid == str(os.getpid())
-        #: Seconds between two signs of life: half of what is allowed. None: nobody watches.
+        #: Seconds between two keep-alives: half the watchdog's limit. None: no watchdog.
         self.interval = int(wanted) / 2e6 if self._address and ours and wanted.isdecimal() and int(wanted) else None
 
-    def tell(self, *lines: str) -> None:
-        """Never raises: a supervisor that does not hear is no reason to stop."""
+    def notify(self, *lines: str) -> None:
+        """Sends lines. Never raises: a missing supervisor must not stop the server."""
         if not self._address.startswith(("/", "\0")):
             return
         try:
@@ -34,8 +34,8 @@ class Notifier:
         except OSError:
             return
 
-    async def beat(self) -> None:
-        """Signs of life from the event loop, so that one that hangs is noticed. Returns at once if nobody watches."""
+    async def keep_alive(self) -> None:
+        """Sends keep-alives from the event loop, so systemd notices a blocked one. Without a watchdog: returns."""
         while self.interval is not None:
-            self.tell("WATCHDOG=1")
+            self.notify("WATCHDOG=1")
             await asyncio.sleep(self.interval)

@@ -1,4 +1,4 @@
-"""`antiphon transcribe`: a recording into text or subtitles, through a server or with the models on this disk."""
+"""`antiphon transcribe`: turns a recording into text or subtitles, with a server or with the models on this disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from antiphon.cli import server_probe
 from antiphon.domain import errors
 from antiphon.domain.transcription import Format
 
-#: Response format by the ending of the file that is written.
+#: Response format by file name suffix.
 FORMATS: dict[str, Format] = {".txt": "text", ".srt": "srt", ".vtt": "vtt", ".json": "verbose_json"}
 
 
@@ -29,7 +29,7 @@ def main(
     *,
     translate: bool = False,
 ) -> None:
-    """`request`: fields of the route that have a value."""
+    """Prints or writes the transcript. `request`: the request fields that have a value."""
     if not file.is_file():
         raise errors.InvalidRequest(f"there is no file {file}")
     kind = format_of(output)
@@ -60,7 +60,7 @@ def path_of(*, translate: bool) -> str:
 
 
 def client(server: str) -> httpx.Client:
-    # An hour of audio takes as long as it takes; what would hang is the connection.
+    # No read timeout: transcribing an hour of audio takes long. Only connecting has a limit.
     timeout = httpx.Timeout(None, connect=5.0)
     return httpx.Client(base_url=server, timeout=timeout, trust_env=False, headers=server_probe.headers())
 
@@ -75,7 +75,7 @@ def through_server(server: str, file: Path, kind: Format, request: dict[str, Any
 
 
 def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, translate: bool) -> None:
-    """Prints each part as soon as it is heard."""
+    """Prints each part of the transcript as soon as the server sends it."""
     with client(server) as http, file.open("rb") as opened:
         fields = {**request, "stream": "true"}
         files = {"file": (file.name, opened)}
@@ -86,12 +86,12 @@ def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, 
             for line in answer.iter_lines():
                 if not line.startswith("data: "):
                     continue
-                told = json.loads(line.removeprefix("data: "))
-                if "error" in told:
+                event = json.loads(line.removeprefix("data: "))
+                if "error" in event:
                     print(flush=True)  # noqa: T201
-                    raise errors.AntiphonError(told["error"]["message"])
-                if told["type"] == "transcript.text.delta":
-                    sys.stdout.write(told["delta"])
+                    raise errors.AntiphonError(event["error"]["message"])
+                if event["type"] == "transcript.text.delta":
+                    sys.stdout.write(event["delta"])
                     sys.stdout.flush()
             print()  # noqa: T201
 
@@ -117,7 +117,7 @@ async def alone(
 
 
 def best(folder: Path) -> str:
-    """The best model for recognition whose files are here. Raises `ModelUnavailable` with the command that helps."""
+    """The largest transcription model whose files are here. Raises `ModelUnavailable` with the command to fetch one."""
     from antiphon.catalog import models as catalog
 
     known = [spec for spec in catalog.MODELS.values() if spec.kind == "transcription"]
