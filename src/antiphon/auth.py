@@ -1,17 +1,18 @@
-"""Keys at work: who a caller is, what it may do, and how much audio it has had today."""
+"""API keys: who a caller is, what it may do, and how much audio it has had today."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
 
+from antiphon.concurrency.tasks import TaskSet
 from antiphon.domain import errors, ids
 from antiphon.domain import key as api_keys
-from antiphon.domain.event import Event
 from antiphon.domain.job import PRIORITIES, Priority
 from antiphon.domain.key import Key
 from antiphon.store.base import JobStore
@@ -44,6 +45,7 @@ class ApiKeys:
         self._new_usage: dict[str, float] = {}
         self._day = today()
         self.open = True
+        self._tasks = TaskSet("antiphon.keys")
 
     # Who
 
@@ -76,15 +78,13 @@ class ApiKeys:
                 retry_after=until_midnight(),
             )
 
-    def heard(self, event: Event) -> None:
-        """Counts the audio of a job that succeeded."""
-        if event.type != "job.succeeded" or event.owner not in self._by_id:
+    def count_audio(self, owner: str, seconds: float) -> None:
+        """Counts audio that was made for an owner."""
+        if owner not in self._by_id:
             return
-        result = event.data.get("result") or {}
-        seconds = float(result.get("duration") or 0.0)
         self._turn_day()
-        self._used[event.owner] = self._used.get(event.owner, 0.0) + seconds
-        self._new_usage[event.owner] = self._new_usage.get(event.owner, 0.0) + seconds
+        self._used[owner] = self._used.get(owner, 0.0) + seconds
+        self._new_usage[owner] = self._new_usage.get(owner, 0.0) + seconds
 
     def _turn_day(self) -> None:
         if self._day != today():
@@ -92,7 +92,7 @@ class ApiKeys:
 
     # Life
 
-    async def run(self) -> None:
+    async def _follow(self) -> None:
         """Follows what the command line does to the keys, and keeps what they used."""
         while True:
             await asyncio.sleep(REFRESH)
@@ -106,6 +106,11 @@ class ApiKeys:
             except errors.AntiphonError as e:
                 log.warning("the keys could not be read or their use not kept", error=e.message)
 
+    async def load(self) -> None:
+        """Reads the keys, and what they have used today."""
+        await self.refresh()
+        self._used = await self._store.usage(self._day)
+
     async def refresh(self) -> None:
         found = await self._store.keys()
         self.open = not found
@@ -113,9 +118,14 @@ class ApiKeys:
         self._by_digest = {key.digest: key for key in living}
         self._by_id = {key.id: key for key in living}
 
-    async def load(self) -> None:
-        await self.refresh()
-        self._used = await self._store.usage(self._day)
+    async def start(self) -> None:
+        await self.load()
+        self._tasks.spawn(self._follow(), "follow the keys")
+
+    async def stop(self) -> None:
+        await self._tasks.stop()
+        with contextlib.suppress(errors.StorageFull, errors.StoreError):
+            await self.flush()
 
     async def flush(self) -> None:
         """Keeps what was used. Raises `StoreAway`; what is not kept is still counted, and kept by the next call."""
@@ -138,11 +148,6 @@ def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> 
         raise errors.InvalidRequest("the quota must be more than 0 seconds a day", param="quota")
     token = api_keys.new_token()
     return Key(ids.new_id(), name, api_keys.digest(token), priority, admin, quota, time.time()), token
-
-
-def lower(asked: Priority, ceiling: Priority) -> Priority:
-    """The class that is granted; `PRIORITIES` begins with the highest."""
-    return asked if PRIORITIES.index(asked) >= PRIORITIES.index(ceiling) else ceiling
 
 
 def today() -> str:

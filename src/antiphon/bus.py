@@ -94,8 +94,15 @@ class Subscription:
 class Bus:
     """Publishes in one event loop; every method is called from it."""
 
-    def __init__(self, *, keep: int = 4096, clock: Callable[[], float] = time.time) -> None:
-        """`keep` is how many past events can be replayed from memory; older ones are in the store."""
+    def __init__(
+        self,
+        *,
+        keep: int = 4096,
+        clock: Callable[[], float] = time.time,
+        watched_elsewhere: Callable[[str], bool] = lambda job: False,
+    ) -> None:
+        """`keep`: how many past events can be replayed from memory; older ones are in the store. `watched_elsewhere`:
+        whether a client watches a job by way of another server."""
         self._clock = clock
         self._last = 0
         self._past: deque[Event] = deque(maxlen=keep)
@@ -103,8 +110,7 @@ class Bus:
         self._others: set[Subscription] = set()
         self._listeners: list[Listener] = []
         self._stride, self._slot = 1, 0
-        #: Whether somebody listens to a job by way of another server.
-        self.elsewhere: Callable[[str], bool] = lambda job: False
+        self._watched_elsewhere = watched_elsewhere
 
     def number(self, slot: int, stride: int = 64) -> None:
         """From now on ids leave the remainder `slot`: several buses number events without meeting."""
@@ -156,7 +162,9 @@ class Bus:
 
     def heard(self, job: str, owner: str) -> bool:
         """Whether anybody is listening to this job just now."""
-        return job in self._by_job or self.elsewhere(job) or any(s.owner in (None, owner) for s in self._others)
+        return (
+            job in self._by_job or self._watched_elsewhere(job) or any(s.owner in (None, owner) for s in self._others)
+        )
 
     def watched(self) -> list[str]:
         """Jobs that somebody subscribed to by name."""

@@ -20,8 +20,7 @@ from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.files.bucket import Bucket
 from antiphon.files.store import FileStore
-from antiphon.settings import Settings
-from antiphon.transcription.recordings import RecordingStore
+from tests import parts
 from tests.cluster.conftest import Pair
 from tests.cluster.storage import Storage
 from tests.cluster.test_two_servers import submit, text
@@ -282,10 +281,7 @@ async def test_a_recording_to_be_written_down_is_had_by_all(
     storage_server: Storage, url: str, tmp_path: Path, threads: Threads
 ) -> None:
     bucket = Bucket(url, endpoint=storage_server.endpoint)
-    one, two = (
-        RecordingStore(tmp_path / name / "uploads", threads, FileStore(tmp_path / name, threads, bucket))
-        for name in ("1", "2")
-    )
+    one, two = (parts.recordings(tmp_path / name / "uploads", threads, bucket) for name in ("1", "2"))
     taken = await one.take(io.BytesIO(codec.encode(tone(2, 24000, 300), 24000, "flac")))
     await two.need(taken.digest)
     assert two.path(taken.digest).read_bytes() == one.path(taken.digest).read_bytes()
@@ -300,11 +296,11 @@ async def test_a_recording_to_be_written_down_is_had_by_all(
 async def test_a_disk_that_cannot_take_a_recording_is_waited_for(
     storage_server: Storage, url: str, tmp_path: Path, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    depot = FileStore(tmp_path, threads, Bucket(url, endpoint=storage_server.endpoint))
+    files = FileStore(tmp_path, threads, Bucket(url, endpoint=storage_server.endpoint))
     digest = hashlib.sha256(b"samples").hexdigest()
     (taken := tmp_path / "one" / f"{digest}.pcm").parent.mkdir()
     taken.write_bytes(b"samples")
-    await depot.keep("uploads", taken)
+    await files.put("uploads", taken)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -313,16 +309,16 @@ async def test_a_disk_that_cannot_take_a_recording_is_waited_for(
     with monkeypatch.context() as patched:
         patched.setattr("antiphon.files.store.os.replace", full)
         with pytest.raises(errors.StorageDown, match="No space left"):
-            await depot.bring("uploads", here)
+            await files.fetch("uploads", here)
     assert not list(here.parent.iterdir())
-    assert await depot.bring("uploads", here)
+    assert await files.fetch("uploads", here)
 
 
 async def test_what_is_old_goes_from_the_storage(
     storage_server: Storage, url: str, tmp_path: Path, threads: Threads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bucket = Bucket(url, endpoint=storage_server.endpoint)
-    depot = FileStore(tmp_path, threads, bucket)
+    files = FileStore(tmp_path, threads, bucket)
     for key in ("output/a.wav/d", "uploads/u.pcm", "cache/ab/c", "voices/mine.wav", "voices/nobodys.wav"):
         await bucket.put(key, b"x")
 
@@ -331,7 +327,7 @@ async def test_what_is_old_goes_from_the_storage(
 
     async def left(days: float) -> set[str]:
         monkeypatch.setattr("antiphon.files.store.time.time", lambda: clock + days * 86400)
-        await depot.sweep(Settings(keep_days=7, objects_days=30), wanted)
+        await files.sweep(7 * 86400, 30 * 86400, wanted)
         return {found.key async for found in bucket.list("")}
 
     clock = time.time()

@@ -10,6 +10,9 @@ from antiphon.app.retention import trim
 from tests.conftest import Start
 from tests.e2e.test_voices_api import file, upload
 
+#: What the names of finished files begin with.
+PREFIXES = {"speech", "transcript", "image"}
+
 
 def put(folder: Path, name: str, age: float, nbytes: int = 10) -> None:
     (folder / name).write_bytes(bytes(nbytes))
@@ -23,9 +26,9 @@ def left(folder: Path) -> set[str]:
 def test_the_oldest_go_until_it_fits(tmp_path: Path) -> None:
     for age in (100, 200, 300, 400):
         put(tmp_path, f"speech_{age}.wav", age)
-    assert trim(tmp_path, 25, ()) == (2, 20)
+    assert trim(tmp_path, 25, (), PREFIXES) == (2, 20)
     assert left(tmp_path) == {"speech_100.wav", "speech_200.wav"}
-    assert trim(tmp_path, 25, ()) == (0, 0)
+    assert trim(tmp_path, 25, (), PREFIXES) == (0, 0)
 
 
 def test_jobs_that_run_parts_and_what_was_just_told_of_stay(tmp_path: Path) -> None:
@@ -34,12 +37,12 @@ def test_jobs_that_run_parts_and_what_was_just_told_of_stay(tmp_path: Path) -> N
     put(tmp_path, "notes.txt", 400)
     put(tmp_path, "speech_new.wav", 1)
     put(tmp_path, "speech_old.wav", 300)
-    assert trim(tmp_path, 0, {"runs"}) == (1, 10)
+    assert trim(tmp_path, 0, {"runs"}, PREFIXES) == (1, 10)
     assert left(tmp_path) == {"speech_runs.wav", ".speech_x.wav.part", "notes.txt", "speech_new.wav"}
 
 
 def test_no_folder_is_no_file(tmp_path: Path) -> None:
-    assert trim(tmp_path / "none", 0, ()) == (0, 0)
+    assert trim(tmp_path / "none", 0, (), PREFIXES) == (0, 0)
 
 
 def test_voices_over_their_quota_are_told_and_none_is_removed(serve: Start) -> None:

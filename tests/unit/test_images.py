@@ -226,7 +226,7 @@ def test_images_of_a_job_that_runs_stay(tmp_path: Path) -> None:
             path = tmp_path / f"image_{job}_{number}.png"
             path.write_bytes(bytes(10))
             os.utime(path, (time.time() - 500,) * 2)
-    assert trim(tmp_path, 0, {"runs"}) == (2, 20)
+    assert trim(tmp_path, 0, {"runs"}, {"image"}) == (2, 20)
     assert {path.name for path in tmp_path.iterdir()} == {"image_runs_1.png", "image_runs_2.png"}
 
 

@@ -26,7 +26,7 @@ class World:
     async def add(self, name: str, need: int) -> Model:
         model = Model(self, name, need)
         self.models.append(model)
-        await self.room.adopt(model)
+        await self.room.add(model)
         return model
 
     async def run(self, seconds: float, step: float = 0.5) -> None:
@@ -64,7 +64,7 @@ class Model:
 
     def ask(self, seconds: float) -> None:
         self.seconds += seconds
-        self.world.room.wake(self.name)
+        self.world.room.load(self.name)
 
     def work(self, step: float) -> None:
         if self.state == "loading" and self.world.now >= self.until:
@@ -149,7 +149,7 @@ async def test_busy_models_take_turns_and_spend_most_of_the_time_at_work() -> No
         model.ask(1000)
     await world.run(200)
     assert [model.done for model in models] == pytest.approx([85, 85], abs=15)
-    assert sum(model.loads for model in models) < 200 / residency.TURN + 2
+    assert sum(model.loads for model in models) < 200 / residency.TURN_SECONDS + 2
 
 
 async def test_nobody_is_put_to_sleep_over_running_work() -> None:
@@ -159,7 +159,7 @@ async def test_nobody_is_put_to_sleep_over_running_work() -> None:
     # `Model.unload` asserts that nothing runs.
     a.unit = 6.0
     a.ask(60)
-    await world.run(residency.TURN + 1)
+    await world.run(residency.TURN_SECONDS + 1)
     b.ask(1)
     await world.run(80)
     assert (a.done, b.done) == (60, 1)
@@ -172,7 +172,7 @@ async def test_no_more_are_put_to_sleep_than_must_be() -> None:
     for model in (a, b):
         model.unit = 5.0
         model.ask(100)
-    await world.run(residency.TURN + 1)
+    await world.run(residency.TURN_SECONDS + 1)
     c = await world.add("c", 10)
     c.ask(1)
     while not c.loads:
@@ -191,7 +191,7 @@ async def test_what_can_never_fit_is_refused_and_stands_in_nobodys_way() -> None
     assert resident.refused is not None
     assert "30" not in world.inside()
     assert small.done == 1
-    assert not world.room.asleep("giant")
+    assert not world.room.is_unloaded("giant")
 
 
 async def test_idle_models_leave_after_their_time() -> None:
@@ -201,7 +201,7 @@ async def test_idle_models_leave_after_their_time() -> None:
     assert world.inside() == ["a", "b"]
     await world.run(5)
     assert world.inside() == ["b"]
-    assert world.room.asleep("a")
+    assert world.room.is_unloaded("a")
     a.ask(1)
     await world.run(5)
     assert (a.done, b.loads) == (1, 1)
@@ -211,17 +211,17 @@ async def test_an_operator_puts_one_to_sleep_and_wakes_it() -> None:
     world = World()
     a = await world.add("a", 10)
     await world.run(5)
-    world.room.sleep("a")
-    world.room.sleep("a")
+    world.room.unload("a")
+    world.room.unload("a")
     await world.run(1)
     assert (a.state, a.held) == ("out", False)
     await world.run(50)
     assert a.state == "out"
-    world.room.wake("a")
-    world.room.wake("a")
+    world.room.load("a")
+    world.room.load("a")
     await world.run(5)
     assert (a.state, a.loads) == ("in", 2)
-    world.room.wake("unknown")
+    world.room.load("unknown")
 
 
 async def test_the_one_who_waits_longest_is_next_however_small_the_others_are() -> None:
@@ -244,7 +244,7 @@ async def test_what_needs_more_than_was_thought_sends_others_away() -> None:
     for model in models:
         model.truth = 9
         world.models.append(model)
-        await world.room.adopt(model)
+        await world.room.add(model)
     most = 0
     for _ in range(40):
         world.now += 0.5

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from antiphon.auth import ApiKeys, today
 from antiphon.domain import errors
-from antiphon.domain.event import Event
 from antiphon.domain.key import Key
 from antiphon.store.memory import MemoryStore
 
@@ -24,10 +21,6 @@ class Flaky(MemoryStore):
         await super().add_usage(key, day, seconds)
 
 
-def spoken(owner: str, seconds: float) -> Event:
-    return Event(1, "job.succeeded", time.time(), "j", owner, {"result": {"duration": seconds}})
-
-
 @pytest.mark.parametrize("trouble", [errors.StoreAway, errors.StorageFull])
 async def test_what_was_used_while_the_store_was_away_is_kept_once_it_is_back(
     trouble: type[errors.AntiphonError],
@@ -38,15 +31,15 @@ async def test_what_was_used_while_the_store_was_away_is_kept_once_it_is_back(
         await store.add_key(Key(name, name, name * 64, "vip", admin=False, quota=10.0, created_at=1.0))
     keys = ApiKeys(store)
     await keys.load()
-    keys.heard(spoken("a", 6.0))
-    keys.heard(spoken("b", 1.0))
+    keys.count_audio("a", 6.0)
+    keys.count_audio("b", 1.0)
     store.trouble = trouble
     if trouble is errors.StoreAway:
         with pytest.raises(errors.StoreAway):
             await keys.flush()
     else:
         await keys.flush()
-    keys.heard(spoken("a", 5.0))
+    keys.count_audio("a", 5.0)
     with pytest.raises(errors.OverQuota):
         keys.check_quota("a")
     store.trouble = None

@@ -28,11 +28,8 @@ async def test_the_end_of_a_job_is_brought_once_the_store_is_back(monkeypatch: A
     monkeypatch.setattr(cluster, "LOOK", 0.0)
     bus = Bus()
     kept = [Event(n, "job.succeeded", 0.0, f"job{n}", "me", {}) for n in (1, 2)]
-
-    async def rescue() -> None:
-        return
-
-    room = cluster.Cluster(cast("Any", Away(kept, fails=2)), bus, cast("Any", None), rescue)
+    anything = cast("Any", None)
+    room = cluster.Cluster(cast("Any", Away(kept, fails=2)), bus, anything, anything, anything)
     with bus.subscribe(owner="me") as heard:
         relaying = asyncio.create_task(room._relay())
         for event in kept:

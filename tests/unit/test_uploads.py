@@ -9,15 +9,15 @@ import pytest
 
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
-from antiphon.files.store import FileStore
 from antiphon.transcription.recordings import FRESH, KEPT, STALE, RecordingStore
+from tests import parts
 
 NOW = 1_000_000.0
 
 
 def uploads(folder: Path, most: int = 100) -> RecordingStore:
     threads = Threads(1)
-    made = RecordingStore(folder, threads, FileStore(folder, threads), most=most)
+    made = parts.recordings(folder, threads, most=most)
     made.threads.close()
     for name, age in (("old", 5000), ("older", 9000), ("new", 10), ("needed", 99_000)):
         put(made, f"{name}.pcm", age)

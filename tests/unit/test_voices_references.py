@@ -15,12 +15,12 @@ from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain import voice as voices
 from antiphon.domain.voice import Reference
-from antiphon.files.store import FileStore
+from antiphon.files.disk_space import DiskSpace
 from antiphon.references import service as module
-from antiphon.references.library import Library
 from antiphon.references.service import References
 from antiphon.sandbox import client
 from antiphon.store.memory import MemoryStore
+from tests import parts
 from tests.unit.test_audio_pcm import tone
 
 YES = "I agree that my voice is imitated. A. Speaker"
@@ -35,8 +35,17 @@ def file(hertz: float = 440.0) -> bytes:
 async def references(tmp_path: Path) -> AsyncIterator[References]:
     store, threads = MemoryStore(), Threads()
     await store.open()
-    yield References(store, Library(tmp_path / "voices"), threads, FileStore(tmp_path / "output", threads))
+    yield parts.references(tmp_path, store, threads, Arrivals(tmp_path, 0))
     threads.close()
+
+
+class Arrivals(DiskSpace):
+    """Counts the recordings that are about to be read."""
+
+    count = 0
+
+    def check(self) -> None:
+        Arrivals.count += 1
 
 
 async def test_a_voice_is_its_owners(references: References) -> None:
@@ -167,11 +176,8 @@ async def test_a_refusal_names_the_field(references: References) -> None:
 
 
 async def test_only_so_many_are_read_at_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrived, running, most, let = 0, 0, 0, asyncio.Event()
-
-    def arrive() -> None:
-        nonlocal arrived
-        arrived += 1
+    running, most, let = 0, 0, asyncio.Event()
+    before = Arrivals.count
 
     async def slow(data: bytes) -> bytes:
         nonlocal running, most
@@ -182,10 +188,9 @@ async def test_only_so_many_are_read_at_once(references: References, monkeypatch
         return data
 
     monkeypatch.setattr(client, "read", slow)
-    references.check_room = arrive
     tasks = [asyncio.create_task(references.once(file())) for _ in range(module.CHILDREN + module.WAITING)]
     # Each is hashed in a thread first: before all of them wait, there is room for one more, which would wait for ever.
-    while arrived < len(tasks) or running < module.CHILDREN:
+    while Arrivals.count - before < len(tasks) or running < module.CHILDREN:
         await asyncio.sleep(0)
     with pytest.raises(errors.QueueFull) as caught:
         await references.once(file())

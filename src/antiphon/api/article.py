@@ -58,16 +58,18 @@ def routes(antiphon: Antiphon) -> APIRouter:
             return await accept(asked, owner, key)
         if key is not None:
             return await once(request, asked, owner, key)
-        speech = await antiphon.jobs.speak(asked, owner)
-        note(request.scope, model=speech.plan.model, cached=speech.hit)
+        speech = await antiphon.speech.speak(asked, owner)
+        note(request.scope, model=speech.plan.model, cached=speech.cache_status)
         try:
             result = await unless_gone(request, speech.file())
         finally:
             speech.close()
         # The file may be asked of another server.
         await antiphon.jobs.recorded(speech.id)
-        answer = tts_answer(speech.id, result, speech.hit == "hit", list(speech.plan.warnings))
-        return reply(answer, headers={"X-Job-Id": speech.id, "X-Cache": speech.hit, **warning(speech.plan.warnings)})
+        answer = tts_answer(speech.id, result, speech.cache_status == "hit", list(speech.plan.warnings))
+        return reply(
+            answer, headers={"X-Job-Id": speech.id, "X-Cache": speech.cache_status, **warning(speech.plan.warnings)}
+        )
 
     async def once(request: Request, asked: SpeechRequest, owner: str, key: Idempotency) -> Response:
         """With a key the request is a durable job that its first caller and every repetition wait for."""

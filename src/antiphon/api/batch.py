@@ -115,7 +115,7 @@ async def item_result(antiphon: Antiphon, owner: str, index: int, item: dict[str
 
 
 async def _spoken(antiphon: Antiphon, owner: str, asked: SpeechRequest, warnings: list[str]) -> dict[str, Any]:
-    speech = await antiphon.jobs.speak(asked, owner)
+    speech = await antiphon.speech.speak(asked, owner)
     try:
         data = await speech.whole()
     finally:

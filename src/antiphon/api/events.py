@@ -153,7 +153,7 @@ async def stream(
     seen = 0
     try:
         if after is not None:
-            found = await past(antiphon, after, job, owner)
+            found = await antiphon.journal.past(after, job, owner)
             seen = found[-1].id if found else 0
             if found:
                 yield found
@@ -182,17 +182,3 @@ async def _is_last(antiphon: Antiphon, job: str | None, event: Event) -> bool:
         return (await antiphon.jobs.stored(job)).state.final
     except errors.AntiphonError:
         return True
-
-
-async def past(antiphon: Antiphon, after: int, job: str | None, owner: str | None) -> list[Event]:
-    """From memory if it reaches back that far, else from the store, a page at a time."""
-    remembered = antiphon.bus.after(after, job=job, owner=owner)
-    if remembered is not None:
-        return remembered
-    await antiphon.flush_events()
-    found: list[Event] = []
-    while True:
-        page = await antiphon.store.events_after(found[-1].id if found else after, job=job, owner=owner, limit=1000)
-        found += page
-        if len(page) < 1000:
-            return found

@@ -127,8 +127,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
     ) -> tuple[bytes, SpeechResponse, dict[str, str]]:
         if len(asked.text) > MAX_TEXT:
             raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
-        speech = await antiphon.jobs.speak(asked, reading.owner(request))
-        note(request.scope, model=speech.plan.model, cached=speech.hit)
+        speech = await antiphon.speech.speak(asked, reading.owner(request))
+        note(request.scope, model=speech.plan.model, cached=speech.cache_status)
         try:
             data = await unless_gone(request, speech.whole())
         finally:

@@ -14,7 +14,7 @@ from antiphon.domain import errors
 from antiphon.files.store import FileStore
 
 #: Only names that the server makes: no separator, no dot but the one of the extension.
-_NAME = re.compile(r"^(?:speech|transcript|image)_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")
+_NAME = re.compile(r"^[a-z]+_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")
 #: A request for more ranges than a player ever sends is answered with the whole.
 MAX_RANGES = 16
 #: `first-last`, `first-` or `-length` of RFC 9110, 14.1.2; no file has a size of more digits.

@@ -118,7 +118,7 @@ class Guard:
 
     def _enter(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
         """Whose requests this one counts among; None for what anybody may see."""
-        keys = self._antiphon.keys
+        keys = self._antiphon.api_keys
         self._check_host(headers.get("host", ""))
         if scope["type"] == "websocket" or scope["method"] not in READS:
             self._check_origin(headers)
@@ -141,7 +141,9 @@ class Guard:
 
     def _check_host(self, host: str) -> None:
         """A name that is not ours is how a page elsewhere reaches a server on loopback (DNS rebinding)."""
-        if host in self._known_hosts or (not self._antiphon.keys.open and not self._antiphon.settings.allowed_hosts):
+        if host in self._known_hosts or (
+            not self._antiphon.api_keys.open and not self._antiphon.settings.allowed_hosts
+        ):
             return
         name = (urlsplit(f"//{host}").hostname or "") if host else ""
         if name in self._hosts or _is_address(name) or name.endswith(".localhost"):

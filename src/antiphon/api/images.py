@@ -21,10 +21,9 @@ from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.image import FORMATS, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, Format, ImageRequest, parse_size
-from antiphon.domain.job import Failure, Result, State
 from antiphon.domain.request import parse_deadline
 from antiphon.imaging import kind as imaging
-from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.waiting import WaitingJob
 from antiphon.text.normalise import log_text
 
 #: OpenAI's older models answer with addresses where nothing else is asked for, the newer ones with the images.
@@ -151,48 +150,35 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
 async def _wait(antiphon: Antiphon, request: Request, asked: ImageRequest, owner: str, *, by_url: bool) -> Response:
     if by_url:
-        antiphon.retention.check_space()
-    active = await antiphon.jobs.wait_for(asked, owner)
-    note(request.scope, model=active.served.name)
-    try:
-        made = await unless_gone(request, _filed(antiphon, request, active) if by_url else _encoded(antiphon, active))
-    except errors.AntiphonError as e:
-        gone = isinstance(e, errors.Cancelled)
-        failure = None if gone else Failure(e.code, e.message)
-        antiphon.jobs.release(active, State.CANCELLED if gone else State.FAILED, None, failure)
-        raise
-    except BaseException:
-        antiphon.jobs.release(active, State.CANCELLED, None, None)
-        raise
-    data, result = made
-    antiphon.jobs.release(active, State.SUCCEEDED, result, None)
+        antiphon.space.check()
+    async with antiphon.jobs.waiting(asked, owner) as job:
+        note(request.scope, model=job.active.served.name)
+        data = await unless_gone(request, _filed(antiphon, request, job) if by_url else _encoded(antiphon, job))
     if by_url:
-        await antiphon.jobs.recorded(active.id)
-    plan = _plan(active)
-    return _answer(data, asked, f"{plan.width}x{plan.height}", _headers(active))
+        await antiphon.jobs.recorded(job.id)
+    plan = imaging.plan_of(job)
+    return _answer(data, asked, f"{plan.width}x{plan.height}", _headers(job))
 
 
-async def _filed(antiphon: Antiphon, request: Request, active: ActiveJob) -> tuple[list[dict[str, Any]], Result]:
+async def _filed(antiphon: Antiphon, request: Request, job: WaitingJob) -> list[dict[str, Any]]:
     """The images as files of the output directory. Raises what ended the run, and `StorageFull`."""
-    assert active.run is not None
+    plan = imaging.plan_of(job)
     try:
-        result = await imaging.write(active.run, _plan(active), antiphon.settings.output_path, antiphon.threads)
+        result = await imaging.write(job.run, plan, antiphon.settings.output_path, antiphon.threads)
     except OSError as e:
         if e.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise errors.StorageFull("The disk is full; ask for b64_json, or later", retry_after=RETRY) from e
     await antiphon.files.publish_soon(result)
-    return [await _kept(antiphon, request, file, by_url=True) for file in result.segments], result
+    data = [await _kept(antiphon, request, file, by_url=True) for file in result.segments]
+    job.succeed(result)
+    return data
 
 
-async def _encoded(antiphon: Antiphon, active: ActiveJob) -> tuple[list[dict[str, Any]], Result]:
+async def _encoded(antiphon: Antiphon, job: WaitingJob) -> list[dict[str, Any]]:
     """The images themselves. Raises what ended the run."""
-    assert active.run is not None
-    plan, data, size = _plan(active), [], 0
-    async for image in imaging.drawn(active.run, plan, antiphon.threads):
-        data.append({"b64_json": base64.b64encode(image.data).decode(), "seed": image.seed})
-        size += len(image.data)
-    return data, imaging.result_of(size, plan)
+    images = await imaging.whole(job, antiphon.threads)
+    return [{"b64_json": base64.b64encode(image.data).decode(), "seed": image.seed} for image in images]
 
 
 async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool) -> dict[str, Any]:
@@ -207,15 +193,9 @@ async def _kept(antiphon: Antiphon, request: Request, file: Any, *, by_url: bool
     return {"b64_json": base64.b64encode(data).decode(), "seed": file["seed"]}
 
 
-def _plan(active: ActiveJob) -> imaging.ImagePlan:
-    assert active.run is not None
-    return cast("imaging.ImagePlan", active.run.plan)
-
-
-def _headers(active: ActiveJob) -> dict[str, str]:
-    assert active.run is not None
-    hit = "hit" if active.run.cached >= active.run.total else "partial" if active.run.cached else "miss"
-    return {"X-Job-Id": active.id, "X-Cache": hit, "Cache-Control": "no-store", **warning(_plan(active).warnings)}
+def _headers(job: WaitingJob) -> dict[str, str]:
+    warnings = warning(imaging.plan_of(job).warnings)
+    return {"X-Job-Id": job.id, "X-Cache": job.cache_status, "Cache-Control": "no-store", **warnings}
 
 
 def _answer(data: list[dict[str, Any]], asked: ImageRequest, size: str, headers: dict[str, str]) -> Response:

@@ -132,7 +132,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
             raise errors.Conflict(f"The job has no result: {why}")
         if not wait:
             raise errors.Conflict("The job is not finished; add ?wait=true to hear it while it is made")
-        parts = jobs.follow(id, owner)
+        parts = antiphon.speech.follow(id, owner)
         try:
             first = await unless_gone(request, _next(parts))
         except NotStreamable:
@@ -160,8 +160,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         job = await jobs.stored(id, reading.owner(request))
         if job.result is None and not partial:
             raise errors.Conflict("The job is not finished; subtitles come with its result, or partial=true")
-        if job.type == "image":
-            raise errors.Conflict("Images have no subtitles")
+        if not jobs.kinds[job.type].subtitles:
+            raise errors.Conflict(f"A job of kind {job.type} has no subtitles")
         media_type, write = SUBTITLES[kind]
         segments = job.result.segments if job.result is not None else jobs.segments(id)
         text = await antiphon.threads.run(write, segments)

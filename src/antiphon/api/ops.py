@@ -41,13 +41,13 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def readyz() -> Response:
         if antiphon.jobs.draining:
             return PlainTextResponse("draining", 503, NO_STORE)
-        if antiphon.models.chief() is None:
+        if antiphon.models.selector.primary() is None:
             return PlainTextResponse("no model is ready", 503, NO_STORE)
         return PlainTextResponse("ok", headers=NO_STORE)
 
     @router.get("/v1/models", summary="The served models", responses={200: {"model": ModelList}})
     async def models() -> Response:
-        data = [describe(antiphon, h) for h in antiphon.models.ranked()]
+        data = [describe(antiphon, h) for h in antiphon.models.selector.ranked()]
         return reply({"object": "list", "data": data})
 
     @router.post(
@@ -58,7 +58,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     )
     async def load(request: Request, id: str) -> Response:
         reading.admin(request)
-        return reply(describe(antiphon, antiphon.models.wake(id)), 202)
+        return reply(describe(antiphon, antiphon.models.load(id)), 202)
 
     @router.post(
         "/v1/models/{id}/unload",
@@ -68,7 +68,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     )
     async def unload(request: Request, id: str) -> Response:
         reading.admin(request)
-        return reply(describe(antiphon, antiphon.models.put_to_sleep(id)), 202)
+        return reply(describe(antiphon, antiphon.models.unload(id)), 202)
 
     return router
 

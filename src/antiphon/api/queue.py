@@ -90,7 +90,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
     @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
     async def workers(request: Request) -> Response:
-        data = [{"model": h.name, **asdict(w)} for h in antiphon.models.ranked() for w in h.pool.workers()]
+        data = [{"model": h.name, **asdict(w)} for h in antiphon.models.selector.ranked() for w in h.pool.workers()]
         owner = reading.whose(request)
         for worker in data if owner is not None else ():
             # Whose work it is, is nobody else's business; that there is some, everybody may know.

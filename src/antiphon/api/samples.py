@@ -46,7 +46,7 @@ async def spoken(antiphon: Antiphon, request: Request, voice: str, model: str | 
     if matches(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers={"ETag": etag, **_CACHING})
     asked = SpeechRequest(text, model=served.name, voice=found.id, language=language, format="wav", priority="bulk")
-    speech = await antiphon.jobs.speak(asked, owner)
+    speech = await antiphon.speech.speak(asked, owner)
     try:
         audio = await unless_gone(request, speech.whole())
     finally:
@@ -55,7 +55,7 @@ async def spoken(antiphon: Antiphon, request: Request, voice: str, model: str | 
 
 
 def _find(antiphon: Antiphon, voice: str, model: str | None) -> tuple[ServedModel, Voice]:
-    for served in antiphon.models.ranked():
+    for served in antiphon.models.selector.ranked():
         if served.capabilities is not None and model in (None, served.name):
             for each in served.capabilities.voices:
                 if each.id == voice:

@@ -178,7 +178,7 @@ class Conversation:
     def _configure(self, config: SessionConfig) -> None:
         voice, warnings = config.spoken()
         if self._session is None:
-            self._session = SpeechSession(self._antiphon.jobs, self._owner, voice)
+            self._session = SpeechSession(self._antiphon.speech, self._owner, voice)
             self._configured.set()
         else:
             self._session.configure(voice)

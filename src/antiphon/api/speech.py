@@ -89,14 +89,14 @@ async def answer(antiphon: Antiphon, request: Request, raw: bytes, body: SpeechB
         return await once(antiphon, request, asked, key, warnings)
     control = request.headers.get("cache-control", "")
     as_events = body.stream_format == "sse"
-    spoken = await antiphon.jobs.speak(
+    spoken = await antiphon.speech.speak(
         asked,
         owner,
         streamed=as_events or len(asked.text) > LONG,
         read_cache="no-cache" not in control and "no-store" not in control,
         write_cache="no-store" not in control,
     )
-    note(request.scope, model=spoken.plan.model, cached=spoken.hit)
+    note(request.scope, model=spoken.plan.model, cached=spoken.cache_status)
     try:
         if as_events:
             return await begin(request, spoken, sse(spoken), "text/event-stream", warnings)
@@ -175,13 +175,13 @@ async def sse(speech: SpeechResponse) -> AsyncGenerator[bytes]:
 
 
 def headers(speech: SpeechResponse, warnings: list[str]) -> dict[str, str]:
-    active = speech.active
+    active = speech.job.active
     now = time.time()
     queued = 1000 * ((active.started_at or now) - active.created_at)
     worked = 1000 * (now - (active.started_at or now))
     return {
         "X-Job-Id": speech.id,
-        "X-Cache": speech.hit,
+        "X-Cache": speech.cache_status,
         "Server-Timing": f"queue;dur={queued:.1f}, synthesis;dur={worked:.1f}",
         **warning([*speech.plan.warnings, *warnings]),
     }

@@ -24,10 +24,9 @@ from antiphon.api.schemas import ErrorObject, JobView, Own, WebhookBody
 from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
-from antiphon.domain.job import Failure, State
 from antiphon.domain.request import parse_deadline
 from antiphon.domain.transcription import FORMATS, Task, TranscriptionRequest
-from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.waiting import WaitingJob
 from antiphon.sandbox import speech_audio
 from antiphon.text import transcript
 from antiphon.transcription import kind as transcription
@@ -136,22 +135,14 @@ async def _answer(antiphon: Antiphon, request: Request, task: Task) -> Response:
         asked, stream = await _read(antiphon, form, task)
     note(request.scope, **asked.brief())
     if "respond-async" in request.headers.get("prefer", ""):
-        job, _ = await antiphon.jobs.submit(asked, owner)
-        return reply(job, 202, {"Location": f"/v1/jobs/{job['id']}"})
-    active = await antiphon.jobs.wait_for(asked, owner)
+        accepted, _ = await antiphon.jobs.submit(asked, owner)
+        return reply(accepted, 202, {"Location": f"/v1/jobs/{accepted['id']}"})
     if stream:
-        return StreamingResponse(_stream(antiphon, active), media_type="text/event-stream", headers=_headers(active))
-    try:
-        data = await unless_gone(request, _whole(active))
-    except errors.AntiphonError as e:
-        _fail(antiphon, active, e)
-        raise
-    except BaseException:
-        antiphon.jobs.release(active, State.CANCELLED, None, None)
-        raise
-    plan = _plan(active)
-    antiphon.jobs.release(active, State.SUCCEEDED, transcription.result_of(len(data), plan), None)
-    return Response(data, media_type=plan.media_type, headers=_headers(active))
+        job = await antiphon.jobs.begin(asked, owner)
+        return StreamingResponse(_stream(job), media_type="text/event-stream", headers=_headers(job))
+    async with antiphon.jobs.waiting(asked, owner) as job:
+        data = await unless_gone(request, transcription.whole(job))
+    return Response(data, media_type=transcription.plan_of(job).media_type, headers=_headers(job))
 
 
 async def _read(antiphon: Antiphon, form: FormData, task: Task) -> tuple[TranscriptionRequest, bool]:
@@ -187,8 +178,8 @@ async def _read(antiphon: Antiphon, form: FormData, task: Task) -> tuple[Transcr
 async def _heard(antiphon: Antiphon, drawn: TranscriptionRequest, file: BinaryIO) -> TranscriptionRequest:
     """The request with its recording, decoded and kept."""
     # A model that is not here is told before minutes are spent on the recording.
-    antiphon.models.choose_kind(drawn.model, "transcription", drawn.language)
-    upload = await antiphon.uploads.take(file)
+    antiphon.models.selector.choose_kind(drawn.model, "transcription", drawn.language)
+    upload = await antiphon.recordings.take(file)
     return replace(drawn, audio=upload.digest, bounds=upload.bounds, seconds=upload.seconds)
 
 
@@ -206,50 +197,26 @@ def _number(text: str | None) -> float:
         raise errors.InvalidRequest("temperature must be a number", param="temperature") from None
 
 
-def _plan(active: ActiveJob) -> transcription.TranscriptionPlan:
-    assert active.run is not None
-    assert isinstance(active.run.plan, transcription.TranscriptionPlan)
-    return active.run.plan
+def _headers(job: WaitingJob) -> dict[str, str]:
+    return {"X-Job-Id": job.id, "X-Cache": job.cache_status, "Cache-Control": "no-store"}
 
 
-async def _whole(active: ActiveJob) -> bytes:
-    assert active.run is not None
-    told = await transcription.whole(active.run, _plan(active))
-    return transcription.render(told, _plan(active).request)
-
-
-def _fail(antiphon: Antiphon, active: ActiveJob, error: errors.AntiphonError) -> None:
-    gone = isinstance(error, errors.Cancelled)
-    failure = None if gone else Failure(error.code, error.message)
-    antiphon.jobs.release(active, State.CANCELLED if gone else State.FAILED, None, failure)
-
-
-def _headers(active: ActiveJob) -> dict[str, str]:
-    assert active.run is not None
-    hit = "hit" if active.run.cached >= active.run.total else "partial" if active.run.cached else "miss"
-    return {"X-Job-Id": active.id, "X-Cache": hit, "Cache-Control": "no-store"}
-
-
-async def _stream(antiphon: Antiphon, active: ActiveJob) -> AsyncGenerator[bytes]:
+async def _stream(job: WaitingJob) -> AsyncGenerator[bytes]:
     """OpenAI's events: `transcript.text.delta` for each part, `transcript.text.done` with all of it."""
-    assert active.run is not None
-    plan = _plan(active)
+    plan = transcription.plan_of(job)
     text = ""
     try:
-        async with contextlib.aclosing(transcription.heard(active.run, plan)) as parts:
-            async for part in parts:
-                longer = transcript.follow(text, part["text"], part["language"])
-                yield _event({"type": "transcript.text.delta", "delta": longer[len(text) :]})
-                text = longer
-        done = _event({"type": "transcript.text.done", "text": text})
-        antiphon.jobs.release(active, State.SUCCEEDED, transcription.result_of(len(text.encode()), plan), None)
-        yield done
+        # A reader that goes away gives its place back.
+        with job:
+            async with contextlib.aclosing(transcription.pieces(job.run, plan)) as parts:
+                async for part in parts:
+                    longer = transcript.follow(text, part["text"], part["language"])
+                    yield _event({"type": "transcript.text.delta", "delta": longer[len(text) :]})
+                    text = longer
+            job.succeed(transcription.result_of(len(text.encode()), plan))
+        yield _event({"type": "transcript.text.done", "text": text})
     except errors.AntiphonError as e:
-        _fail(antiphon, active, e)
         yield _event({"type": "error", **body_of(e)})
-    finally:
-        # A reader that went away gives its place back; after the end this does nothing.
-        antiphon.jobs.release(active, State.CANCELLED, None, None)
 
 
 def _event(data: Mapping[str, Any]) -> bytes:

@@ -168,7 +168,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
 def entries_of(mine: Sequence[Reference], antiphon: Antiphon) -> list[dict[str, Any]]:
     """Uploaded voices among the others, as long as a model is served that can imitate them."""
-    able = [h for h in antiphon.models.ranked() if h.usable and h.capabilities is not None and h.capabilities.cloning]
+    able = antiphon.models.selector.cloning()
     if not able:
         return []
     return [

@@ -1,4 +1,4 @@
-"""Servers that share a store: what happens to a job on one of them is heard, asked and cancelled on all."""
+"""Cluster: servers that share a store. What happens to a job on one of them is heard, asked and cancelled on all."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
 
 from antiphon.bus import Bus
+from antiphon.concurrency.tasks import TaskSet, log_and_wait, retry_until
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.jobs import views
+from antiphon.jobs.recovery import Recovery
 from antiphon.jobs.service import JobService
+from antiphon.references.service import References
 from antiphon.store.base import ClusterChannel
 
-log = structlog.get_logger("antiphon.peers")
+log = structlog.get_logger("antiphon.cluster")
 
 #: Seconds for which a server is told live progress after somebody asked for it, and between two looks at who asks.
 WATCHED, LOOK = 30.0, 0.5
@@ -30,10 +33,10 @@ class Cluster:
     """Used in one event loop; everything that must not be missed is in the store and only announced here."""
 
     def __init__(
-        self, channel: ClusterChannel, bus: Bus, jobs: JobService, rescue: Callable[[], Awaitable[None]]
+        self, channel: ClusterChannel, bus: Bus, jobs: JobService, references: References, recovery: Recovery
     ) -> None:
-        """`rescue` takes over what a dead server left."""
-        self._channel, self._bus, self._jobs, self._rescue = channel, bus, jobs, rescue
+        self._channel, self._bus, self._jobs = channel, bus, jobs
+        self._references, self._recovery = references, recovery
         #: Jobs of ours that somebody watches on another server, until when (monotonic).
         self._watched: dict[str, float] = {}
         self._asked: dict[str, float] = {}
@@ -43,25 +46,27 @@ class Cluster:
         #: Newest event id heard of from each server.
         self._newest: dict[int, int] = {}
         self._gone = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = TaskSet("antiphon.cluster")
+        #: This server's place among the living servers of the store, from 0, and their number.
+        self._rank = 0, 1
 
     async def start(self) -> None:
-        self._bus.number(self._channel.slot)
         self._bus.listen(self._published)
-        self._bus.elsewhere = self._is_watched
-        self._jobs.elsewhere = self.ask
-        self._jobs.intake.references.on_change = self._voices_changed
         self._channel.listen(self._heard, self._missed)
-        self._tasks = [
-            asyncio.create_task(self._relay(), name="relay events"),
-            asyncio.create_task(self._watch(), name="watch elsewhere"),
-            asyncio.create_task(self._take_over(), name="take over"),
-        ]
+        self._tasks.spawn(self._relay(), "relay events")
+        self._tasks.spawn(self._watch(), "watch elsewhere")
+        self._tasks.spawn(self._take_over(), "take over")
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
+
+    async def servers(self) -> tuple[int, int]:
+        """Which of the living servers of the store this is, from 0, and how many they are."""
+        with contextlib.suppress(errors.StoreError):
+            slots = sorted(slot for _, slot, left in await self._channel.servers() if left > 0)
+            if self._channel.slot in slots:
+                self._rank = slots.index(self._channel.slot), len(slots)
+        return self._rank
 
     async def ask(self, job: str) -> dict[str, Any] | None:
         """How a job looks to the server that works on it; None if nobody says so in time."""
@@ -102,19 +107,18 @@ class Cluster:
 
     def _on_cancelled(self, message: Mapping[str, Any]) -> None:
         ours = message.get("server") == self._channel.server
-        self._jobs.cancelled_elsewhere(message["job"], ours=ours)
+        self._jobs.ended_elsewhere(message["job"], ours=ours)
 
     def _on_voices(self, message: Mapping[str, Any]) -> None:
-        references = self._jobs.intake.references
-        references.forget(message["owner"])
+        self._references.forget(message["owner"])
         if (digest := message["unused"]) is not None:
-            self._jobs.spawn(references.drop(digest), "drop a recording")
+            self._tasks.spawn(self._references.drop(digest), "drop a recording")
 
     def _on_ask(self, message: Mapping[str, Any]) -> None:
         active = self._jobs.active.get(message["job"])
         if active is not None:
-            told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_live(active)}
-            self._jobs.spawn(self._channel.tell(told), "tell a view")
+            told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_active(active)}
+            self._tasks.spawn(self._channel.tell(told), "tell a view")
 
     def _on_view(self, message: Mapping[str, Any]) -> None:
         answer = self._answers.get(message["number"])
@@ -126,8 +130,8 @@ class Cluster:
 
     def _missed(self) -> None:
         """The connection was lost for a while: looks at what others may have done meanwhile."""
-        self._jobs.intake.references.forget_all()
-        self._jobs.spawn(self._look_again(), "look again")
+        self._references.forget_all()
+        self._tasks.spawn(self._look_again(), "look again")
 
     async def _look_again(self) -> None:
         for slot, newest in tuple(self._newest.items()):
@@ -137,20 +141,21 @@ class Cluster:
             ours = await self._channel.ours(ids)
             for job in ids:
                 if job not in ours:
-                    self._jobs.cancelled_elsewhere(job, ours=False)
+                    self._jobs.ended_elsewhere(job, ours=False)
 
     # What we say
 
-    def _is_watched(self, job: str) -> bool:
+    def is_watched(self, job: str) -> bool:
         return self._watched.get(job, 0.0) > time.monotonic()
 
     def _published(self, event: Event) -> None:
         """Progress is true for a second and not kept: it goes from hand to hand."""
-        if event.type == "job.progress" and event.job is not None and self._is_watched(event.job):
+        if event.type == "job.progress" and event.job is not None and self.is_watched(event.job):
             told = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
-            self._jobs.spawn(self._channel.tell({"kind": "event", "event": told}), "tell progress")
+            self._tasks.spawn(self._channel.tell({"kind": "event", "event": told}), "tell progress")
 
-    async def _voices_changed(self, owner: str, unused: str | None) -> None:
+    async def voices_changed(self, owner: str, unused: str | None) -> None:
+        """Tells the others whose voices changed here, and which recording belongs to no voice any more."""
         await self._channel.tell({"kind": "voices", "owner": owner, "unused": unused})
 
     # Over time
@@ -165,16 +170,13 @@ class Cluster:
                 self._bus.relay(event)
 
     async def _between(self, slot: int, first: int, last: int) -> list[Event]:
-        """A store that is away is waited for: who is not brought the end of a job would wait for it for ever."""
-        while True:
-            try:
-                return await self._channel.between(slot, first, last)
-            except errors.StoreAway as e:
-                log.warning("events of another server wait for the store", error=e.message)
-                await asyncio.sleep(LOOK)
-            except errors.StoreError as e:
-                log.warning("events of another server could not be read", error=e.message)
-                return []
+        """A store that is away is waited for: a subscriber who misses the end of a job would wait for it for ever."""
+        waits = log_and_wait(log, "events of another server wait for the store")
+        try:
+            return await retry_until(lambda: self._channel.between(slot, first, last), errors.StoreAway, LOOK, waits)
+        except errors.StoreError as e:
+            log.warning("events of another server could not be read", error=e.message)
+            return []
 
     async def _watch(self) -> None:
         """Tells the others which of their jobs are watched here, so that they send live progress."""
@@ -184,7 +186,7 @@ class Cluster:
             self._watched = {job: until for job, until in self._watched.items() if until > now}
             for job in self._watched:
                 if (active := self._jobs.active.get(job)) is not None and active.started_at is None:
-                    self._jobs.tell(active, "job.progress")
+                    self._jobs.lifecycle.announce(active, "job.progress")
             here = [job for job in self._bus.watched() if job not in self._jobs.active]
             self._asked = {job: at for job, at in self._asked.items() if job in here and now - at < WATCHED / 2}
             new = [job for job in here if job not in self._asked]
@@ -200,7 +202,7 @@ class Cluster:
                     await self._gone.wait()
             self._gone.clear()
             try:
-                await self._rescue()
+                await self._recovery.take_over()
             except errors.StoreError as e:
                 log.warning("the work of others could not be looked at", error=e.message)
 

@@ -11,7 +11,7 @@ from typing import Any
 from antiphon import plugins
 from antiphon.catalog import files, manifest
 from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Repo, Source, Url
-from antiphon.domain.unit import Kind
+from antiphon.domain.job import Kind
 
 MIB = 1024 * 1024
 #: Engines that serve any folder or address of their kind instead of listed models (`local_models.py`,

@@ -57,7 +57,7 @@ async def shared(settings: Settings) -> list[str]:
 
 async def store_of(settings: Settings) -> str:
     try:
-        store = stores.make(settings, guest=True)
+        store = stores.job_store(settings, guest=True)
         async with asyncio.timeout(PATIENCE):
             await store.open()
             try:

@@ -59,7 +59,7 @@ def revoke(where: Settings, name: str) -> None:
 def _with_store(where: Settings, ask: Callable[[JobStore], Awaitable[T]]) -> T:
     async def run() -> T:
         where.data_dir.mkdir(parents=True, exist_ok=True)
-        store = stores.make(where, guest=True)
+        store = stores.job_store(where, guest=True)
         await store.open()
         try:
             return await ask(store)

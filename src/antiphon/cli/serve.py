@@ -151,7 +151,7 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
         await antiphon.start()
         if settings.store != "sqlite":
             # Only the open store tells whether there are keys.
-            _refuse_public_without_keys(settings, not antiphon.keys.open)
+            _refuse_public_without_keys(settings, not antiphon.api_keys.open)
         config = uvicorn.Config(
             create_app(antiphon),
             lifespan="off",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_args
+from typing import Any, Protocol
 
-from antiphon.domain.unit import Kind
+from antiphon.domain.job import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Capabilities:
     """What an engine can do, told by the child in its ready frame. What is not here, it cannot do."""
 
     kind: Kind
-    #: Hz; 0 for images.
+    #: Hz; 0 for kinds of work without audio.
     sample_rate: int
     #: Version of weights and code; part of every recipe.
     revision: str
@@ -87,6 +87,12 @@ class Capabilities:
     attribution: str = ""
 
 
+def has_voice(capabilities: Capabilities, asked: str) -> bool:
+    """Whether the model itself has that voice, or all voices of that mix."""
+    known = {voice.id for voice in capabilities.voices}
+    return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
+
+
 #: Hz, slots: beyond these it is a mistake, or would take the machine.
 RATES, SLOTS = (4000, 384_000), 256
 SPEEDS = (0.01, 100.0)
@@ -99,8 +105,8 @@ def problems(can: object) -> list[str]:
     ids = [voice.id for voice in can.voices]
     cut = can.cut
     kept = {
-        f"kind must be one of {', '.join(get_args(Kind))}": can.kind in get_args(Kind),
-        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz": can.kind == "image"
+        "kind must be a word such as speech": can.kind.isidentifier(),
+        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz, or 0 without audio": can.sample_rate == 0
         or RATES[0] <= can.sample_rate <= RATES[1],
         "revision is empty: two versions of the weights would share their cache": bool(can.revision),
         "two voices have one id": len(ids) == len(set(ids)),

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
-from antiphon.domain.job import PRIORITIES, JobType, Priority
+from antiphon.domain.job import PRIORITIES, Kind, Priority
 from antiphon.domain.request import MAX_SEED, check_choice, check_number
 
 Format = Literal["png", "jpeg", "webp"]
@@ -28,7 +28,7 @@ _SIZE = re.compile(r"([0-9]{1,5})[x×]([0-9]{1,5})")
 class ImageRequest:
     """Images of one prompt. Values are in range; whether the model can draw that size is asked later."""
 
-    type: ClassVar[JobType] = "image"
+    type: ClassVar[Kind] = "image"
     prompt: str
     #: Of the first image; each further one has the next number. Surfaces draw one for those who name none.
     seed: int = 0

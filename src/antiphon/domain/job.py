@@ -32,7 +32,8 @@ class State(enum.StrEnum):
 
 
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
-JobType = Literal["speech", "transcription", "image"]
+#: A kind of work by name, such as `speech`; `app.kinds` lists those that this server does.
+Kind = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Job:
     """One durable piece of work, as the store keeps it. Times are seconds since the epoch."""
 
     id: str
-    type: JobType
+    type: Kind
     state: State
     #: Key id or client address: who may see it, and the flow it is scheduled in.
     owner: str

@@ -10,7 +10,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
-from antiphon.domain.job import PRIORITIES, JobType, Priority
+from antiphon.domain.job import PRIORITIES, Kind, Priority
 
 #: A letter or a digit of any script.
 _SAYABLE = re.compile(r"[^\W_]")
@@ -59,7 +59,7 @@ class Turn:
 class SpeechRequest:
     """Text to be spoken. Values are in range; whether this machine has the model and the voice is asked later."""
 
-    type: ClassVar[JobType] = "speech"
+    type: ClassVar[Kind] = "speech"
     text: str
     #: None: whatever speaks best here now.
     model: str | None = None

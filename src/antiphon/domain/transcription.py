@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
-from antiphon.domain.job import PRIORITIES, JobType, Priority
+from antiphon.domain.job import PRIORITIES, Kind, Priority
 from antiphon.domain.request import check_choice, check_number
 
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
@@ -20,7 +20,7 @@ MAX_PROMPT = 1000
 class TranscriptionRequest:
     """Audio to be written down. The audio itself is in the server's store of uploads, by its digest."""
 
-    type: ClassVar[JobType] = "transcription"
+    type: ClassVar[Kind] = "transcription"
     #: SHA-256 of the samples, hexadecimal.
     audio: str
     #: (first sample, one after the last) of each unit, at 16 kHz.

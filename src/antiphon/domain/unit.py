@@ -6,12 +6,13 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-Kind = Literal["speech", "transcription", "image"]
+from antiphon.domain.job import Kind
 
 #: Raised when what a recipe means changes, so that audio made by older rules is never taken for newer.
-RECIPE_FORMAT = 1
+RECIPE_FORMAT = 2
+_UNSET = object()
 #: Made once: `json.dumps` makes a new one for every call that asks for anything but its defaults.
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
@@ -26,10 +27,17 @@ class Recipe:
     revision: str
     #: What the engine is given, JSON values only; for speech the fields of `SpeechParams`.
     params: Mapping[str, Any]
+    #: The values of parameters that nothing was asked for.
+    defaults: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def key(self) -> str:
-        """SHA-256 over the canonical form, 64 hexadecimal digits: the recipe's name in the cache."""
-        form = [RECIPE_FORMAT, self.kind, self.model, self.revision, self.params]
+        """SHA-256 over the canonical form, 64 hexadecimal digits: the recipe's name in the cache.
+
+        Only parameters that differ from their defaults are written, so that a new parameter leaves the names of all
+        recipes that do not use it.
+        """
+        written = {name: value for name, value in self.params.items() if self.defaults.get(name, _UNSET) != value}
+        form = [RECIPE_FORMAT, self.kind, self.model, self.revision, written]
         return hashlib.sha256(_CANONICAL.encode(form).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -49,6 +57,9 @@ class SpeechParams:
     #: Engine-specific extras, JSON values.
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    def recipe(self, model: str, revision: str) -> Recipe:
+        return Recipe("speech", model, revision, self.as_params(), _SPEECH_DEFAULTS)
+
     def as_params(self) -> dict[str, Any]:
         return {
             "text": self.text,
@@ -64,6 +75,9 @@ class SpeechParams:
     def of(cls, params: Mapping[str, Any]) -> SpeechParams:
         """The inverse of `as_params`; unknown names are a TypeError, so a newer parent is noticed."""
         return cls(**params)
+
+
+_SPEECH_DEFAULTS = {name: value for name, value in SpeechParams("", "", "").as_params().items() if name != "text"}
 
 
 @dataclass(frozen=True, slots=True)

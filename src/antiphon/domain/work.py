@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol, Self
 
-from antiphon.domain.job import JobType, Priority
+from antiphon.domain.job import Kind, Priority
 from antiphon.domain.unit import Unit, UnitResult
 
 
 class Request(Protocol):
     """What somebody asked for, valid in itself; whether this machine can do it is asked later."""
 
-    type: ClassVar[JobType]
+    type: ClassVar[Kind]
 
     @property
     def model(self) -> str | None: ...

@@ -1,7 +1,7 @@
-"""Finished files and recordings, in this server's folders and in the storage that all servers share, if there is one.
+"""File store: finished files and recordings, in this server's folders and in the storage that servers share.
 
-In the storage a finished file lies under its name and its digest: what a late server still writes of a job that was
-taken from it is another object, and nobody asks for it.
+In the storage a finished file lies under its name and its digest: what a slow server still writes of a job that
+another one has taken over is another object, which no client is given.
 """
 
 from __future__ import annotations
@@ -11,28 +11,27 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
-from antiphon.cache import Cache, RemoteCache
+from antiphon.concurrency.tasks import TaskSet, retry_until
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.job import Result
 from antiphon.files.bucket import Bucket
-from antiphon.settings import Settings
 
-log = structlog.get_logger("antiphon.depot")
+log = structlog.get_logger("antiphon.files")
 
 #: Recordings: those of voices, and those to be written down.
 Folder = Literal["voices", "uploads"]
 
-#: Seconds that somebody who was answered waits for a file to be shared; after that it is shared behind their back.
+#: Seconds that an answered client waits for a file to be published; after that it is published later.
 PATIENCE = 2.0
-#: Seconds between tries to share a file while the storage is down, and files that may wait for it.
-AGAIN, OWED = 5.0, 1000
+#: Seconds between tries to publish a file while the storage is down, and files that may wait for it.
+RETRY, MAX_WAITING = 5.0, 1000
 #: Seconds for which a signed address opens its file.
 SIGNED = 900.0
 #: Files of which it is remembered that they are what their job says.
@@ -48,15 +47,18 @@ class FileStore:
         self.output, self.threads, self.bucket = output, threads, bucket
         self._sign = sign and bucket is not None and bucket.signs
         self._known: dict[str, tuple[int, str]] = {}
-        self._owed: set[asyncio.Task[None]] = set()
+        self._publishing = TaskSet("antiphon.files")
 
-    async def close(self) -> None:
-        """Files that are owed get a moment."""
-        if self._owed:
-            await asyncio.wait(tuple(self._owed), timeout=PATIENCE)
-        for task in tuple(self._owed):
-            task.cancel()
-        await asyncio.gather(*self._owed, return_exceptions=True)
+    async def start(self) -> None:
+        """Raises `StorageDown` if the storage cannot be used."""
+        if self.bucket is not None:
+            await self.bucket.check()
+        for leftover in self.output.glob(".*.part"):
+            leftover.unlink(missing_ok=True)
+
+    async def stop(self) -> None:
+        """Files that are not published yet get a moment."""
+        await self._publishing.stop(grace=PATIENCE)
 
     # Finished files
 
@@ -75,24 +77,21 @@ class FileStore:
             await self.bucket.put(_finished(name, digest), path, result.media_type)
 
     async def publish_soon(self, result: Result) -> None:
-        """The same for whoever is being answered: if the storage is slow or down, later."""
+        """`publish` for a client that waits: if the storage is slow or down, the file is published later."""
         if self.bucket is None or not result.name:
             return
-        task = asyncio.create_task(self._owe(result), name=f"share {result.name}")
-        self._owed.add(task)
-        task.add_done_callback(self._owed.discard)
+        task = self._publishing.spawn(self._publish_later(result), f"publish {result.name}")
         await asyncio.wait({task}, timeout=PATIENCE)
 
-    async def _owe(self, result: Result) -> None:
-        while True:
-            try:
-                await self.publish(result)
-                return
-            except (errors.StorageDown, OSError) as e:
-                if len(self._owed) > OWED or isinstance(e, OSError) or not (self.output / result.name).exists():
-                    log.warning("a finished file is not shared with other servers", file=result.name, error=str(e))
-                    return
-            await asyncio.sleep(AGAIN)
+    async def _publish_later(self, result: Result) -> None:
+        def on_failure(error: errors.StorageDown) -> None:
+            if len(self._publishing) > MAX_WAITING or not (self.output / result.name).exists():
+                raise error
+
+        try:
+            await retry_until(lambda: self.publish(result), errors.StorageDown, RETRY, on_failure)
+        except (errors.StorageDown, OSError) as e:
+            log.warning("a finished file is not shared with other servers", file=result.name, error=str(e))
 
     async def local(self, name: str, digest: str) -> Path | None:
         """The file if it is here, and what its job says: another server may have made it anew since."""
@@ -144,12 +143,12 @@ class FileStore:
 
     # Recordings
 
-    async def keep(self, folder: Folder, path: Path) -> None:
+    async def put(self, folder: Folder, path: Path) -> None:
         """Shares a recording that was just put here; its name is its digest. Raises `StorageDown`."""
         if self.bucket is not None:
             await self.bucket.put(f"{folder}/{path.name}", path)
 
-    async def bring(self, folder: Folder, path: Path) -> bool:
+    async def fetch(self, folder: Folder, path: Path) -> bool:
         """Brings a recording here that another server has; False if none has. Raises `StorageDown`, also where this
         disk is what cannot take it now."""
         if self.bucket is None:
@@ -164,7 +163,7 @@ class FileStore:
                 return False
             await self.threads.run(os.replace, part, path)
         except OSError as e:
-            raise errors.StorageDown(f"A shared recording cannot be kept here: {e.strerror}", retry_after=AGAIN) from e
+            raise errors.StorageDown(f"A shared recording cannot be kept here: {e.strerror}", retry_after=RETRY) from e
         finally:
             part.unlink(missing_ok=True)
         return True
@@ -175,22 +174,22 @@ class FileStore:
             return True
         return await self.bucket.has(f"{folder}/{name}")
 
-    async def drop(self, folder: Folder, name: str) -> None:
+    async def delete(self, folder: Folder, name: str) -> None:
         """Removes a shared recording. Raises `StorageDown`."""
         if self.bucket is not None:
             await self.bucket.delete([f"{folder}/{name}"])
 
     # Over time
 
-    async def sweep(self, settings: Settings, wanted: Callable[[str], Any]) -> None:
-        """Removes what is too old from the storage; `wanted` says of a voice's digest whether somebody has it.
+    async def sweep(self, kept: float, cached: float, wanted: Callable[[str], Awaitable[bool]]) -> None:
+        """Removes from the storage what is older than `kept` seconds, of the cache what is older than `cached`;
+        `wanted` says of a voice's digest whether it belongs to an owner.
 
         Every server does so: what is gone is gone. Raises `StorageDown`."""
         if self.bucket is None:
             return
-        kept = settings.keep_days * DAY
-        # A job's row goes first, and its files with it; the day more is for those that were left over.
-        for prefix, seconds in (("output", kept + DAY), ("uploads", kept), ("cache", settings.objects_days * DAY)):
+        # A job's row goes first, and its files with it; the extra day is for those that were left over.
+        for prefix, seconds in (("output", kept + DAY), ("uploads", kept), ("cache", cached)):
             before = time.time() - seconds
             old = [found.key async for found in self.bucket.list(prefix) if found.changed < before]
             if old:
@@ -199,34 +198,6 @@ class FileStore:
         before = time.time() - kept
         voices = [found.key async for found in self.bucket.list("voices") if found.changed < before]
         await self.bucket.delete([key for key in voices if not await wanted(Path(key).stem)])
-
-
-class Segments:
-    """The cache's second level in the bucket (see `cache.remote.Storage`)."""
-
-    def __init__(self, bucket: Bucket) -> None:
-        self._bucket = bucket
-
-    async def get(self, key: str) -> bytes | None:
-        return await self._bucket.get(_segment(key))
-
-    async def put(self, key: str, data: bytes) -> None:
-        await self._bucket.put(_segment(key), data)
-
-    async def remove(self, key: str) -> None:
-        await self._bucket.delete([_segment(key)])
-
-
-def make(settings: Settings, threads: Threads) -> FileStore:
-    """Raises `InvalidRequest` if the storage that the settings name cannot be opened."""
-    s = settings
-    bucket = None if s.objects is None else Bucket(s.objects, endpoint=s.objects_endpoint, public=s.objects_public)
-    return FileStore(s.output_path, threads, bucket, sign=s.objects_reads == "signed")
-
-
-def cache(settings: Settings, files: FileStore) -> Cache:
-    remote = None if files.bucket is None else RemoteCache(Segments(files.bucket))
-    return Cache(settings.cache_path, settings.cache_bytes, settings.cache_memory, remote=remote)
 
 
 def files(result: Result) -> Iterator[tuple[str, str]]:
@@ -241,10 +212,6 @@ def is_plain(path: Path) -> bool:
 
 def _finished(name: str, digest: str) -> str:
     return f"output/{name}/{digest}"
-
-
-def _segment(key: str) -> str:
-    return f"cache/{key[:2]}/{key}"
 
 
 def _digest(path: Path) -> str:

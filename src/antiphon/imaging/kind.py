@@ -1,30 +1,33 @@
-"""Images: a prompt planned as one unit for each image, and what was drawn as files or as bytes."""
+"""Image kind: a prompt is planned as one unit for each image, and the images become files or bytes."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from antiphon.auth import ApiKeys, lower
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.engine import Canvas, Capabilities
 from antiphon.domain.image import FORMATS, MAX_IMAGES, ImageRequest
 from antiphon.domain.job import Result
+from antiphon.domain.kind import KindTraits
 from antiphon.domain.request import MAX_SEED
 from antiphon.domain.unit import Recipe, Unit, UnitResult
+from antiphon.files import atomic
 from antiphon.imaging import image_codec
+from antiphon.jobs.kind import JobKind
 from antiphon.jobs.run import JobRun
-from antiphon.models.registry import ModelRegistry
+from antiphon.jobs.waiting import WaitingJob
+from antiphon.models.selection import ModelSelector
 from antiphon.models.served import ServedModel
-from antiphon.speech import render
 
 #: Pixels of the image whose steps are the measure of work.
 MEASURE = 512 * 512
+TRAITS = KindTraits(ImageRequest.type, length_unit="steps at 512×512 pixels", reference_length=20.0, audio=False)
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 #: What a model may be unable to do, by field: its value where nothing is asked, and what a warning calls it.
 _ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
@@ -114,20 +117,32 @@ def check_canvas(canvas: Canvas, width: int, height: int) -> None:
 
 @dataclass(slots=True)
 class ImagePlanner:
-    """The kind: which model draws, and the plan for it."""
+    """Which model draws, and the plan for it."""
 
-    models: ModelRegistry
-    keys: ApiKeys
+    selector: ModelSelector
 
     async def prepare(self, request: ImageRequest, owner: str) -> tuple[ServedModel, ImagePlan]:
         """Raises `UnknownModel`, `InvalidRequest`, `ModelLoading`, `ModelUnavailable`."""
-        request = replace(request, priority=lower(request.priority, self.keys.ceiling(owner)))
-        served = self.models.choose_kind(request.model, "image")
+        served = self.selector.choose_kind(request.model, request.type)
         return served, await self.plan(request, served)
 
     async def plan(self, request: ImageRequest, served: ServedModel) -> ImagePlan:
         assert served.capabilities is not None
         return ImagePlan(request, served.name, served.capabilities)
+
+
+def kind(selector: ModelSelector) -> JobKind:
+    planner = ImagePlanner(selector)
+    return JobKind(
+        TRAITS,
+        ImageRequest.from_json,
+        planner.prepare,
+        planner.plan,
+        write,
+        file_prefix="image",
+        file_names=siblings,
+        subtitles=False,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +175,7 @@ async def write(run: JobRun, plan: ImagePlan, folder: Path, threads: Threads) ->
             async for image in images:
                 name = name_of(run.job, image.index, plan.request.format)
                 files.append({"name": name})
-                digest = await threads.run(render.put_file, folder, name, image.data)
+                digest = await threads.run(atomic.write, folder, name, image.data)
                 files[-1] |= {
                     "digest": digest,
                     "bytes": len(image.data),
@@ -174,6 +189,19 @@ async def write(run: JobRun, plan: ImagePlan, folder: Path, threads: Threads) ->
         raise
     total = sum(file["bytes"] for file in files)
     return Result(files[0]["name"], plan.media_type, total, 0.0, files[0]["digest"], tuple(files))
+
+
+async def whole(job: WaitingJob, threads: Threads) -> list[Image]:
+    """The answer to a caller who waits for the images themselves; ends the job. Raises what ended the run."""
+    plan = plan_of(job)
+    images = [image async for image in drawn(job.run, plan, threads)]
+    job.succeed(result_of(sum(len(image.data) for image in images), plan))
+    return images
+
+
+def plan_of(job: WaitingJob) -> ImagePlan:
+    assert isinstance(job.run.plan, ImagePlan)
+    return job.run.plan
 
 
 def result_of(size: int, plan: ImagePlan) -> Result:

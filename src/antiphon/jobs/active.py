@@ -1,63 +1,73 @@
-"""A job that is not final: what the server keeps of it in memory, small while it is queued, whole once it runs."""
+"""Active job: what the server keeps in memory of a job that is not final."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
-from antiphon.domain import errors
-from antiphon.domain.job import JobType, Priority, State, Units
+from antiphon.domain import errors, ids
+from antiphon.domain.job import Kind, Priority, State, Units
 from antiphon.domain.unit import Unit, UnitResult
+from antiphon.domain.work import Plan
 from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
-from antiphon.schedule.fair_queue import Ticket
+from antiphon.schedule.ticket import Ticket
 
 
 @dataclass(slots=True, eq=False)
 class ActiveJob:
-    """The payload of a ticket. A queued durable job has no run: its text is on disk until a slot is free for it."""
+    """The payload of a ticket, and its dispatcher's source of units.
+
+    A queued durable job that found no free slot has no run: its text stays on disk until a slot is free for it, so
+    that a long queue is small.
+    """
 
     id: str
     owner: str
     priority: Priority
-    #: Survives the connection and the server; else it lives as long as the request that waits for it.
+    #: It survives the connection and the server; else it lives as long as the request that waits for it.
     durable: bool
+    #: Seconds since the epoch.
     created_at: float
     served: ServedModel
     units: Units
-    type: JobType = "speech"
-    #: Digest of the upload that its units are made from.
+    type: Kind = "speech"
+    #: Digest of the recording that its units are made from.
     source: str | None = None
     #: Seconds since the epoch; None: none.
     deadline: float | None = None
-    #: Predicted seconds and bytes of text that admission counts for it.
+    #: Predicted seconds, and bytes of text, that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
-    #: Level of prices (see `Dispatcher.price_level`) when its units were priced.
+    #: Price level (see `Dispatcher.level`) at which its units were priced.
     price_level: float = 1.0
-    #: Monotonic seconds since when it waits, for a job of an earlier life; None: since it is queued.
+    #: Monotonic seconds since when a job of a previous process waits; None: since it is queued.
     arrived: float | None = None
-    #: How far units are that a worker has, 0 to 1 by number; only of those that tell it.
-    begun: dict[int, float] = field(default_factory=dict)
+    #: Progress, 0 to 1, of each unit that a worker computes and reports on, by unit number.
+    unit_progress: dict[int, float] = field(default_factory=dict)
     ticket: Ticket | None = None
     run: JobRun | None = None
-    #: Makes the run of a durable job and sets `run`; called once, when its first unit is due.
+    #: Makes the run of a durable job and sets `run`. Called once, when the first unit is due.
     load: Callable[[ActiveJob], Awaitable[None]] | None = None
     loading: asyncio.Lock | None = None
-    #: Told when the first unit is due.
+    #: Called when the first unit is due, and after each unit that is done.
     on_start: Callable[[ActiveJob], None] | None = None
+    on_unit: Callable[[ActiveJob], None] | None = None
+    #: Seconds since the epoch.
     started_at: float | None = None
-    #: Resolves to the attempt's number once the store knows that it runs; None if it may not run any more.
+    #: The number of this attempt, once the store knows that it runs; None if it may not run any more.
     fence: asyncio.Future[int | None] | None = None
+    #: Makes a durable job's file and ends the job.
     task: asyncio.Task[None] | None = None
     #: Starts so far, this one included.
     attempts: int = 0
-    warnings: tuple[str, ...] = field(default_factory=tuple)
-    #: For those who watch: seconds that its owner was told it takes, when its last segment was made (since the epoch),
-    #: and what a tracer keeps of the request that brought it.
-    told: float | None = None
-    made_at: float | None = None
+    warnings: tuple[str, ...] = ()
+    #: For observers: the seconds that its owner was told it takes, and when its last unit was done (since the epoch).
+    promised_seconds: float | None = None
+    last_unit_at: float | None = None
+    #: What a tracer keeps of the request that brought the job.
     trace: object | None = None
 
     @property
@@ -66,14 +76,25 @@ class ActiveJob:
 
     @property
     def progress(self) -> float:
-        """0 to 1; what workers told of units that are not done counts in part."""
-        return (self.units.done + sum(self.begun.values())) / self.units.total if self.units.total else 0.0
+        """0 to 1; a unit that a worker reports on counts in part."""
+        return (self.units.done + sum(self.unit_progress.values())) / self.units.total if self.units.total else 0.0
 
-    # The dispatcher's source
+    @property
+    def plan(self) -> Plan:
+        """The plan of its run, which it must have."""
+        assert self.run is not None
+        return self.run.plan
+
+    def count_units(self) -> None:
+        """Takes the progress over from the run."""
+        assert self.run is not None
+        self.units = Units(self.run.total, self.run.done_units, self.run.cached)
+
+    # The dispatcher's source of units
 
     async def unit(self, index: int) -> Unit | None:
         if self.run is None:
-            await self._loaded()
+            await self._load_once()
         if self.started_at is None and self.on_start is not None:
             self.on_start(self)
         assert self.run is not None
@@ -87,7 +108,7 @@ class ActiveJob:
         self.run.done(index, result)
 
     def lost(self, index: int) -> None:
-        self.begun.pop(index, None)
+        self.unit_progress.pop(index, None)
         if self.run is not None:
             self.run.lost(index)
 
@@ -95,9 +116,26 @@ class ActiveJob:
         if self.run is not None:
             self.run.failed(index, error)
 
-    async def _loaded(self) -> None:
+    async def _load_once(self) -> None:
         self.loading = self.loading or asyncio.Lock()
         async with self.loading:
             if self.run is None:
                 assert self.load is not None
                 await self.load(self)
+
+
+def new_active_job(owner: str, served: ServedModel, plan: Plan, *, durable: bool) -> ActiveJob:
+    """A job that was just accepted, with an id of its own."""
+    return ActiveJob(
+        id=ids.new_id(),
+        owner=owner,
+        priority=plan.request.priority,
+        durable=durable,
+        created_at=time.time(),
+        served=served,
+        units=Units(len(plan.keys)),
+        type=plan.request.type,
+        source=plan.source,
+        deadline=plan.request.deadline,
+        warnings=plan.warnings,
+    )

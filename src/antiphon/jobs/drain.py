@@ -1,4 +1,4 @@
-"""The end of a server's life: takes nothing new, lets what runs end, and gives the rest back to the queue."""
+"""Drain: the server takes nothing new, lets running work end, and gives the rest back to the queue."""
 
 from __future__ import annotations
 
@@ -7,33 +7,43 @@ import contextlib
 import time
 
 from antiphon.jobs.active import ActiveJob
-from antiphon.jobs.service import JobService
+from antiphon.jobs.lifecycle import JobLifecycle
+from antiphon.store.base import JobStore
 
 
-async def drain(jobs: JobService, seconds: float) -> None:
-    """What runs gets `seconds` to end; then it goes back to the queue without losing an attempt."""
-    jobs.draining = True
-    for active in tuple(jobs.active.values()):
-        if active.durable and active.started_at is None:
-            # It is on disk as queued: that is all the next life needs.
-            await put_away(jobs, active)
-    deadline = time.monotonic() + seconds
-    while jobs.active and (left := deadline - time.monotonic()) > 0:
-        jobs.left.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(left):
-                await jobs.left.wait()
-    for active in tuple(jobs.active.values()):
-        await put_away(jobs, active)
+class Drain:
+    def __init__(self, lifecycle: JobLifecycle, store: JobStore) -> None:
+        self._lifecycle, self._store = lifecycle, store
 
+    async def start(self) -> None:
+        """Nothing is drained until the server stops."""
 
-async def put_away(jobs: JobService, active: ActiveJob) -> None:
-    """Work that did not end in time: back to the queue, without spending the attempt."""
-    if active.task is not None:
-        active.task.cancel()
-    jobs.withdraw(active)
-    jobs.forget(active)
-    if active.durable and active.fence is not None:
-        fence = await active.fence
-        if fence is not None:
-            await jobs.store.release(active.id, fence, spend=False)
+    async def stop(self) -> None:
+        await self.drain(0.0)
+
+    async def drain(self, seconds: float) -> None:
+        """Running work gets `seconds` to end; then it goes back to the queue without losing an attempt."""
+        lifecycle = self._lifecycle
+        lifecycle.draining = True
+        for job in tuple(lifecycle.active.values()):
+            if job.durable and job.started_at is None:
+                # It is on disk as queued: that is all the next process needs.
+                await self._give_back(job)
+        deadline = time.monotonic() + seconds
+        while lifecycle.active and (left := deadline - time.monotonic()) > 0:
+            lifecycle.left.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await lifecycle.left.wait()
+        for job in tuple(lifecycle.active.values()):
+            await self._give_back(job)
+
+    async def _give_back(self, job: ActiveJob) -> None:
+        """Work that did not end in time goes back to the queue, without spending the attempt."""
+        if job.task is not None:
+            job.task.cancel()
+        self._lifecycle.drop(job)
+        if job.durable and job.fence is not None:
+            fence = await job.fence
+            if fence is not None:
+                await self._store.release(job.id, fence, spend=False)

@@ -1,23 +1,30 @@
-"""The kinds of work: for each, how a kept request is read, how it is planned, and how its result is written."""
+"""Job kind: how requests of one kind of work are read and planned, and how their results are written."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from antiphon.concurrency.threads import Threads
-from antiphon.domain.job import JobType, Result
+from antiphon.domain.job import Kind, Result
+from antiphon.domain.kind import KindTraits
 from antiphon.domain.work import Plan, Request
 from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
 
 
+def _one_file(name: str) -> Iterable[str]:
+    return (name,)
+
+
 @dataclass(frozen=True, slots=True)
-class Kind:
+class JobKind:
     """`Any` stands for the kind's own request and plan."""
 
+    traits: KindTraits
+    #: The request that `Request.to_json` wrote.
     parse: Callable[[Mapping[str, Any]], Request]
     #: The model that answers an owner's request, and the plan for it. Raises `InvalidRequest` and its kin for what can
     #: never work, `ModelLoading` and `ModelUnavailable`.
@@ -26,6 +33,16 @@ class Kind:
     plan: Callable[[Any, ServedModel], Awaitable[Plan]]
     #: The units' results as a file in the output directory, all or nothing. Raises what ended the run, `OSError`.
     write: Callable[[JobRun, Any, Path, Threads], Awaitable[Result]]
+    #: What the names of its result files begin with; the job's id follows.
+    file_prefix: str
+    #: All names that the files of one result may have, by the name of its first.
+    file_names: Callable[[str], Iterable[str]] = _one_file
+    #: Whether a result's segments are times of text.
+    subtitles: bool = True
+
+    @property
+    def name(self) -> Kind:
+        return self.traits.name
 
 
-Kinds = Mapping[JobType, Kind]
+Kinds = Mapping[Kind, JobKind]

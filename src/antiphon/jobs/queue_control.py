@@ -27,7 +27,7 @@ class Control:
     def look(self, limit: int = SHOWN) -> list[dict[str, Any]]:
         """The queue in the order in which jobs are expected to end, at most `limit` of those that came first."""
         found: list[tuple[float, dict[str, Any]]] = []
-        for served in self.jobs.models.served.values():
+        for served in self.jobs.lifecycle.models.served.values():
             lives = [
                 active for active in self.jobs.active.values() if active.served is served and active.ticket is not None
             ]
@@ -51,16 +51,16 @@ class Control:
         active = self._live(job)
         active.served.dispatcher.queue.move_to_front(_ticket(active))
         active.served.dispatcher.pump()
-        self.jobs.tell(active, "job.progress")
-        return views.of_live(active)
+        self.jobs.lifecycle.announce(active, "job.progress")
+        return views.of_active(active)
 
     def change_class(self, job: str, priority: Priority) -> dict[str, Any]:
         """Puts a job into another class. Raises `NotFound`."""
         active = self._live(job)
         active.served.dispatcher.queue.change_class(_ticket(active), priority)
         active.priority = priority
-        self.jobs.tell(active, "job.progress")
-        return views.of_live(active)
+        self.jobs.lifecycle.announce(active, "job.progress")
+        return views.of_active(active)
 
     def _hold(self, verb: str, job: str | None, client: str | None) -> None:
         if job is not None:
@@ -68,7 +68,7 @@ class Control:
             getattr(active.served.dispatcher.queue, verb)(_ticket(active))
             touched: list[ServedModel] = [active.served]
         else:
-            touched = list(self.jobs.models.served.values())
+            touched = list(self.jobs.lifecycle.models.served.values())
             for served in touched:
                 getattr(served.dispatcher.queue, verb)(client)
         for served in touched:

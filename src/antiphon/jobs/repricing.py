@@ -1,24 +1,37 @@
-"""Prices of queued work: what was told by a guess is told again by what was learned since."""
+"""Repricing: queued work that was priced by an old prediction is priced again by what was learned since."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 
-from antiphon.jobs.active import ActiveJob
+from antiphon.jobs.lifecycle import JobLifecycle
 from antiphon.models.served import ServedModel
 
-#: Jobs priced anew between two turns of the event loop.
+#: Jobs that are priced between two turns of the event loop.
 BATCH = 200
 
 
-async def reprice(served: ServedModel, lives: Iterable[ActiveJob]) -> None:
-    """Prices a model's queued jobs by what is known now, so that short and long are told apart by one measure."""
-    dispatcher = served.dispatcher
-    for number, active in enumerate(lives):
-        if number % BATCH == BATCH - 1:
-            await asyncio.sleep(0)
-        factor = dispatcher.price_level / active.price_level
-        if active.served is served and active.ticket is not None and not active.ticket.closed and factor != 1.0:
-            dispatcher.queue.reprice(active.ticket, factor)
-            active.price_level = dispatcher.price_level
+class Repricing:
+    """Otherwise a backlog priced by a guess would go before a short request priced by what is known."""
+
+    def __init__(self, lifecycle: JobLifecycle) -> None:
+        self._lifecycle = lifecycle
+        #: Names of models whose queue is about to be priced.
+        self._due: set[str] = set()
+
+    def soon(self, served: ServedModel) -> None:
+        """Prices a model's queued jobs again, once, however often it is called meanwhile."""
+        if served.name not in self._due:
+            self._due.add(served.name)
+            self._lifecycle.tasks.spawn(self._reprice(served), f"reprice {served.name}")
+
+    async def _reprice(self, served: ServedModel) -> None:
+        self._due.discard(served.name)
+        dispatcher = served.dispatcher
+        for number, job in enumerate(tuple(self._lifecycle.active.values())):
+            if number % BATCH == BATCH - 1:
+                await asyncio.sleep(0)
+            factor = dispatcher.price_level / job.price_level
+            if job.served is served and job.ticket is not None and not job.ticket.closed and factor != 1.0:
+                dispatcher.queue.reprice(job.ticket, factor)
+                job.price_level = dispatcher.price_level

@@ -1,76 +1,73 @@
-"""Jobs: accept, watch, cancel, retry. What a surface calls, whatever protocol it speaks."""
+"""Job service: accept, watch, cancel and retry jobs. It is what surfaces call, whatever protocol they speak."""
 
 from __future__ import annotations
 
 import builtins
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from antiphon.domain import errors, ids
-from antiphon.domain.job import Job, State, Units
-from antiphon.domain.request import SpeechRequest
+from antiphon.domain.job import Job, State
 from antiphon.domain.work import Plan, Request
-from antiphon.jobs import durable, views
-from antiphon.jobs.active import ActiveJob
+from antiphon.jobs import views
+from antiphon.jobs.active import ActiveJob, new_active_job
+from antiphon.jobs.admission import predicted_costs
+from antiphon.jobs.durable import DurableRunner
+from antiphon.jobs.kind import Kinds
 from antiphon.jobs.lifecycle import JobLifecycle
+from antiphon.jobs.waiting import WaitingJob, WaitingJobs
+from antiphon.jobs.webhooks import Webhooks
 from antiphon.models.served import ServedModel
-from antiphon.speech import listen, planner
-from antiphon.speech.response import SpeechResponse
-from antiphon.store.base import Idempotency, Webhook
+from antiphon.store.base import Idempotency, JobStore, Webhook
+
+#: Asks the servers that share the store how an unfinished job looks that none of ours is; None: no answer.
+RemoteView = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 
-class JobService(JobLifecycle):
+class JobService:
+    """Jobs of every kind, for every surface. Used in one event loop."""
+
+    def __init__(
+        self,
+        lifecycle: JobLifecycle,
+        store: JobStore,
+        durable: DurableRunner,
+        waiting_jobs: WaitingJobs,
+        webhooks: Webhooks,
+        kinds: Kinds,
+        remote_view: RemoteView,
+    ) -> None:
+        self.lifecycle, self.kinds = lifecycle, kinds
+        self._store, self._durable, self._waiting = store, durable, waiting_jobs
+        self._webhooks, self._remote_view = webhooks, remote_view
+
+    @property
+    def active(self) -> dict[str, ActiveJob]:
+        """Jobs that are not final, by id."""
+        return self.lifecycle.active
+
+    @property
+    def draining(self) -> bool:
+        return self.lifecycle.draining
+
     # Accept
 
-    async def speak(
-        self,
-        request: SpeechRequest,
-        owner: str,
-        *,
-        streamed: bool = False,
-        read_cache: bool = True,
-        write_cache: bool = True,
-        trusted: bool = False,
-    ) -> SpeechResponse:
-        """Takes a request whose caller waits. The answer's audio is made while it is read; `close` it in any case.
+    @contextlib.asynccontextmanager
+    async def waiting(self, request: Request, owner: str) -> AsyncIterator[WaitingJob]:
+        """Takes a request whose caller waits. The block reads `run.entries()` and calls `succeed`; however else it is
+        left, the job ends with it.
 
-        `streamed` cuts the first segment short so that the first sound comes early; `trusted` says that the request is
-        one that this server kept. Raises `InvalidRequest` and its
-        kin for what can never work, `Busy` and its kin with a true `retry_after`.
-        """
-        self._open()
-        served, plan = await self.intake.prepare(request, owner, quick_first=streamed, trusted=trusted)
-        active = self._begin(served, plan, owner, read_cache=read_cache, write_cache=write_cache)
-        assert active.run is not None
-        return SpeechResponse(active, active.run, plan, self.shared.cache, self.threads, self.files, self.release)
+        Raises `InvalidRequest` and its kin for what can never work, `Busy` and its kin with a true `retry_after`."""
+        with await self.begin(request, owner) as job:
+            yield job
 
-    async def wait_for(self, request: Request, owner: str) -> ActiveJob:
-        """Takes a request of any kind whose caller waits: reads `run.entries()`, and `release`s it in any case.
-
-        Raises as `speak` does."""
-        self._open()
-        served, plan = await self.kinds[request.type].prepare(request, owner)
-        return self._begin(served, plan, owner)
-
-    def _begin(
-        self, served: ServedModel, plan: Plan, owner: str, *, read_cache: bool = True, write_cache: bool = True
-    ) -> ActiveJob:
-        active = planner.new_live(owner, served, plan, durable=False)
-        run = active.run = self.new_run(active, plan, read_cache=read_cache, write_cache=write_cache)
-        active.units = Units(run.total, run.done_units, run.cached)
-        missing = run.missing()
-        costs = planner.costs(served, plan, missing)
-        if missing:
-            self.intake.admit(active, plan, costs)
-        else:
-            active.started_at = time.time()
-        self.active[active.id] = active
-        self.tell(active, "job.queued")
-        if missing:
-            self._enqueue(active, missing, costs)
-        return active
+    async def begin(self, request: Request, owner: str) -> WaitingJob:
+        """`waiting` for a caller that ends the job itself. Raises as `waiting` does."""
+        self.lifecycle.check_open()
+        granted = self.lifecycle.admission.grant(request, owner)
+        return self._waiting.begin(*await self.kinds[request.type].prepare(granted, owner), owner)
 
     async def submit(
         self,
@@ -79,80 +76,97 @@ class JobService(JobLifecycle):
         idempotency: Idempotency | None = None,
         webhook: Webhook | None = None,
     ) -> tuple[dict[str, Any], bool]:
-        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key."""
-        self._open()
-        served, plan = await self.kinds[request.type].prepare(request, owner)
-        active = planner.new_live(owner, served, plan, durable=True)
-        missing = self.new_run(active, plan).missing()
-        costs = planner.costs(served, plan, missing)
+        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key.
+
+        Raises as `waiting` does."""
+        self.lifecycle.check_open()
+        granted = self.lifecycle.admission.grant(request, owner)
+        served, plan = await self.kinds[request.type].prepare(granted, owner)
+        active = new_active_job(owner, served, plan, durable=True)
+        run = self.lifecycle.new_run(active, plan)
+        missing = run.missing()
+        costs = predicted_costs(served, plan, missing)
         try:
-            self.intake.admit(active, plan, costs)
+            self.lifecycle.admission.admit(active, plan, costs)
         except errors.AntiphonError:
-            # A repetition asks for no more work: it is answered however full it is.
-            known = await self.store.find_idempotent(idempotency) if idempotency is not None else None
+            # A repetition asks for no more work: it is answered however full the queue is.
+            known = await self._store.find_idempotent(idempotency) if idempotency is not None else None
             if known is None:
                 raise
             return self._view(known), False
-        # The model that was chosen is kept, so that a restart goes on with the same one.
-        kept = {**plan.request.to_json(), "model": served.name}
-        job = Job(
-            active.id, active.type, State.QUEUED, owner, active.priority, kept, active.created_at, units=active.units
-        )
-        began = time.perf_counter()
-        try:
-            stored, new = await self.store.add(job, idempotency=idempotency, webhook=webhook)
-        except BaseException:
-            self.intake.give_back(active)
-            raise
-        self.observer.committed(time.perf_counter() - began)
+        stored, new = await self._store_job(active, served, plan, idempotency, webhook)
         if not new:
-            self.intake.give_back(active)
             return self._view(stored), False
-        if webhook is not None:
-            self.webhooks.expect(webhook, active.id)
-        self.take_in(active, missing, costs)
-        view = views.of_live(active)
-        self.observer.promised(active, view["eta"])
+        self._durable.enter(active, run, missing, costs)
+        view = views.of_active(active)
+        self.lifecycle.observer.promised(active, view["eta"])
         return view, True
+
+    async def _store_job(
+        self,
+        active: ActiveJob,
+        served: ServedModel,
+        plan: Plan,
+        idempotency: Idempotency | None,
+        webhook: Webhook | None,
+    ) -> tuple[Job, bool]:
+        """The job as it is on disk, and whether it is new; what admission counted for another is given back."""
+        # The model that was chosen is kept, so that a restart goes on with the same one.
+        request = {**plan.request.to_json(), "model": served.name}
+        job = Job(
+            active.id, active.type, State.QUEUED, active.owner, active.priority, request, active.created_at,
+            units=active.units,
+        )  # fmt: skip
+        began = time.perf_counter()
+        new = False
+        try:
+            stored, new = await self._store.add(job, idempotency=idempotency, webhook=webhook)
+        finally:
+            if not new:
+                self.lifecycle.admission.give_back(active)
+        self.lifecycle.observer.committed(time.perf_counter() - began)
+        if new and webhook is not None:
+            self._webhooks.expect(webhook, active.id)
+        return stored, new
+
+    # Watch
+
+    def _view(self, job: Job) -> dict[str, Any]:
+        """A stored job; an active one with what only the memory knows."""
+        active = self.active.get(job.id)
+        return views.of_active(active) if active is not None and not job.state.final else views.of_stored(job)
+
+    async def get(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
+        """Raises `NotFound` for an unknown id and for another owner's."""
+        active = self.active.get(job_id)
+        if active is not None and owner in (None, active.owner):
+            return views.of_active(active)
+        job = await self.stored(job_id, owner)
+        if not job.state.final and (view := await self._remote_view(job_id)) is not None:
+            return view
+        return self._view(job)
+
+    async def stored(self, job_id: str, owner: str | None = None) -> Job:
+        """The store's row. Raises `NotFound`."""
+        job = self._waiting.unrecorded.get(job_id)
+        if job is not None and owner in (None, job.owner):
+            return job
+        job = await self._store.get(job_id, owner) if ids.is_id(job_id) else None
+        if job is None:
+            raise _no_such_job(job_id)
+        return job
 
     async def ended(self, job_id: str, owner: str | None = None) -> Job:
         """Waits until a durable job is final; the job goes on if the caller does not wait."""
-        with self.bus.subscribe(job=job_id) as events:
+        with self.lifecycle.bus.subscribe(job=job_id) as events:
             while not (job := await self.stored(job_id, owner)).state.final:
                 if await anext(events, None) is None:
                     raise errors.Draining(retry_after=5.0)
         return job
 
-    def _open(self) -> None:
-        if self.draining:
-            raise errors.Draining(retry_after=5.0)
-
-    # Watch
-
-    def _view(self, job: Job) -> dict[str, Any]:
-        """A stored job; a live one with what only the memory knows."""
-        active = self.active.get(job.id)
-        return views.of_live(active) if active is not None and not job.state.final else views.of_stored(job)
-
-    async def get(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
-        """Raises `NotFound` for an unknown id and for somebody else's."""
-        active = self.active.get(job_id)
-        if active is not None and owner in (None, active.owner):
-            return views.of_live(active)
-        job = await self.stored(job_id, owner)
-        if not job.state.final and (told := await self.elsewhere(job_id)) is not None:
-            return told
-        return self._view(job)
-
-    async def stored(self, job_id: str, owner: str | None = None) -> Job:
-        """The store's row. Raises `NotFound`."""
-        job = self._recording.get(job_id)
-        if job is not None and owner in (None, job.owner):
-            return job
-        job = await self.store.get(job_id, owner) if ids.is_id(job_id) else None
-        if job is None:
-            raise errors.NotFound(f"There is no job {job_id[:40]!r}")
-        return job
+    async def recorded(self, job_id: str) -> None:
+        """Returns once an ended request is known to every server; trouble of the store is not the caller's."""
+        await self._waiting.recorded(job_id)
 
     def segments(self, job_id: str) -> tuple[dict[str, Any], ...]:
         """Bounds of the segments of an unfinished job that are made so far, from the first on."""
@@ -166,19 +180,8 @@ class JobService(JobLifecycle):
         after: str | None = None,
         limit: int = 50,
     ) -> builtins.list[dict[str, Any]]:
-        found = await self.store.list(owner=owner, states=states, after=after, limit=limit)
+        found = await self._store.list(owner=owner, states=states, after=after, limit=limit)
         return [self._view(job) for job in found]
-
-    async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
-        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
-
-        Raises `NotFound`, what ended the job, and `NotStreamable` where there is nothing to be heard before its end."""
-        job = await self.stored(job_id, owner)
-        if job.type != "speech":
-            raise listen.NotStreamable("Only speech is sent while it is made; ask again when the job is done")
-        async with contextlib.aclosing(listen.stream(self, job_id)) as parts:
-            async for data in parts:
-                yield data
 
     # Cancel, retry
 
@@ -186,60 +189,62 @@ class JobService(JobLifecycle):
         """Ends a job wherever it is. A final job stays as it is. Raises `NotFound`."""
         active = self.active.get(job_id)
         if active is not None and not active.durable and owner in (None, active.owner):
-            view = {**views.of_live(active), "status": "cancelled", "position": None, "eta": None}
-            self.release(active, State.CANCELLED, None, None)
+            view = {**views.of_active(active), "status": "cancelled", "position": None, "eta": None}
+            self._waiting.end(active, State.CANCELLED, None, None)
             return view
-        found = await self.store.cancel(job_id, owner) if ids.is_id(job_id) else None
+        found = await self._store.cancel(job_id, owner) if ids.is_id(job_id) else None
         if found is None:
-            raise errors.NotFound(f"There is no job {job_id[:40]!r}")
+            raise _no_such_job(job_id)
         job, ours = found
         active = self.active.get(job_id)
         if active is not None and job.state is State.CANCELLED:
-            self.withdraw(active)
-            self.forget(active)
-            self.tell(active, "job.cancelled", views.of_ending(active, None, None))
+            self.lifecycle.drop(active)
+            self.lifecycle.announce_cancelled(active)
         elif ours:
-            # Stored, and not yet taken up again: its model loads, its recording cannot be had.
-            self.publish_end(job)
+            # Stored, and not yet taken up again: its model loads, or its recording cannot be had.
+            self.lifecycle.announce_end(job)
         return views.of_stored(job)
 
-    def cancelled_elsewhere(self, job_id: str, *, ours: bool) -> None:
+    def ended_elsewhere(self, job_id: str, *, ours: bool) -> None:
         """Another server ended the job, or has taken it over: nothing is done for it here any more.
 
-        `ours`: it was accepted here, or rescued by us, so that its end is told here."""
+        `ours`: it was accepted or rescued by this server, which therefore announces its end."""
         active = self.active.get(job_id)
         if active is not None and active.durable:
-            self.withdraw(active)
-            self.forget(active)
-            self.spawn(self._tell_if_cancelled(active), f"look {active.id}")
+            self.lifecycle.drop(active)
+            self.lifecycle.tasks.spawn(self._announce_if_cancelled(active), f"look {active.id}")
         elif ours:
-            self.spawn(durable.tell_end(self, job_id), f"tell the end of {job_id}")
+            self.lifecycle.tasks.spawn(self._durable.announce_end(job_id), f"announce the end of {job_id}")
 
-    async def _tell_if_cancelled(self, active: ActiveJob) -> None:
-        job = await self.store.get(active.id)
+    async def _announce_if_cancelled(self, active: ActiveJob) -> None:
+        job = await self._store.get(active.id)
         if job is not None and job.state is State.CANCELLED:
-            self.tell(active, "job.cancelled", views.of_ending(active, None, None))
+            self.lifecycle.announce_cancelled(active)
 
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Queues a failed or cancelled job again; finished segments are cache hits. Raises `NotFound`, `Conflict`."""
-        self._open()
-        _kept(await self.stored(job_id, owner))
-        await durable.resume(self, await self.store.retry(job_id, owner))
+        self.lifecycle.check_open()
+        _check_kept(await self.stored(job_id, owner))
+        await self._durable.resume(await self._store.retry(job_id, owner))
         return await self.get(job_id, owner)
 
     async def retry_unit(self, job_id: str, index: int, owner: str | None = None) -> dict[str, Any]:
-        """Has one segment of a finished job made anew; the others are kept. Raises `NotFound`, `Conflict`."""
-        self._open()
+        """Makes one segment of a finished job again and keeps the others. Raises `NotFound`, `Conflict`."""
+        self.lifecycle.check_open()
         job = await self.stored(job_id, owner)
-        _kept(job)
+        _check_kept(job)
         if not 0 <= index < job.units.total:
             raise errors.NotFound(f"The job has segments 0 to {job.units.total - 1}; there is no {index}")
         request = self.kinds[job.type].parse(job.request).with_another_take(index)
-        await durable.resume(self, await self.store.requeue_succeeded(job_id, request.to_json(), owner))
+        await self._durable.resume(await self._store.requeue_succeeded(job_id, request.to_json(), owner))
         return await self.get(job_id, owner)
 
 
-def _kept(job: Job) -> None:
-    """Raises `Conflict` if there is nothing that could be done again."""
+def _no_such_job(job_id: str) -> errors.NotFound:
+    return errors.NotFound(f"There is no job {job_id[:40]!r}")
+
+
+def _check_kept(job: Job) -> None:
+    """Raises `Conflict` for a request that was not kept: there is nothing to do again."""
     if not job.kept:
         raise errors.Conflict("This was a request that somebody waited for; it was not kept. Send it again")

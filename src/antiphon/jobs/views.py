@@ -20,7 +20,7 @@ def place(active: ActiveJob) -> tuple[int, float | None]:
     return 0 if active.started_at else position, round(eta, 3) if math.isfinite(eta) else None
 
 
-def of_live(active: ActiveJob) -> dict[str, Any]:
+def of_active(active: ActiveJob) -> dict[str, Any]:
     """A live job with its place in line."""
     position, eta = place(active)
     return {

@@ -62,7 +62,7 @@ def _jobs(antiphon: Antiphon) -> Iterator[Metric]:
         "first_audio_seconds", "From a speech request to its first byte of audio.", (), {(): counters.first_audio}
     )
     yield _histogram("eta_ratio", "What a job took, over what its owner was told at once.", (), {(): counters.eta})
-    followed: dict[Labels, float] = {(): antiphon.jobs.shared.followed}
+    followed: dict[Labels, float] = {(): antiphon.jobs.lifecycle.shared.followed}
     yield _counter("single_flight_followers", "Segments that waited for another job's.", (), followed)
 
 
@@ -142,11 +142,11 @@ def _server(antiphon: Antiphon) -> Iterator[Metric]:
     yield _histogram("event_loop_lag_seconds", "By which the event loop was late.", (), {(): counters.lag})
     yield GaugeMetricFamily("antiphon_event_loop_tasks", "Tasks of the event loop that have not ended.", _tasks())
     yield _histogram("store_commit_seconds", "Until an accepted job was on disk.", (), {(): counters.commit})
-    seconds, nbytes, _ = antiphon.admission.queued()
+    seconds, nbytes, _ = antiphon.admission.work.queued()
     yield GaugeMetricFamily("antiphon_admitted_seconds", "Predicted seconds that count against the bounds.", seconds)
     yield GaugeMetricFamily("antiphon_admitted_bytes", "Bytes of text that count against the bounds.", nbytes)
     yield GaugeMetricFamily(
-        "antiphon_ready", "Whether some model can speak.", float(antiphon.models.best() is not None)
+        "antiphon_ready", "Whether some model can speak.", float(antiphon.models.selector.best() is not None)
     )
 
 

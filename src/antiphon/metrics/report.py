@@ -21,7 +21,7 @@ DIGITS = 4
 
 def report(antiphon: Antiphon) -> dict[str, Any]:
     statistics, target = antiphon.observer.statistics, antiphon.settings.target_wait
-    models = antiphon.models.ranked()
+    models = antiphon.models.selector.ranked()
     day = {h.name: statistics.hours(h.name) for h in models}
     given = [_advice(h, day[h.name], target) for h in models if h.pool.slots]
     said = [advice.words(each) for each in given]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import Resource
@@ -19,14 +19,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from antiphon import __version__
 from antiphon.app.antiphon import Antiphon
-from antiphon.domain.event import EventType
+from antiphon.domain.event import FINAL_EVENTS, EventType
 from antiphon.jobs.active import ActiveJob
 
-ENDINGS: Mapping[EventType, str] = {
-    "job.succeeded": "succeeded",
-    "job.failed": "failed",
-    "job.cancelled": "cancelled",
-}
 #: Seconds, tries included, that the spans of one batch get: the end of the server waits for its last one.
 PATIENCE = 2.0
 #: W3C's headers; a client that sends others is not followed.
@@ -69,8 +64,8 @@ class Traces:
         if type_ == "job.queued":
             current = trace.get_current_span().get_span_context()
             active.trace = current if current.is_valid else None
-        elif type_ in ENDINGS and isinstance(active.trace, SpanContext):
-            self._job(active, active.trace, ENDINGS[type_])
+        elif type_ in FINAL_EVENTS and isinstance(active.trace, SpanContext):
+            self._job(active, active.trace, str(FINAL_EVENTS[type_]))
 
     def _job(self, active: ActiveJob, parent: SpanContext, outcome: str) -> None:
         """The job's spans, all at its end: until then there was nothing to know but its beginning."""
@@ -79,7 +74,7 @@ class Traces:
         self._span("queue", active, parent, active.created_at, started or now, None if started else outcome)
         if started is None:
             return
-        made = active.made_at
+        made = active.last_unit_at
         self._span("synthesis", active, parent, started, made or now, None if made else outcome)
         if made is not None:
             self._span("encode", active, parent, made, now, outcome)

@@ -17,6 +17,7 @@ import structlog
 from antiphon import plugins
 from antiphon.catalog.models import ModelSpec
 from antiphon.domain import errors
+from antiphon.domain.unit import Unit
 from antiphon.models import placement
 from antiphon.schedule.autoscale import AutoscalePolicy
 from antiphon.schedule.device import Device
@@ -43,6 +44,10 @@ class Demand:
     servers: Callable[[], Awaitable[tuple[int, int]]]
 
 
+#: Receives how far a unit is, 0 to 1.
+OnProgress = Callable[[Unit, float], None]
+
+
 class WorkerBackend(Protocol):
     """Makes the pools. Used in one event loop."""
 
@@ -61,7 +66,7 @@ class WorkerBackend(Protocol):
         """Until it is cancelled: follows what changes."""
         ...
 
-    def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool: ...
+    def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool: ...
 
     def device(self, spec: ModelSpec) -> Device | None:
         """What the model shares with others; None: nothing."""
@@ -95,7 +100,7 @@ class LocalBackend:
             # In a thread, since a driver in trouble can hold its caller for long.
             self.gpus = await asyncio.to_thread(gpus)
 
-    def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool:
+    def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool:
         placements = placement.placements(spec, self._settings.workers, self.gpus, self._seats)
         self._seats += placements
         if any(placement.gpu is not None for placement in placements):
@@ -108,7 +113,7 @@ class LocalBackend:
             "voices": str(data / "voices"),
             "uploads": str(data / "uploads"),
         }
-        return _maker(self._settings, spec, folders, on_change)(
+        return _maker(self._settings, spec, folders, on_change, on_progress)(
             len(placements), environments=[placement.environment for placement in placements]
         )
 
@@ -130,7 +135,7 @@ class RayBackend:
         self._here = LocalBackend(settings)
         self.gpus: tuple[Gpu, ...] = ()
         self.ray = RayClient(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
-        self._news = asyncio.Event()
+        self._changed_event = asyncio.Event()
         self._pools: dict[str, tuple[ModelSpec, Pool]] = {}
         self._autoscale: dict[str, AutoscalePolicy] = {}
         #: Which of the servers that share the cluster this is, and how many there are.
@@ -149,8 +154,8 @@ class RayBackend:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_DEMAND):
-                    await self._news.wait()
-            self._news.clear()
+                    await self._changed_event.wait()
+            self._changed_event.clear()
             self._rank, self._servers = await self._demand.servers()
             if not self.ray.nodes:
                 continue
@@ -163,9 +168,9 @@ class RayBackend:
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
 
-    def pool(self, spec: ModelSpec, on_change: Callable[[], None]) -> Pool:
+    def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool:
         if not spec.movable:
-            return self._here.pool(spec, on_change)
+            return self._here.pool(spec, on_change, on_progress)
         s = self._settings
         models, node = (s.ray_models_dir or s.models_path).absolute(), (s.ray_folder or s.data_dir / "node").absolute()
         cpus, cards = self._share(spec)
@@ -188,11 +193,11 @@ class RayBackend:
         }
         if (span := s.workers_span) is not None:
             self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
-        made = _maker(s, spec, folders, on_change)(
+        made = _maker(s, spec, folders, on_change, on_progress)(
             self._places(spec), start_channel=self.ray.opener(spec.name, share), spare_first=False
         )
         self._pools[spec.name] = spec, made
-        self._news.set()
+        self._changed_event.set()
         return made
 
     def device(self, spec: ModelSpec) -> Device | None:
@@ -204,7 +209,7 @@ class RayBackend:
         await self.ray.close()
 
     def _nodes_changed(self) -> None:
-        self._news.set()
+        self._changed_event.set()
 
     def _share(self, spec: ModelSpec) -> tuple[float, float]:
         """CPUs and GPUs of one worker."""
@@ -253,7 +258,11 @@ def _installed(module: str) -> bool:
 
 
 def _maker(
-    settings: Settings, spec: ModelSpec, folders: Mapping[str, str], on_change: Callable[[], None]
+    settings: Settings,
+    spec: ModelSpec,
+    folders: Mapping[str, str],
+    on_change: Callable[[], None],
+    on_progress: OnProgress,
 ) -> Callable[..., Pool]:
     options: dict[str, Any] = {
         **spec.options,
@@ -273,4 +282,5 @@ def _maker(
         recycle_growth=settings.recycle_growth,
         recycle_leak=settings.recycle_leak,
         on_change=on_change,
+        on_progress=on_progress,
     )

@@ -24,12 +24,12 @@ class Placement:
     gpu: Gpu | None = None
     bytes: int = 0
     #: Whether it could use a GPU, and is told which: its process sees that one alone, or none.
-    told: bool = False
+    restricted: bool = False
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What its process finds in its environment."""
-        return {VISIBLE: self.gpu.id if self.gpu else ""} if self.told else {}
+        return {VISIBLE: self.gpu.id if self.gpu else ""} if self.restricted else {}
 
 
 def cores() -> int:
@@ -64,9 +64,9 @@ def placements(
     room = _room(gpus, taken) if need else {}
     if asked == "auto":
         on_gpus = [Placement(gpu, need, True) for gpu, free in room.items() for _ in range(free // need)]
-        return on_gpus or [Placement(told=bool(need))] * replicas(spec, asked)
+        return on_gpus or [Placement(restricted=bool(need))] * replicas(spec, asked)
     if not room or max(room.values()) < need:
-        return [Placement(told=bool(need))] * replicas(spec, asked)
+        return [Placement(restricted=bool(need))] * replicas(spec, asked)
     found: list[Placement] = []
     for _ in range(replicas(spec, asked)):
         gpu = max(room, key=lambda each: room[each])

@@ -1,10 +1,10 @@
-"""The models this server runs: which there are, their files, and when each is started."""
+"""Model registry: the models that this server runs, their files, and when each is started."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import structlog
 
@@ -12,7 +12,11 @@ from antiphon import plugins
 from antiphon.catalog import local_models, remote_models
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader, PullProgress
+from antiphon.concurrency.tasks import TaskSet
 from antiphon.domain import errors
+from antiphon.domain.job import Kind
+from antiphon.domain.kind import KindTraits
+from antiphon.domain.unit import Unit, UnitResult
 from antiphon.models import backends
 from antiphon.models.residency import Residency
 from antiphon.models.selection import ModelSelector
@@ -27,70 +31,83 @@ log = structlog.get_logger("antiphon.models")
 
 #: Seconds between tries to fetch a missing model while the network is down.
 RETRY_DOWNLOAD = 60.0
+#: Seconds that a worker gets to end when the server stops.
+STOP_GRACE = 2.0
 
 
-async def _alone() -> tuple[int, int]:
-    return 0, 1
+@dataclass(frozen=True, slots=True)
+class ModelCallbacks:
+    """What the registry tells the rest of the server. The functions are quick and do not raise."""
+
+    #: A model's state changed.
+    on_state: Callable[[ServedModel], None]
+    #: A worker of the named model made a unit, and its slot was taken for so many seconds.
+    on_served: Callable[[str, UnitResult, float], None]
+    #: A worker reports how far a unit is, 0 to 1.
+    on_progress: Callable[[Unit, float], None]
+    #: The model's predictions changed so much that its queued work should be priced again.
+    on_price_level: Callable[[ServedModel], None]
 
 
-class ModelRegistry(ModelSelector):
-    """Starts what the settings name, fetches what is missing, and answers which model a request gets."""
+class ModelRegistry:
+    """Starts what the settings name, fetches what is missing, loads and unloads. Used in one event loop."""
 
     def __init__(
         self,
         settings: Settings,
         costs: CostModels,
         downloader: Downloader,
-        *,
-        on_state: Callable[[ServedModel], None],
-        servers: Callable[[], Awaitable[tuple[int, int]]] = _alone,
+        callbacks: ModelCallbacks,
+        servers: Callable[[], Awaitable[tuple[int, int]]],
+        load_seconds: dict[str, float],
+        traits: Mapping[Kind, KindTraits],
     ) -> None:
-        """`servers`: which of the servers that work together this is, from 0, and how many there are."""
+        """`servers`: which of the servers that work together this is, from 0, and how many there are. `load_seconds`:
+        how long each model took to load the last time, by name; kept up to date here."""
         self._settings, self._costs, self._downloader = settings, costs, downloader
-        self._on_state = on_state
-        super().__init__()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._news = asyncio.Event()
+        self._callbacks, self._load_seconds, self._traits = callbacks, load_seconds, traits
+        self.served: dict[str, ServedModel] = {}
+        self.selector = ModelSelector(self.served)
+        self._tasks = TaskSet("antiphon.models")
+        self._changed_event = asyncio.Event()
         self._stopping = False
         self.residency = Residency(settings.memory_budget, settings.keep_alive_by_name(), self._changed)
-        self._staff = backends.make(settings, backends.Demand(self._backlog, servers))
+        self._backend = backends.make(settings, backends.Demand(self._backlog, servers))
         self.network: str = "offline" if settings.offline else "unknown"
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
         """Of this machine, if a model can use one."""
-        return self._staff.gpus
+        return self._backend.gpus
 
     # Start, serve, stop
 
     async def start(self) -> None:
         """Begins to start every model; returns before they are ready."""
         wanted = self._wanted()
-        await self._staff.start(wanted)
-        self._spawn(self._staff.run(), "look after the workers")
-        self._spawn(self.residency.run(), "keep models in memory")
+        await self._backend.start(wanted)
+        self._tasks.spawn(self._backend.run(), "look after the workers")
+        self._tasks.spawn(self.residency.run(), "keep models in memory")
         for spec in wanted:
-            served = self.served[spec.name] = self._host(spec)
-            self._spawn(self._bring_up(served), f"bring up {spec.name}")
+            served = self.served[spec.name] = self._serve(spec)
+            self._tasks.spawn(self._bring_up(served), f"bring up {spec.name}")
 
-    async def stop(self, grace: float) -> None:
+    async def stop(self) -> None:
         self._stopping = True
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(h.pool.stop(grace) for h in self.served.values() if h.started))
-        await self._staff.stop()
+        await self._tasks.stop()
+        await asyncio.gather(*(h.pool.stop(STOP_GRACE) for h in self.served.values() if h.started))
+        await self._backend.stop()
 
-    def wake(self, name: str) -> ServedModel:
+    def load(self, name: str) -> ServedModel:
         """Begins to load a model. Raises `UnknownModel`, `Conflict` for one that cannot be loaded, and why."""
         served = self._resident(name)
         resident = self.residency.residents[name]
         if resident.refused is not None:
             raise errors.Conflict(f"{name} cannot be loaded: {resident.refused}", param="model")
-        self.residency.wake(name)
+        self.residency.load(name)
         return served
 
-    def put_to_sleep(self, name: str) -> ServedModel:
+    def unload(self, name: str) -> ServedModel:
         """Takes a model out of the memory once its running work is done; the next request for it loads it again.
 
         Raises `UnknownModel`, `Conflict` for one that never was in the memory."""
@@ -100,7 +117,7 @@ class ModelRegistry(ModelSelector):
                 f"{name} has {served.waiting} jobs waiting, which would wake it at once; pause or cancel them first",
                 param="model",
             )
-        self.residency.sleep(name)
+        self.residency.unload(name)
         return served
 
     def _resident(self, name: str) -> ServedModel:
@@ -116,12 +133,12 @@ class ModelRegistry(ModelSelector):
     async def until(self, condition: Callable[[], bool]) -> None:
         """Waits until `condition` is true; it is asked whenever a model's state changes."""
         while not condition():
-            await self._news.wait()
+            await self._changed_event.wait()
 
     def _tell(self, served: ServedModel) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
-        self._on_state(served)
+        self._changed_event.set()
+        self._changed_event = asyncio.Event()
+        self._callbacks.on_state(served)
 
     def _wanted(self) -> list[catalog.ModelSpec]:
         specs: dict[str, catalog.ModelSpec] = {}
@@ -140,13 +157,22 @@ class ModelRegistry(ModelSelector):
                 raise errors.UnknownModel(f"there is no model {name!r}; there are: auto, {known}", param="model")
         return list(specs.values())
 
-    def _host(self, spec: catalog.ModelSpec) -> ServedModel:
-        pool = self._staff.pool(spec, lambda: self._changed(spec.name))
+    def _serve(self, spec: catalog.ModelSpec) -> ServedModel:
+        callbacks = self._callbacks
+        pool = self._backend.pool(spec, lambda: self._changed(spec.name), callbacks.on_progress)
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
-        dispatcher = Dispatcher(spec.name, queue, pool, self._costs.model(spec.name, spec.prior))
-        if (device := self._staff.device(spec)) is not None:
+        dispatcher = Dispatcher(
+            spec.name,
+            queue,
+            pool,
+            self._costs.model(spec.name, spec.prior),
+            on_price_level=lambda: callbacks.on_price_level(served),
+            on_served=lambda result, seconds: callbacks.on_served(spec.name, result, seconds),
+        )
+        if (device := self._backend.device(spec)) is not None:
             dispatcher.share(device)
-        return ServedModel(spec, pool, dispatcher)
+        served = ServedModel(spec, pool, dispatcher, load_seconds=self._load_seconds.get(spec.name))
+        return served
 
     def _backlog(self, name: str) -> tuple[float, int]:
         served = self.served.get(name)
@@ -163,16 +189,22 @@ class ModelRegistry(ModelSelector):
         resident = self.residency.residents.get(name)
         if resident is not None and resident.refused:
             served.error, served.hint = resident.refused, "raise --memory-budget, or serve it with fewer --workers"
+        if (capabilities := served.capabilities) is not None:
+            traits = self._traits.get(capabilities.kind)
+            strange = f"this server does no work of kind {capabilities.kind!r}"
+            served.error = served.error or (strange if traits is None else traits.problem(capabilities))
         served.note_start()
+        if served.load_seconds is not None:
+            self._load_seconds[name] = served.load_seconds
         if served.state != served.last_state:
             served.last_state = served.state
-            self.generation += 1
+            self.selector.changed()
             log.info("model", model=name, state=served.state, phase=served.pool.phase, error=served.pool.error)
             self._tell(served)
         served.dispatcher.pump()
 
     async def _bring_up(self, served: ServedModel) -> None:
-        elsewhere = self._staff.brings_files(served.spec)
+        elsewhere = self._backend.brings_files(served.spec)
         missing = () if elsewhere else catalog.missing_modules(served.spec)
         if missing:
             served.error = f"needs Python packages that are not installed: {', '.join(missing)}"
@@ -180,7 +212,7 @@ class ModelRegistry(ModelSelector):
         elif elsewhere or await self._files(served):
             served.error = served.hint = None
             served.started = True
-            await self.residency.adopt(served)
+            await self.residency.add(served)
             return
         log.warning("model cannot run", model=served.name, error=served.error, hint=served.hint)
         self._tell(served)
@@ -213,18 +245,6 @@ class ModelRegistry(ModelSelector):
         if first:
             log.info("fetching model", model=served.name, bytes_total=progress.bytes_total)
             self._tell(served)
-
-    # Tasks
-
-    def _spawn(self, coroutine: Any, name: str) -> None:
-        task = asyncio.create_task(coroutine, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._watch)
-
-    def _watch(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("could not bring up a model", task=task.get_name(), error=repr(error), exc_info=error)
 
 
 def recommended() -> list[catalog.ModelSpec]:

@@ -1,12 +1,14 @@
-"""Which model a request gets: the one it names, or the best that can do it."""
+"""Model selection: which model a request gets, the one it names or the best that can do it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from antiphon.catalog import models as catalog
 from antiphon.domain import errors
-from antiphon.domain.unit import Kind
+from antiphon.domain.engine import has_voice
+from antiphon.domain.job import Kind
 from antiphon.models.served import ServedModel
-from antiphon.speech import voice_selection
 
 #: What OpenAI's clients send; here each means "the best you have".
 ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
@@ -21,14 +23,15 @@ RETRY = 60.0
 
 
 class ModelSelector:
-    """Over the models that are served, whatever state they are in."""
+    """Chooses among the models that are served, whatever state they are in."""
 
-    def __init__(self) -> None:
-        self.served: dict[str, ServedModel] = {}
-        #: Grows whenever the answer of `choose` may have changed.
-        self.generation = 0
+    def __init__(self, served: Mapping[str, ServedModel]) -> None:
+        self.served = served
         self._chosen: dict[tuple[str, str | None, bool], ServedModel] = {}
-        self._chosen_at = 0
+
+    def changed(self) -> None:
+        """A model's state changed, so `choose` may answer otherwise."""
+        self._chosen.clear()
 
     def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> ServedModel:
         """The model for a request: the named one, else the best that has the voice, can clone, or speaks the language.
@@ -36,8 +39,6 @@ class ModelSelector:
         Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES:
             return self._named(asked)
-        if self._chosen_at != self.generation:
-            self._chosen, self._chosen_at = {}, self.generation
         served = self._chosen.get((language, voice, clone))
         if served is None:
             served = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
@@ -108,7 +109,7 @@ class ModelSelector:
             if served.usable and served.capabilities is not None:
                 if clone and served.capabilities.cloning:
                     return served
-                if voice is not None and voice_selection.has(served.capabilities, voice):
+                if voice is not None and has_voice(served.capabilities, voice):
                     return served
         return None
 
@@ -140,22 +141,26 @@ class ModelSelector:
         """All of them, the best first."""
         return sorted(self.served.values(), key=lambda h: -h.spec.rank)
 
+    def cloning(self) -> list[ServedModel]:
+        """Those that can speak with an uploaded voice now, the best first."""
+        return [h for h in self.ranked() if h.usable and h.capabilities is not None and h.capabilities.cloning]
+
     def best(self, kind: Kind = "speech") -> ServedModel | None:
         """The model that `auto` means now, whatever the language."""
         usable = [h for h in self.served.values() if h.usable and h.kind == kind]
         return max(usable, key=lambda h: h.spec.rank, default=None)
 
-    def taker(self, model: str, kind: Kind) -> ServedModel | None:
-        """Who makes a job that was accepted earlier: its own model, or the best of its kind if that is not served any
-        more. None as long as there is none that has started."""
+    def for_stored_job(self, model: str, kind: Kind) -> ServedModel | None:
+        """The model for a job that was accepted earlier: its own, or the best of its kind if that is not served any
+        more. None as long as none has started."""
         own = self.served.get(model)
         if own is None:
             return self.best(kind)
         return own if own.capabilities is not None else None
 
-    def chief(self) -> ServedModel | None:
-        """The model whose being there makes the server ready: the best that speaks, or of those that are served where
-        none of them is meant to speak."""
+    def primary(self) -> ServedModel | None:
+        """The model that makes the server ready: the best that speaks, or the best of all where no served model is
+        meant to speak."""
         speech = any(h.kind == "speech" for h in self.served.values())
         usable = [h for h in self.served.values() if h.usable and (h.kind == "speech" or not speech)]
         return max(usable, key=lambda h: h.spec.rank, default=None)

@@ -9,7 +9,7 @@ from typing import Any
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import PullProgress
 from antiphon.domain.engine import Capabilities
-from antiphon.domain.unit import Kind
+from antiphon.domain.job import Kind
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.worker.channel import StartProgress
 from antiphon.worker.pool import Pool
@@ -33,8 +33,8 @@ class ServedModel:
     started: bool = False
     last_state: str = "stopped"
     #: Monotonic seconds since when it starts, None while it does not; and how long that took the last time.
-    began: float | None = None
-    took: float | None = None
+    started_at: float | None = None
+    load_seconds: float | None = None
     #: Bytes that its workers were seen to take.
     _measured: int = 0
 
@@ -109,18 +109,18 @@ class ServedModel:
     @property
     def load_eta(self) -> float | None:
         """Seconds until it can work, by what its last start took; None if it does not start, or never has before."""
-        if self.began is None or self.took is None:
+        if self.started_at is None or self.load_seconds is None:
             return None
-        return round(max(0.0, self.took - (time.monotonic() - self.began)), 1)
+        return round(max(0.0, self.load_seconds - (time.monotonic() - self.started_at)), 1)
 
     def note_start(self) -> None:
         """Measures starts, as its state changes."""
         if self.loading and not self.usable and self.fetching is None:
-            self.began = self.began or time.monotonic()
+            self.started_at = self.started_at or time.monotonic()
         else:
-            if self.began is not None and self.usable:
-                self.took = time.monotonic() - self.began
-            self.began = None
+            if self.started_at is not None and self.usable:
+                self.load_seconds = time.monotonic() - self.started_at
+            self.started_at = None
 
     async def load(self) -> None:
         """Begins to start its workers."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from antiphon.domain import voice as voices
+from antiphon.files.folders import folder_size
 
 
 class Library:
@@ -52,6 +53,10 @@ class Library:
         except FileNotFoundError:
             return False
         return True
+
+    def size(self) -> int:
+        """Bytes of all files."""
+        return folder_size(self.directory)
 
     def remove(self, digest: str) -> None:
         """Nothing happens if it is not there."""

@@ -1,4 +1,4 @@
-"""Uploaded voices: read within limits, kept by digest, and each its owner's alone."""
+"""References: recordings whose voices are cloned, read within limits, kept by digest, each its owner's alone."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors, ids
 from antiphon.domain import voice as voices
 from antiphon.domain.voice import Reference
+from antiphon.files.disk_space import DiskSpace
 from antiphon.files.store import FileStore
 from antiphon.references.library import Library
 from antiphon.sandbox import client
@@ -28,6 +29,8 @@ log = structlog.get_logger("antiphon.voices")
 CHILDREN, WAITING = 2, 8
 #: Voices of one owner.
 MAX_VOICES = 200
+#: Seconds for which a recording that came inside a request stays whatever the quota says: its job may be waiting.
+UNNAMED_GRACE = 86400.0
 #: Owners whose voices, and recordings whose digests, are remembered between requests.
 REMEMBERED = 1000
 #: Seconds after which a recording that is sent again and again is shared anew, so that it does not grow too old there.
@@ -39,24 +42,32 @@ _NONE: Mapping[str, Reference] = MappingProxyType({})
 class References:
     """Used in one event loop; the only writer of the voices in the store and of the library."""
 
-    def __init__(self, store: JobStore, library: Library, threads: Threads, files: FileStore) -> None:
-        self._store, self._threads, self._depot = store, threads, files
+    def __init__(
+        self,
+        store: JobStore,
+        library: Library,
+        threads: Threads,
+        files: FileStore,
+        space: DiskSpace,
+        max_bytes: int,
+        on_change: Callable[[str, str | None], Awaitable[None]],
+    ) -> None:
+        """`max_bytes`: of all recordings. `on_change` receives the owner whose voices changed here, and the digest of a
+        recording that belongs to no voice any more."""
+        self._store, self._threads, self._files = store, threads, files
+        self._space, self._max_bytes, self._on_change = space, max_bytes, on_change
+        #: Bytes of the recordings at the last `trim`, and of those that came since.
+        self._bytes = 0
         self.library = library
         self._children = asyncio.Semaphore(CHILDREN)
         self._reading = 0
         #: Seconds that a child took of late.
         self._took = 1.0
-        #: Raises `StorageFull` or `Conflict` while no recording can be kept.
-        self.check_room: Callable[[], None] = lambda: None
-        #: Hears how many bytes a recording takes that is about to be kept.
-        self.on_read: Callable[[int], None] = lambda nbytes: None
         # A file is removed when no row names it: no row may come in between.
         self._changing = asyncio.Lock()
         self._known: dict[str, Mapping[str, Reference]] = {}
         #: Digest of what was sent → digest of what is kept, and when it was shared last (monotonic).
         self._sent: dict[str, tuple[str, float]] = {}
-        #: Hears whose voices changed here, and of a recording that nobody has any more.
-        self.on_change: Callable[[str, str | None], Awaitable[None]] = _nobody
 
     # Change
 
@@ -85,7 +96,7 @@ class References:
         async with self._changing:
             await self._check_free(owner, name)
             digest = await self._threads.run(self.library.put, recording)
-            await self._depot.keep("voices", self.library.path(digest))
+            await self._files.put("voices", self.library.path(digest))
             reference = Reference(
                 id=ids.new_id(),
                 owner=owner,
@@ -107,9 +118,9 @@ class References:
             self._known.pop(owner, None)
             with contextlib.suppress(errors.StorageDown):
                 # Another server may just have removed the last other voice with this recording, and the recording.
-                if not await self._depot.has("voices", f"{digest}.wav"):
-                    await self._depot.keep("voices", self.library.path(digest))
-        await self.on_change(owner, None)
+                if not await self._files.has("voices", f"{digest}.wav"):
+                    await self._files.put("voices", self.library.path(digest))
+        await self._on_change(owner, None)
         return reference
 
     async def once(self, data: bytes) -> str:
@@ -126,7 +137,7 @@ class References:
         async with self._changing:
             digest = await self._threads.run(self.library.put, recording)
             # A job that another server goes on with needs it there.
-            await self._depot.keep("voices", self.library.path(digest))
+            await self._files.put("voices", self.library.path(digest))
         if len(self._sent) >= REMEMBERED:
             self._sent.clear()
         self._sent[sent] = digest, time.monotonic()
@@ -138,7 +149,7 @@ class References:
         It counts as used now."""
         if await self._threads.run(lambda: self.library.has(digest) and self.library.touch(digest)):
             return True
-        return await self._depot.bring("voices", self.library.path(digest))
+        return await self._files.fetch("voices", self.library.path(digest))
 
     async def delete(self, owner: str, id_or_name: str) -> Reference | None:
         """Forgets a voice, and its recording unless another voice is the same; None if there is none."""
@@ -147,7 +158,7 @@ class References:
             self._known.pop(owner, None)
             unused = gone is not None and await self._remove_unused(gone.digest)
         if gone is not None:
-            await self.on_change(owner, gone.digest if unused else None)
+            await self._on_change(owner, gone.digest if unused else None)
         return gone
 
     def forget(self, owner: str) -> None:
@@ -171,6 +182,14 @@ class References:
                 if not await self._store.digest_used(digest):
                     await self._threads.run(self.library.remove, digest)
 
+    async def trim(self, seconds: float) -> None:
+        """Brings the recordings under `max_bytes` by removing those without a voice, the oldest first; `seconds` is the
+        age at which they go anyhow. Voices are never removed for room."""
+        while await self._threads.run(self.library.size) > self._max_bytes and seconds > UNNAMED_GRACE:
+            seconds = max(seconds / 2, UNNAMED_GRACE)
+            await self.sweep(seconds)
+        self._bytes = await self._threads.run(self.library.size)
+
     # Questions
 
     async def find(self, owner: str, id_or_name: str) -> Reference | None:
@@ -186,10 +205,11 @@ class References:
         """Whether other servers change voices, too."""
         return self._store.cluster is not None
 
-    async def known(self, owner: str, *, anew: bool = False) -> Mapping[str, Reference]:
-        """One owner's voices by id and by name, as `voices.choose` takes them; cheap when asked again, unless `anew`
-        what other servers changed is to be in it."""
-        found = None if anew else self._known.get(owner)
+    async def known(self, owner: str, *, refresh: bool = False) -> Mapping[str, Reference]:
+        """One owner's voices by id and by name, as `voices.choose` takes them; cheap when asked again.
+
+        `refresh`: with what other servers changed since."""
+        found = None if refresh else self._known.get(owner)
         if found is None:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
@@ -202,8 +222,16 @@ class References:
 
     # Reading
 
+    def _check_room(self) -> None:
+        """Raises `StorageFull` or `Conflict` while no recording can be kept."""
+        self._space.check()
+        if self._bytes >= self._max_bytes:
+            raise errors.Conflict(
+                f"The voices take all of the {self._max_bytes} bytes that they may (--voices-bytes); delete some first"
+            )
+
     async def _read(self, data: bytes) -> bytes:
-        self.check_room()
+        self._check_room()
         if self._reading >= CHILDREN + WAITING:
             after = self._took * (self._reading - CHILDREN) / CHILDREN
             raise errors.QueueFull("Too many recordings are being read; send it again soon", retry_after=after)
@@ -213,7 +241,7 @@ class References:
                 began = time.monotonic()
                 recording = await client.read(data)
                 self._took += 0.3 * (time.monotonic() - began - self._took)
-                self.on_read(len(recording))
+                self._bytes += len(recording)
                 return recording
         except errors.InvalidRequest as e:
             raise errors.InvalidRequest(e.message, param="audio_sample") from e
@@ -231,16 +259,12 @@ class References:
         if await self._store.digest_used(digest):
             return False
         try:
-            await self._depot.drop("voices", f"{digest}.wav")
+            await self._files.delete("voices", f"{digest}.wav")
             if await self._store.digest_used(digest):
                 # Another server took the same recording in meanwhile.
-                await self._depot.keep("voices", self.library.path(digest))
+                await self._files.put("voices", self.library.path(digest))
                 return False
         except errors.StorageDown as e:
             log.warning("a recording that nobody has any more stays in the storage until it is old", error=e.message)
         await self._threads.run(self.library.remove, digest)
         return True
-
-
-async def _nobody(owner: str, digest: str | None) -> None:
-    pass

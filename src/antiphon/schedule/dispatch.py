@@ -63,14 +63,15 @@ class Dispatcher:
         *,
         clock: Callable[[], float] = time.monotonic,
         on_price_level: Callable[[], None] = lambda: None,
+        on_served: Callable[[UnitResult, float], None] = lambda result, seconds: None,
     ) -> None:
-        """`on_price_level` is called when the cost model has learned so much that queued work should be priced anew."""
+        """`on_price_level` is called when the cost model has learned so much that queued work should be priced again,
+        `on_served` with every result and the seconds that its slot was taken. Both must be quick and must not raise."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
         self._clock, self.on_price_level = clock, on_price_level
         self.device = Device(clock)
         self.device.members.append(self)
-        #: Hears of every result, with the seconds that its slot was taken; it must be quick and must not raise.
-        self.on_served: Callable[[UnitResult, float], None] = lambda result, took: None
+        self._on_served = on_served
         #: Predicted seconds of an ordinary unit when queued work was last priced.
         self._priced_at = self.price_level
         self._running: dict[int, RunningUnit] = {}
@@ -237,7 +238,7 @@ class Dispatcher:
             took = self._clock() - running.since
             self.cost.learn(unit.length, took)
             self._settle(running, took)
-            self.on_served(result, took)
+            self._on_served(result, took)
             if not 1 / REPRICE_FACTOR < self.price_level / self._priced_at < REPRICE_FACTOR:
                 self._priced_at = self.price_level
                 self.on_price_level()

@@ -7,33 +7,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
 
 from antiphon.bus import Subscription
+from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS
 from antiphon.jobs.run import JobRun
+from antiphon.jobs.service import JobService
 from antiphon.speech import render
 from antiphon.speech.plan import SpeechPlan
-
-if TYPE_CHECKING:
-    from antiphon.jobs.service import JobService
 
 
 class NotStreamable(errors.Conflict):
     """The job is not being made here, or no more: whoever listens waits for its end and takes the file."""
 
 
-async def stream(jobs: JobService, job_id: str) -> AsyncGenerator[bytes]:
+async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenerator[bytes]:
     """Encoded audio from the beginning, each part as soon as its segment is done.
 
     Raises what ended the job, and `NotStreamable`, mostly before the first part, for a job without a run."""
-    with jobs.bus.subscribe(job=job_id) as events:
+    with jobs.lifecycle.bus.subscribe(job=job_id) as events:
         plan = await _plan(jobs, job_id, events)
         run = JobRun(
             job_id,
             plan,
-            jobs.shared,
+            jobs.lifecycle.shared,
             on_unit=lambda index, cached: None,
             on_failure=lambda error: None,
             # What the cache has lost meanwhile, the finished file still has.
@@ -43,7 +41,7 @@ async def stream(jobs: JobService, job_id: str) -> AsyncGenerator[bytes]:
             await _ended(jobs, job_id, run)
         feeding = asyncio.create_task(_feed(jobs, job_id, run, events), name=f"follow {job_id}")
         try:
-            async with contextlib.aclosing(render.stream(run, plan, jobs.threads, render.Timeline())) as parts:
+            async with contextlib.aclosing(render.stream(run, plan, threads, render.Timeline())) as parts:
                 async for data in parts:
                     yield data
         finally:
@@ -79,7 +77,7 @@ async def _ended(jobs: JobService, job_id: str, run: JobRun) -> None:
     """All that the cache has; and if the job failed, why there will be no more."""
     job = await jobs.stored(job_id)
     for index, key in enumerate(run.keys):
-        if job.result is not None or jobs.shared.cache.contains(key):
+        if job.result is not None or jobs.lifecycle.shared.cache.contains(key):
             run.made(index)
     if job.state.final and job.result is None:
         run.stop(errors.UnitFailed(job.error.message) if job.error else errors.Cancelled())

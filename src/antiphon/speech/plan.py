@@ -55,12 +55,17 @@ class SpeechPlan:
     options: dict[str, Any] = field(default_factory=dict)
     #: Seconds of silence before the first.
     lead: float = 0.0
-    #: Names of the units' recipes, in order.
+    #: Names of the units' recipes, and their lengths in characters at normal speed, in order.
     keys: list[str] = field(init=False)
+    lengths: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
         # Here, because a long text is planned in a thread, and hashing thousands of recipes is long too.
         self.keys = [self.recipe(index).key() for index in range(len(self.segments))]
+        self.lengths = [
+            languages.length(segment.text) / how.speed
+            for segment, how in zip(self.segments, self.voicings, strict=True)
+        ]
 
     def recipe(self, index: int) -> Recipe:
         take = self.request.takes.get(str(index), 0)
@@ -75,13 +80,13 @@ class SpeechPlan:
             seed=0 if self.capabilities.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
             options={**self.options, "take": take} if take else self.options,
         )
-        return Recipe(self.capabilities.kind, self.model, self.capabilities.revision, params.as_params())
+        return params.recipe(self.model, self.capabilities.revision)
 
     def unit(self, job: str, index: int) -> Unit:
         return Unit(job, index, self.recipe(index), self.length(index))
 
     def length(self, index: int) -> float:
-        return languages.length(self.segments[index].text) / self.voicings[index].speed
+        return self.lengths[index]
 
     def result_key(self) -> str:
         """The name in the cache of the whole encoded answer, from the names of its units."""

@@ -1,10 +1,9 @@
-"""Joining: a run's pieces become one encoded answer, streamed as it is made or written to a file."""
+"""Render: a run's segments become one encoded answer, streamed while it is made or written to a file."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import os
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from antiphon.audio import codec, pcm, tempo
 from antiphon.concurrency.threads import Threads
 from antiphon.domain.job import Result
 from antiphon.domain.request import Format, SpeechRequest
+from antiphon.files import atomic
 from antiphon.jobs.run import JobRun
 from antiphon.speech.plan import SpeechPlan
 
@@ -119,24 +119,11 @@ async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, thr
     return await threads.run(codec.encode, audio, rate, fmt, rate_out)
 
 
-def put_file(folder: Path, name: str, data: bytes) -> str:
-    """Writes a small file so that nobody ever sees half of it under its name; returns its SHA-256."""
-    part, path = _paths(folder, name)
-    try:
-        with open(part, "wb") as file:
-            file.write(data)
-        os.replace(part, path)
-        return hashlib.sha256(data).hexdigest()
-    except BaseException:
-        _remove(part)
-        raise
-
-
 async def write(run: JobRun, plan: SpeechPlan, folder: Path, threads: Threads) -> Result:
     """The whole answer as a file: under a temporary name until it is complete, then under its own, all or nothing."""
     request = plan.request
     name = f"speech_{run.job}{codec.EXTENSIONS[request.format]}"
-    part, path = _paths(folder, name)
+    part, path = atomic.paths(folder, name)
     writer: codec.FileWriter | None = None
     timeline = Timeline()
     run.segments = timeline.segments
@@ -152,7 +139,7 @@ async def write(run: JobRun, plan: SpeechPlan, folder: Path, threads: Threads) -
     except BaseException:
         if writer is not None:
             writer.close()
-        _remove(part)
+        atomic.discard(part)
         raise
     return Result(name, plan.media_type, size, seconds, digest, tuple(timeline.segments))
 
@@ -170,15 +157,4 @@ async def _open(part: str, request: SpeechRequest, rate: int, threads: Threads) 
 def _discard(opened: asyncio.Future[codec.FileWriter], part: str) -> None:
     if not opened.cancelled() and opened.exception() is None:
         opened.result().close()
-        _remove(part)
-
-
-def _paths(folder: Path, name: str) -> tuple[str, str]:
-    """The temporary one and the final one. Strings: pathlib interns every part of a path, and a name for each job
-    would swell the table of them."""
-    return os.path.join(folder, f".{name}.part"), os.path.join(folder, name)
-
-
-def _remove(part: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(part)
+        atomic.discard(part)

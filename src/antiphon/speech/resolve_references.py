@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from antiphon.domain import errors, voice
-from antiphon.domain.engine import Capabilities
+from antiphon.domain.engine import Capabilities, has_voice
 from antiphon.domain.request import SpeechRequest
 from antiphon.domain.voice import Reference
 from antiphon.references.service import References
@@ -54,7 +54,7 @@ async def resolve(
         if asked is None or not (asked in known or asked.startswith("data:")):
             return asked
         if not capabilities.cloning:
-            if voice_selection.has(capabilities, asked) or asked.lower() in voice_selection.OPENAI:
+            if has_voice(capabilities, asked) or asked.lower() in voice_selection.OPENAI:
                 return asked
             raise voice_selection.cannot_clone(asked, cloning, param if asked.startswith("data:") else "voice")
         found = await digest(asked, param)
@@ -77,7 +77,7 @@ def strange(request: SpeechRequest, known: Mapping[str, Reference], able: Iterab
     models = [*able]
     return any(
         not (asked in known or asked.startswith("data:") or asked.lower() in (*voice_selection.OPENAI, "default"))
-        and not any(voice_selection.has(capabilities, asked) for capabilities in models)
+        and not any(has_voice(capabilities, asked) for capabilities in models)
         for asked in names(request)
     )
 

@@ -1,25 +1,23 @@
-"""The answer to somebody who waits: whole, as a file, or streamed while it is made."""
+"""Speech response: the answer to a caller who waits, whole, as a file, or streamed while it is made."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
 
 from antiphon.audio import codec
-from antiphon.cache import Entry
+from antiphon.cache import Cache, Entry
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
-from antiphon.domain.job import Failure, Result, State
+from antiphon.domain.job import Result
+from antiphon.files import atomic
 from antiphon.files.store import FileStore
-from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.run import JobRun
+from antiphon.jobs.waiting import WaitingJob
 from antiphon.speech import render
 from antiphon.speech.plan import SpeechPlan
-
-if TYPE_CHECKING:
-    from antiphon.cache import Cache
 
 #: Bytes of a finished answer that are kept in the cache; longer ones are joined again from their segments.
 KEEP_WHOLE = 1024 * 1024
@@ -28,65 +26,52 @@ NO_FILE = ""
 #: Bytes that are handed on at a time: what is handed on cannot be taken back from a reader that is slow.
 SLICE = 64 * 1024
 
-Release = Callable[[ActiveJob, State, Result | None, Failure | None], None]
-
 
 @dataclass(slots=True)
 class SpeechResponse:
     """One waiting request. Read it once, by `whole`, `file` or `stream`, and `close` it in any case: a reader that
     goes away before the end gives its place back at once."""
 
-    active: ActiveJob
-    run: JobRun
+    job: WaitingJob
     plan: SpeechPlan
     cache: Cache
     threads: Threads
     files: FileStore
-    release: Release
     #: Set once everything is made.
     result: Result | None = None
 
     @property
     def id(self) -> str:
-        return self.active.id
+        return self.job.id
 
     @property
-    def hit(self) -> Literal["hit", "miss", "partial"]:
-        """How much of it the cache answered."""
-        if self.run.cached >= self.run.total:
-            return "hit"
-        return "partial" if self.run.cached else "miss"
+    def cache_status(self) -> str:
+        """How much of it the cache answered: hit, miss or partial."""
+        return self.job.cache_status
+
+    @property
+    def run(self) -> JobRun:
+        return self.job.run
 
     async def whole(self) -> bytes:
         """The complete encoded audio with true headers. Raises what ended the job."""
-        try:
-            data = await self._whole()
-        except errors.AntiphonError as e:
-            self._failed(e)
-            raise
-        self._succeeded()
+        with self._failing():
+            data, self.result = await self._whole()
+        self.job.succeed(self.result)
         return data
 
     async def file(self) -> Result:
         """The audio as a file in the output directory. Raises what ended the job, `StorageFull` if the disk is."""
-        try:
-            data = await self._whole()
-            assert self.result is not None
+        with self._failing():
+            data, made = await self._whole()
             name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
-            digest = await self.threads.run(render.put_file, self.files.output, name, data)
-        except errors.AntiphonError as e:
-            self._failed(e)
-            raise
-        except OSError as e:
-            full = errors.StorageFull(f"cannot write the audio: {e.strerror}", retry_after=10.0)
-            self._failed(full)
-            raise full from e
-        self.result = Result(
-            name, self.result.media_type, self.result.bytes, self.result.duration, digest,
-            self.result.segments,
-        )  # fmt: skip
+            try:
+                digest = await self.threads.run(atomic.write, self.files.output, name, data)
+            except OSError as e:
+                raise errors.StorageFull(f"cannot write the audio: {e.strerror}", retry_after=10.0) from e
+        self.result = replace(made, name=name, digest=digest)
         await self.files.publish_soon(self.result)
-        self._succeeded()
+        self.job.succeed(self.result)
         return self.result
 
     async def stream(self) -> AsyncGenerator[bytes]:
@@ -100,7 +85,7 @@ class SpeechResponse:
         # A streamed WAV has no true length in its header, so it is not what `whole` may answer with.
         keeps = self.run.writes_cache and self.plan.request.format not in ("wav", "flac")
         timeline = render.Timeline()
-        try:
+        with self._failing():
             async with contextlib.aclosing(render.stream(self.run, self.plan, self.threads, timeline)) as made:
                 async for data in made:
                     size += len(data)
@@ -110,32 +95,33 @@ class SpeechResponse:
                         parts.clear()
                     for part in _slices(data):
                         yield part
-        except errors.AntiphonError as e:
-            self._failed(e)
-            raise
-        media_type = self.plan.media_type
-        self.result = Result("", media_type, size, timeline.seconds, NO_FILE, tuple(timeline.segments))
+        self.result = self._result(size, timeline)
         if keeps and size <= KEEP_WHOLE:
-            self._keep(b"".join(parts))
-        self._succeeded()
+            self._keep(b"".join(parts), self.result)
+        self.job.succeed(self.result)
 
     def close(self) -> None:
         """Gives the place in the queue back if the end was not reached; after the end it does nothing."""
-        self.release(self.active, State.CANCELLED, None, None)
+        self.job.cancel()
 
-    async def _whole(self) -> bytes:
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """An error of ours that leaves the block fails the job."""
+        try:
+            yield
+        except errors.AntiphonError as e:
+            self.job.fail(e)
+            raise
+
+    def _result(self, size: int, timeline: render.Timeline) -> Result:
+        return Result("", self.plan.media_type, size, timeline.seconds, NO_FILE, tuple(timeline.segments))
+
+    async def _whole(self) -> tuple[bytes, Result]:
         stored = await self._stored()
         if stored is not None:
             meta = stored.meta
-            self.result = Result(
-                "",
-                meta["media_type"],
-                len(stored.payload),
-                meta["duration"],
-                NO_FILE,
-                tuple(meta["segments"]),
-            )
-            return stored.payload
+            size, segments = len(stored.payload), tuple(meta["segments"])
+            return stored.payload, Result("", meta["media_type"], size, meta["duration"], NO_FILE, segments)
         timeline = render.Timeline()
         audio: list[bytes] = []
         async for piece in render.pieces(self.run, self.plan, self.threads):
@@ -143,11 +129,11 @@ class SpeechResponse:
             audio.append(render.padded(piece))
         request = self.plan.request
         data = await render.encode(b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads)
-        self.result = Result("", self.plan.media_type, len(data), timeline.seconds, NO_FILE, tuple(timeline.segments))
+        result = self._result(len(data), timeline)
         # A WAV is its segments behind a header: joining them again is cheaper than a second copy on disk.
         if len(data) <= KEEP_WHOLE and self.plan.request.format != "wav":
-            self._keep(data)
-        return data
+            self._keep(data, result)
+        return data, result
 
     async def _stored(self) -> Entry | None:
         if self.run.missing():
@@ -158,9 +144,7 @@ class SpeechResponse:
             return await self.cache.get(key)
         return hot
 
-    def _keep(self, data: bytes) -> None:
-        result = self.result
-        assert result is not None
+    def _keep(self, data: bytes, result: Result) -> None:
         meta: dict[str, Any] = {
             "media_type": result.media_type,
             "duration": result.duration,
@@ -168,15 +152,6 @@ class SpeechResponse:
         }
         if self.run.writes_cache:
             self.cache.put_soon(self.plan.result_key(), data, meta)
-
-    def _succeeded(self) -> None:
-        self.release(self.active, State.SUCCEEDED, self.result, None)
-
-    def _failed(self, error: errors.AntiphonError) -> None:
-        if isinstance(error, errors.Cancelled):
-            self.release(self.active, State.CANCELLED, None, None)
-        else:
-            self.release(self.active, State.FAILED, None, Failure(error.code, error.message))
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest, sayable
-from antiphon.jobs.service import JobService
 from antiphon.speech.response import SpeechResponse
+from antiphon.speech.service import SpeechService
 from antiphon.text.incremental import MAX_HELD, Granularity, Splitter
 
 #: Sentences in work at once, the one that is being sent among them: the next is made meanwhile.
@@ -60,7 +60,7 @@ class Started:
     @property
     def sample_rate(self) -> int:
         """Hz of the audio that follows."""
-        capabilities = self.speech.active.served.capabilities
+        capabilities = self.speech.job.active.served.capabilities
         return self.speech.plan.request.sample_rate or (capabilities.sample_rate if capabilities is not None else 24000)
 
 
@@ -86,8 +86,8 @@ Event = Started | bytes | Ended | UtteranceEnded
 class SpeechSession:
     """One conversation's voice. `events` must be read; `close` it in any case, which frees what it holds."""
 
-    def __init__(self, jobs: JobService, owner: str, voice: Voice) -> None:
-        self._jobs, self._owner, self._voice = jobs, owner, voice
+    def __init__(self, speech: SpeechService, owner: str, voice: Voice) -> None:
+        self._speech, self._owner, self._voice = speech, owner, voice
         self._splitter = self._new_splitter()
         self._queue: deque[Sentence | UtteranceEnded] = deque()
         self._current: Sentence | None = None
@@ -191,7 +191,7 @@ class SpeechSession:
             if sentence.task is None:
                 request = sentence.voice.request.with_text(sentence.text)
                 sentence.task = asyncio.create_task(
-                    self._jobs.speak(request, self._owner, streamed=True), name="sentence"
+                    self._speech.speak(request, self._owner, streamed=True), name="sentence"
                 )
 
     def _sentences(self) -> list[Sentence]:

@@ -38,12 +38,6 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
     )
 
 
-def has(capabilities: Capabilities, asked: str) -> bool:
-    """Whether the model itself has that voice, or all voices of that mix."""
-    known = {v.id for v in capabilities.voices}
-    return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
-
-
 def cannot_clone(asked: str, cloning: Sequence[str], param: str) -> errors.UnknownVoice:
     """Why an uploaded voice is refused by a model that cannot imitate, and what would help."""
     what = "a recording was given" if asked.startswith("data:") else f"{asked[:60]!r} is an uploaded voice"

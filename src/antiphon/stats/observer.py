@@ -7,27 +7,43 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from antiphon.audio import pcm
-from antiphon.domain.event import EventType
+from antiphon.domain.event import FINAL_EVENTS, EventType
+from antiphon.domain.job import Priority, State, Units
 from antiphon.domain.unit import UnitResult
 from antiphon.stats.counters import Counters
 from antiphon.stats.daily import Statistics
 
-if TYPE_CHECKING:
-    from antiphon.jobs.active import ActiveJob
-
-#: Hears of a live job's events at once; it must be quick and must not raise.
-Listener = Callable[["ActiveJob", EventType], None]
-
-_ENDINGS: Mapping[EventType, str] = {
-    "job.succeeded": "succeeded",
-    "job.failed": "failed",
-    "job.cancelled": "cancelled",
-}
 #: Seconds; a promise of less is not measured, since what it is off by is chance.
-TELLING = 0.1
+LEAST_PROMISE = 0.1
+
+
+class Model(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class ObservedJob(Protocol):
+    """What the observer sees of an active job. Times are seconds since the epoch."""
+
+    priority: Priority
+    units: Units
+    created_at: float
+    started_at: float | None
+    #: Set for a job of a previous process.
+    arrived: float | None
+    #: The seconds that its owner was told it takes.
+    promised_seconds: float | None
+    last_unit_at: float | None
+
+    @property
+    def served(self) -> Model: ...
+
+
+#: Receives an active job's events at once; it must be quick and must not raise.
+Listener = Callable[[Any, EventType], None]
 
 
 class Observer:
@@ -43,66 +59,66 @@ class Observer:
 
     # Jobs
 
-    def told(self, active: ActiveJob, type_: EventType, extra: Mapping[str, Any] | None = None) -> None:
+    def job_event(self, job: ObservedJob, event: EventType, extra: Mapping[str, Any] | None = None) -> None:
         """Every event of a job, at the moment when it is published."""
-        match type_:
+        match event:
             case "job.queued":
-                self._queued(active)
+                self._queued(job)
             case "job.started":
-                self._started(active)
+                self._started(job)
             case "unit.done":
-                active.made_at = self._clock()
+                job.last_unit_at = self._clock()
                 if extra is not None and extra.get("cached"):
-                    self._cached(active.served.name, 1)
-            case "job.succeeded" | "job.failed" | "job.cancelled":
-                self._ended(active, _ENDINGS[type_])
+                    self._cached(job.served.name, 1)
+            case _ if event in FINAL_EVENTS:
+                self._ended(job, FINAL_EVENTS[event])
             case _:
                 return
         for listener in self._listeners:
-            listener(active, type_)
+            listener(job, event)
 
-    def _queued(self, active: ActiveJob) -> None:
+    def _queued(self, job: ObservedJob) -> None:
         # What an earlier life accepted was counted there.
-        if active.arrived is None:
-            self.counters.jobs[active.served.name, active.priority, "accepted"] += 1
-            self.statistics.request(active.served.name)
-        if active.units.cached == active.units.total:
-            self._cached(active.served.name, active.units.cached)
+        if job.arrived is None:
+            self.counters.jobs[job.served.name, job.priority, "accepted"] += 1
+            self.statistics.request(job.served.name)
+        if job.units.cached == job.units.total:
+            self._cached(job.served.name, job.units.cached)
 
-    def _started(self, active: ActiveJob) -> None:
-        model = active.served.name
-        self._cached(model, active.units.cached)
-        if active.arrived is None and active.started_at is not None and active.units.cached < active.units.total:
-            seconds = max(0.0, active.started_at - active.created_at)
-            self.counters.waits[model, active.priority].add(seconds)
+    def _started(self, job: ObservedJob) -> None:
+        model = job.served.name
+        self._cached(model, job.units.cached)
+        if job.arrived is None and job.started_at is not None and job.units.cached < job.units.total:
+            seconds = max(0.0, job.started_at - job.created_at)
+            self.counters.waits[model, job.priority].add(seconds)
             self.statistics.now(model).waits.add(seconds)
 
-    def _ended(self, active: ActiveJob, outcome: str) -> None:
-        model, now = active.served.name, self._clock()
-        self.counters.jobs[model, active.priority, outcome] += 1
+    def _ended(self, job: ObservedJob, outcome: State) -> None:
+        model, now = job.served.name, self._clock()
+        self.counters.jobs[model, job.priority, str(outcome)] += 1
         hour = self.statistics.now(model)
-        if outcome != "succeeded":
-            hour.failed += outcome == "failed"
-            hour.cancelled += outcome == "cancelled"
+        if outcome is not State.SUCCEEDED:
+            hour.failed += outcome is State.FAILED
+            hour.cancelled += outcome is State.CANCELLED
             return
-        if active.units.cached >= active.units.total:
+        if job.units.cached >= job.units.total:
             hour.hits += 1
         else:
-            hour.partial += active.units.cached > 0
-            seconds = max(0.0, now - (active.started_at or now))
+            hour.partial += job.units.cached > 0
+            seconds = max(0.0, now - (job.started_at or now))
             self.counters.synthesis[model,].add(seconds)
             hour.synthesis.add(seconds)
-        if active.told is not None and active.told >= TELLING:
-            self.counters.eta.add((now - active.created_at) / active.told)
+        if job.promised_seconds is not None and job.promised_seconds >= LEAST_PROMISE:
+            self.counters.eta.add((now - job.created_at) / job.promised_seconds)
 
     def _cached(self, model: str, units: int) -> None:
         if units:
             self.counters.units[model, "cache"] += units
             self.statistics.now(model).cached_units += units
 
-    def promised(self, active: ActiveJob, eta: float | None) -> None:
+    def promised(self, job: ObservedJob, eta: float | None) -> None:
         """A job was accepted, and its owner told when it will be done."""
-        active.told = eta
+        job.promised_seconds = eta
 
     def committed(self, seconds: float) -> None:
         """It took so long until an accepted job was on disk."""
@@ -110,10 +126,10 @@ class Observer:
 
     # Segments
 
-    def arrived(self, active: ActiveJob, units: int) -> None:
+    def arrived(self, job: ObservedJob, units: int) -> None:
         """So many segments of a job need a slot."""
-        if active.arrived is None:
-            self.statistics.now(active.served.name).arrived += units
+        if job.arrived is None:
+            self.statistics.now(job.served.name).arrived += units
 
     def served(self, model: str, result: UnitResult, took: float) -> None:
         """A worker made a segment; its slot was taken for so many seconds."""
@@ -140,7 +156,7 @@ class Observer:
 
     # Time
 
-    def beat(self, late: float, passed: float, slots: Iterable[tuple[str, int]]) -> None:
+    def ticked(self, late: float, passed: float, slots: Iterable[tuple[str, int]]) -> None:
         """The event loop came `late` seconds to its tick; so many passed since the last, with these slots by model."""
         self.counters.lag.add(late)
         for model, count in slots:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.domain import errors
-from antiphon.domain.unit import Kind
+from antiphon.domain.job import Kind
 from antiphon.testing import image, speech, transcription
 from antiphon.testing.bench import Broken, Check, Skip, bench
 

@@ -1,28 +1,31 @@
-"""Transcription: a recording's pieces planned as units, and what was heard in them put together again."""
+"""Transcription kind: a recording's pieces are planned as units, and their transcripts are joined again."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from antiphon.audio import subtitles
-from antiphon.auth import ApiKeys, lower
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.job import Result
+from antiphon.domain.kind import KindTraits
 from antiphon.domain.transcription import TranscriptionRequest
 from antiphon.domain.unit import Recipe, Unit, UnitResult
+from antiphon.files import atomic
+from antiphon.jobs.kind import JobKind
 from antiphon.jobs.run import JobRun
-from antiphon.models.registry import ModelRegistry
+from antiphon.jobs.waiting import WaitingJob
+from antiphon.models.selection import ModelSelector
 from antiphon.models.served import ServedModel
 from antiphon.sandbox import speech_audio
-from antiphon.speech.render import put_file
 from antiphon.text import transcript
 from antiphon.transcription.recordings import RecordingStore
 
+TRAITS = KindTraits(TranscriptionRequest.type, length_unit="seconds", reference_length=30.0)
 MEDIA_TYPES = {
     "json": "application/json",
     "verbose_json": "application/json",
@@ -90,67 +93,88 @@ class TranscriptionPlan:
 
 @dataclass(slots=True)
 class TranscriptionPlanner:
-    """The kind: which model hears, and the plan for it."""
+    """Which model transcribes, and the plan for it."""
 
-    models: ModelRegistry
-    uploads: RecordingStore
-    keys: ApiKeys
+    selector: ModelSelector
+    recordings: RecordingStore
 
     async def prepare(self, request: TranscriptionRequest, owner: str) -> tuple[ServedModel, TranscriptionPlan]:
         """Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`, `NotFound` if the recording
         is gone."""
-        granted = lower(request.priority, self.keys.ceiling(owner))
-        if granted != request.priority:
-            request = replace(request, priority=granted)
-        served = self.models.choose_kind(request.model, "transcription", request.language)
+        served = self.selector.choose_kind(request.model, request.type, request.language)
         return served, await self.plan(request, served)
 
     async def plan(self, request: TranscriptionRequest, served: ServedModel) -> TranscriptionPlan:
         assert served.capabilities is not None
-        await self.uploads.need(request.audio)
+        await self.recordings.need(request.audio)
         return TranscriptionPlan(request, served.name, served.capabilities.revision)
 
 
-async def heard(run: JobRun, plan: TranscriptionPlan) -> AsyncGenerator[dict[str, Any]]:
+def kind(selector: ModelSelector, recordings: RecordingStore) -> JobKind:
+    planner = TranscriptionPlanner(selector, recordings)
+    return JobKind(
+        TRAITS,
+        TranscriptionRequest.from_json,
+        planner.prepare,
+        planner.plan,
+        write,
+        file_prefix="transcript",
+    )
+
+
+async def pieces(run: JobRun, plan: TranscriptionPlan) -> AsyncGenerator[dict[str, Any]]:
     """What was heard in each piece, in order, with times from the beginning of the whole. Raises what ended the run."""
     index = 0
     async for entry in run.entries():
-        found = json.loads(entry.payload)
-        yield transcript.shifted(found, plan.request.bounds[index][0] / speech_audio.RATE)
+        piece = json.loads(entry.payload)
+        yield transcript.shifted(piece, plan.request.bounds[index][0] / speech_audio.RATE)
         index += 1
 
 
-async def whole(run: JobRun, plan: TranscriptionPlan) -> dict[str, Any]:
+async def transcript_of(run: JobRun, plan: TranscriptionPlan) -> dict[str, Any]:
     """All of it: task, language, duration, text, segments."""
-    parts = [part async for part in heard(run, plan)]
+    parts = [part async for part in pieces(run, plan)]
     return transcript.joined(parts, plan.request.task, plan.request.seconds)
 
 
 async def write(run: JobRun, plan: TranscriptionPlan, folder: Path, threads: Threads) -> Result:
     """As a file in the request's format; the segments go with it, for subtitles in any other."""
-    told = await whole(run, plan)
-    data = render(told, plan.request)
+    found = await transcript_of(run, plan)
+    data = encode(found, plan.request)
     name = f"transcript_{run.job}{EXTENSIONS[plan.request.format]}"
-    digest = await threads.run(put_file, folder, name, data)
-    return Result(name, plan.media_type, len(data), plan.request.seconds, digest, transcript.subtitles(told))
+    digest = await threads.run(atomic.write, folder, name, data)
+    return Result(name, plan.media_type, len(data), plan.request.seconds, digest, transcript.subtitles(found))
 
 
-def render(told: Mapping[str, Any], request: TranscriptionRequest) -> bytes:
+def encode(found: Mapping[str, Any], request: TranscriptionRequest) -> bytes:
     """In the request's format."""
     match request.format:
         case "text":
-            text = f"{told['text']}\n"
+            text = f"{found['text']}\n"
         case "srt":
-            text = subtitles.srt(transcript.subtitles(told))
+            text = subtitles.srt(transcript.subtitles(found))
         case "vtt":
-            text = subtitles.vtt(transcript.subtitles(told))
+            text = subtitles.vtt(transcript.subtitles(found))
         case "verbose_json":
-            text = transcript.to_verbose_json(told, words=request.words)
+            text = transcript.to_verbose_json(found, words=request.words)
         case _:
-            text = transcript.to_json(told)
+            text = transcript.to_json(found)
     return text.encode()
 
 
+async def whole(job: WaitingJob) -> bytes:
+    """The answer to a caller who waits, in the request's format; ends the job. Raises what ended the run."""
+    plan = plan_of(job)
+    data = encode(await transcript_of(job.run, plan), plan.request)
+    job.succeed(result_of(len(data), plan))
+    return data
+
+
+def plan_of(job: WaitingJob) -> TranscriptionPlan:
+    assert isinstance(job.run.plan, TranscriptionPlan)
+    return job.run.plan
+
+
 def result_of(size: int, plan: TranscriptionPlan) -> Result:
-    """Of a request that somebody waited for: no file."""
+    """Of a request whose caller waited: no file."""
     return Result("", plan.media_type, size, plan.request.seconds, "", ())

@@ -1,4 +1,4 @@
-"""Recordings that wait to be written down: decoded once, kept by their digest until nobody needs them."""
+"""Recordings: audio that is to be transcribed, decoded once and kept by its digest until no job needs it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import structlog
 
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
+from antiphon.files.disk_space import DiskSpace
 from antiphon.files.store import FileStore
 from antiphon.sandbox import client, speech_audio
 
@@ -35,7 +36,7 @@ _MOST = int(2 * speech_audio.RATE * (speech_audio.MAX_SECONDS + 1)) + 1024 * 102
 
 
 @dataclass(frozen=True, slots=True)
-class Upload:
+class StoredRecording:
     #: SHA-256 of the samples, hexadecimal.
     digest: str
     #: (first sample, one after the last) of the pieces that hold sound.
@@ -48,22 +49,21 @@ class RecordingStore:
     folder: Path
     threads: Threads
     files: FileStore
-    #: Raises `StorageFull` while the disk has no room.
-    check_space: Callable[[], None] = lambda: None
+    space: DiskSpace
     #: Bytes of all recordings.
-    most: int = 2**63
-    #: Digests that live jobs need.
-    needed: Callable[[], Container[str]] = frozenset
+    most: int
+    #: Digests that active jobs need.
+    needed: Callable[[], Container[str]]
     _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
     _waiting: int = 0
 
     def path(self, digest: str) -> Path:
         return self.folder / f"{digest}.pcm"
 
-    async def take(self, file: BinaryIO) -> Upload:
+    async def take(self, file: BinaryIO) -> StoredRecording:
         """Decodes a file and keeps its samples, on disk when this returns. Raises `InvalidRequest` with the reason why
         it is refused, `QueueFull` when too many are being read, `StorageFull`, `StorageDown`."""
-        self.check_space()
+        self.space.check()
         if self._waiting >= WAITING:
             raise errors.QueueFull("Too many recordings are being read; try again soon", retry_after=5.0)
         self._waiting += 1
@@ -76,7 +76,7 @@ class RecordingStore:
         finally:
             self._waiting -= 1
 
-    async def _take(self, file: BinaryIO) -> Upload:
+    async def _take(self, file: BinaryIO) -> StoredRecording:
         self.folder.mkdir(parents=True, exist_ok=True)
         part = self.folder / f".{os.urandom(8).hex()}.part"
         try:
@@ -90,7 +90,7 @@ class RecordingStore:
         finally:
             part.unlink(missing_ok=True)
         # Whoever takes a dead server's job over needs it.
-        await self.files.keep("uploads", self.path(upload.digest))
+        await self.files.put("uploads", self.path(upload.digest))
         return upload
 
     async def need(self, digest: str) -> None:
@@ -100,7 +100,7 @@ class RecordingStore:
         try:
             os.utime(path)
         except FileNotFoundError:
-            if not await self.files.bring("uploads", path):
+            if not await self.files.fetch("uploads", path):
                 raise errors.NotFound("The recording is no longer here; send it again", param="file") from None
 
     def make_room(self, needed: Container[str], now: float | None = None) -> None:
@@ -167,12 +167,12 @@ class _Answer:
         self._hash.update(part)
         self._bytes += len(part)
 
-    def upload(self) -> Upload:
+    def upload(self) -> StoredRecording:
         samples = self._bytes // 2
         pairs = tuple((int(first), int(last)) for first, last in self._bounds or ())
         if not samples or any(not 0 <= first < last <= samples for first, last in pairs):
             raise errors.InvalidRequest("The audio file cannot be read; send a WAV file")
-        return Upload(self._hash.hexdigest(), pairs, samples / speech_audio.RATE)
+        return StoredRecording(self._hash.hexdigest(), pairs, samples / speech_audio.RATE)
 
 
 def _sync(out: BinaryIO) -> None:

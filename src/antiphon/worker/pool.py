@@ -71,12 +71,14 @@ class Pool:
         spare_first: bool = True,
         footprint: int = 0,
         on_change: Callable[[], None] = lambda: None,
+        on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`environments`: what each place's processes find in theirs besides ours; those that are not named, nothing.
         `start_channel`: starts them somewhere else.
 
-        `on_change` is called whenever a slot, a state or a phase changed; it must not raise."""
+        `on_change` is called whenever a slot, a state or a phase changed, `on_progress` when a worker
+        reports how far a unit is, 0 to 1. Both must not raise."""
         self.name, self._engine, self._options = name, engine_ref, dict(options)
         self._limits = WorkerLimits(
             heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace
@@ -84,8 +86,7 @@ class Pool:
         self._on_change, self._clock = on_change, clock
         self.capabilities: Capabilities | None = None
         self._reserved = 0
-        #: Told how far a running unit is, 0 to 1; must not raise.
-        self.on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None
+        self._on_progress = on_progress
         #: Nothing further is handed out; what runs goes on.
         self.held = False
         self._environments, self._start_channel = environments, start_channel
@@ -271,7 +272,7 @@ class Pool:
             start_channel=start_channel,
             on_change=self._changed,
             on_line=lambda line: log.info("worker says", worker=name, line=line),
-            on_progress=lambda unit, fraction: self.on_progress(unit, fraction),
+            on_progress=lambda unit, fraction: self._on_progress(unit, fraction),
             clock=self._clock,
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
-from antiphon.domain.unit import Kind
+from antiphon.domain.job import Kind
 
 #: How image files begin that browsers show.
 IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")

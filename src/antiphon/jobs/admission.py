@@ -1,0 +1,71 @@
+"""Admission: whether the work of a request is taken, in which class, and what it counts for until it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from antiphon.auth import ApiKeys
+from antiphon.domain.job import PRIORITIES, Result
+from antiphon.domain.work import Plan, Request
+from antiphon.files.disk_space import DiskSpace
+from antiphon.jobs.active import ActiveJob
+from antiphon.models.served import ServedModel
+from antiphon.schedule.admission import Admission
+
+R = TypeVar("R", bound=Request)
+
+
+@dataclass(slots=True)
+class JobAdmission:
+    """The one place where a client's share, quota and class are applied, whatever the kind of work."""
+
+    work: Admission
+    api_keys: ApiKeys
+    space: DiskSpace
+
+    def grant(self, request: R, owner: str) -> R:
+        """The request in the class that its owner may have; `PRIORITIES` begins with the highest."""
+        ceiling = self.api_keys.ceiling(owner)
+        if PRIORITIES.index(request.priority) >= PRIORITIES.index(ceiling):
+            return request
+        lowered: Any = replace(request, priority=ceiling)  # type: ignore[type-var]
+        return lowered  # type: ignore[no-any-return]
+
+    def admit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
+        """Counts the job's work.
+
+        Raises `OverQuota`; `OverShare` or `QueueFull` with the time after which it fits; `StorageFull`.
+        """
+        self.api_keys.check_quota(job.owner)
+        if job.durable:
+            self.space.check()
+        self.work.take(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
+        job.seconds, job.nbytes = sum(costs), plan.nbytes
+
+    def readmit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
+        """Counts the work of a job that a previous process admitted."""
+        job.seconds, job.nbytes = sum(costs), plan.nbytes
+        self.work.force(job.owner, job.seconds, job.nbytes)
+
+    def spend(self, job: ActiveJob, seconds: float) -> None:
+        """A unit of the job is done: its predicted seconds are no longer queued."""
+        seconds = min(seconds, job.seconds)
+        self.work.spend(job.owner, seconds)
+        job.seconds -= seconds
+
+    def count_audio(self, owner: str, result: Result) -> None:
+        """Counts the audio of a job that succeeded towards its owner's quota."""
+        self.api_keys.count_audio(owner, result.duration)
+
+    def give_back(self, job: ActiveJob) -> None:
+        """The job's work is done or gone. A second call does nothing."""
+        if job.nbytes:
+            self.work.give_back(job.owner, job.seconds, job.nbytes)
+            job.seconds, job.nbytes = 0.0, 0
+
+
+def predicted_costs(served: ServedModel, plan: Plan, units: list[int]) -> list[float]:
+    """Predicted seconds of some of a plan's units."""
+    predict = served.dispatcher.cost.predict
+    return [predict(plan.length(index)) for index in units]

@@ -1,0 +1,66 @@
+"""Speech service: speaks texts for callers who wait, and lets listeners hear a durable job while it is made."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+
+from antiphon.cache import Cache
+from antiphon.concurrency.threads import Threads
+from antiphon.domain.request import SpeechRequest
+from antiphon.files.store import FileStore
+from antiphon.jobs.service import JobService
+from antiphon.jobs.waiting import WaitingJobs
+from antiphon.speech import listen
+from antiphon.speech.planner import SpeechPlanner
+from antiphon.speech.response import SpeechResponse
+
+
+class SpeechService:
+    """Used in one event loop."""
+
+    def __init__(
+        self,
+        jobs: JobService,
+        waiting_jobs: WaitingJobs,
+        planner: SpeechPlanner,
+        cache: Cache,
+        files: FileStore,
+        threads: Threads,
+    ) -> None:
+        self._jobs, self._waiting, self._planner = jobs, waiting_jobs, planner
+        self._cache, self._files, self._threads = cache, files, threads
+
+    async def speak(
+        self,
+        request: SpeechRequest,
+        owner: str,
+        *,
+        streamed: bool = False,
+        read_cache: bool = True,
+        write_cache: bool = True,
+        trusted: bool = False,
+    ) -> SpeechResponse:
+        """Takes a request whose caller waits. The answer's audio is made while it is read; `close` it in any case.
+
+        `streamed` cuts the first segment short so that the first sound comes early; `trusted` says that this server
+        has checked and kept the request before. Raises `InvalidRequest` and its kin for what can never work, `Busy`
+        and its kin with a true `retry_after`.
+        """
+        lifecycle = self._jobs.lifecycle
+        lifecycle.check_open()
+        granted = lifecycle.admission.grant(request, owner)
+        served, plan = await self._planner.prepare(granted, owner, quick_first=streamed, trusted=trusted)
+        job = self._waiting.begin(served, plan, owner, read_cache=read_cache, write_cache=write_cache)
+        return SpeechResponse(job, plan, self._cache, self._threads, self._files)
+
+    async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
+        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
+
+        Raises `NotFound`, what ended the job, and `NotStreamable` where nothing can be heard before its end."""
+        job = await self._jobs.stored(job_id, owner)
+        if job.type != SpeechRequest.type:
+            raise listen.NotStreamable("Only speech is sent while it is made; ask again when the job is done")
+        async with contextlib.aclosing(listen.stream(self._jobs, job_id, self._threads)) as parts:
+            async for data in parts:
+                yield data
