@@ -1,6 +1,6 @@
-"""A thin typed client: `Client` waits, `AsyncClient` is awaited, and everything else they share.
+"""Typed client of the HTTP API: `Client` blocks, `AsyncClient` is awaited; both have the same methods.
 
-It knows nothing of the server but its HTTP surface, and of Antiphon only `antiphon.domain`.
+It imports no room of the server except `antiphon.domain`.
 """
 
 from antiphon.client.async_client import AsyncClient

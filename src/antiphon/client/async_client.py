@@ -1,4 +1,4 @@
-"""The client that is awaited; in everything but that it is `sync.Client`."""
+"""Async client: `AsyncClient`, with the same methods as `Client`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import httpx
 
 from antiphon.client import endpoints, errors, retrying, transport
 from antiphon.client.endpoints import JobOptions, SpeechOptions, SubtitleKind
-from antiphon.client.event_stream import Story
+from antiphon.client.event_stream import EventStream
 from antiphon.client.types import Audio, Event, Job, Model, UploadedVoice, Voice
 
 T = TypeVar("T")
@@ -21,7 +21,7 @@ Send = Callable[[retrying.Call[Any]], Awaitable[retrying.Answer | retrying.Lost]
 
 
 class AsyncStream:
-    """Audio that is being made: an iterator of its bytes as they come. `head` has what is known already, no data."""
+    """Audio that the server still makes: iterates over its bytes. `head` has the metadata, without data."""
 
     def __init__(self, head: Audio, response: httpx.Response) -> None:
         self.head = head
@@ -49,63 +49,63 @@ class AsyncClient:
         retries: int = 4,
         patience: float = 30.0,
     ) -> None:
-        """`base_url`: else `ANTIPHON_SERVER`, else the server on this machine. `timeout`: seconds without a byte.
-        `retries`: how often a call is repeated; 0: never. `patience`: the longest `Retry-After` (seconds) that is
-        waited for; a longer one is raised as the error that it came with."""
+        """`base_url`: by default `ANTIPHON_SERVER`, else the server on this machine. `timeout`: seconds without data.
+        `retries`: number of retries of a call. `patience`: longest `Retry-After` (seconds) to wait for; a longer one
+        raises the error of its response."""
         self._options = transport.Options.of(base_url, api_key, timeout, retries, patience)
         self._http = httpx.AsyncClient(**self._options.httpx())
 
     # Speech
 
     async def speak(self, text: str, **options: Unpack[SpeechOptions]) -> Audio:
-        """Speaks a text and waits for the whole of it.
+        """Speaks a text and waits for all of its audio.
 
-        What the server refuses for now (429, 503) is asked for again. What broke off in the middle is not, unless
-        there is an `idempotency_key`: that makes the speech a durable job on the server."""
+        Retries when the server refuses for now (429, 503). Retries a broken connection only with an
+        `idempotency_key`, which makes the speech a durable job on the server."""
         return await self._call(endpoints.speak(text, options))
 
     @contextlib.asynccontextmanager
     async def stream(self, text: str, **options: Unpack[SpeechOptions]) -> AsyncIterator[AsyncStream]:
-        """The audio while it is made. Whoever leaves the `with` early frees the place on the server."""
+        """The audio while the server makes it. Leaving the `with` block early cancels the work on the server."""
         async with self._open(endpoints.speak(text, options), self._options.retries) as (head, response):
             yield AsyncStream(head, response)
 
     # Jobs
 
     async def submit(self, text: str, **options: Unpack[JobOptions]) -> Job:
-        """Queues a durable job. It gets an idempotency key of its own, so that a repetition makes no second job."""
+        """Queues a durable job. It gets a random idempotency key, so that a retry creates no second job."""
         return await self._call(endpoints.submit(text, options, repeated=self._options.retries.times > 0))
 
     async def job(self, id: str | Job) -> Job:
         return await self._call(endpoints.job(id))
 
     async def jobs(self, *, status: str | None = None, limit: int = 50, after: str | None = None) -> list[Job]:
-        """Your jobs, newest first; `after` the id of the last that was seen."""
+        """The caller's jobs, newest first. `after`: the id of the last job of the previous page."""
         return await self._call(endpoints.jobs(status, limit, after))
 
     async def wait(self, id: str | Job, timeout: float | None = None) -> Job:
-        """Waits until the job has succeeded, also while the server restarts. Raises `JobFailed`, `WaitTimeout`."""
+        """Waits until the job succeeds, also across a restart of the server. Raises `JobFailed`, `WaitTimeout`."""
         return await self._run(retrying.wait(endpoints.job(id), timeout), self._send)
 
     async def events(self, id: str | Job, after: int | None = None) -> AsyncIterator[Event]:
-        """What happens to a job until its end, each event once, also over breaks and restarts of the server.
+        """Events of a job until its end, each once, also across broken connections and restarts of the server.
 
-        `after`: the id of the last event that was seen; without it from the job's beginning."""
-        story = Story(endpoints.events_path(id), after)
-        while not story.over:
+        `after`: the id of the last event that was seen; by default all events."""
+        stream = EventStream(endpoints.events_path(id), after)
+        while not stream.over:
             broken: Exception | None = None
             try:
-                async with self._open(story.call(), retrying.ONCE) as (_, response):
+                async with self._open(stream.call(), retrying.ONCE) as (_, response):
                     async for line in response.aiter_lines():
-                        if (event := story.take(line)) is not None:
+                        if (event := stream.read(line)) is not None:
                             yield event
             except (httpx.TransportError, errors.ApiError, errors.Unreachable) as e:
                 broken = e
-            if not story.over:
-                await asyncio.sleep(story.broke(broken))
+            if not stream.over:
+                await asyncio.sleep(stream.interrupted(broken))
 
     async def result(self, id: str | Job) -> Audio:
-        """The audio of a job that succeeded. Raises `Conflict` if it has not."""
+        """The audio of a job. Raises `Conflict` unless it has succeeded."""
         return await self._call(endpoints.result(id))
 
     async def subtitles(self, id: str | Job, kind: SubtitleKind = "srt") -> str:
@@ -115,10 +115,10 @@ class AsyncClient:
         return await self._call(endpoints.cancel(id))
 
     async def retry(self, id: str | Job) -> Job:
-        """Queues a failed or cancelled job again; what was made of it already is not made twice."""
+        """Queues a failed or cancelled job again; its finished segments are reused."""
         return await self._call(endpoints.retry(id))
 
-    # What there is
+    # Voices, models, health
 
     async def voices(self) -> list[Voice]:
         return await self._call(endpoints.voices())
@@ -126,7 +126,7 @@ class AsyncClient:
     async def add_voice(
         self, name: str, recording: str | os.PathLike[str] | bytes, *, consent: str, ref_text: str | None = None
     ) -> UploadedVoice:
-        """RecordingStore a recording (a path or its bytes) to be imitated; `consent` is the speaker's statement."""
+        """Uploads a recording (a path or bytes) to clone. `consent`: the speaker's statement."""
         return await self._call(endpoints.add_voice(name, recording, consent, ref_text))
 
     async def remove_voice(self, name: str) -> UploadedVoice:
@@ -136,10 +136,10 @@ class AsyncClient:
         return await self._call(endpoints.models())
 
     async def health(self) -> dict[str, Any]:
-        """What `/health` says; docs/architecture.md explains the states."""
+        """The response of `/health`; docs/architecture.md explains the states."""
         return await self._call(endpoints.health())
 
-    # Moving bytes
+    # Connection
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -156,14 +156,14 @@ class AsyncClient:
         return await self._run(retrying.perform(call, self._options.retries), self._send)
 
     async def _run(
-        self, steps: retrying.Flow[T], send: Callable[[retrying.Call[Any]], Awaitable[retrying.Answer | retrying.Lost]]
+        self, steps: retrying.Steps[T], send: Callable[[retrying.Call[Any]], Awaitable[retrying.Answer | retrying.Lost]]
     ) -> T:
         outcome: retrying.Outcome = None
         while True:
             try:
                 step = steps.send(outcome)
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]  # what a Flow[T] returns is a T
+                return end.value  # type: ignore[no-any-return]  # what a Steps[T] returns is a T
             if isinstance(step, retrying.Pause):
                 outcome = None
                 await asyncio.sleep(step.seconds)
@@ -179,7 +179,7 @@ class AsyncClient:
 
     @contextlib.asynccontextmanager
     async def _open(self, call: retrying.Call[T], retries: retrying.Retries) -> AsyncIterator[tuple[T, httpx.Response]]:
-        """What the head of an answer says, and the response whose body is still to be read."""
+        """The parsed head of a response, and the response with its body unread."""
         opened: list[httpx.Response] = []
 
         async def begin(call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:

@@ -1,4 +1,4 @@
-"""Every request of the client: what is sent and how the answer is read. Nothing here touches the network."""
+"""Endpoints: each function builds one request of the HTTP API with the parser of its response. Does no I/O."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ _WARNING = re.compile(r'^\d{3} \S+ "([^"]*)"')
 
 
 class SpeechOptions(TypedDict, total=False):
-    """How a text is to be spoken. What is left out is the model's default."""
+    """How to speak a text. An omitted option has the model's default."""
 
-    #: A voice of the model, an uploaded one, one of OpenAI's names, or a mix such as `a(2)+b`.
+    #: A voice of the model, an uploaded voice, an OpenAI name, or a mix such as `a(2)+b`.
     voice: str | None
     model: str | None
-    #: `wav` unless something else is named.
+    #: Default: `wav`.
     format: Format
     #: 0.25 to 4.
     speed: float | None
-    #: BCP-47; without it the text decides.
+    #: BCP-47; by default detected from the text.
     language: str | None
-    #: A name, weights by name, or eight weights.
+    #: A name, weights by name, or a list of eight weights.
     emotion: str | Mapping[str, float] | list[float] | None
     seed: int | None
     #: Hz.
     sample_rate: int | None
     priority: Priority | None
-    #: How to speak, in words.
+    #: How to speak, in natural language.
     instructions: str | None
-    #: The same key gives the same work, however often it is sent.
+    #: Requests with the same key are one piece of work on the server.
     idempotency_key: str | None
 
 
 class JobOptions(SpeechOptions, total=False):
-    """What a durable job may have besides."""
+    """Additional options of a durable job."""
 
-    #: A URL that is told when the job has ended, or `{"url": …, "secret": …}`.
+    #: A URL that receives a request when the job has ended, or `{"url": …, "secret": …}`.
     webhook: str | Mapping[str, str] | None
-    #: `06:00` or an ISO 8601 time.
+    #: Time by which the job should end: `06:00` or ISO 8601.
     deadline: str | None
 
 
@@ -59,7 +59,7 @@ def speak(text: str, options: SpeechOptions) -> Call[Audio]:
 
 
 def submit(text: str, options: JobOptions, *, repeated: bool) -> Call[Job]:
-    """`repeated`: whether the call may be sent again; then it has a key of its own unless the caller gave one."""
+    """`repeated`: whether the call may be retried; then it gets a random key unless the caller gives one."""
     headers = _key(options) or ({"Idempotency-Key": uuid.uuid4().hex} if repeated else {})
     return Call("POST", "/v1/jobs", lambda answer: Job.of(_json(answer)), json=_body(text, options), headers=headers)
 
@@ -71,7 +71,9 @@ def job(id: str | Job) -> Call[Job]:
 def jobs(status: str | None, limit: int, after: str | None) -> Call[list[Job]]:
     asked = {"status": status, "limit": limit, "after": after}
     params = {name: value for name, value in asked.items() if value is not None}
-    return Call("GET", "/v1/jobs", lambda answer: [Job.of(told) for told in _json(answer)["data"]], params=params)
+    return Call(
+        "GET", "/v1/jobs", lambda answer: [Job.of(received) for received in _json(answer)["data"]], params=params
+    )
 
 
 def result(id: str | Job) -> Call[Audio]:
@@ -95,7 +97,9 @@ def subtitles(id: str | Job, kind: SubtitleKind) -> Call[str]:
 
 
 def voices() -> Call[list[Voice]]:
-    return Call("GET", "/v1/audio/voices", lambda answer: [known(Voice, told) for told in _json(answer)["voices"]])
+    return Call(
+        "GET", "/v1/audio/voices", lambda answer: [known(Voice, received) for received in _json(answer)["voices"]]
+    )
 
 
 def add_voice(
@@ -111,14 +115,14 @@ def remove_voice(name: str) -> Call[UploadedVoice]:
 
 
 def models() -> Call[list[Model]]:
-    return Call("GET", "/v1/models", lambda answer: [known(Model, told) for told in _json(answer)["data"]])
+    return Call("GET", "/v1/models", lambda answer: [known(Model, received) for received in _json(answer)["data"]])
 
 
 def health() -> Call[dict[str, Any]]:
     return Call("GET", "/health", lambda answer: dict(_json(answer)))
 
 
-# Answers
+# Responses
 
 
 def audio(answer: Answer, job: str | None = None) -> Audio:

@@ -1,4 +1,4 @@
-"""What a client raises: one tree, by what the caller can do about it; `code` is the server's own."""
+"""Errors that the client raises: one tree, by what the caller can do about it. `code` is the server's error code."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping
 
 
 class ClientError(Exception):
-    """Something went wrong between the client and the server, or in the server."""
+    """Base of all errors of the client."""
 
 
 class Unreachable(ClientError):
-    """No server answers there, or the connection broke off and repeating would not be safe."""
+    """No server answers, or the connection broke and a retry is not safe."""
 
 
 class WaitTimeout(ClientError, TimeoutError):
-    """The job had not ended in the time that `wait` was given. It goes on; wait again."""
+    """The job did not end within the timeout of `wait`. It continues; wait again."""
 
 
 class JobFailed(ClientError):
-    """The job ended without a result; `code` and `message` are the job's, `job_id` says which."""
+    """The job ended without a result. `code` and `message` come from the job `job_id`."""
 
     def __init__(self, job_id: str, code: str, message: str) -> None:
         super().__init__(f"job {job_id}: {message}")
@@ -27,43 +27,43 @@ class JobFailed(ClientError):
 
 
 class ApiError(ClientError):
-    """The server refused. Its codes are those of `antiphon.domain.errors`."""
+    """The server refused the request. Codes: `antiphon.domain.errors`."""
 
     def __init__(
         self, status: int, code: str, message: str, param: str | None = None, retry_after: float | None = None
     ) -> None:
-        """`param` names the field that is wrong; `retry_after` is in seconds."""
+        """`param`: the invalid field. `retry_after`: seconds."""
         super().__init__(message)
         self.status, self.code, self.message = status, code, message
         self.param, self.retry_after = param, retry_after
 
 
 class BadRequest(ApiError):
-    """The request is not valid (400, 413, 422); `param` names the field."""
+    """The request is invalid (400, 413, 422); `param` names the field."""
 
 
 class Forbidden(ApiError):
-    """The key is missing, unknown, or may not do that (401, 403)."""
+    """The key is missing, unknown or not allowed to do this (401, 403)."""
 
 
 class NotFound(ApiError):
-    """There is no such job, voice or model, or it is not yours (404)."""
+    """The job, voice or model does not exist, or belongs to another client (404)."""
 
 
 class Conflict(ApiError):
-    """Not in the state that it is in (409): a result before the end, a voice whose name is taken."""
+    """The present state does not allow this (409): a result before the end, a voice name that is taken."""
 
 
 class RateLimited(ApiError):
-    """You have as much work waiting as one client may have (429); `retry_after` says when more fits."""
+    """The client has reached its limit of waiting work (429); `retry_after` says when to try again."""
 
 
 class Unavailable(ApiError):
-    """The server cannot take it now (503): full, loading or shutting down; `retry_after` says when to ask again."""
+    """The server is full, loading or shutting down (503); `retry_after` says when to try again."""
 
 
 class ServerFailed(ApiError):
-    """The work failed, or the server did (500)."""
+    """The work or the server failed (500)."""
 
 
 _BY_STATUS: Mapping[int, type[ApiError]] = {
@@ -73,17 +73,17 @@ _BY_STATUS: Mapping[int, type[ApiError]] = {
 
 
 def of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """The error in an answer of 400 or more, whatever its shape."""
+    """The exception for a response of status 400 or more, with any body."""
     kind = _BY_STATUS.get(status, BadRequest if status < 500 else ServerFailed)
     after = headers.get("retry-after", "")
     retry_after = float(after) if after.isdigit() else None
     code, message, param = "http_error", f"the server answered {status}: {body[:200].decode(errors='replace')}", None
     try:
-        told = json.loads(body)["error"]
-        if isinstance(told, dict):
-            code, message, param = str(told["code"]), str(told["message"]), told.get("param")
+        error = json.loads(body)["error"]
+        if isinstance(error, dict):
+            code, message, param = str(error["code"]), str(error["message"]), error.get("param")
         else:
-            message = str(told)
+            message = str(error)
     except (ValueError, KeyError, TypeError):
         pass
     return kind(status, code, message, param, retry_after)

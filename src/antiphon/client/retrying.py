@@ -1,7 +1,7 @@
-"""How a request is carried out, without carrying it out: when it is sent, repeated after a pause, or given up.
+"""Retrying: decides when a request is sent, retried after a pause, or given up. Does no I/O.
 
-A flow is a generator that yields `Call`s and `Pause`s, is sent what came of them, and returns the parsed answer. The
-clients only do what it says, one by blocking and one by awaiting, so that there is no logic to keep alike in the two.
+The functions are generators: they yield `Call`s and `Pause`s, receive the outcome of each, and return the parsed
+response. Both clients execute these steps, one blocking and one awaiting, so the retry logic exists once.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from antiphon.client.types import Job
 
 T = TypeVar("T")
 
-#: Seconds before the first repetition where the server says nothing; doubled each time up to the second.
+#: Seconds before the first retry if the server names no time, and the longest pause; it doubles with each retry.
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 4.0
-#: Seconds between two looks at a job: a quarter of its ETA within these bounds.
-LOOK_SOON, LOOK_LATE = 0.05, 1.0
-#: Seconds for which `wait` and `events` look for a server that went away; restarting takes it one or two.
-AWAY = 30.0
-#: Statuses that say: nothing was begun, come again.
+#: Seconds between two polls of a job: a quarter of its ETA within these bounds.
+POLL_SOONEST, POLL_LATEST = 0.05, 1.0
+#: Seconds for which `wait` and `events` tolerate an outage; a restart takes one or two.
+LONGEST_OUTAGE = 30.0
+#: Statuses of a server that has not started the work and may accept it later.
 _REFUSED = (429, 503)
 
 
@@ -32,13 +32,13 @@ class Answer:
     status: int
     #: Names in lower case.
     headers: Mapping[str, str]
-    #: Empty if the call asked for a stream and was granted it.
+    #: Empty for a successful streaming call.
     body: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """No answer. `sent`: whether the request may have reached the server."""
+    """No response. `sent`: whether the request may have reached the server."""
 
     why: str
     sent: bool
@@ -51,7 +51,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[T]):
-    """One request, and how its answer is read."""
+    """One request, with the parser of its response."""
 
     method: str
     path: str
@@ -59,32 +59,32 @@ class Call(Generic[T]):
     json: Mapping[str, Any] | None = None
     params: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: Multipart: field name to file name and bytes; its other fields are `form`.
+    #: Multipart files: field name to file name and bytes. `form` has the other fields.
     files: Mapping[str, tuple[str, bytes]] | None = None
     form: Mapping[str, str] | None = None
-    #: Seconds for the answer to go on in; None: the client's.
+    #: Read timeout, seconds; None: the client's.
     timeout: float | None = None
 
     @property
     def repeatable(self) -> bool:
-        """Whether doing it twice is doing it once."""
+        """Whether the request is idempotent."""
         return self.method in ("GET", "DELETE") or "Idempotency-Key" in self.headers
 
 
 Step = Call[Any] | Pause
 Outcome = Answer | Lost | None
-Flow = Generator[Step, Outcome, T]
+Steps = Generator[Step, Outcome, T]
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often a call is repeated, and how long the client lets a server's Retry-After hold it up (seconds)."""
+    """Retry policy: the number of retries, and the longest Retry-After that is waited for (seconds)."""
 
     times: int
     longest: float
 
     def pause(self, call: Call[Any], outcome: Answer | Lost, attempt: int) -> float | None:
-        """Seconds until the next try; None: there is none. `attempt` counts from 0."""
+        """Seconds until the next try; None: give up. `attempt` counts from 0."""
         if attempt >= self.times:
             return None
         if isinstance(outcome, Lost):
@@ -97,17 +97,17 @@ class Retries:
         return after if after <= self.longest else None
 
 
-#: No repetition.
+#: No retries.
 ONCE = Retries(0, 0.0)
 
 
 def backoff(attempt: int) -> float:
-    """Doubled each time, and never the same for two clients that failed together."""
+    """Seconds before a retry: exponential, with jitter so that clients that failed together do not return together."""
     return min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def perform(call: Call[T], retries: Retries) -> Flow[T]:
-    """Raises `ApiError` for what the server refuses, and `Unreachable`."""
+def perform(call: Call[T], retries: Retries) -> Steps[T]:
+    """Sends a call with retries. Raises `ApiError` and `Unreachable`."""
     attempt = 0
     while True:
         outcome = yield call
@@ -123,41 +123,41 @@ def perform(call: Call[T], retries: Retries) -> Flow[T]:
         attempt += 1
 
 
-def wait(look: Call[Job], timeout: float | None) -> Flow[Job]:
-    """Looks at a job until it has ended, also across a restart of the server. Raises `JobFailed`, `WaitTimeout`."""
+def wait(poll: Call[Job], timeout: float | None) -> Steps[Job]:
+    """Polls a job until it ends, across restarts of the server. Raises `JobFailed`, `WaitTimeout`, `Unreachable`."""
     end = None if timeout is None else time.monotonic() + timeout
-    absence = Absence()
+    outage = Outage()
     while True:
-        outcome = yield look
+        outcome = yield poll
         assert outcome is not None, "a call is answered or lost"
         if isinstance(outcome, Lost) or outcome.status in _REFUSED:
-            pause = absence.pause(outcome.why if isinstance(outcome, Lost) else "the server is not ready")
+            pause = outage.pause(outcome.why if isinstance(outcome, Lost) else "the server is not ready")
         elif outcome.status >= 400:
             raise errors.of(outcome.status, outcome.headers, outcome.body)
         else:
-            absence.over()
-            job = look.parse(outcome)
+            outage.over()
+            job = poll.parse(outcome)
             if job.ended:
                 return succeeded(job)
-            pause = min(LOOK_LATE, max(LOOK_SOON, (job.eta or 0.0) / 4))
+            pause = min(POLL_LATEST, max(POLL_SOONEST, (job.eta or 0.0) / 4))
         if end is not None:
             left = end - time.monotonic()
             if left <= 0:
-                raise errors.WaitTimeout(f"{look.path} had not ended after {timeout} s; it goes on")
+                raise errors.WaitTimeout(f"{poll.path} had not ended after {timeout} s; it goes on")
             pause = min(pause, left)
         yield Pause(pause)
 
 
 def succeeded(job: Job) -> Job:
-    """The job, if it has a result. Raises `JobFailed`."""
+    """Returns a job that has a result. Raises `JobFailed` for any other."""
     if job.status != "succeeded":
         code, message = (job.error.code, job.error.message) if job.error else (str(job.status), f"it was {job.status}")
         raise errors.JobFailed(job.id, code, message)
     return job
 
 
-class Absence:
-    """A server that went away in the middle: how long to go on looking for it."""
+class Outage:
+    """Outage of a server: how long to pause, and when to give up."""
 
     def __init__(self) -> None:
         self._since: float | None = None
@@ -167,10 +167,10 @@ class Absence:
         self._since, self._tries = None, 0
 
     def pause(self, why: str) -> float:
-        """Seconds until the next try. Raises `Unreachable` after `AWAY` seconds without an answer."""
+        """Seconds until the next try. Raises `Unreachable` after `LONGEST_OUTAGE` seconds without a response."""
         now = time.monotonic()
         self._since = self._since if self._since is not None else now
-        if now - self._since > AWAY:
-            raise errors.Unreachable(f"the server went away and did not come back within {AWAY:.0f} s: {why}")
+        if now - self._since > LONGEST_OUTAGE:
+            raise errors.Unreachable(f"the server went away and did not come back within {LONGEST_OUTAGE:.0f} s: {why}")
         self._tries += 1
-        return min(LOOK_LATE, backoff(self._tries - 1))
+        return min(POLL_LATEST, backoff(self._tries - 1))

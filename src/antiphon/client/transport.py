@@ -1,4 +1,4 @@
-"""The client's way to httpx: where the server is, and calls and answers in httpx's words."""
+"""Transport: the client's options, and the conversion of calls and responses to and from httpx."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import httpx
 from antiphon.client.retrying import Answer, Call, Lost, Retries
 
 SERVER = "http://127.0.0.1:7860"
-#: Seconds to connect; an answer may take as long as the client was told.
+#: Seconds to connect; the client's timeout bounds the response.
 CONNECT = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What both clients are made with."""
+    """Options of both clients, from arguments and the environment."""
 
     base_url: str
     api_key: str | None
@@ -31,20 +31,20 @@ class Options:
         return cls(address.rstrip("/"), api_key or os.environ.get("ANTIPHON_KEY"), timeout, Retries(retries, patience))
 
     def httpx(self) -> dict[str, Any]:
-        """The arguments of `httpx.Client` and of `httpx.AsyncClient`."""
+        """Arguments for `httpx.Client` and `httpx.AsyncClient`."""
         return {
             "base_url": self.base_url,
             "headers": {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {},
             "timeout": httpx.Timeout(self.timeout, connect=CONNECT),
-            # To an object storage, which is not told the key: httpx keeps that for its own origin.
+            # Redirects lead to object storage; httpx sends the key only to the server's own origin.
             "follow_redirects": True,
-            # A proxy has no way to this machine's own loopback.
+            # A proxy cannot reach this machine's loopback address.
             "trust_env": urlsplit(self.base_url).hostname not in ("127.0.0.1", "::1", "localhost"),
         }
 
 
 def arguments(call: Call[Any]) -> dict[str, Any]:
-    """The arguments of `build_request`."""
+    """Arguments for `build_request`."""
     more: dict[str, Any] = {} if call.timeout is None else {"timeout": httpx.Timeout(call.timeout, connect=CONNECT)}
     return more | {
         "method": call.method,

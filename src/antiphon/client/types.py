@@ -1,4 +1,4 @@
-"""What the server answers, as values. Times are seconds, points in time seconds since the epoch."""
+"""Types: the values that the client returns. Durations are seconds; points in time are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ T = TypeVar("T", bound="DataclassInstance")
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Encoded audio and what the server said of it."""
+    """Encoded audio, with the metadata of its response."""
 
     data: bytes
     media_type: str
-    #: Id of the job that made it; `Client.job` knows more.
+    #: Id of the job that made it, for `Client.job`.
     job: str | None = None
-    #: `hit`, `miss` or `partial`; None where the server does not say.
+    #: `hit`, `miss` or `partial`; None if the server reports none.
     cache: str | None = None
-    #: What the model could not do of what was asked.
+    #: Requested options that the model does not support.
     warnings: tuple[str, ...] = ()
 
     def save(self, path: str | os.PathLike[str]) -> Path:
@@ -39,7 +39,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class JobResult:
-    #: Path on the server, None once the file was removed because it was old.
+    #: Path on the server; None after retention has removed the file.
     path: str | None
     media_type: str
     bytes: int
@@ -49,7 +49,7 @@ class JobResult:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A durable job as it was when the server was asked."""
+    """A durable job in its state at the time of the request."""
 
     id: str
     type: str
@@ -60,7 +60,7 @@ class Job:
     #: 0 to 1.
     progress: float
     units: Units
-    #: Place in line; 1 is next, 0 is running.
+    #: Position in the queue: 1 is next, 0 is running.
     position: int | None
     #: Predicted seconds until the end.
     eta: float | None
@@ -74,29 +74,29 @@ class Job:
         return self.status.final
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Job:
-        result, error = told["result"], told["error"]
+    def of(cls, received: Mapping[str, Any]) -> Job:
+        result, error = received["result"], received["error"]
         return cls(
-            id=told["id"],
-            type=told["type"],
-            status=State(told["status"]),
-            created_at=told["created_at"],
-            started_at=told["started_at"],
-            finished_at=told["finished_at"],
-            progress=told["progress"],
-            units=known(Units, told["units"]),
-            position=told["position"],
-            eta=told["eta"],
+            id=received["id"],
+            type=received["type"],
+            status=State(received["status"]),
+            created_at=received["created_at"],
+            started_at=received["started_at"],
+            finished_at=received["finished_at"],
+            progress=received["progress"],
+            units=known(Units, received["units"]),
+            position=received["position"],
+            eta=received["eta"],
             result=known(JobResult, result) if result else None,
             error=known(Failure, error) if error else None,
-            attempts=told["attempts"],
-            warnings=tuple(told["warnings"]),
+            attempts=received["attempts"],
+            warnings=tuple(received["warnings"]),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened to a job; `data` has what its type tells beyond this."""
+    """An event of a job; `data` has the fields that depend on its type."""
 
     id: int
     type: str
@@ -106,22 +106,22 @@ class Event:
 
     @property
     def last(self) -> bool:
-        """Whether it ends its job."""
+        """Whether this event ends its job."""
         return self.type in FINAL_EVENTS
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Event:
-        rest = {name: value for name, value in told.items() if name not in ("id", "type", "at", "job")}
-        return cls(told["id"], told["type"], told["at"], told["job"], rest)
+    def of(cls, received: Mapping[str, Any]) -> Event:
+        rest = {name: value for name, value in received.items() if name not in ("id", "type", "at", "job")}
+        return cls(received["id"], received["type"], received["at"], received["job"], rest)
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    #: What a request names.
+    #: Value of `voice` in a request.
     id: str
     name: str
     model: str
-    #: BCP-47; empty: any.
+    #: BCP-47 tags; empty: any language.
     languages: tuple[str, ...]
     gender: str | None
 
@@ -132,7 +132,7 @@ class UploadedVoice:
     name: str
     consent: str
     created_at: float
-    #: Length of the recording without the silence at its ends.
+    #: Length of the recording without the silence at its ends, seconds.
     seconds: float
 
 
@@ -144,13 +144,13 @@ class Model:
     state: str
     languages: tuple[str, ...]
     emotions: tuple[str, ...]
-    #: How many it has.
+    #: Number of voices.
     voices: int
     licence: str
 
 
-def known(kind: type[T], told: Mapping[str, Any]) -> T:
-    """A dataclass from JSON, arrays as tuples. Fields that a newer server adds are ignored."""
+def known(kind: type[T], received: Mapping[str, Any]) -> T:
+    """A dataclass from JSON, with arrays as tuples. Ignores fields that a newer server adds."""
     names = (field.name for field in fields(kind))
-    values = {name: told[name] for name in names if name in told}
+    values = {name: received[name] for name in names if name in received}
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
