@@ -9,7 +9,8 @@ import time
 import tracemalloc
 from collections.abc import Callable
 
-from antiphon.schedule.fair_queue import FairQueue, Ticket
+from antiphon.schedule.fair_queue import FairQueue
+from antiphon.schedule.ticket import Ticket
 
 SMALL, LARGE = 100, 100_000
 #: Each figure is the median of so many rounds; rounds of the small and the large queue take turns.

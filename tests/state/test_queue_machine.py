@@ -12,7 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from antiphon.domain.job import PRIORITIES, Priority
 from antiphon.schedule.aging_srpt import STEP
-from antiphon.schedule.fair_queue import WEIGHTS, FairQueue, Ticket
+from antiphon.schedule.fair_queue import WEIGHTS, FairQueue
+from antiphon.schedule.ticket import Ticket
 
 AGEING = 30.0
 CLIENTS = ("ann", "bob", "cyd")

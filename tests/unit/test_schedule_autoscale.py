@@ -42,6 +42,6 @@ def test_it_keeps_its_bounds_and_what_was_wanted_of_late(
 
 
 @pytest.mark.parametrize(("least", "most", "seconds"), [(0, 1, 1), (2, 1, 1), (1, 1, 0)])
-def test_what_is_no_scale(least: int, most: int, seconds: float) -> None:
-    with pytest.raises(ValueError, match="not a scale"):
+def test_what_is_no_policy(least: int, most: int, seconds: float) -> None:
+    with pytest.raises(ValueError, match="no autoscaling policy"):
         AutoscalePolicy(least, most, seconds, 1)

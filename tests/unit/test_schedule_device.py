@@ -14,8 +14,10 @@ from hypothesis import strategies as st
 
 from antiphon.domain.job import Priority
 from antiphon.schedule import device as devices
-from antiphon.schedule.device import Bid, Device, FlowName
-from antiphon.schedule.fair_queue import FairQueue, Ticket
+from antiphon.schedule.device import Device
+from antiphon.schedule.fair_queue import FairQueue
+from antiphon.schedule.queue_policy import Bid, FlowName
+from antiphon.schedule.ticket import Ticket
 
 
 @dataclass
@@ -68,8 +70,7 @@ class Model:
     def bid(self) -> Bid | None:
         if len(self.running) >= self.slots:
             return None
-        head = self.queue.head(self.world.now)
-        return head and Bid((head[0].client, head[0].priority), head[0].weight, head[1])
+        return self.queue.head(self.world.now)
 
     @property
     def weight(self) -> float:

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 
 from antiphon.schedule.aging_srpt import STEP, AgingSrptQueue, bucket_of
-from antiphon.schedule.eta import start
-from antiphon.schedule.fair_queue import Ticket
-from antiphon.schedule.flow import Flow, VirtualTime
+from antiphon.schedule.eta import seconds_until_start
+from antiphon.schedule.flow import Flow
 from antiphon.schedule.indexed_heap import IndexedHeap
+from antiphon.schedule.ticket import Ticket
+from antiphon.schedule.virtual_time import VirtualTime
 
 
 @given(st.lists(st.tuples(st.floats(0.01, 1000), st.floats(0, 500)), min_size=1, max_size=60), st.floats(500, 5000))
@@ -77,10 +78,10 @@ def test_who_is_ahead_of_a_job_is_who_has_the_better_score(seed: int) -> None:
 @pytest.mark.parametrize("slots", [1, 2, 3, 4, 8])
 def test_a_unit_is_expected_to_start_when_a_slot_comes_free(slots: int) -> None:
     for count in range(60):
-        assert start(slots, [], count * 0.5, 0.5) == pytest.approx(count // slots * 0.5, abs=0.25)
-    assert start(slots, [3.0] * slots, 0.0, 0.5) == 3.0
-    assert start(slots, [3.0] * (slots - 1), 0.0, 0.5) == 0.0
-    assert start(slots, [9.0] * (slots + 5), 0.0, 0.5) == 9.0
+        assert seconds_until_start(slots, [], count * 0.5, 0.5) == pytest.approx(count // slots * 0.5, abs=0.25)
+    assert seconds_until_start(slots, [3.0] * slots, 0.0, 0.5) == 3.0
+    assert seconds_until_start(slots, [3.0] * (slots - 1), 0.0, 0.5) == 0.0
+    assert seconds_until_start(slots, [9.0] * (slots + 5), 0.0, 0.5) == 9.0
 
 
 @pytest.mark.parametrize("costs", [[], [math.nan], [math.inf], [-0.1], [1.0, -1.0]])

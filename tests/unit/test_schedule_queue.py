@@ -1,4 +1,5 @@
-"""The fair queue, one behaviour at a time; all of them together are in tests/state."""
+"""The fair queue, one behaviour at a time. What every queue promises is in `test_schedule_contract`, all together in
+tests/state."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from collections.abc import Sequence
 import pytest
 
 from antiphon.domain.job import Priority
-from antiphon.schedule.fair_queue import WEIGHTS, FairQueue, Ticket
+from antiphon.schedule.fair_queue import WEIGHTS, FairQueue
+from antiphon.schedule.ticket import Ticket
 
 
 def ticket(job: str, client: str = "ann", priority: Priority = "normal", costs: Sequence[float] = (1.0,)) -> Ticket:
@@ -36,27 +38,6 @@ def order(queue: FairQueue, now: float = 0.0) -> list[str]:
 def test_the_shortest_job_of_a_client_goes_first_and_its_units_in_order() -> None:
     queue = filled(ticket("book", costs=[1.0] * 3), ticket("note", costs=[0.2]), ticket("page", costs=[0.5, 0.6]))
     assert order(queue) == ["note:0", "page:0", "page:1", "book:0", "book:1", "book:2"]
-
-
-def test_a_ticket_can_be_popped_again_at_once_for_another_slot() -> None:
-    queue = filled(ticket("book", costs=[1.0, 2.0, 3.0]))
-    assert [popped[1:] for popped in (queue.pop(0), queue.pop(0), queue.pop(0)) if popped] == [
-        (0, 1.0),
-        (1, 2.0),
-        (2, 3.0),
-    ]
-    assert queue.pop(0) is None
-
-
-def test_a_unit_whose_worker_died_goes_first_within_its_job() -> None:
-    book = ticket("book", costs=[1.0] * 4)
-    queue = filled(book)
-    taken = [queue.pop(0.0) or pytest.fail("nothing to hand out") for _ in range(3)]
-    assert queue.put_back(*taken[1], 0.0)
-    assert queue.put_back(*taken[0], 0.0)
-    assert queue.backlog_seconds() == pytest.approx(3.0)
-    queue.settle(*taken[2], 1.0)
-    assert order(queue) == ["book:0", "book:1", "book:3"]
 
 
 def test_dead_workers_cost_their_client_nothing() -> None:
@@ -105,22 +86,6 @@ def test_a_finished_job_can_need_a_unit_once_more() -> None:
     assert order(queue) == ["book:1"]
 
 
-def test_a_removed_job_is_gone_for_good_and_twice_is_once() -> None:
-    book, note = ticket("book", costs=[1.0] * 3), ticket("note", "bob")
-    queue = filled(book, note)
-    taken, index, cost = queue.pop(0.0) or pytest.fail("nothing to hand out")
-    queue.remove(book)
-    queue.remove(book)
-    queue.settle(taken, index, cost, cost)
-    assert not queue.put_back(book, 0, 1.0, 0.0)
-    for change in (queue.pause, queue.resume, queue.move_to_front):
-        change(book)
-    queue.change_class(book, "vip")
-    assert order(queue) == ["note:0"]
-    with pytest.raises(ValueError, match="queued before"):
-        queue.push(book, 0.0)
-
-
 def test_the_front_goes_before_all_and_nobody_pays_for_it() -> None:
     book, note, other = ticket("book", costs=[1.0] * 3), ticket("note", costs=[0.1]), ticket("other", "bob", "vip")
     queue = filled(book, note, other)
@@ -140,16 +105,6 @@ def test_a_unit_from_the_front_that_took_long_is_paid_for_by_nobody() -> None:
     queue.move_to_front(gift)
     queue.settle(*(queue.pop(0.0) or pytest.fail("nothing to hand out")), 1000.0)
     assert {unit[0] for unit in order(queue)[:2]} == {"a", "b"}
-
-
-def test_a_unit_that_comes_back_does_not_overtake_who_was_moved_to_the_front_later() -> None:
-    first, second = ticket("first", costs=[1.0, 1.0]), ticket("second")
-    queue = filled(first, second)
-    queue.move_to_front(first)
-    taken, index, cost = queue.pop(0.0) or pytest.fail("nothing to hand out")
-    queue.move_to_front(second)
-    queue.put_back(taken, index, cost, 0.0)
-    assert order(queue) == ["second:0", "first:0", "first:1"]
 
 
 def test_pauses_hold_a_job_a_client_or_everything_until_they_are_ended() -> None:
@@ -263,15 +218,3 @@ def test_a_job_whose_deadline_has_passed_still_runs_and_a_class_outranks_a_deadl
     queue = filled(late, calm)
     queue.change_class(calm, "bulk")
     assert order(queue) == ["late:0", "calm:0"]
-
-
-def test_repricing_changes_what_is_left_and_nothing_else() -> None:
-    book = ticket("book", costs=[1.0, 2.0, 3.0])
-    queue = filled(book)
-    queue.pop(0.0)
-    queue.reprice(book, 2.0)
-    assert book.pending() == [(1, 4.0), (2, 6.0)]
-    assert queue.backlog_seconds() == pytest.approx(10.0)
-    for factor in (0.0, -1.0, math.inf, math.nan):
-        with pytest.raises(ValueError, match="factor"):
-            queue.reprice(book, factor)

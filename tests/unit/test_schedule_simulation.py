@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from antiphon.domain.job import Priority
-from antiphon.schedule.fair_queue import FairQueue, Ticket
+from antiphon.schedule.fair_queue import FairQueue
+from antiphon.schedule.ticket import Ticket
 
 UNIT = 0.2
 

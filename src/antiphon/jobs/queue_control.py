@@ -12,7 +12,7 @@ from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.service import JobService
 from antiphon.models.served import ServedModel
-from antiphon.schedule.fair_queue import Ticket
+from antiphon.schedule.ticket import Ticket
 
 #: Jobs that a look at the queue shows; more than anybody reads, few enough to be quick.
 SHOWN = 500

@@ -1,1 +1,6 @@
-"""The schedule: who goes next, what it costs, when it will be done, and whether more is taken."""
+"""Scheduling: which unit runs next, what it will cost, when a job will be done, and whether more work is accepted.
+
+Everything here is pure (the clock is passed in) except `dispatch`, which runs units. Entry points:
+`fair_queue.FairQueue` (a `queue_policy.QueuePolicy`), `fairness` (the rule that it follows), `dispatch.Dispatcher`,
+`cost.CostModels`, `admission.Admission`, `device.Device`, `autoscale.AutoscalePolicy`.
+"""

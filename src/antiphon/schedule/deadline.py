@@ -1,4 +1,4 @@
-"""Deadlines: finds the jobs that would come too late if they stayed bulk, in O(log n)."""
+"""Deadlines: finds the jobs that would be late if they stayed in the class bulk, in O(log n)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from antiphon.schedule.ticket import Ticket
 
 
 class Deadlines:
-    """Watched jobs by the latest moment at which they can still be left at bulk's share.
+    """Jobs by the latest time until which bulk's share is enough for them.
 
-    That moment depends on how crowded the queue is, so it is only a first guess when a job is put in. A job
-    that comes up is looked at again. The guesses of all jobs are made anew when the queue has become twice
-    as crowded; a job that is raised then has the whole ratio of the weights (16 as they come) in hand, so a
-    factor of two does no harm.
+    That time depends on how crowded the queue is, so it is a first guess when a job is put in, and is computed again
+    when the job comes up. The guesses of all jobs are renewed when the queue has become twice as crowded. A raised job
+    gains the whole ratio of the weights (16 by default), so being late by a factor of two does no harm.
     """
 
     def __init__(self) -> None:
@@ -31,7 +30,7 @@ class Deadlines:
             self._crowd = 1.0
 
     def due(self, now: float, crowd: float, slots: int) -> list[Ticket]:
-        """Takes out the jobs whose slack has run out.
+        """Takes out the jobs that have no slack left.
 
         `crowd`: seconds in which a bulk flow is handed one second of work on one slot.
         """
@@ -52,9 +51,10 @@ class Deadlines:
 
 
 def latest_start(ticket: Ticket, crowd: float, slots: int) -> float:
-    """Monotonic seconds at which a job must be raised: time at its fair share, and a unit's wait for a slot.
+    """Seconds (of the clock of its deadline) at which a job must be raised to meet its deadline.
 
-    It must have a deadline and something queued.
+    Before the deadline it needs the time that its work takes at bulk's share, and one unit's wait for a slot. The job
+    must have a deadline and something queued.
     """
     assert ticket.deadline is not None
     seconds = max(ticket.remaining * crowd / slots, ticket.remaining / min(slots, ticket.left))

@@ -1,10 +1,10 @@
-"""A device that several models share: how many of their units run at a time, and which model's turn it is.
+"""A device that several models share: how many of their units run at a time, and which model goes next.
 
-Each model has a queue of its own, which is fair between its flows. Between the models that share a device the turn
-goes to the one whose next unit belongs to the flow that had least of the device, in seconds by weight, over all of its
-models: start-time fair queueing once more (see `flow.py`), with the heads of the queues in place of the flows. And
-what a flow had of one model, the same client and class pays for in the queues of the others, too. So a client who
-floods two models gets no more than one who asks one of them, or a third, for a sentence.
+Each model has a queue of its own, which is fair between its flows. Between the models that share a device, the next
+unit is that of the flow that was given least of the device, in seconds by weight, over all of its models. That is the
+rule of `fairness` again, with the heads of the queues in place of the flows. A flow also pays in every queue for what
+it was given by the others. So a client that floods two models gets no more than one that asks one of them, or a third,
+for a sentence.
 """
 
 from __future__ import annotations
@@ -15,27 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from antiphon.domain.job import Priority
+from antiphon.schedule import fairness
+from antiphon.schedule.queue_policy import Bid, FlowName
 
-#: A client's work of one class.
-FlowName = tuple[str, Priority]
-
-#: A unit that took so many times its predicted seconds, and these seconds more, holds up the other models no longer.
+#: A unit that takes longer than this many times its predicted seconds plus these seconds no longer holds up the others.
 OVERDUE, PATIENCE = 4.0, 10.0
 #: Seconds between looks for overdue units while another model waits.
 LOOK = 1.0
-#: Flows after which those that the time has caught up with are let go.
+#: Number of tags above which those that virtual time has caught up with are dropped.
 MANY = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Bid:
-    """Whose unit a model would run next."""
-
-    flow: FlowName
-    weight: float
-    #: Moved to the front by an operator: it goes before all models.
-    urgent: bool = False
 
 
 class Member(Protocol):
@@ -48,43 +36,45 @@ class Member(Protocol):
 
     @property
     def weight(self) -> float:
-        """Sum of the weights of the flows that want it."""
+        """Sum of the weights of the flows that want work from it."""
         ...
 
     def busy_since(self) -> list[tuple[float, float]]:
-        """For each unit with a worker: since when, and its predicted seconds."""
+        """For each running unit: when it began, and its predicted seconds."""
         ...
 
     def bid(self) -> Bid | None:
-        """None if it has nothing to run, or no free worker."""
+        """Whose unit it would run next; None if it has nothing to run, or no free slot."""
         ...
 
     def drain_seconds(self) -> float:
-        """Seconds that all of its work takes, if it is alone."""
+        """Seconds that all of its work takes when it has the device alone."""
         ...
 
     def charge(self, flow: FlowName, seconds: float) -> None:
-        """The flow had so much of another model; seconds below 0 take back what was charged too much."""
+        """Another model gave a flow so many seconds; seconds below 0 take back what was charged too much."""
         ...
 
     def start(self) -> float | None:
-        """Starts the unit of its bid; its predicted seconds, None if it cannot after all."""
+        """Starts the unit of its bid; returns its predicted seconds, None if it could not start one."""
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Device:
+    """Models that take turns. Used in one event loop."""
+
     clock: Callable[[], float] = time.monotonic
-    #: Calls a function after some seconds; the event loop's, unless told otherwise.
+    #: Calls a function after some seconds; None: the event loop's `call_later`.
     later: Callable[[float, Callable[[], None]], object] | None = None
     members: list[Member] = field(default_factory=list)
-    #: Virtual time at which a flow's next unit starts; only those ahead of `_now`, and some that are not.
+    #: Start tags (see `fairness`): all that are ahead of `_now`, and some that are not.
     _tags: dict[FlowName, float] = field(default_factory=dict)
     _now: float = 0.0
-    #: When each member was last started, by its number: among equals the one that waited goes first.
+    #: The number of each member's last start: of equal members, the one that waited longest goes first.
     _last: dict[int, int] = field(default_factory=dict)
     _starts: int = 0
-    _looking: bool = False
+    _timer_set: bool = False
 
     @property
     def slots(self) -> int:
@@ -92,9 +82,9 @@ class Device:
         return max((member.slots for member in self.members), default=0)
 
     def pump(self) -> None:
-        """Starts what can be started now."""
+        """Starts every unit that can be started now."""
         running = self._running()
-        # Some may turn out to have nothing; they are asked again next time.
+        # Members whose bid came to nothing; they are asked again at the next call.
         barren: set[int] = set()
         while True:
             bids = [
@@ -120,15 +110,15 @@ class Device:
                 self._charge(member, bid, seconds)
 
     def settle(self, member: Member, bid: Bid, seconds: float) -> None:
-        """A unit of the member took so much more than was predicted, or less."""
+        """A unit of a member took so many seconds more than predicted; below 0: fewer."""
         if bid.urgent:
             return
         if bid.flow in self._tags:
-            self._tags[bid.flow] += seconds / bid.weight
-        self._tell(member, bid.flow, seconds)
+            self._tags[bid.flow] = fairness.charge(self._tags[bid.flow], seconds, bid.weight)
+        self._charge_others(member, bid.flow, seconds)
 
     def _running(self) -> int:
-        """Units that count: one that hangs is its own model's trouble."""
+        """Units that hold a slot of the device. One that hangs does not: only its own model waits for it."""
         now = self.clock()
         return sum(
             now - since < OVERDUE * predicted + PATIENCE
@@ -137,30 +127,30 @@ class Device:
         )
 
     def _start(self, flow: FlowName) -> float:
-        return max(self._now, self._tags.get(flow, 0.0))
+        return fairness.start(self._tags.get(flow, 0.0), self._now)
 
     def _rank(self, each: tuple[Bid, int]) -> tuple[bool, float, int]:
         bid, number = each
         return not bid.urgent, self._start(bid.flow), self._last.get(number, 0)
 
     def _charge(self, member: Member, bid: Bid, seconds: float) -> None:
-        self._tags[bid.flow] = self._start(bid.flow) + seconds / bid.weight
-        # It moves on with the work itself, or newcomers that come once each would keep the others waiting for ever.
-        self._now += seconds / max(bid.weight, sum(each.weight for each in self.members))
+        self._tags[bid.flow] = fairness.charge(self._start(bid.flow), seconds, bid.weight)
+        sharing = max(bid.weight, sum(each.weight for each in self.members))
+        self._now = fairness.advance(self._now, seconds, sharing)
         if len(self._tags) > MANY:
             self._tags = {flow: tag for flow, tag in self._tags.items() if tag > self._now}
-        self._tell(member, bid.flow, seconds)
+        self._charge_others(member, bid.flow, seconds)
 
-    def _tell(self, member: Member, flow: FlowName, seconds: float) -> None:
+    def _charge_others(self, member: Member, flow: FlowName, seconds: float) -> None:
         for other in self.members:
             if other is not member:
                 other.charge(flow, seconds)
 
     def _look_later(self) -> None:
-        if not self._looking:
-            self._looking = True
+        if not self._timer_set:
+            self._timer_set = True
             (self.later or asyncio.get_running_loop().call_later)(LOOK, self._look)
 
     def _look(self) -> None:
-        self._looking = False
+        self._timer_set = False
         self.pump()

@@ -1,4 +1,4 @@
-"""Dispatch: hands units from the fair queue to free slots, learns their costs, tries again when a worker dies."""
+"""Dispatch: hands units from a queue to free slots, learns what they cost, and retries them when a worker dies."""
 
 from __future__ import annotations
 
@@ -7,72 +7,85 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.schedule.cost import CostModel
-from antiphon.schedule.device import Bid, Device, FlowName
+from antiphon.schedule.device import Device
 from antiphon.schedule.executor import Executor
-from antiphon.schedule.fair_queue import FairQueue, Ticket
+from antiphon.schedule.queue_policy import Bid, FlowName, QueuePolicy
+from antiphon.schedule.ticket import Ticket
 
-#: A unit that brought down this many workers is not tried again.
+#: A unit over which this many workers died is not tried again.
 MAX_DEATHS = 3
-#: A unit of this length tells the level of prices; queued work is priced anew when that changed by this factor.
-REFERENCE_LENGTH, REPRICE_FACTOR = 60.0, 1.25
+#: Length of the unit whose predicted seconds are the price level, unless a dispatcher is given another.
+REFERENCE_LENGTH = 60.0
+#: Queued work is repriced when the price level has changed by this factor.
+REPRICE_FACTOR = 1.25
 
 
-class Source(Protocol):
-    """What a ticket's payload is: where its units come from and where their results go."""
+class UnitSource(Protocol):
+    """The payload of a ticket: where its units come from and where their results go."""
 
     async def unit(self, index: int) -> Unit | None:
-        """The unit to run; None when it is needed no more (it was cached meanwhile, or runs for another job)."""
+        """The unit to run; None if it is not needed any more (it was cached meanwhile, or runs for another job)."""
         ...
 
-    def done(self, index: int, result: UnitResult) -> None: ...
+    def done(self, index: int, result: UnitResult) -> None:
+        """The unit's result."""
+        ...
 
     def lost(self, index: int) -> None:
-        """Its worker died; the unit will be asked for again."""
+        """The unit's worker died; `unit` will be called for it again."""
         ...
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
-        """It will not be tried again."""
+        """The unit failed, and is not tried again."""
         ...
 
 
 @dataclass(slots=True)
 class RunningUnit:
+    """A unit that has a slot."""
+
     ticket: Ticket
     index: int
+    #: None until its source has given it.
     unit: Unit | None
+    #: Seconds.
     predicted: float
+    #: Seconds of the dispatcher's clock.
     since: float
-    #: Who was charged for it on the device.
+    #: The flow that was charged for it on the device; None if the model has the device alone.
     bid: Bid | None = None
 
 
 class Dispatcher:
-    """One per model. `pump` is called whenever a slot or a unit may have become available."""
+    """One model's. Its owner calls `pump` whenever a slot or a unit may have become available."""
 
     def __init__(
         self,
         name: str,
-        queue: FairQueue,
+        queue: QueuePolicy,
         executor: Executor,
         cost: CostModel,
         *,
         clock: Callable[[], float] = time.monotonic,
         on_price_level: Callable[[], None] = lambda: None,
         on_served: Callable[[UnitResult, float], None] = lambda result, seconds: None,
+        reference_length: float = REFERENCE_LENGTH,
     ) -> None:
-        """`on_price_level` is called when the cost model has learned so much that queued work should be priced again,
-        `on_served` with every result and the seconds that its slot was taken. Both must be quick and must not raise."""
+        """`on_price_level` is called when the price level has changed so much that queued work should be repriced,
+        `on_served` with every result and the seconds that its slot was taken. Both must be quick and must not raise.
+
+        `reference_length`: a usual length of a unit, in the unit of length of the model's kind of work."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
-        self._clock, self.on_price_level = clock, on_price_level
+        self._clock, self.on_price_level, self._reference_length = clock, on_price_level, reference_length
         self.device = Device(clock)
         self.device.members.append(self)
         self._on_served = on_served
-        #: Predicted seconds of an ordinary unit when queued work was last priced.
+        #: Price level when queued work was last priced.
         self._priced_at = self.price_level
         self._running: dict[int, RunningUnit] = {}
         self._serial = 0
@@ -81,20 +94,21 @@ class Dispatcher:
 
     @property
     def price_level(self) -> float:
-        """Predicted seconds of an ordinary unit: what prices are compared by."""
-        return self.cost.predict(REFERENCE_LENGTH)
+        """Predicted seconds of a unit of the reference length: by this, prices of different times are compared."""
+        return self.cost.predict(self._reference_length)
 
     def submit(self, ticket: Ticket) -> None:
+        """Queues a job."""
         self.queue.push(ticket, self._clock())
         self.pump()
 
     def requeue(self, ticket: Ticket, index: int, length: float) -> None:
-        """Queues a unit once more whose result was lost, or that another job was to make and did not."""
+        """Queues a unit again whose result was lost, or that another job should have computed and did not."""
         if self.queue.put_back(ticket, index, self.cost.predict(length), self._clock()):
             self.pump()
 
     def withdraw(self, ticket: Ticket, keep: Callable[[Unit], bool] = lambda _: False) -> None:
-        """Takes a job out: what is queued goes, what runs is cancelled unless somebody else wants it (`keep`)."""
+        """Takes a job out: its queued units go, and its running ones are cancelled unless `keep` says otherwise."""
         self.queue.remove(ticket)
         self._forget(ticket)
         for running in self._running.values():
@@ -102,7 +116,7 @@ class Dispatcher:
                 self.executor.cancel(running.unit.id)
 
     def pump(self) -> None:
-        """Hands out what can be handed out now, of every model of its device."""
+        """Hands out what can be handed out now, of all models of its device."""
         if len(self.device.members) > 1:
             self.device.pump()
             return
@@ -112,7 +126,7 @@ class Dispatcher:
     # As a member of its device
 
     def share(self, device: Device) -> None:
-        """From now on its units run on a device that other models use, too."""
+        """Moves it to a device that other models use, too."""
         self.device.members.remove(self)
         self.device = device
         device.members.append(self)
@@ -131,17 +145,13 @@ class Dispatcher:
     def bid(self) -> Bid | None:
         if not len(self.queue) or self.executor.free <= 0:
             return None
-        head = self.queue.head(self._clock())
-        if head is None:
-            return None
-        flow, urgent = head
-        return Bid((flow.client, flow.priority), flow.weight, urgent)
+        return self.queue.head(self._clock())
 
     def charge(self, flow: FlowName, seconds: float) -> None:
         self.queue.charge(flow, seconds)
 
     def start(self) -> float | None:
-        """Hands out the next unit; its predicted seconds, or None if nothing may go."""
+        """Hands out the next unit; returns its predicted seconds, None if there is no slot or nothing to hand out."""
         bid = self.bid() if len(self.device.members) > 1 else None
         if not self.executor.reserve():
             return None
@@ -165,27 +175,27 @@ class Dispatcher:
 
     @property
     def running(self) -> int:
+        """Units that have a slot now."""
         return len(self._running)
 
     @property
     def running_jobs(self) -> int:
-        """Jobs that have a unit with a worker now."""
+        """Jobs that have a running unit."""
         return len({running.ticket.job for running in self._running.values()})
 
     def place(self, ticket: Ticket) -> tuple[int, float]:
-        """Place in line of the job's next unit (1 is next, 0 has nothing queued), and the seconds until its last unit
-        is done if nothing else arrives."""
+        """Place of a job's next unit (1: it is next; 0: it has nothing queued), and `etas`' value."""
         position, eta = self.queue.place(ticket, max(1, self.executor.slots), self._clock(), self.busy())
-        return position, self._beside(eta)
+        return position, self._on_shared_device(eta)
 
     def etas(self, tickets: Sequence[Ticket]) -> list[float]:
-        """Seconds until each job's last unit is done, of many at once."""
+        """For each job, the seconds until its last unit is done if nothing else arrives; infinite while it pauses."""
         etas = self.queue.etas(tickets, max(1, self.executor.slots), self._clock(), self.busy())
-        return [self._beside(eta) for eta in etas]
+        return [self._on_shared_device(eta) for eta in etas]
 
-    def _beside(self, eta: float) -> float:
-        """Seconds, if other models want the device, too, and it has not room for all: in that time each of them runs
-        as much, or all that it has."""
+    def _on_shared_device(self, eta: float) -> float:
+        """An ETA that counts the other models of the device, if it has too few slots for all of them: in the same time
+        each of them runs as much, or all that it has."""
         others = [other for other in self.device.members if other is not self and other.drain_seconds() > 0]
         crowded = self.slots + sum(other.slots for other in others) > self.device.slots
         if not (others and crowded and math.isfinite(eta)):
@@ -193,7 +203,7 @@ class Dispatcher:
         return eta + sum(min(eta, other.drain_seconds()) for other in others)
 
     def drain_seconds(self) -> float:
-        """Seconds until everything that is queued now is done."""
+        """Seconds until everything that is queued or runs now is done."""
         return (self.queue.backlog_seconds() + sum(self.busy())) / max(1, self.executor.slots)
 
     async def _serve(self, serial: int, running: RunningUnit) -> None:
@@ -204,21 +214,9 @@ class Dispatcher:
             self.pump()
 
     async def _run(self, running: RunningUnit) -> None:
-        ticket, index = running.ticket, running.index
-        source: Source = ticket.payload  # type: ignore[assignment]
-        try:
-            unit = await source.unit(index)
-        except errors.AntiphonError as e:
-            self.executor.unreserve()
-            self._settle(running, 0.0)
-            source.failed(index, e)
-            return
-        except BaseException:
-            self.executor.unreserve()
-            raise
+        index, source = running.index, cast(UnitSource, running.ticket.payload)
+        unit = await self._fetch(running, source)
         if unit is None:
-            self.executor.unreserve()
-            self._settle(running, 0.0)
             return
         running.unit, running.since = unit, self._clock()
         try:
@@ -229,27 +227,47 @@ class Dispatcher:
             self._settle(running, self._clock() - running.since)
             source.failed(index, e)
         except Exception as e:
-            # A defect of ours must not leave a client waiting for ever.
+            # After a defect of the server no client may be left waiting.
             self._settle(running, 0.0)
             source.failed(index, errors.AntiphonError(f"The server failed over a segment: {type(e).__name__}"))
             raise
         else:
-            # What a unit costs is the time that its slot was taken, not what the engine computed of it.
-            took = self._clock() - running.since
-            self.cost.learn(unit.length, took)
-            self._settle(running, took)
-            self._on_served(result, took)
-            if not 1 / REPRICE_FACTOR < self.price_level / self._priced_at < REPRICE_FACTOR:
-                self._priced_at = self.price_level
-                self.on_price_level()
-            self._deaths.pop((ticket.job, index), None)
-            try:
-                source.done(index, result)
-            except Exception as e:
-                source.failed(index, errors.AntiphonError(f"The server failed over a result: {type(e).__name__}"))
-                raise
+            self._done(running, source, unit, result)
 
-    def _died(self, running: RunningUnit, source: Source, error: errors.WorkerDied) -> None:
+    async def _fetch(self, running: RunningUnit, source: UnitSource) -> Unit | None:
+        """The unit from its source; None if there is nothing to run, and then its slot is free again."""
+        unit = None
+        try:
+            unit = await source.unit(running.index)
+        except errors.AntiphonError as e:
+            self._settle(running, 0.0)
+            source.failed(running.index, e)
+        else:
+            if unit is None:
+                self._settle(running, 0.0)
+        finally:
+            if unit is None:
+                self.executor.unreserve()
+        return unit
+
+    def _done(self, running: RunningUnit, source: UnitSource, unit: Unit, result: UnitResult) -> None:
+        # A unit costs the time that its slot was taken, not the time of the engine alone: others wait for the slot.
+        took = self._clock() - running.since
+        self.cost.learn(unit.length, took)
+        self._settle(running, took)
+        self._on_served(result, took)
+        if not 1 / REPRICE_FACTOR < self.price_level / self._priced_at < REPRICE_FACTOR:
+            self._priced_at = self.price_level
+            self.on_price_level()
+        self._deaths.pop((running.ticket.job, running.index), None)
+        try:
+            source.done(running.index, result)
+        except Exception as e:
+            failure = errors.AntiphonError(f"The server failed over a result: {type(e).__name__}")
+            source.failed(running.index, failure)
+            raise
+
+    def _died(self, running: RunningUnit, source: UnitSource, error: errors.WorkerDied) -> None:
         ticket, index = running.ticket, running.index
         deaths = self._deaths.get((ticket.job, index), 0) + (not isinstance(error, errors.Displaced))
         self._deaths[(ticket.job, index)] = deaths
@@ -270,7 +288,7 @@ class Dispatcher:
         )
 
     def _settle(self, running: RunningUnit, seconds: float) -> None:
-        """Its flow pays for what it took in place of what was predicted, in its queue and on the device."""
+        """Its flow pays for the seconds that it took in place of the predicted ones, in its queue and on the device."""
         self.queue.settle(running.ticket, running.index, running.predicted, seconds)
         self._correct(running, seconds)
 

@@ -1,4 +1,4 @@
-"""Where units are run: the contract that local worker processes and remote actors both keep."""
+"""The executor: where units run, the contract that local processes and workers on a cluster both keep."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from antiphon.domain.unit import Unit, UnitResult
 
 
 class Executor(Protocol):
-    """All slots of one model. Slots are reserved before they are used, so that a dispatcher can hand out units
-    in a plain loop and never more than fit."""
+    """All slots of one model. A slot is reserved before it is used, so a dispatcher can hand out units in a plain loop
+    and never more than there are slots for."""
 
     @property
     def slots(self) -> int:
@@ -18,17 +18,19 @@ class Executor(Protocol):
 
     @property
     def free(self) -> int:
-        """Slots that nobody reserved."""
+        """Slots that are not reserved."""
         ...
 
     def reserve(self) -> bool:
         """Takes a free slot; False if there is none. Each reservation is spent by `run` or given back."""
         ...
 
-    def unreserve(self) -> None: ...
+    def unreserve(self) -> None:
+        """Gives a reserved slot back."""
+        ...
 
     async def run(self, unit: Unit) -> UnitResult:
-        """Runs a unit on the reserved slot. Raises `UnitFailed`, `WorkerDied` or `Cancelled`; frees the slot."""
+        """Runs a unit on the reserved slot, and frees it. Raises `UnitFailed`, `WorkerDied` or `Cancelled`."""
         ...
 
     def cancel(self, unit_id: str) -> None:

@@ -1,42 +1,40 @@
-"""The flows of one queue: which there are, which take part, and which goes next.
-
-What goes next is the flow with the least `start + quantum / weight`, the quantum being a unit's mean
-seconds. Among flows of one class that is the start tag. Between classes it keeps a crowd of newcomers of a
-low class, whose tags are all the present time, from going before the second unit of a higher one.
-"""
+"""The flow table: the flows of one queue, which of them share, and which goes next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from antiphon.domain.job import PRIORITIES, Priority
-from antiphon.schedule.flow import Flow, VirtualTime
+from antiphon.schedule import fairness
+from antiphon.schedule.flow import Flow
 from antiphon.schedule.indexed_heap import IndexedHeap
+from antiphon.schedule.queue_policy import FlowName
+from antiphon.schedule.virtual_time import VirtualTime
 
-#: Part of the way to a new unit's seconds by which the quantum follows.
+#: Part of the way by which the quantum's mean follows a new unit's seconds.
 FOLLOW = 0.05
 
 
 class FlowTable:
-    """Keeps a flow as long as it has jobs, units in flight, or a tag that is ahead of time."""
+    """Keeps a flow as long as it has jobs, units in flight, or a tag that is ahead of virtual time."""
 
     def __init__(self, ageing: float, weights: Mapping[str, float]) -> None:
         self._ageing = ageing
         self._weights = {priority: float(weights[priority]) for priority in PRIORITIES}
-        self._flows: dict[tuple[str, Priority], Flow] = {}
+        self._flows: dict[FlowName, Flow] = {}
         self._order: IndexedHeap[Flow] = IndexedHeap()
         self._paused: set[str] = set()
         self.time = VirtualTime()
-        #: About the seconds of a unit; 0 before the first.
+        #: About the mean of a unit's seconds (see `fairness.rank`); 0 before the first unit.
         self.quantum = 0.0
         self._mean = 0.0
 
     def __iter__(self) -> Iterator[Flow]:
-        """The flows that take part."""
+        """The flows that share."""
         return iter(self._order)
 
     def flow(self, client: str, priority: Priority) -> Flow:
-        """A client's flow, made if it has none of that class."""
+        """A client's flow of a class; a new one if it has none."""
         flow = self._flows.get((client, priority))
         if flow is None:
             flow = Flow(client, priority, self._weights[priority], self._ageing)
@@ -45,6 +43,7 @@ class FlowTable:
         return flow
 
     def of(self, client: str) -> list[Flow]:
+        """A client's flows, of every class."""
         return [flow for priority in PRIORITIES if (flow := self._flows.get((client, priority)))]
 
     def seconds(self) -> dict[Priority, float]:
@@ -55,6 +54,7 @@ class FlowTable:
         return total
 
     def next(self) -> Flow | None:
+        """The flow with the least rank; None if none shares."""
         first = self._order.first()
         return first[1] if first else None
 
@@ -64,35 +64,36 @@ class FlowTable:
         return max(1.0, self.time.weight / self._weights["bulk"])
 
     def charge(self, flow: Flow, seconds: float) -> None:
-        """Books work for a flow, or takes back what was booked too much (below 0)."""
+        """Charges a flow for work, or takes back what was charged too much (seconds below 0)."""
         passed = self.time.charge(flow, seconds)
         self.refresh(flow)
         for other in (*passed, flow):
             self.forget(other)
 
-    def charge_known(self, name: tuple[str, Priority], seconds: float) -> None:
-        """`charge` for a flow that there may be, by client and class."""
+    def charge_known(self, name: FlowName, seconds: float) -> None:
+        """`charge` by a flow's name; does nothing if there is no such flow."""
         flow = self._flows.get(name)
         if flow is not None:
             self.charge(flow, seconds)
 
     def follow(self, cost: float) -> None:
-        """Takes the seconds of a unit into the mean, and that as the quantum once it is off by a factor of two."""
+        """Takes a unit's seconds into the mean, and the mean as the quantum once that is off by a factor of two."""
         self._mean += (FOLLOW if self.quantum else 1.0) * (cost - self._mean)
-        # Flows must be ranked by the same quantum, or those ranked lately would be favoured or set back.
+        # All flows must be ranked by the same quantum, or those ranked last would be favoured or set back.
         if not self.quantum / 2 <= self._mean <= self.quantum * 2:
             self.quantum = self._mean
             for flow in tuple(self._order):
                 self.refresh(flow)
 
     def pause(self, client: str, paused: bool) -> None:
+        """Pauses or resumes all flows of a client, those to come included."""
         (self._paused.add if paused else self._paused.discard)(client)
         for flow in self.of(client):
             flow.paused = paused
             self.refresh(flow)
 
     def refresh(self, flow: Flow) -> None:
-        """Lets a flow take part or not, and ranks it: after any change to its line, tag or pause."""
+        """Lets a flow share or not, and ranks it. Called after every change of its queue, tag or pause."""
         if not flow.queue.count or flow.paused:
             if flow.active:
                 self.time.leave(flow)
@@ -100,11 +101,11 @@ class FlowTable:
             return
         if not flow.active:
             self.time.join(flow)
-        self._order.set(flow, flow.start + self.quantum / flow.weight)
+        self._order.set(flow, fairness.rank(flow.start, flow.weight, self.quantum))
 
     def forget(self, flow: Flow) -> None:
-        """Lets go of a flow if there is nothing left to know about it."""
+        """Drops a flow if nothing is left to know about it."""
         name = (flow.client, flow.priority)
-        # A finished job may still name a flow that was let go, while its client has another by now.
+        # A finished job may still refer to a flow that was dropped, while its client has a newer one.
         if self._flows.get(name) is flow and not (flow.jobs or flow.running or self.time.remembers(flow)):
             del self._flows[name]

@@ -1,4 +1,4 @@
-"""A heap whose items can change their key and can be taken out."""
+"""An indexed heap: a priority queue whose items can change their key and can be taken out."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-#: Stale entries that are let be, beyond one for every item, before the heap is built anew.
+#: Stale entries that are tolerated, beyond one for every item, before the heap is rebuilt.
 SLACK = 32
 
 
 class IndexedHeap(Generic[T]):
-    """Items by key, least first, first come first among equals; items are told apart by their hash.
+    """Items by key, the least first; of equal keys, the one that was set first. Items must be hashable.
 
-    A changed or discarded item leaves its old entry behind, which is skipped when it comes up. The heap is
-    built anew before stale entries outnumber the others, so all is O(log n) amortised and memory stays
-    O(n).
+    A changed or discarded item leaves its old entry in the heap, which is skipped when it comes up. The heap is rebuilt
+    before stale entries outnumber the others, so every operation is O(log n) amortised and memory stays O(n).
     """
 
     __slots__ = ("_entries", "_heap", "_serial")
@@ -31,14 +30,14 @@ class IndexedHeap(Generic[T]):
         return len(self._entries)
 
     def __iter__(self) -> Iterator[T]:
-        """Items in no particular order; the heap must not change meanwhile."""
+        """Items in no particular order; the heap must not change during the iteration."""
         return iter(self._entries)
 
     def __contains__(self, item: T) -> bool:
         return item in self._entries
 
     def set(self, item: T, key: float) -> None:
-        """Puts an item in or gives it another key. The same key again keeps its rank among equals."""
+        """Puts an item in, or changes its key. Setting the same key keeps its rank among equals."""
         known = self._entries.get(item)
         if known is not None and known[0] == key:
             return
@@ -49,11 +48,12 @@ class IndexedHeap(Generic[T]):
         self._compact()
 
     def discard(self, item: T) -> None:
+        """Takes an item out, if it is in."""
         if self._entries.pop(item, None) is not None:
             self._compact()
 
     def first(self) -> tuple[float, T] | None:
-        """The least key and its item, which stays."""
+        """The least key and its item, which stays in; None if the heap is empty."""
         heap = self._heap
         while heap:
             key, _, item = heap[0]

@@ -1,4 +1,4 @@
-"""A ticket: one job's place in a queue, and which of its units are still to be handed out."""
+"""A ticket: one job in a queue, and which of its units are still to be handed out."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import math
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from antiphon.domain.job import Priority
 
 if TYPE_CHECKING:
     from antiphon.schedule.flow import Flow
 
-#: Stands for the cost of a unit that was dropped.
+#: The cost that marks a dropped unit.
 DROPPED = -1.0
 
 
@@ -25,39 +25,20 @@ class HandedOut(NamedTuple):
     cost: float
     #: Monotonic seconds at which it was handed out.
     since: float
-    #: Who was charged for it; None if it was nobody.
+    #: The flow that was charged for it; None if none was.
     flow: Flow | None
 
 
 class Ticket:
-    """Small, because 100,000 may wait: equal costs are one number, consecutive units are a first and a count.
+    """Compact, since 100,000 may wait: equal costs are one number, consecutive units are a first one and a count.
 
-    Costs that differ are kept in single precision; `remaining` is the sum of what is kept.
+    Costs that differ are kept in single precision; `remaining` is their sum as kept.
     """
 
     __slots__ = (
-        "_again",
-        "_costs",
-        "_count",
-        "_first",
-        "_indices",
-        "_next",
-        "arrived",
-        "client",
-        "closed",
-        "deadline",
-        "flow",
-        "front",
-        "in_flight",
-        "job",
-        "left",
-        "paused",
-        "payload",
-        "place",
-        "priority",
-        "raised",
-        "remaining",
-        "serial",
+        "_costs", "_count", "_first", "_indices", "_next", "_returned",
+        "arrived", "client", "closed", "deadline", "flow", "front", "in_flight", "job", "kept_in", "left", "paused",
+        "payload", "priority", "raised", "remaining", "serial",
     )  # fmt: skip
 
     def __init__(
@@ -74,19 +55,18 @@ class Ticket:
     ) -> None:
         """`costs`: predicted seconds of each unit, in order. `indices`: their numbers if not 0, 1, 2 …
 
-        `deadline` and `arrived` are monotonic seconds; `arrived` is only given for a job that waited
-        before. Raises `ValueError` for no units, a cost that is not a finite number ≥ 0, or numbers that do
-        not ascend.
+        `deadline` and `arrived` are monotonic seconds; `arrived` is given only for a job that waited before.
+        Raises `ValueError` if there are no units, a cost is not a finite number ≥ 0, or the numbers do not ascend.
         """
         if not costs or not all(math.isfinite(c) and c >= 0 for c in costs):
             raise ValueError(f"job {job}: costs must be finite seconds ≥ 0, at least one")
         self.job = job
-        #: Key id or address: with the class it makes the flow.
+        #: Key id or address; client and class name the flow.
         self.client = client
         self.priority = priority
-        #: What the dispatcher asks for units; the queue never looks at it.
+        #: What the dispatcher asks for units (a `dispatch.UnitSource`); queues do not use it.
         self.payload = payload
-        #: A job with a deadline is bulk until it must be raised to make it.
+        #: A job with a deadline is bulk until it must be raised to meet it.
         self.deadline = deadline
         self.raised = False
         #: Monotonic seconds; set by the first push unless given.
@@ -97,31 +77,31 @@ class Ticket:
         self._costs: float | array[float] = costs[0] if min(costs) == max(costs) else array("f", costs)
         self._first, self._indices = _numbers(job, indices, self._count)
         self._next = 0
-        #: Units that came back, (number, cost), lowest number first: they go before the others.
-        self._again: list[tuple[int, float]] | None = None
-        #: Units that are not handed out yet, and their predicted seconds.
+        #: Units that came back, as (number, cost), lowest number first: they go before the others.
+        self._returned: list[tuple[int, float]] | None = None
+        #: Units that are queued, and their predicted seconds.
         self.left = self._count
         self.remaining = float(sum(self._costs) if isinstance(self._costs, array) else self._costs * self._count)
-        #: Units that are handed out, by number.
+        #: Units that are handed out, by number; None if there are none.
         self.in_flight: dict[int, HandedOut] | None = None
-        #: The flow it is counted in, once it is pushed.
+        #: The flow that it counts in; None before it is pushed.
         self.flow: Flow | None = None
         self.paused = False
-        #: An operator moved it before everybody else, the greater the later; 0: nobody did.
+        #: Above 0 once an operator moved it to the front; the greatest goes first.
         self.front = 0
-        #: Taken out for good: cancelled or failed.
+        #: Removed for good: its job was cancelled or failed.
         self.closed = False
-        #: Where the queue keeps it: "" (nowhere, nothing to hand out), "line", "front" or "held".
-        self.place = ""
+        #: Where the queue keeps it; "": nowhere, since it has nothing to hand out.
+        self.kept_in: Literal["", "flow", "front", "paused"] = ""
 
     def __repr__(self) -> str:
         return f"<Ticket {self.job} of {self.client}, {self.priority}: {self.left} left, {self.remaining:.3g} s>"
 
     def take(self) -> tuple[int, float]:
-        """Number and predicted seconds of the next unit, which is queued no longer. `left` must not be 0."""
-        if self._again:
-            index, cost = self._again.pop(0)
-            self._again = self._again or None
+        """Hands out the next unit: its number and predicted seconds. `left` must not be 0."""
+        if self._returned:
+            index, cost = self._returned.pop(0)
+            self._returned = self._returned or None
         else:
             index, cost = self._number(self._next), self._cost(self._next)
             self._next += 1
@@ -130,30 +110,30 @@ class Ticket:
         return index, cost
 
     def put(self, index: int, cost: float) -> bool:
-        """Queues a unit (again) before the others; False if it is queued already. It need not be known."""
+        """Queues a unit, a new one or one that came back, before the others; False if it is queued already."""
         if self._is_queued(index):
             return False
-        self._again = self._again or []
-        bisect.insort(self._again, (index, cost))
+        self._returned = self._returned or []
+        bisect.insort(self._returned, (index, cost))
         self.left += 1
         self.remaining += cost
         return True
 
     def drop(self, index: int) -> float | None:
-        """Takes a queued unit out and tells its predicted seconds; None if it is not queued."""
-        for place, (number, cost) in enumerate(self._again or ()):
+        """Takes a queued unit out; returns its predicted seconds, None if it is not queued."""
+        for position, (number, cost) in enumerate(self._returned or ()):
             if number == index:
-                assert self._again is not None
-                del self._again[place]
-                self._again = self._again or None
+                assert self._returned is not None
+                del self._returned[position]
+                self._returned = self._returned or None
                 self._lose(cost)
                 return cost
-        position = self._position(index)
-        if position is None or position < self._next or (cost := self._cost(position)) == DROPPED:
+        at = self._position(index)
+        if at is None or at < self._next or (cost := self._cost(at)) == DROPPED:
             return None
         if not isinstance(self._costs, array):
             self._costs = array("d", [self._costs]) * self._count
-        self._costs[position] = DROPPED
+        self._costs[at] = DROPPED
         self._skip()
         self._lose(cost)
         return cost
@@ -165,18 +145,18 @@ class Ticket:
             self._costs = array(kept.typecode, (c if c == DROPPED else c * factor for c in kept))
         else:
             self._costs *= factor
-        self._again = self._again and [(index, cost * factor) for index, cost in self._again]
+        self._returned = self._returned and [(index, cost * factor) for index, cost in self._returned]
         self.remaining = math.fsum(cost for _, cost in self.pending())
 
     def pending(self) -> list[tuple[int, float]]:
         """Number and predicted seconds of every queued unit, in the order in which they are handed out."""
         rest = ((self._number(p), self._cost(p)) for p in range(self._next, self._count))
-        return [*(self._again or ()), *(unit for unit in rest if unit[1] != DROPPED)]
+        return [*(self._returned or ()), *(unit for unit in rest if unit[1] != DROPPED)]
 
     @property
     def first_cost(self) -> float:
         """Predicted seconds of the unit that `take` would give. `left` must not be 0."""
-        return self._again[0][1] if self._again else self._cost(self._next)
+        return self._returned[0][1] if self._returned else self._cost(self._next)
 
     @property
     def last_cost(self) -> float:
@@ -184,11 +164,11 @@ class Ticket:
         for position in range(self._count - 1, self._next - 1, -1):
             if (cost := self._cost(position)) != DROPPED:
                 return cost
-        assert self._again
-        return self._again[-1][1]
+        assert self._returned
+        return self._returned[-1][1]
 
     def in_flight_seconds(self, now: float) -> float:
-        """Seconds until the last of its units in flight is done, as predicted; 0 if there is none."""
+        """Seconds until the last of its units in flight is done, by prediction; 0 if there is none."""
         ends = (flight.since + flight.cost - now for flight in (self.in_flight or {}).values())
         return max(0.0, *ends, 0.0)
 
@@ -205,7 +185,7 @@ class Ticket:
         return position if position < self._count and self._indices[position] == index else None
 
     def _is_queued(self, index: int) -> bool:
-        if any(number == index for number, _ in self._again or ()):
+        if any(number == index for number, _ in self._returned or ()):
             return True
         position = self._position(index)
         return position is not None and position >= self._next and self._cost(position) != DROPPED
@@ -220,7 +200,7 @@ class Ticket:
 
 
 def _numbers(job: str, indices: Sequence[int] | None, count: int) -> tuple[int, array[int] | None]:
-    """Numbers of units as a first one, and an array only where they are not consecutive."""
+    """The first number, and all numbers as an array if they are not consecutive."""
     if indices is None:
         return 0, None
     if len(indices) != count or indices[0] < 0 or any(a >= b for a, b in pairwise(indices)):
