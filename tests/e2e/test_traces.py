@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.conftest import PATIENCE
-from tests.e2e.test_log import CANARY, TEXT
+from tests.e2e.test_request_log import CANARY, TEXT
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 

@@ -11,27 +11,27 @@ from starlette.types import ASGIApp
 
 from antiphon import __version__
 from antiphon.api import (
-    article,
-    batch,
-    docs,
+    admin,
+    compat,
     events,
-    faces,
+    health,
     images,
     jobs,
-    ops,
-    queue,
-    socket,
+    openapi,
     speech,
+    speech_batch,
+    speech_ws,
     stats,
     tracing,
     transcriptions,
+    tts,
     voices,
     web,
 )
 from antiphon.api import errors as answers
-from antiphon.api.direct import Direct, endpoints
+from antiphon.api.fast_path import Direct, endpoints
 from antiphon.api.guard import Guard
-from antiphon.api.middleware import RequestLog
+from antiphon.api.request_log import RequestLog
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 
@@ -56,16 +56,17 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
         # It does not see the busy routes, and would tell a collector what clients sent; ours is `tracing`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    rooms = (
-        article, speech, socket, batch, transcriptions, images, voices, jobs, events, queue, ops, stats, faces, web,
+    modules = (
+        tts, speech, speech_ws, speech_batch, transcriptions, images, voices, jobs, events, admin, health, stats,
+        compat, web,
     )  # fmt: skip
-    routers = [room.routes(antiphon) for room in rooms]
+    routers = [module.routes(antiphon) for module in modules]
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(errors.AntiphonError, answers.on_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
-    docs.complete(app)
+    openapi.complete(app)
     whole: ASGIApp = RequestLog(Guard(Direct(app, endpoints(routers)), antiphon), antiphon)
     if antiphon.settings.allowed_origins:
         whole = CORSMiddleware(

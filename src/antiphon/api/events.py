@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, WebSocket
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
-from antiphon.api import reading
+from antiphon.api import request_body
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS, Event
@@ -51,11 +51,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
         response_class=StreamingResponse,
     )
     async def events(request: Request) -> Response:
-        return sse_response(antiphon, request, owner=reading.owner(request))
+        return sse_response(antiphon, request, owner=request_body.owner(request))
 
     @router.websocket("/ws")
     async def ws(socket: WebSocket, id: str | None = None) -> None:
-        owner = reading.owner(socket)
+        owner = request_body.owner(socket)
         await socket.accept()
         try:
             if id is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
-from antiphon.api import reading
+from antiphon.api import request_body
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.files.store import FileStore
@@ -26,7 +26,7 @@ async def file_response(antiphon: Antiphon, request: Request, name: str, *, down
     match = _NAME.match(name)
     if match is None:
         raise errors.NotFound("There is no such file")
-    job = await antiphon.jobs.stored(match[1], reading.whose(request))
+    job = await antiphon.jobs.stored(match[1], request_body.whose(request))
     files, digest = antiphon.files, job.result.digest_of(name) if job.result is not None else None
     if job.result is None or digest is None:
         raise gone()

@@ -12,12 +12,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StrictInt, StrictStr
 from starlette.responses import Response
 
-from antiphon.api import docs, reading
-from antiphon.api.article import finished, warning
+from antiphon.api import openapi, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.errors import reply
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import ErrorObject, Foreign, JobView, Number, Own, PriorityName, WebhookBody
-from antiphon.api.waiting import unless_gone
+from antiphon.api.tts import finished, warning
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.image import FORMATS, MAX_IMAGES, MAX_PROMPT, MAX_STEPS, Format, ImageRequest, parse_size
@@ -123,15 +123,15 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/generations",
         summary="Draw images of a prompt",
         responses=_ANSWERS,
-        openapi_extra=docs.takes(ImageBody, headers=docs.IDEMPOTENCY),
+        openapi_extra=openapi.takes(ImageBody, headers=openapi.IDEMPOTENCY),
     )
     async def generate(request: Request) -> Response:
-        raw = await reading.body(request, antiphon.settings.max_body)
-        body = reading.parse(ImageBody, raw)
+        raw = await request_body.body(request, antiphon.settings.max_body)
+        body = request_body.parse(ImageBody, raw)
         asked = body.request()
         note(request.scope, **asked.brief() | {"text": log_text(asked.prompt, antiphon.settings.log_text)})
-        owner = reading.owner(request)
-        key = reading.idempotency(request, owner, raw)
+        owner = request_body.owner(request)
+        key = request_body.idempotency(request, owner, raw)
         if "respond-async" in request.headers.get("prefer", ""):
             job, _ = await antiphon.jobs.submit(asked, owner, key)
             return reply(job, 202, {"Location": f"/v1/jobs/{job['id']}", **warning(job["warnings"])})

@@ -9,17 +9,17 @@ from typing import Any, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from antiphon.api import docs, reading
-from antiphon.api.article import warning
+from antiphon.api import openapi, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.errors import reply
 from antiphon.api.events import STREAM, sse_response
 from antiphon.api.files import file_response
 from antiphon.api.images import ImageJob
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import ErrorObject, JobBody, JobList, JobView
 from antiphon.api.speech import BROKEN
 from antiphon.api.transcriptions import TranscriptionJob
-from antiphon.api.waiting import unless_gone
+from antiphon.api.tts import warning
 from antiphon.app.antiphon import Antiphon
 from antiphon.audio import codec, subtitles
 from antiphon.domain import errors
@@ -48,27 +48,27 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="Queue a durable job",
         status_code=202,
         responses={202: {"model": JobView}, **BROKEN},
-        openapi_extra=docs.takes(JobBody, TranscriptionJob, ImageJob, headers=docs.IDEMPOTENCY),
+        openapi_extra=openapi.takes(JobBody, TranscriptionJob, ImageJob, headers=openapi.IDEMPOTENCY),
     )
     async def submit(request: Request) -> Response:
-        raw = await reading.body(request, settings.max_body)
+        raw = await request_body.body(request, settings.max_body)
         body: JobBody | TranscriptionJob | ImageJob
         asked: WorkRequest
         warnings: list[str] = []
-        kind = reading.member(raw, "type")
+        kind = request_body.member(raw, "type")
         if kind == "transcription":
-            body = reading.parse(TranscriptionJob, raw)
+            body = request_body.parse(TranscriptionJob, raw)
             asked = await body.request(antiphon)
         elif kind == "image":
-            body = reading.parse(ImageJob, raw)
+            body = request_body.parse(ImageJob, raw)
             asked = body.request()
         else:
-            body = reading.parse(JobBody, raw)
+            body = request_body.parse(JobBody, raw)
             asked, warnings = body.request()
         brief = asked.brief()
         note(request.scope, **brief | {"text": log_text(brief.get("text", ""), settings.log_text)})
-        owner = reading.owner(request)
-        key = reading.idempotency(request, owner, raw)
+        owner = request_body.owner(request)
+        key = request_body.idempotency(request, owner, raw)
         job, new = await jobs.submit(asked, owner, key, webhook_of(body))
         note(request.scope, job=job["id"], new=new)
         headers = {"Location": f"/v1/jobs/{job['id']}", **warning([*job["warnings"], *warnings])}
@@ -82,16 +82,16 @@ def routes(antiphon: Antiphon) -> APIRouter:
         limit: int = Query(50, ge=1, le=500),
     ) -> Response:
         states = (State(status),) if status else None
-        found = await jobs.list(reading.owner(request), states, after, limit)
+        found = await jobs.list(request_body.owner(request), states, after, limit)
         return reply({"object": "list", "data": found, "next": found[-1]["id"] if len(found) == limit else None})
 
     @router.get("/{id}", summary="One job", responses={200: {"model": JobView}, **_404})
     async def one(request: Request, id: str) -> Response:
-        return reply(await jobs.get(id, reading.owner(request)))
+        return reply(await jobs.get(id, request_body.owner(request)))
 
     @router.delete("/{id}", summary="Cancel a job", responses={200: {"model": JobView}, **_404})
     async def cancel(request: Request, id: str) -> Response:
-        return reply(await jobs.cancel(id, reading.owner(request)))
+        return reply(await jobs.cancel(id, request_body.owner(request)))
 
     @router.post(
         "/{id}/retry",
@@ -100,7 +100,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         status_code=202,
     )
     async def retry(request: Request, id: str) -> Response:
-        return reply(await jobs.retry(id, reading.owner(request)), 202)
+        return reply(await jobs.retry(id, request_body.owner(request)), 202)
 
     @router.post(
         "/{id}/units/{index}/retry",
@@ -109,13 +109,13 @@ def routes(antiphon: Antiphon) -> APIRouter:
         status_code=202,
     )
     async def retry_unit(request: Request, id: str, index: int) -> Response:
-        return reply(await jobs.retry_unit(id, index, reading.owner(request)), 202)
+        return reply(await jobs.retry_unit(id, index, request_body.owner(request)), 202)
 
     @router.get(
         "/{id}/result",
         summary="The result; with wait=true it is waited for, and speech is sent while it is being made",
         responses={
-            200: docs.audio(),
+            200: openapi.audio(),
             307: {"description": "With `--objects-reads signed`: where the storage has it, for 15 minutes."},
             409: {"model": ErrorObject, "description": "Not finished, or failed."},
             503: {"model": ErrorObject, "description": "The object storage does not answer; see Retry-After."},
@@ -123,7 +123,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         },
     )
     async def result(request: Request, id: str, wait: bool = False) -> Response:
-        owner = reading.owner(request)
+        owner = request_body.owner(request)
         job = await jobs.stored(id, owner)
         if job.result is not None:
             return await file_response(antiphon, request, job.result.name)
@@ -157,7 +157,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         kind: Literal["srt", "vtt", "json"],
         partial: bool = Query(False, description="Of an unfinished job: what is made so far, from the first segment."),
     ) -> Response:
-        job = await jobs.stored(id, reading.owner(request))
+        job = await jobs.stored(id, request_body.owner(request))
         if job.result is None and not partial:
             raise errors.Conflict("The job is not finished; subtitles come with its result, or partial=true")
         if not jobs.kinds[job.type].subtitles:
@@ -174,7 +174,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         response_class=StreamingResponse,
     )
     async def events(request: Request, id: str) -> Response:
-        await jobs.get(id, reading.owner(request))
+        await jobs.get(id, request_body.owner(request))
         return sse_response(antiphon, request, job=id)
 
     return router

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
-from antiphon.api import extras
+from antiphon.api import vllm_omni
 from antiphon.domain import errors
 from antiphon.domain.request import (
     FORMATS,
@@ -93,7 +93,7 @@ class DeliveryFields(BaseModel):
         `extra` are vLLM-Omni's `extra_params`."""
         check_number("emotion_strength", self.emotion_strength, 0.0, 1.0)
         warnings: list[str] = []
-        taken = extras.read(extra or {})
+        taken = vllm_omni.read(extra or {})
         weights = parse_emotion(self.emotion if self.emotion is not None else taken.emotion)
         if self.instructions and self.emotion is None and taken.emotion is None:
             weights = moods(self.instructions)

@@ -13,12 +13,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from antiphon.api import docs, reading
-from antiphon.api.article import finished, warning
+from antiphon.api import openapi, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.files import file_response
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import DialogueBody, ErrorObject, SpeechBody
-from antiphon.api.waiting import unless_gone
+from antiphon.api.tts import finished, warning
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain.request import SpeechRequest
 from antiphon.speech.response import SpeechResponse
@@ -49,28 +49,28 @@ PIECES = 2
 def routes(antiphon: Antiphon) -> APIRouter:
     router = APIRouter(prefix="/v1/audio", tags=["speech"])
     settings = antiphon.settings
-    answers = {200: docs.audio(), **BROKEN}
-    headers = {"Cache-Control": "no-cache: make it anew; no-store: keep nothing", **docs.IDEMPOTENCY}
+    answers = {200: openapi.audio(), **BROKEN}
+    headers = {"Cache-Control": "no-cache: make it anew; no-store: keep nothing", **openapi.IDEMPOTENCY}
 
     @router.post(
         "/speech",
         summary="Speak a text, as OpenAI's route does",
         responses=answers,
-        openapi_extra=docs.takes(SpeechBody, headers=headers),
+        openapi_extra=openapi.takes(SpeechBody, headers=headers),
     )
     async def speech(request: Request) -> Response:
-        raw = await reading.body(request, settings.max_body)
-        return await answer(antiphon, request, raw, reading.parse(SpeechBody, raw))
+        raw = await request_body.body(request, settings.max_body)
+        return await answer(antiphon, request, raw, request_body.parse(SpeechBody, raw))
 
     @router.post(
         "/dialogue",
         summary="Speak a dialogue: turns of voice and text, one audio",
         responses=answers,
-        openapi_extra=docs.takes(DialogueBody, headers=headers),
+        openapi_extra=openapi.takes(DialogueBody, headers=headers),
     )
     async def dialogue(request: Request) -> Response:
-        raw = await reading.body(request, settings.max_body)
-        return await answer(antiphon, request, raw, reading.parse(DialogueBody, raw))
+        raw = await request_body.body(request, settings.max_body)
+        return await answer(antiphon, request, raw, request_body.parse(DialogueBody, raw))
 
     return router
 
@@ -83,8 +83,8 @@ async def answer(antiphon: Antiphon, request: Request, raw: bytes, body: SpeechB
         text=log_text(asked.text, antiphon.settings.log_text),
         emotion=",".join(asked.emotion) or "neutral",
     )
-    owner = reading.owner(request)
-    key = reading.idempotency(request, owner, raw)
+    owner = request_body.owner(request)
+    key = request_body.idempotency(request, owner, raw)
     if key is not None:
         return await once(antiphon, request, asked, key, warnings)
     control = request.headers.get("cache-control", "")

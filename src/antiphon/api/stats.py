@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
 from antiphon.api.errors import reply
-from antiphon.api.ops import NO_STORE
+from antiphon.api.health import NO_STORE
 from antiphon.app.antiphon import Antiphon
 from antiphon.metrics.exposition import CONTENT_TYPE, Exposition
 from antiphon.metrics.report import report

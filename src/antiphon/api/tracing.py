@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from antiphon.api.middleware import METHODS, QUIET, template
+from antiphon.api.request_log import METHODS, QUIET, template
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 

@@ -17,11 +17,11 @@ from pydantic import Field, StrictStr
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
-from antiphon.api import forms, reading
+from antiphon.api import multipart, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.errors import body_of, reply
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import ErrorObject, JobView, Own, WebhookBody
-from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.request import parse_deadline
@@ -130,8 +130,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
 
 async def _answer(antiphon: Antiphon, request: Request, task: Task) -> Response:
-    owner = reading.owner(request)
-    async with forms.multipart(request, speech_audio.MAX_BYTES) as form:
+    owner = request_body.owner(request)
+    async with multipart.multipart(request, speech_audio.MAX_BYTES) as form:
         asked, stream = await _read(antiphon, form, task)
     note(request.scope, **asked.brief())
     if "respond-async" in request.headers.get("prefer", ""):

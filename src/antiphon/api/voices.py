@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from antiphon.api import docs, forms, reading, samples
+from antiphon.api import multipart, openapi, request_body, voice_preview
 from antiphon.api.errors import TooLarge, reply
 from antiphon.api.files import plain_file
 from antiphon.api.schemas import ErrorObject
@@ -94,7 +94,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def listing(
         request: Request, legacy: bool = Query(False, description="Only ids, as Kokoro-FastAPI once answered.")
     ) -> Response:
-        mine = await references.list(reading.owner(request))
+        mine = await references.list(request_body.owner(request))
         entries = [*entries_of(mine, antiphon), *map(_entry, antiphon.voices())]
         voices = [entry["id"] for entry in entries] if legacy else entries
         return reply({"voices": voices, "uploaded_voices": [view(each) for each in mine]})
@@ -106,7 +106,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         openapi_extra=_UPLOAD,
     )
     async def upload(request: Request) -> Response:
-        async with forms.multipart(request, reference_audio.MAX_BYTES) as form:
+        async with multipart.multipart(request, reference_audio.MAX_BYTES) as form:
             file = form.get("audio_sample")
             if not isinstance(file, UploadFile):
                 raise errors.InvalidRequest("The file `audio_sample` is missing", param="audio_sample")
@@ -116,7 +116,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
                 raise TooLarge(f"The recording is larger than {reference_audio.MAX_BYTES} bytes")
             fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
         made = await references.upload(
-            reading.owner(request),
+            request_body.owner(request),
             _required(fields, "name").strip(),
             data,
             consent=fields.get("consent", ""),
@@ -129,7 +129,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/{voice}", summary="Delete a voice that you uploaded", responses={200: {"model": VoiceChange}, **_404}
     )
     async def delete(request: Request, voice: str) -> Response:
-        gone = await references.delete(reading.owner(request), voice)
+        gone = await references.delete(request_body.owner(request), voice)
         if gone is None:
             raise errors.NotFound(f"You have uploaded no voice {voice[:60]!r}; a model's own cannot be deleted")
         return reply({"success": True, "voice": view(gone)})
@@ -138,8 +138,8 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/{voice}/sample",
         summary="Hear a voice: the recording that was uploaded, or a sentence spoken by a model's own",
         responses={
-            200: docs.audio("A WAV file."),
-            206: docs.audio("The part that was asked for."),
+            200: openapi.audio("A WAV file."),
+            206: openapi.audio("The part that was asked for."),
             304: {"description": "It has not changed."},
             416: {"description": "The part that was asked for is not in it."},
             429: {"model": ErrorObject, "description": "Too much work of yours is waiting; see Retry-After."},
@@ -151,10 +151,10 @@ def routes(antiphon: Antiphon) -> APIRouter:
     async def sample(
         request: Request, voice: str, model: str | None = Query(None, description="Where several models have it.")
     ) -> Response:
-        owner = reading.owner(request)
+        owner = request_body.owner(request)
         reference = await references.find(owner, voice)
         if reference is None:
-            return await samples.spoken(antiphon, request, voice, model, owner)
+            return await voice_preview.spoken(antiphon, request, voice, model, owner)
         if not await references.need(reference.digest):
             raise errors.NotFound("The recording of that voice is no longer here; upload it again")
         path = references.library.path(reference.digest)

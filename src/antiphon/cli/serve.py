@@ -19,7 +19,7 @@ import structlog
 import uvicorn
 import uvloop
 
-from antiphon.api import stalled
+from antiphon.api import write_timeout
 from antiphon.api.app import create_app
 from antiphon.app.antiphon import Antiphon
 from antiphon.cli import logs
@@ -162,8 +162,8 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=STREAM_GRACE,
             ws_max_size=4 * 1024 * 1024,
-            http=stalled.http(settings.stall_seconds),
-            ws=stalled.websocket(settings.stall_seconds),
+            http=write_timeout.http(settings.stall_seconds),
+            ws=write_timeout.websocket(settings.stall_seconds),
         )
         server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="http")

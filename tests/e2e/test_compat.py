@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from antiphon.api.faces import word_times
+from antiphon.api.compat import word_times
 from antiphon.engines.tone import SAMPLE_RATE, frequency_of, pitch_of
 from tests.conftest import Server
 

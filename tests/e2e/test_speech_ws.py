@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from antiphon.api.socket import Limits, routes
+from antiphon.api.speech_ws import Limits, routes
 from antiphon.app.antiphon import Antiphon
 from antiphon.engines.tone import SAMPLE_RATE, frequency_of, pitch_of
 from antiphon.text.incremental import MAX_HELD

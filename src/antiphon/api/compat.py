@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 from starlette.responses import Response
 
-from antiphon.api import docs, reading
-from antiphon.api.article import BROKEN, warning
+from antiphon.api import openapi, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.errors import reply
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import Foreign, Number, SpeechBody
-from antiphon.api.waiting import unless_gone
+from antiphon.api.tts import BROKEN, warning
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
@@ -127,7 +127,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
     ) -> tuple[bytes, SpeechResponse, dict[str, str]]:
         if len(asked.text) > MAX_TEXT:
             raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
-        speech = await antiphon.speech.speak(asked, reading.owner(request))
+        speech = await antiphon.speech.speak(asked, request_body.owner(request))
         note(request.scope, model=speech.plan.model, cached=speech.cache_status)
         try:
             data = await unless_gone(request, speech.whole())
@@ -139,11 +139,11 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/dev/captioned_speech",
         summary="Speech with the times of its words, as Kokoro-FastAPI answers",
         responses={200: {"model": Captioned}, **ANSWERS},
-        openapi_extra=docs.takes(CaptionedBody),
+        openapi_extra=openapi.takes(CaptionedBody),
     )
     async def captioned_speech(request: Request) -> Response:
         """Segments are timed by what was made; within a segment, words are spread by their length."""
-        body = reading.parse(CaptionedBody, await reading.body(request, antiphon.settings.max_body))
+        body = request_body.parse(CaptionedBody, await request_body.body(request, antiphon.settings.max_body))
         data, speech, headers = await spoken(request, *body.asked())
         assert speech.result is not None
         answer = {
@@ -158,10 +158,10 @@ def routes(antiphon: Antiphon) -> APIRouter:
         summary="Speech as index-tts-vllm answers",
         response_class=Response,
         responses={200: {"description": "The audio, whole.", "content": WAV}, **ANSWERS},
-        openapi_extra=docs.takes(TtsUrlBody),
+        openapi_extra=openapi.takes(TtsUrlBody),
     )
     async def tts_url(request: Request) -> Response:
-        body = reading.parse(TtsUrlBody, await reading.body(request, antiphon.settings.max_body))
+        body = request_body.parse(TtsUrlBody, await request_body.body(request, antiphon.settings.max_body))
         data, _, headers = await spoken(request, *body.asked())
         return Response(data, headers=headers, media_type="audio/wav")
 

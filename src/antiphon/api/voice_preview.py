@@ -7,8 +7,8 @@ import hashlib
 from starlette.requests import Request
 from starlette.responses import Response
 
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.files import matches
-from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.engine import Voice

@@ -7,7 +7,7 @@ connection stays), `input.cancel` to interrupt (ours), `session.close`. The serv
 connection stays unless a limit of time was passed. Every sentence is an audio of its own, with its own header.
 
 `input.cancel` ends the sentence that is being sent with `audio.done {cancelled: true}` and the utterance with
-`session.done {cancelled: true}`; no sound of it follows. A reader that takes nothing is cut off by `api.stalled`.
+`session.done {cancelled: true}`; no sound of it follows. A reader that takes nothing is cut off by `api.write_timeout`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from starlette.websockets import WebSocketDisconnect
 
-from antiphon.api import reading
+from antiphon.api import request_body
 from antiphon.api.schemas import DeliveryFields, Foreign
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
@@ -93,7 +93,7 @@ class Conversation:
 
     def __init__(self, antiphon: Antiphon, socket: WebSocket, limits: Limits) -> None:
         self._antiphon, self._socket, self._limits = antiphon, socket, limits
-        self._owner = reading.owner(socket)
+        self._owner = request_body.owner(socket)
         self._warnings: list[str] = []
         self._session: SpeechSession | None = None
         self._configured = asyncio.Event()
@@ -152,11 +152,11 @@ class Conversation:
 
     def _take(self, raw: bytes) -> bool:
         """False for the last message. Raises `InvalidRequest` for what cannot be taken."""
-        kind = reading.parse(Message, raw).type
+        kind = request_body.parse(Message, raw).type
         if kind == "session.close":
             return False
         if kind == "session.config":
-            self._configure(reading.parse(SessionConfig, raw))
+            self._configure(request_body.parse(SessionConfig, raw))
         elif kind not in ("input.text", "input.done", "input.cancel"):
             raise errors.InvalidRequest(
                 f"There is no message {kind[:40]!r}; there are: session.config, input.text, input.done, "
@@ -165,7 +165,7 @@ class Conversation:
         elif self._session is None:
             raise errors.InvalidRequest("The first message must be session.config")
         elif kind == "input.text":
-            text = reading.parse(InputText, raw).text
+            text = request_body.parse(InputText, raw).text
             if len(text.encode("utf-8", "surrogatepass")) > self._limits.text:
                 raise errors.InvalidText(f"An input.text has at most {self._limits.text} bytes")
             self._session.put(text)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from antiphon.api import docs, reading
+from antiphon.api import openapi, request_body
 from antiphon.api.errors import reply
 from antiphon.api.schemas import ErrorObject, JobView, Own, QueueView
 from antiphon.app.antiphon import Antiphon
@@ -37,14 +37,14 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
     @router.get("/v1/queue", summary="Everybody's queue, by expected end", responses={200: {"model": QueueView}})
     async def queue(request: Request) -> Response:
-        reading.admin(request)
+        request_body.admin(request)
         return view()
 
     @router.post(
         "/v1/queue/pause",
         summary="Hand out nothing of a job, a client or anything; what runs goes on",
         responses={200: {"model": QueueView}, **ERRORS},
-        openapi_extra=docs.takes(HoldBody),
+        openapi_extra=openapi.takes(HoldBody),
     )
     async def pause(request: Request) -> Response:
         body = await _hold(request)
@@ -55,7 +55,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/v1/queue/resume",
         summary="End what the same pause began",
         responses={200: {"model": QueueView}, **ERRORS},
-        openapi_extra=docs.takes(HoldBody),
+        openapi_extra=openapi.takes(HoldBody),
     )
     async def resume(request: Request) -> Response:
         body = await _hold(request)
@@ -64,34 +64,34 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
     @router.post("/v1/queue/{id}/front", summary="Put a job first", responses={200: {"model": JobView}, **ERRORS})
     async def front(request: Request, id: str) -> Response:
-        reading.admin(request)
+        request_body.admin(request)
         return reply(control.front(id))
 
     @router.post(
         "/v1/queue/{id}/class",
         summary="Put a job into another class",
         responses={200: {"model": JobView}, **ERRORS},
-        openapi_extra=docs.takes(ClassBody),
+        openapi_extra=openapi.takes(ClassBody),
     )
     async def change_class(request: Request, id: str) -> Response:
-        reading.admin(request)
-        body = reading.parse(ClassBody, await reading.body(request, 4096))
+        request_body.admin(request)
+        body = request_body.parse(ClassBody, await request_body.body(request, 4096))
         return reply(control.change_class(id, body.priority))
 
     @router.delete("/v1/queue/{id}", summary="Cancel anybody's job", responses={200: {"model": JobView}, **ERRORS})
     async def cancel(request: Request, id: str) -> Response:
-        reading.admin(request)
+        request_body.admin(request)
         return reply(await antiphon.jobs.cancel(id))
 
     @router.get("/v1/webhooks/secret", summary="What webhooks without a secret of their own are signed with")
     async def secret(request: Request) -> Response:
-        reading.admin(request)
+        request_body.admin(request)
         return reply({"secret": antiphon.webhooks.secret})
 
     @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
     async def workers(request: Request) -> Response:
         data = [{"model": h.name, **asdict(w)} for h in antiphon.models.selector.ranked() for w in h.pool.workers()]
-        owner = reading.whose(request)
+        owner = request_body.whose(request)
         for worker in data if owner is not None else ():
             # Whose work it is, is nobody else's business; that there is some, everybody may know.
             worker["busy"] = ["another's"] * len(worker["busy"])
@@ -102,6 +102,6 @@ def routes(antiphon: Antiphon) -> APIRouter:
 
 
 async def _hold(request: Request) -> HoldBody:
-    reading.admin(request)
-    raw = await reading.body(request, 4096)
-    return reading.parse(HoldBody, raw or b"{}")
+    request_body.admin(request)
+    raw = await request_body.body(request, 4096)
+    return request_body.parse(HoldBody, raw or b"{}")

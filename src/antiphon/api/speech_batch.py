@@ -11,12 +11,12 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from antiphon.api import docs, reading
+from antiphon.api import openapi, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.errors import reply
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import DeliveryFields, Foreign, SpeechBody
 from antiphon.api.speech import BROKEN
-from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors, ids
 from antiphon.domain.request import SpeechRequest
@@ -71,17 +71,17 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/speech/batch",
         summary="Speak up to 32 texts; what fails does not stop the others",
         responses={200: {"model": BatchResult}, **{code: BROKEN[code] for code in (400, 413, 500)}},
-        openapi_extra=docs.takes(BatchBody),
+        openapi_extra=openapi.takes(BatchBody),
     )
     async def batch(request: Request) -> Response:
-        body = reading.parse(BatchBody, await reading.body(request, antiphon.settings.max_body))
+        body = request_body.parse(BatchBody, await request_body.body(request, antiphon.settings.max_body))
         texts = [item.get("input") for item in body.items]
         if sum(len(text) for text in texts if isinstance(text, str)) > MAX_TEXT:
             raise errors.InvalidText(
                 f"All inputs together may have {MAX_TEXT} characters; send longer ones to POST /v1/jobs", param="items"
             )
         note(request.scope, items=len(body.items))
-        owner, common = reading.owner(request), body.common()
+        owner, common = request_body.owner(request), body.common()
         made = [item_result(antiphon, owner, index, {**common, **item}) for index, item in enumerate(body.items)]
         results = await unless_gone(request, _all(made))
         succeeded = sum(result["status"] == "success" for result in results)
@@ -108,7 +108,7 @@ async def item_result(antiphon: Antiphon, owner: str, index: int, item: dict[str
     """One item's outcome; an error that is its own becomes its status."""
     nothing: dict[str, Any] = {"audio_data": None, "media_type": None, "usage": None, "warnings": []}
     try:
-        asked, warnings = reading.parse(SpeechBody, msgspec.json.encode(item)).asked()
+        asked, warnings = request_body.parse(SpeechBody, msgspec.json.encode(item)).asked()
         return {"index": index, "status": "success", "error": None, **await _spoken(antiphon, owner, asked, warnings)}
     except errors.AntiphonError as e:
         return {"index": index, "status": "error", "error": e.message, **nothing}

@@ -10,8 +10,8 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.api import errors as answers
-from antiphon.api.direct import BUSY
-from antiphon.api.waiting import ClientGone
+from antiphon.api.disconnect import ClientGone
+from antiphon.api.fast_path import BUSY
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors, ids
 from antiphon.domain.event import EventType

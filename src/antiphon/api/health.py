@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from antiphon.api import reading
+from antiphon.api import request_body
 from antiphon.api.errors import reply
 from antiphon.api.schemas import ErrorObject, Health, ModelList, ModelView
 from antiphon.app.antiphon import Antiphon
@@ -57,7 +57,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         responses={202: {"model": ModelView}, **_MOVED},
     )
     async def load(request: Request, id: str) -> Response:
-        reading.admin(request)
+        request_body.admin(request)
         return reply(describe(antiphon, antiphon.models.load(id)), 202)
 
     @router.post(
@@ -67,7 +67,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         responses={202: {"model": ModelView}, **_MOVED},
     )
     async def unload(request: Request, id: str) -> Response:
-        reading.admin(request)
+        request_body.admin(request)
         return reply(describe(antiphon, antiphon.models.unload(id)), 202)
 
     return router

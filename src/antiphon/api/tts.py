@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from antiphon.api import docs, reading
+from antiphon.api import openapi, request_body
+from antiphon.api.disconnect import unless_gone
 from antiphon.api.errors import reply
 from antiphon.api.files import file_response
-from antiphon.api.middleware import note
+from antiphon.api.request_log import note
 from antiphon.api.schemas import Accepted, ErrorText, Status, TtsAnswer, TtsBody, asked_voice
-from antiphon.api.waiting import unless_gone
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.job import Result
@@ -43,17 +43,19 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/tts",
         summary="Speak up to 500 characters",
         responses={200: {"model": TtsAnswer}, 202: {"model": Accepted}, **BROKEN},
-        openapi_extra=docs.takes(TtsBody, headers={"Prefer": "respond-async: answer 202 at once", **docs.IDEMPOTENCY}),
+        openapi_extra=openapi.takes(
+            TtsBody, headers={"Prefer": "respond-async: answer 202 at once", **openapi.IDEMPOTENCY}
+        ),
     )
     async def tts(request: Request) -> Response:
-        raw = await reading.body(request, MAX_TTS_BODY)
-        body = reading.parse(TtsBody, raw)
+        raw = await request_body.body(request, MAX_TTS_BODY)
+        body = request_body.parse(TtsBody, raw)
         # An emotion that there is none of may be anything, a text among it.
         emotion = body.emotion if body.emotion in ARTICLE_EMOTIONS else "?"
         note(request.scope, text=log_text(body.text, log_chars), emotion=emotion)
         asked = tts_request(body)
-        owner = reading.owner(request)
-        key = reading.idempotency(request, owner, raw)
+        owner = request_body.owner(request)
+        key = request_body.idempotency(request, owner, raw)
         if not body.wait or "respond-async" in request.headers.get("prefer", ""):
             return await accept(asked, owner, key)
         if key is not None:
@@ -90,7 +92,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         responses={200: {"model": Status}, 404: {"model": ErrorText}},
     )
     async def status(request: Request, id: str = "") -> Response:
-        job = await antiphon.jobs.get(id, reading.whose(request))
+        job = await antiphon.jobs.get(id, request_body.whose(request))
         result = job["result"]
         return reply(
             {
@@ -108,7 +110,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/output/{name}",
         summary="A finished file",
         responses={
-            200: docs.audio("The audio."),
+            200: openapi.audio("The audio."),
             206: {"description": "A range of it."},
             307: {"description": "With `--objects-reads signed`: where the storage has it, for 15 minutes."},
             404: {"model": ErrorText},
