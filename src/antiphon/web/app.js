@@ -1,16 +1,16 @@
 // Frame: starts everything around the pages (strings, switches, banner, router) and the stream of server events.
 import "/web/parts/banner.js";
-import { watch } from "/web/net/health.js";
-import { retell, word } from "/web/parts/ui.js";
-import { listen } from "/web/net/live-events.js";
+import { pollHealth } from "/web/net/health.js";
+import { translate, word } from "/web/parts/ui.js";
+import { startEvents } from "/web/net/live-events.js";
 import { route } from "/web/router.js";
-import { speakLanguage, switches } from "/web/parts/switches.js";
+import { setLanguage, switches } from "/web/parts/switches.js";
 
-speakLanguage();
+setLanguage();
 for (const node of document.querySelectorAll("[data-t]")) word(node, node.dataset.t);
-new MutationObserver(() => { retell(document.querySelector("header")); retell(document.getElementById("banner")); })
+new MutationObserver(() => { translate(document.querySelector("header")); translate(document.getElementById("banner")); })
   .observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
 switches();
 route((error) => { console.error(error); });
-listen();
-watch();
+startEvents();
+pollHealth();

@@ -6,7 +6,7 @@ const ALIASES = new Map([["hear", "transcribe"], ["draw", "images"]]);
 const CACHED = new Map(["speak", "jobs", "transcribe", "images"].map((name) => [name, null]));
 
 /** The name of the page in the address; Speak for an unknown name. */
-export function here() {
+export function currentPage() {
   const name = location.hash.replace(/^#\/?/, "");
   return ALIASES.get(name) ?? (PAGES.includes(name) ? name : "speak");
 }
@@ -15,7 +15,7 @@ export function here() {
 export function route(failed) {
   const place = document.getElementById("page");
   const show = async () => {
-    const name = here();
+    const name = currentPage();
     for (const a of document.querySelectorAll("nav a")) {
       if (a.hash === `#/${name}`) a.setAttribute("aria-current", "page");
       else a.removeAttribute("aria-current");
@@ -23,7 +23,7 @@ export function route(failed) {
     place.replaceChildren();
     try {
       await import(`/web/pages/${name}.js`);
-      if (here() !== name) return; // The address changed while the module was loading.
+      if (currentPage() !== name) return; // The address changed while the module was loading.
       const page = CACHED.get(name) ?? document.createElement(`ap-${name}`);
       if (CACHED.has(name)) CACHED.set(name, page);
       place.replaceChildren(page);

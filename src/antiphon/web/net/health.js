@@ -8,7 +8,7 @@ const [BUSY, CALM] = [1000, 4000];
 /** Dispatches `change`. `now`: the last response, or null. `silent`: the last request got no response. */
 export const health = Object.assign(new EventTarget(), { now: null, silent: false });
 
-export async function look() {
+export async function load() {
   try {
     health.now = await ask("/health");
     health.silent = false;
@@ -22,10 +22,10 @@ export async function look() {
 export const canSpeak = () => Boolean(health.now?.model_loaded);
 const settled = () => canSpeak() && health.now.models.every((m) => ["ready", "unavailable", "missing"].includes(m.state));
 
-export async function watch() {
-  events.addEventListener("event", ({ detail }) => { if (detail?.type === "model.state") look(); });
+export async function pollHealth() {
+  events.addEventListener("event", ({ detail }) => { if (detail?.type === "model.state") load(); });
   for (;;) {
-    if (!document.hidden) await look();
+    if (!document.hidden) await load();
     await new Promise((go) => { setTimeout(go, settled() ? CALM : BUSY); });
   }
 }

@@ -27,7 +27,7 @@ export class LiveEvents {
   async #run() {
     for (let pause = FIRST; !this.over.signal.aborted;) {
       const opened = (await this.#socket()) || (await this.#stream());
-      this.#turn("poll");
+      this.#setMode("poll");
       pause = opened ? FIRST : Math.min(LONGEST, pause * 2);
       await this.#wait(pause);
     }
@@ -45,8 +45,8 @@ export class LiveEvents {
       }
       const late = setTimeout(() => line.close(), PATIENCE);
       this.cut = () => line.close();
-      line.addEventListener("open", () => { opened = true; clearTimeout(late); this.#turn("socket"); this.received(null); });
-      line.addEventListener("message", (message) => this.#tell(message.data));
+      line.addEventListener("open", () => { opened = true; clearTimeout(late); this.#setMode("socket"); this.received(null); });
+      line.addEventListener("message", (message) => this.#dispatch(message.data));
       line.addEventListener("close", () => { clearTimeout(late); done(opened); });
     });
   }
@@ -68,14 +68,14 @@ export class LiveEvents {
         if (!opened) {
           opened = true;
           clearTimeout(late);
-          this.#turn("stream");
+          this.#setMode("stream");
           this.received(null);
         }
         const blocks = (rest + value).split("\n\n");
         rest = blocks.pop();
         for (const block of blocks) {
           const data = block.split("\n").find((line) => line.startsWith("data: "));
-          if (data) this.#tell(data.slice(6));
+          if (data) this.#dispatch(data.slice(6));
         }
       }
     } catch {
@@ -92,14 +92,14 @@ export class LiveEvents {
     }
   }
 
-  #tell(text) {
+  #dispatch(text) {
     const event = JSON.parse(text);
     if (this.over.signal.aborted || event.type === "error") return;
     if (Number.isInteger(event.id)) this.after = event.id;
     this.received(event.type === "gap" ? null : event);
   }
 
-  #turn(mode) {
+  #setMode(mode) {
     this.mode = mode;
     if (this.path === "/ws") document.documentElement.dataset.live = mode;
   }
@@ -112,6 +112,6 @@ export class LiveEvents {
 /** Events of the caller's jobs and of the models: `event` with its detail, null when the state must be fetched again. */
 export const events = new EventTarget();
 let all = null;
-export function listen() {
+export function startEvents() {
   all ??= new LiveEvents({ path: "/ws", stream: "/v1/events", received: (detail) => events.dispatchEvent(new CustomEvent("event", { detail })) });
 }

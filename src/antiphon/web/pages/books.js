@@ -43,7 +43,7 @@ class Books extends Page {
 
   end() { for (const book of this.books) book.stop(); }
 
-  turned() {
+  languageChanged() {
     this.offer();
     for (const book of this.books) book.show();
   }

@@ -12,31 +12,31 @@ class Dashboard extends Page {
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.health = h("dl", { class: "figures" });
     this.models = h("ul", { label: "models" });
-    this.queue = new Queue((error) => this.complain(error));
+    this.queue = new Queue((error) => this.showError(error));
     this.workers = new Workers();
     this.statistics = new Statistics();
     this.append(h("h2", { t: "dashboard" }), this.wrong, this.health, this.models, this.queue.node, this.workers.node, this.statistics.node);
   }
 
   begin() {
-    this.every(SOON, () => Promise.all([this.look(), this.queue.load(), this.workers.load()].map((p) => p.catch((e) => this.complain(e)))));
-    this.every(LATER, () => this.statistics.load().catch((e) => this.complain(e)));
+    this.every(SOON, () => Promise.all([this.load(), this.queue.load(), this.workers.load()].map((p) => p.catch((e) => this.showError(e)))));
+    this.every(LATER, () => this.statistics.load().catch((e) => this.showError(e)));
   }
 
-  turned() {
+  languageChanged() {
     if (this.seen) this.show(this.seen);
-    this.queue.retell();
-    this.workers.retell();
-    this.statistics.retell();
+    this.queue.translate();
+    this.workers.translate();
+    this.statistics.translate();
   }
 
-  complain(error) {
+  showError(error) {
     this.failed = true;
     if (error instanceof Refusal) quote(this.wrong, error.message);
     else word(this.wrong, "noAnswer");
   }
 
-  async look() {
+  async load() {
     this.show(await ask("/health"));
     if (this.failed) word(this.wrong, "");
     this.failed = false;

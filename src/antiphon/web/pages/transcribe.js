@@ -33,7 +33,7 @@ class Transcribe extends Page {
     this.result = h("section", { class: "card", hidden: true }, h("h3", { t: "transcript" }), this.text, this.acts,
       h("details", {}, h("summary", { t: "byTime" }), this.parts));
     this.append(h("h2", { t: "transcribe" }), this.none, this.form, this.pending.node, this.result);
-    this.turned();
+    this.languageChanged();
   }
 
   begin() {
@@ -43,7 +43,7 @@ class Transcribe extends Page {
   }
 
   /** Names the offered languages in the page's language. */
-  turned() {
+  languageChanged() {
     const name = new Intl.DisplayNames([document.documentElement.lang || "en"], { type: "language" });
     choices(this.language, [["", null, "foundOut"], ...LANGUAGES.map((tag) => [tag, name.of(tag)])]);
   }

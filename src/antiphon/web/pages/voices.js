@@ -14,7 +14,7 @@ class Voices extends Page {
     this.voices = [];
     this.mine = [];
     this.most = SHOWN;
-    this.player = new ClipPlayer((error) => this.complain(error));
+    this.player = new ClipPlayer((error) => this.showError(error));
     this.wrong = h("p", { class: "wrong", role: "alert" });
     this.search = h("input", { type: "search", autocomplete: "off", on: { input: () => this.filter() } });
     this.filters = {};
@@ -46,7 +46,7 @@ class Voices extends Page {
     this.form.recorder.drop();
   }
 
-  turned() { this.filter(); }
+  languageChanged() { this.filter(); }
 
   async load() {
     try {
@@ -61,11 +61,11 @@ class Voices extends Page {
       word(this.wrong, "");
       this.filter(false);
     } catch (error) {
-      this.complain(error);
+      this.showError(error);
     }
   }
 
-  complain(error) {
+  showError(error) {
     if (error instanceof Refusal) quote(this.wrong, error.message);
     else word(this.wrong, error instanceof TypeError ? "noAnswer" : "noSound");
   }
@@ -129,7 +129,7 @@ class Voices extends Page {
     try {
       await send(`${PATH}/${encodeURIComponent(v.id)}`, "DELETE");
     } catch (error) {
-      this.complain(error);
+      this.showError(error);
     }
     await this.load();
     this.form.node.firstChild.focus();

@@ -93,13 +93,13 @@ export class Book {
     while (!this.stopped.signal.aborted && !this.over) {
       for (const chapter of this.stored.chapters.filter((c) => c.job && !FINAL.has(c.status))) {
         if (document.hidden || this.stopped.signal.aborted) break;
-        await this.look(chapter);
+        await this.load(chapter);
       }
       await this.#rest(PAUSE);
     }
   }
 
-  async look(chapter) {
+  async load(chapter) {
     try {
       this.seen(chapter, await ask(`/v1/jobs/${chapter.job}`));
       word(this.wrong, "");
@@ -114,7 +114,7 @@ export class Book {
       this.seen(chapter, await send(`/v1/jobs/${chapter.job}/retry`, "POST"));
       this.#watch();
     } catch (error) {
-      this.complain(error);
+      this.showError(error);
     }
   }
 
@@ -122,7 +122,7 @@ export class Book {
     if (!(await confirmed("cancelBookAsk", { name: this.stored.title }, "cancelBookYes"))) return;
     for (const chapter of this.stored.chapters.filter((c) => !FINAL.has(c.status))) {
       if (!chapter.job) this.note(chapter, { status: "cancelled" });
-      else await send(`/v1/jobs/${chapter.job}`, "DELETE").then((job) => this.seen(chapter, job), () => this.look(chapter));
+      else await send(`/v1/jobs/${chapter.job}`, "DELETE").then((job) => this.seen(chapter, job), () => this.load(chapter));
     }
   }
 
@@ -143,13 +143,13 @@ export class Book {
       }
       save(await zip(files), `${fileName(this.stored.title)}.zip`);
     } catch (error) {
-      this.complain(error);
+      this.showError(error);
     }
     this.packing = false;
     this.show();
   }
 
-  complain(error) {
+  showError(error) {
     if (error instanceof RangeError) word(this.wrong, "zipTooLarge");
     else if (error instanceof TypeError) word(this.wrong, "noAnswer");
     else quote(this.wrong, error.message);
@@ -181,7 +181,7 @@ class Row {
   /** The page fetches the file, because a link cannot send the key. */
   async #save(event) {
     event.preventDefault();
-    await result(this.chapter).then((blob) => save(blob, this.link.download), (error) => this.book.complain(error));
+    await result(this.chapter).then((blob) => save(blob, this.link.download), (error) => this.book.showError(error));
   }
 
   show() {

@@ -3,7 +3,7 @@ import { h, svg, word } from "/web/parts/ui.js";
 
 const WIDTH = 600;
 
-/** An empty chart; `tell(key, values)` sets its label. Lines keep their width when it is stretched. */
+/** An empty chart; `setLabel(key, values)` sets its label. Lines keep their width when it is stretched. */
 function canvas(kind, height) {
   const picture = svg("svg", {
     class: `chart ${kind}`, viewBox: `0 0 ${WIDTH} ${height}`, preserveAspectRatio: "none", role: "img",
@@ -11,7 +11,7 @@ function canvas(kind, height) {
   const top = h("span", { class: "top" });
   const axis = h("figcaption", {}, h("span"), h("span"));
   const node = h("figure", { class: "plot" }, top, picture, axis);
-  return { node, picture, top, axis, tell: (key, values) => word(picture, key, values, "aria-label") };
+  return { node, picture, top, axis, setLabel: (key, values) => word(picture, key, values, "aria-label") };
 }
 
 /** A line chart: `draw(points, from, to, most)` with [x, y] points; y from 0 to `most`. */

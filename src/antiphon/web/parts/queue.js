@@ -7,8 +7,8 @@ const CLASSES = ["vip", "normal", "bulk"];
 const SHOWN = 100;
 
 export class Queue {
-  constructor(complain) {
-    this.complain = complain;
+  constructor(showError) {
+    this.showError = showError;
     this.rows = new Map();
     this.count = h("p", { class: "hint" });
     this.pause = button("pauseAll", () => this.act(send(`${PATH}/${this.paused ? "resume" : "pause"}`, "POST", {})));
@@ -56,7 +56,7 @@ export class Queue {
     if (held && document.activeElement === document.body) this.pause.focus();
   }
 
-  retell() {
+  translate() {
     if (this.seen) this.show(this.seen);
   }
 
@@ -68,9 +68,9 @@ export class Queue {
     } catch (error) {
       // The job ended before the request arrived: not the user's error.
       if (error instanceof Refusal && error.status === 404) word(this.report, "alreadyEnded");
-      else this.complain(error);
+      else this.showError(error);
     }
-    await this.load().catch(this.complain);
+    await this.load().catch(this.showError);
   }
 
   front(id) {
@@ -89,13 +89,13 @@ export class Queue {
       if (!this.dragged) return;
       event.preventDefault();
       const id = this.dragged;
-      this.lift(null);
+      this.drag(null);
       this.front(id);
     });
   }
 
   /** Starts dragging a row; null ends it. */
-  lift(id) {
+  drag(id) {
     this.dragged = id;
     this.first.classList.remove("over");
     // Only after the browser has captured the row's image: a layout change before that ends the drag.
@@ -130,9 +130,9 @@ class Row {
         event.dataTransfer.effectAllowed = "move";
         event.dataTransfer.setData("text/plain", id);
         this.node.classList.add("dragged");
-        queue.lift(id);
+        queue.drag(id);
       },
-      dragend: () => { this.node.classList.remove("dragged"); queue.lift(null); },
+      dragend: () => { this.node.classList.remove("dragged"); queue.drag(null); },
     } },
     h("span", { class: "grip", "aria-hidden": "true" }, "⠿"), h("span", { class: "who" }, this.name, this.about), this.bar,
     h("span", { class: "acts" }, this.priority, this.front, this.hold, this.cancel));

@@ -49,7 +49,7 @@ export class Statistics {
     const [left, right] = this.chart.axis.children;
     word(left, "minutesAgo", { n: requests.per_minute.length });
     word(right, "now");
-    this.chart.tell("perMinuteLabel", { n: Math.max(0, ...requests.per_minute), last: requests.per_minute.at(-1) ?? 0 });
+    this.chart.setLabel("perMinuteLabel", { n: Math.max(0, ...requests.per_minute), last: requests.per_minute.at(-1) ?? 0 });
     ROWS.forEach((key, row) => COLUMNS.forEach((column, at) => {
       const seconds = stats[key][column];
       this.rows[row].children[at + 1].textContent = seconds === null ? none : span(seconds);
@@ -58,7 +58,7 @@ export class Statistics {
     this.advice.replaceChildren(...text.split("\n\n").map((each) => h("p", {}, each)));
   }
 
-  retell() {
+  translate() {
     if (this.seen) this.show(this.seen);
   }
 }

@@ -8,14 +8,14 @@ const root = document.documentElement;
 const $ = (id) => document.getElementById(id);
 
 /** Sets the language: the user's choice, else the browser's. Pages observe the root's `lang` attribute. */
-export function speakLanguage(name = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en")) {
+export function setLanguage(name = localStorage.getItem("language") ?? (navigator.language.startsWith("zh") ? "zh" : "en")) {
   root.lang = name === "zh" ? "zh-CN" : "en";
 }
 
 function language() {
   const next = root.lang === "en" ? "zh" : "en";
   localStorage.setItem("language", next);
-  speakLanguage(next);
+  setLanguage(next);
 }
 
 function theme() {

@@ -49,35 +49,35 @@ export function languageName(tag) {
   }
 }
 
-const said = new WeakMap();
+const strings = new WeakMap();
 
 /** Sets a node's text or an attribute to a string of the page, and updates it when the language changes. */
 export function word(node, key, values, where = "text") {
-  const words = said.get(node) ?? {};
+  const words = strings.get(node) ?? {};
   words[where] = [key, values];
-  said.set(node, words);
+  strings.set(node, words);
   node.toggleAttribute("data-k", true);
   if (where === "text") node.removeAttribute("lang"); // The node may have held a quotation.
-  tell(node);
+  update(node);
   return node;
 }
 
-function tell(node) {
-  for (const [where, [key, values]] of Object.entries(said.get(node) ?? {})) {
+function update(node) {
+  for (const [where, [key, values]] of Object.entries(strings.get(node) ?? {})) {
     const text = typeof key === "function" ? key() : key ? t(key, values) : "";
     if (where !== "text") node.setAttribute(where, text);
     else if (node.textContent !== text) node.textContent = text;
   }
 }
 
-export function retell(root) {
-  tell(root);
-  for (const node of root.querySelectorAll("[data-k]")) tell(node);
+export function translate(root) {
+  update(root);
+  for (const node of root.querySelectorAll("[data-k]")) update(node);
 }
 
 /** Sets a node's text to words of the server, which are English, so a screen reader pronounces them as English. */
 export function quote(node, text) {
-  said.delete(node);
+  strings.delete(node);
   node.removeAttribute("data-k");
   node.textContent = text;
   node.lang = "en";
@@ -183,13 +183,13 @@ export function arrange(parent, nodes) {
   if (focused && focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 
-/** Base of pages: `draw` runs once, `begin` and `end` at each visit, `turned` after a change of language. */
+/** Base of pages: `draw` runs once, `begin` and `end` at each visit, `languageChanged` after a change of language. */
 export class Page extends HTMLElement {
   connectedCallback() {
     this.gone = new AbortController();
-    const turned = new MutationObserver(() => { retell(this); this.turned?.(); });
-    turned.observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
-    this.gone.signal.addEventListener("abort", () => turned.disconnect());
+    const observer = new MutationObserver(() => { translate(this); this.languageChanged?.(); });
+    observer.observe(document.documentElement, { attributes: true, attributeFilter: ["lang"] });
+    this.gone.signal.addEventListener("abort", () => observer.disconnect());
     this.classList.add("page");
     if (!this.drawn) this.draw();
     this.drawn = true;

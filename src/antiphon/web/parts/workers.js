@@ -34,7 +34,7 @@ export class Workers {
     }));
   }
 
-  retell() {
+  translate() {
     if (this.seen) this.show(this.seen, Date.now());
   }
 }
@@ -72,6 +72,6 @@ class Card {
     const [left, right] = this.chart.axis.children;
     word(left, () => t("minutesAgo", { n: number((now - from) / 60_000) }));
     word(right, () => t("nowAt", { n: bytes(worker.rss) }));
-    this.chart.tell(() => t("memoryCurve", { name: worker.name, n: bytes(worker.rss), most: bytes(Math.max(0, ...samples.map(([, s]) => s))) }));
+    this.chart.setLabel(() => t("memoryCurve", { name: worker.name, n: bytes(worker.rss), most: bytes(Math.max(0, ...samples.map(([, s]) => s))) }));
   }
 }
