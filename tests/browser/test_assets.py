@@ -1,4 +1,4 @@
-"""The page's files as they are sent."""
+"""The page's static files: headers, caching, size, and refused paths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page Books: chapters as the server's own rules find them, one job each, a reload on the way, a zip at the end."""
+"""The page Books: chapters by the server's rules, one job each, across a reload, downloaded as a zip."""
 
 from __future__ import annotations
 

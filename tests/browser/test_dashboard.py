@@ -1,4 +1,4 @@
-"""The page Dashboard: an operator's hand on the queue by mouse and by keyboard, the workers' curves, the figures."""
+"""The page Dashboard: queue control by mouse and keyboard, memory curves of the workers, statistics."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.conftest import PATIENCE, Server, Start, wait_until
 __all__ = ["browser"]
 pytestmark = needs_chromium
 
-#: Seconds that a character takes the worker: the first job holds it for as long as a test lasts.
+#: Seconds per character: the first job occupies the worker for the whole test.
 SLOW = {"ANTIPHON_TONE_DELAY_PER_CHAR": "1"}
 
 
@@ -28,7 +28,7 @@ def submit(server: Server, text: str, **more: Any) -> str:
 
 @pytest.fixture
 def line(serve: Start) -> tuple[Server, list[str]]:
-    """A job that runs, and three that wait behind it in order."""
+    """A running job, and three jobs that wait in order."""
     server = serve("--model", "tone", "--workers", "1", env=SLOW)
     running = submit(server, "x" * 90)
     wait_until(lambda: server.job(running)["status"] == "running", "the first job runs")
@@ -86,7 +86,7 @@ def test_the_queue_by_keyboard(line: tuple[Server, list[str]], browser: Any) -> 
         press("Enter")
         wait_until(lambda: order(server).index(third) < order(server).index(first), "the job is before the others")
         page.get_by_text(f"{third[-8:]} is next.").wait_for()
-        # The focus went with the row: the next button is the same job's.
+        # The focus moved with the row: the next button belongs to the same job.
         press("Tab")
         press("Space")
         wait_until(lambda: row_of(server, third)["paused"], "the job is paused")
@@ -131,7 +131,7 @@ def test_curves_and_figures_are_drawn(tone: Server, browser: Any) -> None:
 
 @pytest.fixture
 def elsewhere(tone: Server) -> Iterator[Server]:
-    """The same server as another machine sees it: through a relay whose address is not the operator's."""
+    """The same server through a relay whose address is not the operator's, as from another machine."""
     door = socket.create_server(("127.0.0.1", 0))
 
     def pump(source: socket.socket, drain: socket.socket) -> None:

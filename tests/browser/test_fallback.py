@@ -1,4 +1,4 @@
-"""The page where no WebSocket gets through, and where nothing can be listened to at all."""
+"""Live events without WebSocket, and without any event stream: the page falls back to polling."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def test_a_job_is_cancelled_tried_again_heard_and_taken(serve: Start, browser: A
         assert waiting.value.suggested_filename.endswith(".srt")
         shot(page, "jobs-open")
         row.get_by_role("button", name="Make sentence 1 anew").click()
-        # It goes through the queue again and ends again; its row is drawn anew, and its list is closed.
+        # It goes through the queue again and ends again; its row is redrawn, and its list is closed.
         wait_until(lambda: server.job(job)["attempts"] >= 2, "it is made anew")
         page.wait_for_selector(f".jobs [data-id='{job}'][data-status=succeeded]")
         row.get_by_role("button", name="Play").wait_for()

@@ -1,4 +1,4 @@
-"""A server with keys: the page asks for one, keeps it as long as it was told to, and uses it for everything."""
+"""Sign-in: the page asks for a key, stores it for the chosen time, and sends it with every request."""
 
 from __future__ import annotations
 

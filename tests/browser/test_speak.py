@@ -1,4 +1,4 @@
-"""Speaking from the page, in a real browser against a real server."""
+"""The page Speak, in a real browser against a real server."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_text_is_heard_while_it_is_made(slow: Server, browser: Any) -> None:
         speak(page, LONG.replace("This", "That"))
         wait_until(lambda: at(page) > 0.1, "it is heard")
         assert page.locator(".now").get_attribute("data-status") == "running"
-        # The sentence that is heard is marked although the others are still being made.
+        # The sentence that plays is marked although the others are still being made.
         wait_until(lambda: page.locator(".now .sentences [aria-current=true]").count() == 1, "it is marked")
         assert page.locator(".now").get_attribute("data-status") == "running"
 

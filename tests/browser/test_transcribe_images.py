@@ -1,4 +1,4 @@
-"""The pages Transcribe and Images, with engines of other packages: Morse code and bands of colour."""
+"""The pages Transcribe and Images, with two test engines: Morse code and bands of colour."""
 
 from __future__ import annotations
 

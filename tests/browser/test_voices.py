@@ -1,4 +1,4 @@
-"""The page Voices: a recording is cut, uploaded, heard and deleted; what is refused says why where it is wrong."""
+"""The page Voices: a recording is trimmed, uploaded, played and deleted; errors appear at the field they concern."""
 
 from __future__ import annotations
 

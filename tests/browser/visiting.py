@@ -1,4 +1,4 @@
-"""Visiting one of the pages in a real browser, with an eye on what the console says."""
+"""Browser fixtures: opens a page in Chromium and fails on errors in the console."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tests.conftest import PATIENCE, Server
 sync = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium")
-#: A text that would do harm as markup.
+#: A text that would run a script if it were inserted as markup.
 PAYLOAD = "<img src=x onerror=alert(1)>"
 
-#: Controls of the page that nobody can name, or that are less than 44 px high. A tick has its label beside it.
+#: Controls without an accessible name, or less than 44 px high. A checkbox is enlarged by its label.
 UNFIT = """() => [...document.querySelectorAll(".page :is(button, a, select, input, summary, progress, svg[role=img])")]
     .filter((node) => node.checkVisibility({ contentVisibilityAuto: true }) && !node.classList.contains("unseen"))
     .filter((node) => {
@@ -41,7 +41,7 @@ def browser() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def visit(browser: Any, server: Server, name: str, *, locale: str = "en-US", faults: int = 0, **options: Any) -> Any:
-    """A page of that name. At its end nothing may have gone wrong in it but `faults` refused requests."""
+    """Opens a page. At the end, fails on console errors beyond `faults` refused requests."""
     page = browser.new_page(locale=locale, accept_downloads=True, **options)
     page.set_default_timeout(PATIENCE * 1000)
     said: list[str] = []
@@ -59,12 +59,12 @@ def visit(browser: Any, server: Server, name: str, *, locale: str = "en-US", fau
 
 
 def mount(page: Any, name: str) -> None:
-    """Waits for the page's element; also after a reload."""
+    """Waits until the page's element is mounted, also after a reload."""
     page.wait_for_selector(f"ap-{name} h2")
 
 
 def shot(page: Any, name: str, whole: bool = True) -> None:
-    """A picture for people, where they ask for it."""
+    """Saves a screenshot to the folder in ANTIPHON_SCREENSHOTS, if set."""
     if folder := os.environ.get("ANTIPHON_SCREENSHOTS"):
         page.screenshot(path=f"{folder}/{name}.png", full_page=whole)
 

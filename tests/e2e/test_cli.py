@@ -1,4 +1,4 @@
-"""The command line, as somebody who types it sees it."""
+"""The command line: output, exit codes and error messages."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_models_voices_doctor(tmp_path: Path, espeak: Server) -> None:
 
 
 def test_import_is_quick_and_light() -> None:
-    """The heavy things are loaded when they are used; the time is a loose bound, `make bench` has the figure."""
+    """Heavy modules load on first use. The time is a loose bound; `make bench` measures it."""
     script = (
         "import sys, antiphon; heavy = {'numpy', 'torch', 'onnxruntime', 'av', 'fastapi', 'pydantic'} & set(sys.modules); "
         "sys.exit(' '.join(heavy) or 0)"

@@ -1,4 +1,4 @@
-"""Books from the command line: a file for each chapter, nothing made twice, resumed after a kill."""
+"""Books from the command line: one file per chapter, no chapter rendered twice, resumed after a kill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The server tells a supervisor when it is ready, that it lives, and that it stops: over a real datagram socket."""
+"""Systemd notifications over a real datagram socket: ready, keep-alive, stopping."""
 
 from __future__ import annotations
 

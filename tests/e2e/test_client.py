@@ -1,4 +1,4 @@
-"""The Python client against real servers, also ones that die and come back in the middle."""
+"""The Python client against real servers, also across a kill and restart."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_no_server_is_said_with_its_remedy() -> None:
 
 
 def restart(server: Server, serve: Start) -> None:
-    """As after a power failure: the same data, at the same address."""
+    """Restarts the server as after a power failure: same data, same address."""
     server.kill()
     args = [*server.args, "--port", str(server.port)]
     serve(*args, data=server.data, env=server.env, ready=False)
@@ -229,7 +229,7 @@ async def test_the_async_client_outlives_it_too(serve: Start) -> None:
 
 
 class Flaky(ThreadingHTTPServer):
-    """Answers in turn what `plan` says: a status, or None to hang up; the last for ever. `got` is what came in."""
+    """Server that answers with the statuses of `plan` in turn, None for hanging up, and repeats the last. `got`: received headers."""
 
     def __init__(self, *plan: int | None) -> None:
         self.got: list[dict[str, str]] = []
