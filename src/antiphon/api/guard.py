@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from antiphon.app.antiphon import Antiphon
 from antiphon.auth import Caller
 from antiphon.domain import errors
-from antiphon.store.base import ClusterChannel
+from antiphon.store.cluster import ClusterChannel
 
 #: What anybody may see: signs of life, and the page, which asks for a key itself.
 PUBLIC = frozenset({"/livez", "/readyz", "/health", "/", "/openapi.json"})

@@ -19,7 +19,7 @@ from antiphon.jobs import views
 from antiphon.jobs.recovery import Recovery
 from antiphon.jobs.service import JobService
 from antiphon.references.service import References
-from antiphon.store.base import ClusterChannel
+from antiphon.store.cluster import ClusterChannel
 
 log = structlog.get_logger("antiphon.cluster")
 

@@ -1,8 +1,10 @@
-"""API keys in both stores, side by side: what one answers the other answers."""
+"""API keys and their use in the SQLite store and in the store in memory."""
 
 from __future__ import annotations
 
 import builtins
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,27 +12,15 @@ import apsw
 
 from antiphon.domain import errors
 from antiphon.domain.key import Key
-from antiphon.store import queries
-from antiphon.store.reader import Reader
-from antiphon.store.writer import Writer
-
-SQL = queries.load()
+from antiphon.store.parts import SQL, MemoryState, SqliteConnections
 
 
 def taken(name: str) -> errors.Conflict:
     return errors.Conflict(f"There is a key {name!r} already; revoke it, or choose another name")
 
 
-class SqliteKeys:
+class SqliteKeys(SqliteConnections):
     """Part of `SqliteStore`."""
-
-    @property
-    def _writer(self) -> Writer:
-        raise NotImplementedError
-
-    @property
-    def _reader(self) -> Reader:
-        raise NotImplementedError
 
     async def add_key(self, key: Key) -> None:
         def op(db: apsw.Connection) -> None:
@@ -42,7 +32,7 @@ class SqliteKeys:
         await self._writer.run(op)
 
     async def keys(self) -> builtins.list[Key]:
-        return await self._reader.run(lambda db: [*map(_key, db.execute(SQL["keys"]))])
+        return [*map(_key, await self._rows("keys"))]
 
     async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
         def op(db: apsw.Connection) -> Key | None:
@@ -52,29 +42,26 @@ class SqliteKeys:
         return await self._writer.run(op)
 
     async def add_usage(self, key: str, day: str, seconds: float) -> None:
-        await self._writer.run(lambda db: db.execute(SQL["add_usage"], (key, day, seconds)).get)
+        await self._change("add_usage", key, day, seconds)
 
     async def usage(self, day: str) -> dict[str, float]:
-        found: builtins.list[Any] = await self._reader.run(lambda db: db.execute(SQL["usage"], (day,)).fetchall())
-        return dict(found)
+        return {row[0]: row[1] for row in await self._rows("usage", day)}
 
 
-class MemoryKeys:
+class MemoryKeys(MemoryState):
     """Part of `MemoryStore`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
         self._api_keys: dict[str, Key] = {}
         self._usage: dict[tuple[str, str], float] = {}
 
-    def _check(self) -> None:
-        raise NotImplementedError
-
     async def add_key(self, key: Key) -> None:
         self._check()
-        living = [each for each in self._api_keys.values() if each.revoked_at is None]
-        same = any(each.name == key.name for each in living)
-        if same or key.id in self._api_keys or any(e.digest == key.digest for e in self._api_keys.values()):
-            raise taken(key.name)
+        for other in self._api_keys.values():
+            same_name = other.name == key.name and other.revoked_at is None
+            if same_name or other.id == key.id or other.digest == key.digest:
+                raise taken(key.name)
         self._api_keys[key.id] = key
 
     async def keys(self) -> builtins.list[Key]:

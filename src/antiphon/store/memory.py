@@ -1,4 +1,4 @@
-"""The job store in memory: the same answers as the SQLite one, and nothing survives. For tests and trials."""
+"""MemoryStore: the answers of the SQLite store from dicts that nothing survives, for tests and trials."""
 
 from __future__ import annotations
 
@@ -6,57 +6,45 @@ import builtins
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
-
-import msgspec
+from typing import Any
 
 from antiphon.domain import errors
-from antiphon.domain.event import Event
+from antiphon.domain.event import FINAL_EVENTS
 from antiphon.domain.job import Failure, Job, Result, State, Units
-from antiphon.store import base, rows
+from antiphon.store import base, checks, rows
 from antiphon.store.base import Idempotency, Webhook
+from antiphon.store.cluster import ClusterChannel
+from antiphon.store.events import MemoryEvents
 from antiphon.store.keys import MemoryKeys
 from antiphon.store.voices import MemoryVoices
-
-T = TypeVar("T")
+from antiphon.store.webhooks import MemoryWebhooks
 
 
 @dataclass(slots=True)
 class _Kept:
     job: Job
-    #: How often it was ever started; only grows.
+    #: How often the job was ever started; only grows.
     fence: int
 
 
-class MemoryStore(MemoryVoices, MemoryKeys):
-    """A `JobStore` in dicts, which keep the order of acceptance; a change is one step of the event loop."""
+class MemoryStore(MemoryEvents, MemoryWebhooks, MemoryVoices, MemoryKeys):
+    """A `JobStore` in dicts, which keep the order of acceptance. A change is one step of the event loop."""
 
-    cluster: base.ClusterChannel | None = None
+    cluster: ClusterChannel | None = None
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        MemoryVoices.__init__(self)
-        MemoryKeys.__init__(self)
-        self._clock = clock
-        self._open = False
+        super().__init__(clock)
         self._jobs: dict[str, _Kept] = {}
         #: (owner, key) → (digest of the body, job, when).
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}
-        self._events: dict[int, Event] = {}
         self._values: dict[str, str] = {}
-        self._webhooks: dict[str, Webhook] = {}
-
-    async def open(self) -> None:
-        self._open = True
-
-    async def close(self) -> None:
-        self._open = False
 
     # Life of a job
 
     async def add(
         self, job: Job, *, idempotency: Idempotency | None = None, webhook: Webhook | None = None
     ) -> tuple[Job, bool]:
-        base.check_new(job)
+        checks.check_new(job)
         self._check()
         if idempotency is not None:
             known = self._known(idempotency)
@@ -83,7 +71,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         return self._jobs[found[1]].job
 
     async def record(self, job: Job) -> None:
-        base.check_final(job)
+        checks.check_final(job)
         self._check()
         self._insert(job)
 
@@ -98,33 +86,33 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         kept.fence += 1
         return kept.fence
 
-    async def progress(self, id: str, attempt: int, units: Units) -> bool:
-        base.check_units(units)
-        return self._change(id, attempt, lambda job: replace(job, units=units))
+    async def progress(self, id: str, fence: int, units: Units) -> bool:
+        checks.check_units(units)
+        return self._change(id, fence, lambda job: replace(job, units=units))
 
     async def finish(
         self,
         id: str,
-        attempt: int,
+        fence: int,
         state: State,
         result: Result | None = None,
         error: Failure | None = None,
         units: Units | None = None,
     ) -> bool:
-        base.check_ending(state, result, error)
+        checks.check_ending(state, result, error)
         if units is not None:
-            base.check_units(units)
+            checks.check_units(units)
 
         def end(job: Job) -> Job:
             now = self._clock()
             counted = job.units if units is None else units
             return replace(job, state=state, finished_at=now, result=result, error=error, units=counted)
 
-        return self._change(id, attempt, end)
+        return self._change(id, fence, end)
 
-    async def release(self, id: str, attempt: int, spend: bool) -> bool:
+    async def release(self, id: str, fence: int, spend: bool) -> bool:
         back = 0 if spend else 1
-        return self._change(id, attempt, lambda job: replace(job, state=State.QUEUED, attempt=job.attempt - back))
+        return self._change(id, fence, lambda job: replace(job, state=State.QUEUED, attempt=job.attempt - back))
 
     async def cancel(self, id: str, owner: str | None = None) -> tuple[Job, bool] | None:
         self._check()
@@ -140,9 +128,9 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         self._check()
         kept = self._find(id, owner)
         if kept is None:
-            raise errors.NotFound(base.no_job(id))
+            raise errors.NotFound(checks.no_job(id))
         if kept.job.state not in (State.FAILED, State.CANCELLED):
-            raise errors.Conflict(base.no_retry(kept.job))
+            raise errors.Conflict(checks.no_retry(kept.job))
         kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, error=None)
         return kept.job
 
@@ -150,9 +138,9 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         self._check()
         kept = self._find(id, owner)
         if kept is None:
-            raise errors.NotFound(base.no_job(id))
+            raise errors.NotFound(checks.no_job(id))
         if kept.job.state is not State.SUCCEEDED:
-            raise errors.Conflict(base.not_succeeded(kept.job))
+            raise errors.Conflict(checks.not_succeeded(kept.job))
         changed = rows.decode(rows.encode(request))
         kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, result=None, request=changed)
         return kept.job
@@ -169,14 +157,12 @@ class MemoryStore(MemoryVoices, MemoryKeys):
     async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
         self._check()
         ended = [kept.job for kept in self._jobs.values() if since <= (kept.job.finished_at or 0.0) < before]
-        told = {
-            (e.job, e.at) for e in self._events.values() if e.type in ("job.succeeded", "job.failed", "job.cancelled")
-        }
+        announced = [(event.job, event.at) for event in self._events.values() if event.type in FINAL_EVENTS]
         found = [
             job
             for job in ended
             if job.kept
-            and not any(id == job.id and at >= (job.finished_at or 0.0) - base.ENDING_SLACK for id, at in told)
+            and not any(id == job.id and at >= (job.finished_at or 0.0) - base.ENDING_SLACK for id, at in announced)
         ]
         return sorted(found, key=lambda job: job.finished_at or 0.0)
 
@@ -211,48 +197,6 @@ class MemoryStore(MemoryVoices, MemoryKeys):
             counts[kept.job.state] += 1
         return counts
 
-    # Events
-
-    async def append_events(self, events: Sequence[Event]) -> None:
-        self._check()
-        ids = [event.id for event in events]
-        if len(set(ids)) != len(ids) or not self._events.keys().isdisjoint(ids):
-            raise errors.Conflict("there is an event with that id already")
-        self._events.update((event.id, _json(event, Event)) for event in events)
-
-    async def events_after(
-        self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
-    ) -> builtins.list[Event]:
-        self._check()
-        found = [
-            event
-            for event in sorted(self._events.values(), key=lambda event: event.id)
-            if event.id > id
-            and (job is None or event.job == job)
-            and (owner is None or event.owner is None or event.owner == owner)
-        ]
-        return found[:limit]
-
-    async def last_event_id(self) -> int:
-        self._check()
-        return max(self._events, default=0)
-
-    # Webhooks
-
-    async def pending_webhooks(self) -> builtins.list[Webhook]:
-        self._check()
-        return [hook for _, hook in sorted(self._webhooks.items()) if hook.job in self._jobs]
-
-    async def webhook_done(self, id: str) -> None:
-        self._check()
-        self._webhooks.pop(id, None)
-
-    async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
-        self._check()
-        if id in self._webhooks:
-            hook = self._webhooks[id]
-            self._webhooks[id] = replace(hook, tries=hook.tries + 1, next_at=next_at)
-
     # Retention
 
     async def prune(self, before: float) -> builtins.list[str]:
@@ -260,6 +204,7 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         ended = [kept.job for kept in self._jobs.values() if _ended_before(kept.job, before)]
         for job in ended:
             del self._jobs[job.id]
+        self._webhooks = {id: hook for id, hook in self._webhooks.items() if hook.job in self._jobs}
         oldest = min(
             (event.id for event in self._events.values() if event.at >= before),
             default=max(self._events, default=0),
@@ -282,14 +227,10 @@ class MemoryStore(MemoryVoices, MemoryKeys):
         self._check()
         return rows.decode(self._values.setdefault(key, rows.encode(value)))
 
-    def _check(self) -> None:
-        if not self._open:
-            raise errors.StoreError("the job store is closed")
-
     def _insert(self, job: Job) -> None:
         if job.id in self._jobs:
             raise errors.Conflict(f"there is a job {job.id!r} already")
-        self._jobs[job.id] = _Kept(rows.to_job((0, *rows.from_job(job))), job.attempt)
+        self._jobs[job.id] = _Kept(rows.copy_job(job), job.attempt)
 
     def _find(self, id: str, owner: str | None) -> _Kept | None:
         kept = self._jobs.get(id)
@@ -307,8 +248,3 @@ class MemoryStore(MemoryVoices, MemoryKeys):
 
 def _ended_before(job: Job, when: float) -> bool:
     return job.finished_at is not None and job.finished_at < when
-
-
-def _json(value: T, type_: type[T]) -> T:
-    """As it comes back from disk: the caller's own objects are not shared."""
-    return msgspec.json.decode(msgspec.json.encode(value), type=type_)

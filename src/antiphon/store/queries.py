@@ -1,4 +1,4 @@
-"""Reads the SQL files: statements by name, and migrations in their order."""
+"""SQL files: statements by name, and migrations in their order."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 _MIGRATION = re.compile(r"^(\d{4})_\w+\.sql$")
 
 
-def load(package: str = __package__ or "") -> Mapping[str, str]:
-    """The statements of a package's `queries.sql`, read once: prepared statements are found again by their text."""
+def load(package: str = __package__ or "", **columns: str) -> Mapping[str, str]:
+    """The statements of a package's `queries.sql` by name. `$JOB` in a statement stands for the columns `JOB`.
+
+    Callers keep the result: SQLite and PostgreSQL find a prepared statement again by its text."""
     text = (resources.files(package) / "queries.sql").read_text("utf-8")
+    for key, listed in columns.items():
+        text = text.replace(f"${key}", listed)
     _, *parts = _NAME.split(text)
     names, bodies = parts[::2], parts[1::2]
     if len(set(names)) != len(names):

@@ -1,18 +1,18 @@
 -- Every statement of the SQLite store. `-- name:` begins one; the comment under it says what it is for.
--- Parameters are positional, in the order of their numbers.
+-- Parameters are positional, in the order of their numbers. $JOB and $VOICE stand for the columns of a job and a voice.
 
 -- name: add
--- A job as it is accepted; fence and attempt begin equal.
+-- An accepted job; its fence begins as its attempt.
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
                   units_total, units_done, units_cached, kept, error, result, request)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
 
 -- name: find_key
--- What an idempotency key made, if it is not too old to count.
+-- The job of an idempotency key that is not too old.
 SELECT body_digest, job FROM idempotency WHERE owner = ?1 AND key = ?2 AND created_at > ?3;
 
 -- name: keep_key
--- REPLACE, because a key that is too old may still be there.
+-- REPLACE, because a key that is too old may still be stored.
 INSERT OR REPLACE INTO idempotency (owner, key, body_digest, job, created_at) VALUES (?1, ?2, ?3, ?4, ?5);
 
 -- name: start
@@ -27,7 +27,7 @@ UPDATE jobs SET units_total = ?3, units_done = ?4, units_cached = ?5
 RETURNING 1;
 
 -- name: finish
--- Fenced: a run that was released, rescued or cancelled meanwhile changes nothing.
+-- A run that was released, rescued or cancelled meanwhile has an old fence and changes nothing.
 UPDATE jobs
    SET state = ?3, finished_at = ?4, result = ?5, error = ?6,
        units_total = coalesce(?7, units_total), units_done = coalesce(?8, units_done),
@@ -36,7 +36,7 @@ UPDATE jobs
 RETURNING 1;
 
 -- name: release
--- Gives the attempt back if ?3 is 1; never the fence.
+-- Gives the attempt back if ?3 is 1. The fence stays used up.
 UPDATE jobs SET state = 'queued', attempt = attempt - ?3
  WHERE id = ?1 AND fence = ?2 AND state = 'running'
 RETURNING 1;
@@ -52,19 +52,18 @@ UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL
 RETURNING 1;
 
 -- name: requeue_succeeded
--- A finished job with a changed request: its result goes, and it waits for another start.
+-- A succeeded job gets another request; its result is removed.
 UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = ?3
  WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state = 'succeeded'
 RETURNING 1;
 
 -- name: requeue_running
--- At start nobody runs anything: what the database calls running was cut off.
+-- No job runs when a server starts: a running job in the database was interrupted.
 UPDATE jobs SET state = 'queued' WHERE state = 'running';
 
 -- name: unannounced_endings
 -- Kept jobs that ended between ?1 and ?2 without an event that says so.
-SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, kept, error, result, request
+SELECT $JOB
   FROM jobs
  WHERE finished_at >= ?1 AND finished_at < ?2 AND kept = 1
    AND NOT EXISTS (SELECT 1 FROM events
@@ -76,28 +75,24 @@ SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, f
 SELECT coalesce(max(seq), 0) FROM jobs;
 
 -- name: queued_after
--- Queued jobs in the order of acceptance, from behind ?1 up to ?2.
-SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, kept, error, result, request
+-- Queued jobs in the order of acceptance, after number ?1 and up to ?2.
+SELECT $JOB
   FROM jobs WHERE state = 'queued' AND seq > ?1 AND seq <= ?2 ORDER BY seq;
 
 -- name: get
-SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, kept, error, result, request
+SELECT $JOB
   FROM jobs WHERE id = ?1 AND (?2 IS NULL OR owner = ?2);
 
 -- name: list
 -- Newest first; ?1 is the cursor (or NULL), ?2 a JSON array of states (or NULL).
-SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, kept, error, result, request
+SELECT $JOB
   FROM jobs
  WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
  ORDER BY id DESC LIMIT ?3;
 
 -- name: list_of_owner
 -- The same for one owner, by its index; ?4 is the owner.
-SELECT seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,
-       units_total, units_done, units_cached, kept, error, result, request
+SELECT $JOB
   FROM jobs
  WHERE owner = ?4 AND (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR state IN (SELECT value FROM json_each(?2)))
  ORDER BY id DESC LIMIT ?3;
@@ -112,7 +107,7 @@ SELECT value ->> 'id', value ->> 'type', value ->> 'at', value ->> 'job', value 
   FROM json_each(?1);
 
 -- name: events_after
--- ?2 is the owner that may hear them (or NULL for all), ?3 the limit.
+-- ?2 is the owner that may see them (or NULL for all), ?3 the limit.
 SELECT id, type, at, job, owner, data FROM events
  WHERE id > ?1 AND (?2 IS NULL OR owner IS NULL OR owner = ?2) ORDER BY id LIMIT ?3;
 
@@ -125,7 +120,7 @@ SELECT id, type, at, job, owner, data FROM events
 SELECT coalesce(max(id), 0) FROM events;
 
 -- name: oldest_kept_event
--- The first event that is young enough, else the newest: it stays, because ids go on from it.
+-- The first event that is young enough, else the newest: it stays, because new ids follow it.
 SELECT coalesce((SELECT id FROM events WHERE at >= ?1 ORDER BY id LIMIT 1), (SELECT max(id) FROM events), 0);
 
 -- name: prune_events
@@ -168,13 +163,13 @@ INSERT INTO voices (id, owner, name, digest, seconds, bytes, consent, created_at
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12);
 
 -- name: voices
--- One owner's, oldest first.
-SELECT id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages
+-- The voices of one owner, oldest first.
+SELECT $VOICE
   FROM voices WHERE owner = ?1 ORDER BY created_at, id;
 
 -- name: voice
--- By its id, else by its name: an id is nobody's choice, so it goes first.
-SELECT id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages
+-- By its id, else by its name. The id goes first: it is generated, while a client chooses the name.
+SELECT $VOICE
   FROM voices WHERE owner = ?1 AND (id = ?2 OR name = ?2) ORDER BY id <> ?2 LIMIT 1;
 
 -- name: remove_voice
@@ -183,8 +178,6 @@ DELETE FROM voices WHERE id = ?1;
 -- name: digest_used
 SELECT 1 FROM voices WHERE digest = ?1 LIMIT 1;
 
--- API keys.
-
 -- name: add_key
 INSERT INTO keys (id, name, digest, priority, admin, quota, created_at, revoked_at)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
@@ -192,8 +185,8 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8);
 -- name: keys
 SELECT id, name, digest, priority, admin, quota, created_at, revoked_at FROM keys ORDER BY created_at, id;
 
--- Of one name there may be several that were revoked before.
 -- name: revoke_key
+-- Several keys of one name may have been revoked before.
 UPDATE keys SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL
 RETURNING id, name, digest, priority, admin, quota, created_at, revoked_at;
 

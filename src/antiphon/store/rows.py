@@ -1,4 +1,4 @@
-"""Jobs, events and references as rows, and back."""
+"""Rows: jobs, events and voices as the columns of a table, and back."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ from antiphon.domain.voice import Reference
 
 Row = tuple[Any, ...]
 
+#: The columns that make a job and a voice, in the order of `to_job` and `to_reference`.
+JOB = (
+    "seq, id, type, state, owner, priority, attempt, created_at, started_at, finished_at,"
+    " units_total, units_done, units_cached, kept, error, result, request"
+)
+VOICE = "id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages"
+
 _result = msgspec.json.Decoder(Result)
 _failure = msgspec.json.Decoder(Failure)
 _any = msgspec.json.Decoder()
@@ -19,7 +26,7 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(value: Any) -> str:
-    """Compact JSON. Raises TypeError or ValueError for what JSON cannot say."""
+    """Compact JSON. Raises `TypeError` or `ValueError` for a value that JSON cannot express."""
     return _encoder.encode(value).decode()
 
 
@@ -50,7 +57,7 @@ def from_job(job: Job) -> Row:
 
 
 def to_job(row: Row) -> Job:
-    """From the columns that `get`, `list` and `queued_after` select; the first, `seq`, is not the job's."""
+    """The job of the columns `JOB`; the first, `seq`, is no field of it."""
     _, id, type_, state, owner, priority, attempt, created, started, finished, total, done, cached = row[:13]
     kept, error, result, request = row[13:]
     return Job(
@@ -69,6 +76,16 @@ def to_job(row: Row) -> Job:
         attempt,
         bool(kept),
     )
+
+
+def copy_job(job: Job) -> Job:
+    """The job as it comes back from disk: it shares no object with the caller's."""
+    return to_job((0, *from_job(job)))
+
+
+def copy_event(event: Event) -> Event:
+    """The event as it comes back from disk."""
+    return to_event((event.id, event.type, event.at, event.job, event.owner, encode(event.data)))
 
 
 def to_event(row: Row) -> Event:

@@ -1,34 +1,25 @@
-"""Uploaded voices in both stores, side by side: what one answers the other answers."""
+"""Uploaded voices in the SQLite store and in the store in memory."""
 
 from __future__ import annotations
 
 import builtins
+import time
+from collections.abc import Callable
 
 import apsw
 
 from antiphon.domain import errors
 from antiphon.domain.voice import Reference
-from antiphon.store import queries, rows
-from antiphon.store.reader import Reader
-from antiphon.store.writer import Writer
-
-SQL = queries.load()
+from antiphon.store import rows
+from antiphon.store.parts import SQL, MemoryState, SqliteConnections
 
 
 def taken(reference: Reference) -> errors.Conflict:
     return errors.Conflict(f"You have a voice {reference.name!r} already; delete it, or choose another name")
 
 
-class SqliteVoices:
+class SqliteVoices(SqliteConnections):
     """Part of `SqliteStore`."""
-
-    @property
-    def _writer(self) -> Writer:
-        raise NotImplementedError
-
-    @property
-    def _reader(self) -> Reader:
-        raise NotImplementedError
 
     async def add_voice(self, reference: Reference) -> None:
         def op(db: apsw.Connection) -> None:
@@ -39,7 +30,7 @@ class SqliteVoices:
         await self._writer.run(op)
 
     async def voices(self, owner: str) -> builtins.list[Reference]:
-        return await self._reader.run(lambda db: [*map(rows.to_reference, db.execute(SQL["voices"], (owner,)))])
+        return [*map(rows.to_reference, await self._rows("voices", owner))]
 
     async def voice(self, owner: str, id_or_name: str) -> Reference | None:
         return await self._reader.run(lambda db: _find(db, owner, id_or_name))
@@ -54,17 +45,15 @@ class SqliteVoices:
         return await self._writer.run(op)
 
     async def digest_used(self, digest: str) -> bool:
-        return await self._reader.run(lambda db: db.execute(SQL["digest_used"], (digest,)).get is not None)
+        return bool(await self._rows("digest_used", digest))
 
 
-class MemoryVoices:
+class MemoryVoices(MemoryState):
     """Part of `MemoryStore`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(clock)
         self._references: dict[str, Reference] = {}
-
-    def _check(self) -> None:
-        raise NotImplementedError
 
     async def add_voice(self, reference: Reference) -> None:
         self._check()

@@ -1,14 +1,13 @@
-"""Servers that share a database: each one's lease on its work, and what they tell each other (LISTEN and NOTIFY).
+"""PostgresClusterChannel: leases of the servers that share a database, and messages between them (LISTEN and NOTIFY).
 
-Source of the protocol: PostgreSQL's documentation of NOTIFY; a message has less than 8,000 bytes and is heard by who
-listens just then. What must not be missed is in tables, and is looked for again after a lost connection.
+Source of the protocol: PostgreSQL's documentation of NOTIFY. A message has less than 8,000 bytes and reaches the
+servers that listen at that moment. What no server may miss is in tables, which are read again after a lost connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,27 +18,23 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.domain.event import Event
-from antiphon.store import base, queries, rows
-from antiphon.store.postgres import connection
+from antiphon.store import cluster, rows
+from antiphon.store.postgres import connection, schema
 from antiphon.store.postgres.connection import Connection, ConnectionPool
+from antiphon.store.postgres.statements import SQL
 
-SQL = queries.load("antiphon.store.postgres")
 log = structlog.get_logger("antiphon.store")
 
 CHANNEL = "antiphon"
-#: Key of the advisory lock under which servers join and schemas are changed.
-LOCK = 0x616E7469
 #: Bytes of a message; longer ones are not sent.
 LONGEST = 7900
-#: Seconds until a lost connection is tried for again, and of silence after which it is asked whether it lives.
+#: Seconds until another try for a lost connection, and seconds of silence after which the connection is tested.
 PAUSE, SILENCE = 0.5, 5.0
-#: What a migration says of the versions that can work beside it.
-_OLDEST = re.compile(r"^-- oldest: (\d+)$", re.MULTILINE)
-#: Weight of the minute before in a moving window.
+#: Seconds of the window in which requests are counted.
 MINUTE = 60.0
 
 
-class PostgresClusterChannel(base.ClusterChannel):
+class PostgresClusterChannel(cluster.ClusterChannel):
     """A `ClusterChannel` over one database."""
 
     def __init__(
@@ -56,12 +51,12 @@ class PostgresClusterChannel(base.ClusterChannel):
         self._listening = asyncio.Event()
 
     async def open(self) -> None:
-        """Joins the living. Raises `StoreError`, `Conflict` when there is no place left."""
+        """Joins the servers that are alive. Raises `StoreError`, and `Conflict` when every slot is taken."""
 
-        async def join(db: Connection, again: bool) -> tuple[int, int] | None:
+        async def join(db: Connection, retried: bool) -> tuple[int, int] | None:
             async with db.transaction():
-                await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-                values = {"server": self.server, "lease": self.lease, "slots": base.SLOTS}
+                await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (schema.LOCK,))
+                values = {"server": self.server, "lease": self.lease, "slots": cluster.SLOTS}
                 found = await connection.execute(db, SQL["join"], values)
                 return (found[0][0], found[0][1]) if found else None
 
@@ -69,9 +64,7 @@ class PostgresClusterChannel(base.ClusterChannel):
             joined = await self._pool.run(join)
         except errors.StoreError as e:
             if isinstance(e.__cause__, psycopg.errors.NotNullViolation):
-                raise errors.Conflict(
-                    f"{base.SLOTS} servers share this database already; there is no more place"
-                ) from e
+                raise errors.Conflict(f"{cluster.SLOTS} servers share this database already; no more can join") from e
             raise
         assert joined is not None
         self._life, self.slot = joined
@@ -87,7 +80,7 @@ class PostgresClusterChannel(base.ClusterChannel):
         self._tasks = []
         with contextlib.suppress(errors.AntiphonError):
             values = {"server": self.server, "life": self._life}
-            await self._pool.run(lambda db, again: connection.execute(db, SQL["leave"], values), patience=1.0)
+            await self._pool.rows(SQL["leave"], values, patience=1.0)
             await self.tell({"kind": "left"})
 
     def listen(self, heard: Callable[[Mapping[str, Any]], None], missed: Callable[[], None]) -> None:
@@ -99,35 +92,35 @@ class PostgresClusterChannel(base.ClusterChannel):
     async def tell(self, message: Mapping[str, Any]) -> None:
         text = rows.encode({**message, "from": self.server, "slot": self.slot})
         if len(text.encode()) > LONGEST:
-            log.debug("a message to other servers is too long and not sent", kind=message.get("kind"))
+            log.debug("a message to the other servers is too long and was not sent", kind=message.get("kind"))
             return
         values = {"channel": CHANNEL, "message": text}
         try:
-            await self._pool.run(lambda db, again: connection.execute(db, SQL["notify"], values), patience=1.0)
+            await self._pool.rows(SQL["notify"], values, patience=1.0)
         except errors.StoreError as e:
-            log.debug("the other servers were not told", kind=message.get("kind"), error=e.message)
+            log.debug("a message did not reach the other servers", kind=message.get("kind"), error=e.message)
 
     async def between(self, slot: int, first: int, last: int) -> list[Event]:
-        values = {"slot": slot, "slots": base.SLOTS, "first": first, "last": last}
-        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["events_between"], values))
+        values = {"slot": slot, "slots": cluster.SLOTS, "first": first, "last": last}
+        found = await self._pool.rows(SQL["events_between"], values)
         return [rows.to_event(row) for row in found]
 
     async def ours(self, ids: list[str]) -> set[str]:
         values = {"ids": ids, "server": self.server}
-        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["ours"], values))
+        found = await self._pool.rows(SQL["ours"], values)
         return {row[0] for row in found}
 
     async def servers(self) -> list[tuple[str, int, float]]:
-        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["servers"]))
+        found = await self._pool.rows(SQL["servers"])
         return [(name, slot, float(left)) for name, slot, left in found]
 
     async def hit(self, name: str, per_minute: int) -> tuple[bool, int, float]:
-        """A window that moves by weighing the minute before with what is still of it in the last sixty seconds."""
+        """Counts in a sliding window: the previous minute counts by the share of it that lies within the last 60 s."""
         now = time.time()
         minute, within = divmod(now, MINUTE)
         values = {"name": name, "minute": int(minute)}
 
-        async def count(db: Connection, again: bool) -> tuple[bool, int]:
+        async def count(db: Connection, retried: bool) -> tuple[bool, int]:
             this, before = (await connection.execute(db, SQL["hit"], values))[0]
             used = this + before * (1 - within / MINUTE)
             if used > per_minute:
@@ -140,15 +133,13 @@ class PostgresClusterChannel(base.ClusterChannel):
     # Tasks
 
     async def _renew(self) -> None:
-        """Three times in a lease; a name that somebody else took ends this server."""
+        """Renews the lease three times within its length. A newer process with this server's name ends this one."""
         values = {"server": self.server, "life": self._life, "lease": self.lease}
         renewed = time.monotonic()
         while True:
             await asyncio.sleep(self.lease / 3)
             try:
-                held = await self._pool.run(
-                    lambda db, again: connection.one(db, SQL["renew"], values), patience=self.lease / 3
-                )
+                held = await self._pool.value(SQL["renew"], values, patience=self.lease / 3)
             except errors.StoreError as e:
                 log.warning("the lease could not be renewed", error=e.message)
                 continue
@@ -156,7 +147,7 @@ class PostgresClusterChannel(base.ClusterChannel):
                 self._on_fatal(errors.Conflict(f"another server took the name {self.server!r}"))
                 return
             if time.monotonic() - renewed > self.lease:
-                # Others may have taken what was ours.
+                # Other servers may have taken over jobs of this one.
                 self._missed()
             renewed = time.monotonic()
 
@@ -173,7 +164,7 @@ class PostgresClusterChannel(base.ClusterChannel):
                     await self._hear(db)
             except psycopg.Error as e:
                 self._listening.clear()
-                log.debug("the connection that listens was lost", error=str(e).strip())
+                log.debug("the connection for messages was lost", error=str(e).strip())
                 await asyncio.sleep(PAUSE)
 
     async def _hear(self, db: Connection) -> None:
@@ -183,33 +174,3 @@ class PostgresClusterChannel(base.ClusterChannel):
                 if message.get("from") != self.server and message.get("to") in (None, self.server):
                     self._heard(message)
             await connection.execute(db, "SELECT 1")
-
-
-async def migrate(pool: ConnectionPool, name: str) -> None:
-    """Brings the schema up to date, one server at a time. Raises `SchemaTooNew` and changes nothing.
-
-    A migration adds only what the version before can do without, so that two versions work side by side while servers
-    are replaced one by one, and one of the older that restarts meanwhile is let in. One that cannot be so says
-    `-- oldest: N`, the oldest schema whose servers may go on."""
-    known = queries.migrations("antiphon.store.postgres")
-
-    async def steps(db: Connection, again: bool) -> None:
-        async with db.transaction():
-            await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (LOCK,))
-            await connection.execute(db, "CREATE TABLE IF NOT EXISTS schema_version (version integer, oldest integer)")
-            found = await connection.execute(
-                db, "SELECT version, oldest FROM schema_version ORDER BY version DESC LIMIT 1"
-            )
-            version, oldest = found[0] if found else (0, 0)
-            if oldest > len(known):
-                raise errors.SchemaTooNew(
-                    f"the database of {name} has schema {version}, which servers use that know {oldest} at least; this "
-                    f"Antiphon knows none above {len(known)}. Upgrade Antiphon, or use another database."
-                )
-            for number, script in known[version:]:
-                await connection.execute(db, script)
-                said = _OLDEST.search(script)
-                oldest = int(said[1]) if said else max(oldest, number - 1)
-                await connection.execute(db, "INSERT INTO schema_version VALUES (%s, %s)", (number, oldest))
-
-    await pool.run(steps)

@@ -1,4 +1,4 @@
-"""Connections to the database: an operation is tried again when its connection was lost, until its patience ends."""
+"""ConnectionPool: runs operations on the database, and again when a connection was lost, for a bounded time."""
 
 from __future__ import annotations
 
@@ -21,18 +21,19 @@ log = structlog.get_logger("antiphon.store")
 T = TypeVar("T")
 Row = tuple[Any, ...]
 Connection: TypeAlias = AsyncConnection[Row]
-#: Gets the connection, and whether it was tried before: then it may have happened without anybody hearing of it.
+#: Takes a connection, and whether this is another try: then the first one may have changed something, and only its
+#: answer was lost.
 Op = Callable[[Connection, bool], Awaitable[T]]
 
-#: Seconds that a caller waits for a database that is away, before it is told so; and who cannot be told waits.
+#: Seconds for which an operation is tried while the database is away. FOREVER: for work that cannot be refused.
 PATIENCE, FOREVER = 10.0, float("inf")
-#: Connections at most, and seconds until one that cannot be had is tried for anew.
+#: The most connections, and seconds until another try for one that could not be opened.
 CONNECTIONS, RECONNECT = 8, 3.0
-#: Seconds between two tries.
+#: Seconds between the tries.
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 #: Seconds to tell clients while the database's disk is full.
 FULL_RETRY = 5.0
-#: Notices a network that swallows packets within some ten seconds instead of hours.
+#: With these a connection over a network that drops packets is lost within some ten seconds instead of hours.
 KEEP_ALIVE = {
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -41,18 +42,18 @@ KEEP_ALIVE = {
     "tcp_user_timeout": 10_000,
     "application_name": "antiphon",
 }
-#: What another try may cure: connections that were lost or refused, and transactions that stood in each other's way.
+#: Errors that may pass with another try: lost or refused connections, and transactions that collided.
 _PASSING = (psycopg.OperationalError, psycopg.InterfaceError, pg.SerializationFailure, pg.DeadlockDetected)
 
 
 async def connect(url: str) -> Connection:
-    """One connection of its own, each statement a transaction. Raises `psycopg.Error`."""
+    """A connection outside the pool; each statement is a transaction. Raises `psycopg.Error`."""
     connection: Connection = await AsyncConnection.connect(url, autocommit=True, **KEEP_ALIVE)
     return connection
 
 
 class ConnectionPool:
-    """A pool of connections. Used in one event loop."""
+    """Connections to one database. Used in one event loop."""
 
     def __init__(self, url: str) -> None:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
@@ -84,13 +85,14 @@ class ConnectionPool:
                 await self._pool.close(timeout=RECONNECT)
 
     async def run(self, op: Op[T], *, patience: float = PATIENCE) -> T:
-        """What `op` returns, or its error. A cancelled caller stops waiting, and what was asked happens all the same.
+        """Returns what `op` returns. When the caller is cancelled, the operation still happens.
 
-        Raises `StorageFull` for a full disk of the database, `StoreAway` at the end of its patience, `StoreError`."""
+        Raises `StorageFull` when the database's disk is full, `StoreAway` after `patience` seconds, `StoreError`, and
+        what `op` raises."""
         if self._closed.is_set():
             raise errors.StoreError("the job store is closed")
         work = asyncio.ensure_future(self._run(op, patience))
-        # Nobody may be left to hear that it failed.
+        # A cancelled caller does not read the error; asyncio would log it.
         work.add_done_callback(lambda done: done.cancelled() or done.exception())
         return await asyncio.shield(work)
 
@@ -122,19 +124,27 @@ class ConnectionPool:
                 async with asyncio.timeout(PAUSES[min(tries, len(PAUSES)) - 1]):
                     await self._closed.wait()
 
+    async def rows(self, sql: str, values: Any = None, *, patience: float = PATIENCE) -> list[Row]:
+        """The rows of one statement that may be run twice."""
+        return await self.run(lambda db, retried: execute(db, sql, values), patience=patience)
+
+    async def value(self, sql: str, values: Any = None, *, patience: float = PATIENCE) -> Any:
+        """The first value of the first row of one statement that may be run twice; None if there is no row."""
+        return await self.run(lambda db, retried: one(db, sql, values), patience=patience)
+
     def _is_away(self, e: BaseException) -> None:
         if not self._away and isinstance(e, psycopg.OperationalError | psycopg.InterfaceError):
             self._away = True
-            log.warning("the database is away; what was accepted waits for it", error=str(e).strip())
+            log.warning("the database does not answer; accepted work waits for it", error=str(e).strip())
 
     def _is_back(self) -> None:
         if self._away:
             self._away = False
-            log.info("the database is back")
+            log.info("the database answers again")
 
 
 async def execute(connection: Connection, sql: str, values: Any = None) -> list[Row]:
-    """The rows of one statement; none if it is not one that has rows."""
+    """The rows of one statement; an empty list for a statement that returns none."""
     cursor = await connection.execute(sql, values)
     return await cursor.fetchall() if cursor.description else []
 

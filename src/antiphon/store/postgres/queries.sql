@@ -212,7 +212,7 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s);
 SELECT $VOICE FROM voices WHERE owner = %(owner)s ORDER BY created_at, id COLLATE "C";
 
 -- name: voice
--- By its id, else by its name: an id is nobody's choice, so it goes first.
+-- By its id, else by its name. The id goes first: it is generated, while a client chooses the name.
 SELECT $VOICE FROM voices
  WHERE owner = %(owner)s AND (id = %(name)s OR name = %(name)s) ORDER BY id <> %(name)s LIMIT 1;
 

@@ -6,14 +6,10 @@ import builtins
 
 from antiphon.domain.voice import Reference
 from antiphon.store import rows
-from antiphon.store.postgres import cluster_channel, connection
+from antiphon.store.postgres import connection
 from antiphon.store.postgres.connection import Connection, ConnectionPool
+from antiphon.store.postgres.statements import SQL
 from antiphon.store.voices import taken
-
-_VOICE = (
-    "id, owner, name, digest, seconds, bytes, consent, created_at, media_type, ref_text, description, languages::text"
-)
-SQL = {name: text.replace("$VOICE", _VOICE) for name, text in cluster_channel.SQL.items()}
 
 
 class PostgresVoices:
@@ -22,9 +18,9 @@ class PostgresVoices:
     _pool: ConnectionPool
 
     async def add_voice(self, reference: Reference) -> None:
-        async def op(db: Connection, again: bool) -> None:
+        async def op(db: Connection, retried: bool) -> None:
             known = await _find(db, reference.owner, reference.name)
-            if again and known == reference:
+            if retried and known == reference:
                 return
             if known is not None:
                 raise taken(reference)
@@ -33,14 +29,14 @@ class PostgresVoices:
         await self._pool.run(op)
 
     async def voices(self, owner: str) -> builtins.list[Reference]:
-        found = await self._pool.run(lambda db, again: connection.execute(db, SQL["voices"], {"owner": owner}))
+        found = await self._pool.rows(SQL["voices"], {"owner": owner})
         return [*map(rows.to_reference, found)]
 
     async def voice(self, owner: str, id_or_name: str) -> Reference | None:
-        return await self._pool.run(lambda db, again: _find(db, owner, id_or_name))
+        return await self._pool.run(lambda db, retried: _find(db, owner, id_or_name))
 
     async def remove_voice(self, owner: str, id_or_name: str) -> Reference | None:
-        async def op(db: Connection, again: bool) -> Reference | None:
+        async def op(db: Connection, retried: bool) -> Reference | None:
             found = await _find(db, owner, id_or_name)
             if found is not None:
                 await connection.execute(db, SQL["remove_voice"], {"id": found.id})
@@ -49,10 +45,7 @@ class PostgresVoices:
         return await self._pool.run(op)
 
     async def digest_used(self, digest: str) -> bool:
-        return (
-            await self._pool.run(lambda db, again: connection.one(db, SQL["digest_used"], {"digest": digest}))
-            is not None
-        )
+        return await self._pool.value(SQL["digest_used"], {"digest": digest}) is not None
 
 
 async def _find(db: Connection, owner: str, id_or_name: str) -> Reference | None:

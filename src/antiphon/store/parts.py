@@ -1,0 +1,103 @@
+"""SqliteConnections and MemoryState: what the parts of a store share. Each part is the store's side of one subject."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from antiphon.domain import errors
+from antiphon.store import connect, queries, rows
+from antiphon.store.reader import Reader
+from antiphon.store.writer import Writer
+
+SQL = queries.load(JOB=rows.JOB, VOICE=rows.VOICE)
+
+
+class SqliteConnections:
+    """One connection that writes and one that reads, each on its own thread."""
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Callable[[], float] = time.time,
+        *,
+        on_fatal: Callable[[BaseException], None] = lambda error: None,
+        vfs: str | None = None,
+        synchronous: connect.Synchronous = "FULL",
+    ) -> None:
+        """`on_fatal` is called once, in the event loop, when the disk failed and the process must end.
+
+        `vfs` and `synchronous` are for tests and measurements.
+        """
+        self._path, self._clock, self._on_fatal = Path(path), clock, on_fatal
+        self._vfs, self._synchronous = vfs, synchronous
+        self._writer_: Writer | None = None
+        self._reader_: Reader | None = None
+
+    async def open(self) -> None:
+        connection = await asyncio.to_thread(connect.writer, self._path, vfs=self._vfs, synchronous=self._synchronous)
+        try:
+            self._reader_ = await asyncio.to_thread(Reader, self._path, vfs=self._vfs)
+        except BaseException:
+            connect.abandon(connection)
+            raise
+        self._writer_ = Writer(connection, self._on_fatal)
+
+    async def close(self) -> None:
+        # The reader first: the last connection to close copies the log into the database and removes it.
+        if self._reader_ is not None:
+            await self._reader_.close()
+        if self._writer_ is not None:
+            await self._writer_.close()
+
+    @property
+    def broken(self) -> BaseException | None:
+        """The error after which nothing is written any more; None while the store works."""
+        return self._writer_.broken if self._writer_ else None
+
+    async def _change(self, name: str, *values: Any) -> Any:
+        """Runs one statement that changes something; the first value that it returns, None if no row was changed."""
+        return await self._writer.run(lambda db: db.execute(SQL[name], values).get)
+
+    async def _rows(self, name: str, *values: Any) -> list[rows.Row]:
+        """The rows that one statement finds."""
+
+        def op(db: apsw.Connection) -> list[rows.Row]:
+            return db.execute(SQL[name], values).fetchall()
+
+        return await self._reader.run(op)
+
+    @property
+    def _writer(self) -> Writer:
+        if self._writer_ is None:
+            raise errors.StoreError("the job store is not open")
+        return self._writer_
+
+    @property
+    def _reader(self) -> Reader:
+        if self._reader_ is None:
+            raise errors.StoreError("the job store is not open")
+        return self._reader_
+
+
+class MemoryState:
+    """Whether a store in memory is open, and its clock. Each part adds its own dicts."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._open = False
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def close(self) -> None:
+        self._open = False
+
+    def _check(self) -> None:
+        if not self._open:
+            raise errors.StoreError("the job store is closed")
