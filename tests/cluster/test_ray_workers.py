@@ -19,6 +19,8 @@ from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.engines.tone import pitch_of
 from antiphon.references.library import Library
+from antiphon.worker import frames
+from antiphon.worker.limits import Recycling
 from antiphon.worker.pool import Pool
 from antiphon.worker.ray import messages
 from antiphon.worker.ray.client import NodeShare, RayClient
@@ -49,7 +51,8 @@ TONE = "antiphon.engines.tone:Tone"
 async def linked(address: str | None, folder: Path, **share: Any) -> AsyncIterator[tuple[RayClient, dict[str, Any]]]:
     client = RayClient(address, folder / "server")
     try:
-        yield client, {"start_channel": client.opener("m", NodeShare(folder=folder / "node", **share))}
+        start = client.opener("m", NodeShare(folder=folder / "node", **share))
+        yield client, {"channel_of": lambda number: start}
     finally:
         await client.close()
 
@@ -67,7 +70,14 @@ def elsewhere(nodes: Rays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 @asynccontextmanager
 async def tones(place: dict[str, Any], replicas: int, **options: Any) -> AsyncIterator[tuple[Pool, local.Changes]]:
     changes = local.Changes()
-    made = Pool("tone", TONE, options, replicas, on_change=changes, spare_first=False, **place)
+    made = Pool(
+        "tone",
+        frames.Load(TONE, options),
+        replicas,
+        recycling=Recycling(spare_first=False),
+        on_change=changes,
+        **place,
+    )
     await made.start()
     try:
         yield made, changes
@@ -177,7 +187,7 @@ async def test_a_pool_grows_and_shrinks_without_losing_work(nodes: Rays, tmp_pat
         work = [asyncio.ensure_future(say(made, changes, f"text {n}", n)) for n in range(3)]
         await changes.until(lambda: made.free == 0, "all work")
         await made.resize(1, 10)
-        assert made.places == 1
+        assert made.replicas == 1
         assert len([result.worker for result in await asyncio.gather(*work)]) == 3
 
 

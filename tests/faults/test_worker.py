@@ -7,7 +7,7 @@ import errno
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ import pytest
 
 from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
-from antiphon.worker import supervisor
+from antiphon.worker import frames, supervisor
+from antiphon.worker.limits import Recycling, WorkerLimits
 from antiphon.worker.pool import Pool
 from tests.conftest import PATIENCE
 
@@ -60,14 +61,19 @@ where: Callable[[], AbstractAsyncContextManager[dict[str, Any]]] = here
 
 @asynccontextmanager
 async def pool(
-    engine: str, monkeypatch: pytest.MonkeyPatch, replicas: int = 1, ready: bool = True, **more: Any
+    engine: str,
+    monkeypatch: pytest.MonkeyPatch,
+    replicas: int = 1,
+    ready: bool = True,
+    options: Mapping[str, Any] = {},
+    **more: Any,
 ) -> AsyncIterator[tuple[Pool, Changes]]:
     # -P keeps the current directory out of the worker's path, and the broken engines are not installed.
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     changes = Changes()
-    options = more.pop("options", {})
+    load = frames.Load(f"{ENGINES}:{engine}", dict(options))
     async with where() as place:
-        made = Pool("broken", f"{ENGINES}:{engine}", options, replicas, on_change=changes, **place, **more)
+        made = Pool("broken", load, replicas, on_change=changes, **place, **more)
         await made.start()
         try:
             if ready:
@@ -125,7 +131,7 @@ async def test_a_death_is_noticed_at_once_and_the_worker_replaced(
 
 @pytest.mark.parametrize("engine", ["HoldsTheInterpreter", "StopsItself"])
 async def test_a_worker_without_a_pulse_is_killed(monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
-    async with pool(engine, monkeypatch, heartbeat_timeout=2.0) as (made, changes):
+    async with pool(engine, monkeypatch, limits=WorkerLimits(heartbeat_timeout=2.0)) as (made, changes):
         began = time.monotonic()
         with pytest.raises(errors.WorkerDied, match="no heartbeat for 2 s"):
             await run(made, changes, "bad")
@@ -134,7 +140,7 @@ async def test_a_worker_without_a_pulse_is_killed(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_unit_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with pool("Spins", monkeypatch, unit_timeout=1.0) as (made, changes):
+    async with pool("Spins", monkeypatch, limits=WorkerLimits(unit_timeout=1.0)) as (made, changes):
         with pytest.raises(errors.WorkerDied, match="longer than 1 s"):
             await run(made, changes, "bad")
         await run(made, changes, "ok again")
@@ -168,7 +174,7 @@ async def test_cancel_by_flag_keeps_the_worker(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def test_cancel_by_force_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with pool("Spins", monkeypatch, cancel_grace=0.3) as (made, changes):
+    async with pool("Spins", monkeypatch, limits=WorkerLimits(cancel_grace=0.3)) as (made, changes):
         task = asyncio.ensure_future(run(made, changes, "bad"))
         await changes.until(lambda: made.workers()[0].busy, "it runs")
         made.cancel("job:0")
@@ -179,7 +185,10 @@ async def test_cancel_by_force_is_no_crash(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 async def test_a_neighbour_in_another_slot_is_not_blamed(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with pool("Spins", monkeypatch, cancel_grace=0.2, options={"slots": 2}) as (made, changes):
+    async with pool("Spins", monkeypatch, limits=WorkerLimits(cancel_grace=0.2), options={"slots": 2}) as (
+        made,
+        changes,
+    ):
         first = asyncio.ensure_future(run(made, changes, "bad", 0))
         second = asyncio.ensure_future(run(made, changes, "bad too", 1))
         await changes.until(lambda: len(made.workers()[0].busy) == 2, "both run")
@@ -206,12 +215,12 @@ async def test_one_bad_start_is_forgiven(monkeypatch: pytest.MonkeyPatch, tmp_pa
         assert made.error is None
 
 
-@pytest.mark.parametrize("why", [{"recycle_units": 3}, {"recycle_growth": 25_000_000}], ids=["units", "growth"])
+@pytest.mark.parametrize("recycling", [Recycling(units=3), Recycling(growth=25_000_000)], ids=["units", "growth"])
 async def test_recycling_starts_the_spare_first_and_loses_no_slot(
-    monkeypatch: pytest.MonkeyPatch, why: dict[str, int]
+    monkeypatch: pytest.MonkeyPatch, recycling: Recycling
 ) -> None:
     monkeypatch.setattr(supervisor, "LOOK", 0.05)
-    async with pool("Leaks", monkeypatch, **why) as (made, changes):
+    async with pool("Leaks", monkeypatch, recycling=recycling) as (made, changes):
         first = made.workers()[0].pid
         least = made.slots
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.domain import errors
+from antiphon.worker import frames
 from antiphon.worker.process import WorkerProcess
 from tests.faults.test_worker import unit
 
@@ -20,7 +21,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 async def test_what_a_worker_prints_of_its_text_is_left_out(lines: list[str]) -> None:
-    worker = WorkerProcess("loud", "tests.faults.engines.loud:Loud", {}, on_line=lines.append)
+    worker = WorkerProcess("loud", frames.Load("tests.faults.engines.loud:Loud", {}), on_line=lines.append)
     await worker.start()
     with pytest.raises(errors.WorkerDied) as died:
         await worker.run(unit(SECRET))
@@ -33,7 +34,7 @@ async def test_what_a_worker_prints_of_its_text_is_left_out(lines: list[str]) ->
 
 
 async def test_what_it_prints_before_is_told(lines: list[str]) -> None:
-    worker = WorkerProcess("loud", "tests.faults.engines.loud:Loud", {}, on_line=lines.append)
+    worker = WorkerProcess("loud", frames.Load("tests.faults.engines.loud:Loud", {}), on_line=lines.append)
     await worker.start()
     await worker.stop(1.0)
     assert "loaded 54 voices" in lines

@@ -7,8 +7,7 @@ import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import Any, Protocol
 
@@ -22,7 +21,9 @@ from antiphon.models import placement
 from antiphon.schedule.autoscale import AutoscalePolicy
 from antiphon.schedule.device import Device
 from antiphon.settings import Settings, values
+from antiphon.worker import frames, local
 from antiphon.worker.gpus import Gpu, gpus
+from antiphon.worker.limits import Recycling, WorkerLimits
 from antiphon.worker.pool import Pool
 from antiphon.worker.ray.client import NodeShare, RayClient
 
@@ -113,8 +114,16 @@ class LocalBackend:
             "voices": str(data / "voices"),
             "uploads": str(data / "uploads"),
         }
-        return _maker(self._settings, spec, folders, on_change, on_progress)(
-            len(placements), environments=[placement.environment for placement in placements]
+        starters = [local.opener(placement.environment) for placement in placements]
+        return Pool(
+            spec.name,
+            _load(self._settings, spec, folders),
+            len(placements),
+            limits=_limits(self._settings),
+            recycling=_recycling(self._settings),
+            channel_of=lambda number: starters[number - 1],
+            on_change=on_change,
+            on_progress=on_progress,
         )
 
     def device(self, spec: ModelSpec) -> Device | None:
@@ -161,7 +170,7 @@ class RayBackend:
                 continue
             for spec, pool in self._pools.values():
                 wanted = self._places(spec)
-                if wanted != pool.places:
+                if wanted != pool.replicas:
                     log.info("number of workers", model=spec.name, workers=wanted, nodes=len(self.ray.nodes))
                     # What leaves may take its time; the next change is not kept waiting.
                     task = asyncio.create_task(pool.resize(wanted, LEAVE))
@@ -193,8 +202,16 @@ class RayBackend:
         }
         if (span := s.workers_span) is not None:
             self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
-        made = _maker(s, spec, folders, on_change, on_progress)(
-            self._places(spec), start_channel=self.ray.opener(spec.name, share), spare_first=False
+        start = self.ray.opener(spec.name, share)
+        made = Pool(
+            spec.name,
+            _load(s, spec, folders),
+            self._places(spec),
+            limits=_limits(s),
+            recycling=replace(_recycling(s), spare_first=False),
+            channel_of=lambda number: start,
+            on_change=on_change,
+            on_progress=on_progress,
         )
         self._pools[spec.name] = spec, made
         self._changed_event.set()
@@ -257,30 +274,23 @@ def _installed(module: str) -> bool:
         return False
 
 
-def _maker(
-    settings: Settings,
-    spec: ModelSpec,
-    folders: Mapping[str, str],
-    on_change: Callable[[], None],
-    on_progress: OnProgress,
-) -> Callable[..., Pool]:
+def _load(settings: Settings, spec: ModelSpec, folders: Mapping[str, str]) -> frames.Load:
     options: dict[str, Any] = {
         **spec.options,
         "threads": placement.threads(spec),
         **folders,
         **settings.options_by_model().get(spec.name, {}),
     }
-    return partial(
-        Pool,
-        spec.name,
-        plugins.engine_reference(spec.engine),
-        options,
+    return frames.Load(plugins.engine_reference(spec.engine), options)
+
+
+def _limits(settings: Settings) -> WorkerLimits:
+    return WorkerLimits(
         heartbeat_timeout=settings.heartbeat_timeout,
         unit_timeout=settings.unit_timeout,
         cancel_grace=settings.cancel_grace,
-        recycle_units=settings.recycle_units,
-        recycle_growth=settings.recycle_growth,
-        recycle_leak=settings.recycle_leak,
-        on_change=on_change,
-        on_progress=on_progress,
     )
+
+
+def _recycling(settings: Settings) -> Recycling:
+    return Recycling(settings.recycle_units, settings.recycle_growth, settings.recycle_leak)

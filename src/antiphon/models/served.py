@@ -87,7 +87,7 @@ class ServedModel:
         """Bytes that its workers take together."""
         if self.pool.size:
             self._measured = max(self._measured, self.pool.size)
-        guess = max(self.spec.footprint, self.spec.gpu_footprint, UNKNOWN) * max(1, self.pool.places)
+        guess = max(self.spec.footprint, self.spec.gpu_footprint, UNKNOWN) * max(1, self.pool.replicas)
         return self._measured or guess
 
     @property
@@ -127,7 +127,7 @@ class ServedModel:
         await self.pool.start()
 
     def hold(self, held: bool) -> None:
-        self.pool.held = held
+        self.pool.on_hold = held
 
     async def unload(self, grace: float) -> None:
         await self.pool.stop(grace)

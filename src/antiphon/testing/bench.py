@@ -17,7 +17,8 @@ from antiphon import plugins
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
-from antiphon.worker.in_flight import WorkerLimits
+from antiphon.worker import frames
+from antiphon.worker.limits import WorkerLimits
 from antiphon.worker.process import WorkerProcess
 
 #: Hz of the recordings that recognition is given.
@@ -89,7 +90,8 @@ async def bench(engine: str, options: Mapping[str, Any], *, cancel_grace: float 
     reference = engine if ":" in engine else plugins.engine_reference(engine)
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         given = {"dir": folder, "threads": 1, "uploads": folder, "voices": folder, **options}
-        worker = WorkerProcess(engine.partition(":")[0], reference, given, WorkerLimits(cancel_grace=cancel_grace))
+        name = engine.partition(":")[0]
+        worker = WorkerProcess(name, frames.Load(reference, given), WorkerLimits(cancel_grace=cancel_grace))
         try:
             try:
                 capabilities = await worker.start()

@@ -1,59 +1,36 @@
-"""What a worker holds, how long it may, and how its end is told to those who wait."""
+"""Units in flight: what a worker was given and has not answered, and how each of them ends."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit, UnitResult
+from antiphon.worker.exit_reason import NO_BLAME, ExitReason
+from antiphon.worker.limits import WorkerLimits
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerLimits:
-    """How long a worker may be silent or busy. Seconds, unless said otherwise."""
-
-    heartbeat_timeout: float = 10.0
-    #: Silence allowed until it is ready: importing a large library can hold the interpreter for long.
-    start_silence: float = 60.0
-    #: From the start of the process until it is ready.
-    load_timeout: float = 900.0
-    unit_timeout: float = 300.0
-    #: From a cancel until the unit must be dropped.
-    cancel_grace: float = 2.0
-    #: Bytes of one unit's result.
-    max_result: int = 256 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class ExitReason:
-    """Why a worker ended."""
-
-    reason: str
-    #: Whether it failed; False for an end that was asked for.
-    fault: bool
-    #: Serials of the units that are to blame; None: all that it held.
-    blame: frozenset[int] | None = None
-
-
-#: Nobody is to blame.
-NO_BLAME: frozenset[int] = frozenset()
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class InFlightUnit:
-    """A unit that the worker has and has not answered."""
+    """One unit in flight."""
 
+    #: Its number in this worker.
+    serial: int
     unit: Unit
     future: asyncio.Future[UnitResult]
     #: Monotonic seconds.
     since: float
-    pieces: list[bytes] = field(default_factory=list)
+    #: The chunks of its result so far, and their bytes.
+    chunks: list[bytes] = field(default_factory=list)
     size: int = 0
+    #: 0 to 1.
     progress: float = 0.0
-    #: Whether the worker was told of it.
+    #: Whether the worker has its frame.
     sent: bool = False
-    #: When the worker is killed if it has not dropped the unit; None: the unit is wanted.
+    #: Monotonic seconds at which the worker is killed unless it has dropped the unit; None: it was not cancelled.
     cancel_by: float | None = None
 
     def fail(self, error: BaseException) -> None:
@@ -64,18 +41,77 @@ class InFlightUnit:
         if not self.future.done():
             self.future.set_result(result)
 
-    def error_at_end(self, serial: int, worker: str, exit_reason: ExitReason) -> errors.AntiphonError:
-        """What the one who waits for this unit is told when the worker ends."""
-        if self.cancel_by is not None:
-            return errors.Cancelled()
-        if exit_reason.blame is not None and serial not in exit_reason.blame:
-            return errors.Displaced(f"worker {worker} ended, but not because of this segment: {exit_reason.reason}")
-        return errors.WorkerDied(f"worker {worker} died over this segment: {exit_reason.reason}")
+
+class UnitsInFlight:
+    """The units of one worker, by serial number."""
+
+    def __init__(self) -> None:
+        self._units: dict[int, InFlightUnit] = {}
+        self._serials = itertools.count(1)
+        self._removed = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._units)
+
+    def __iter__(self) -> Iterator[InFlightUnit]:
+        return iter(tuple(self._units.values()))
+
+    def __contains__(self, unit: InFlightUnit) -> bool:
+        return unit.serial in self._units
+
+    def get(self, serial: int) -> InFlightUnit | None:
+        return self._units.get(serial)
+
+    def next_serial(self) -> int:
+        """A number that no other unit of this worker has, so that its second attempt is never taken for its first."""
+        return next(self._serials)
+
+    def add(self, serial: int, unit: Unit, now: float) -> InFlightUnit:
+        added = InFlightUnit(serial, unit, asyncio.get_running_loop().create_future(), now)
+        self._units[serial] = added
+        return added
+
+    def remove(self, serial: int) -> InFlightUnit | None:
+        """Takes a unit out; None if it is not in flight. The caller ends its future."""
+        removed = self._units.pop(serial, None)
+        self._removed.set()
+        return removed
+
+    async def wait_until_empty(self) -> None:
+        while self._units:
+            self._removed.clear()
+            await self._removed.wait()
+
+    def expired(self, now: float, limits: WorkerLimits) -> ExitReason | None:
+        """Why the worker must be killed for a unit that takes too long; None if none does."""
+        for serial, each in self._units.items():
+            if each.cancel_by is not None:
+                if now >= each.cancel_by:
+                    reason = f"a cancelled unit was not dropped in {limits.cancel_grace:g} s"
+                    return ExitReason(reason, fault=False, blame=NO_BLAME)
+            elif now - each.since > limits.unit_timeout:
+                return ExitReason(f"a unit took longer than {limits.unit_timeout:g} s", True, frozenset({serial}))
+        return None
+
+    def fail_all(self, worker: str, exit_reason: ExitReason) -> None:
+        """The worker ended: tells those who wait for its units, each with the error that fits its unit."""
+        for each in self:
+            each.fail(_error_at_exit(each, worker, exit_reason))
+        self._units.clear()
+        self._removed.set()
+
+
+def _error_at_exit(unit: InFlightUnit, worker: str, exit_reason: ExitReason) -> errors.AntiphonError:
+    if unit.cancel_by is not None:
+        return errors.Cancelled()
+    if exit_reason.blame is not None and unit.serial not in exit_reason.blame:
+        return errors.Displaced(f"worker {worker} ended, but not because of this segment: {exit_reason.reason}")
+    return errors.WorkerDied(f"worker {worker} died over this segment: {exit_reason.reason}")
 
 
 _KNOWN = {kind.code: kind for kind in (errors.Cancelled, errors.InvalidText, errors.UnknownVoice, errors.UnitFailed)}
 
 
 def error_of(code: str, message: str) -> errors.AntiphonError:
-    """What an engine raised in the worker, as the same kind of error on this side."""
+    """The error that an engine raised in the worker, as the same type on this side."""
     return _KNOWN.get(code, errors.UnitFailed)(message)

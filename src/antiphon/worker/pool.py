@@ -1,25 +1,24 @@
-"""All workers of one model: what the scheduler sees of them is slots."""
+"""The pool: all workers of one model. The scheduler sees their slots."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.worker import local
+from antiphon.worker import frames, local
 from antiphon.worker.channel import ChannelFactory, StartProgress
-from antiphon.worker.in_flight import WorkerLimits
+from antiphon.worker.limits import Recycling, WorkerLimits
 from antiphon.worker.process import WorkerProcess
-from antiphon.worker.supervisor import Recycling, Supervisor
+from antiphon.worker.supervisor import Supervisor
 
 log = structlog.get_logger("antiphon.worker")
 
@@ -29,20 +28,20 @@ _PROGRESS: tuple[PoolState, ...] = ("starting", "loading", "warming")
 
 @dataclass(frozen=True, slots=True)
 class WorkerInfo:
-    """One worker process, for people."""
+    """One worker process, as operators see it."""
 
     name: str
     pid: int | None
     state: str
     #: Units answered with a result.
     units: int
-    #: How often its place was staffed anew after a failure, and for wear.
+    #: How often its replica was restarted after a failure, and replaced for wear.
     restarts: int
     recycled: int
     #: Bytes.
     rss: int
     vram: int
-    #: Ids of the units that it holds.
+    #: Ids of its units in flight.
     busy: list[str]
     #: Seconds since the epoch.
     started_at: float
@@ -56,54 +55,33 @@ class Pool:
     def __init__(
         self,
         name: str,
-        engine_ref: str,
-        options: Mapping[str, Any],
+        load: frames.Load,
         replicas: int,
         *,
-        heartbeat_timeout: float = 10.0,
-        unit_timeout: float = 300.0,
-        cancel_grace: float = 2.0,
-        recycle_units: int = 0,
-        recycle_growth: int = 0,
-        recycle_leak: int = 0,
-        environments: Sequence[Mapping[str, str]] = (),
-        start_channel: ChannelFactory | None = None,
-        spare_first: bool = True,
-        footprint: int = 0,
+        limits: WorkerLimits | None = None,
+        recycling: Recycling | None = None,
+        channel_of: Callable[[int], ChannelFactory] = lambda number: local.opener(),
         on_change: Callable[[], None] = lambda: None,
         on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`environments`: what each place's processes find in theirs besides ours; those that are not named, nothing.
-        `start_channel`: starts them somewhere else.
+        """`load`: the engine that each worker builds. `channel_of` gives what starts the processes of replica number
+        1, 2, 3 …; by default they are child processes of this one.
 
-        `on_change` is called whenever a slot, a state or a phase changed, `on_progress` when a worker
-        reports how far a unit is, 0 to 1. Both must not raise."""
-        self.name, self._engine, self._options = name, engine_ref, dict(options)
-        self._limits = WorkerLimits(
-            heartbeat_timeout=heartbeat_timeout, unit_timeout=unit_timeout, cancel_grace=cancel_grace
-        )
-        self._on_change, self._clock = on_change, clock
+        `on_change` is called when a slot, a state or a phase changed, `on_progress` with how far a running unit is,
+        0 to 1. They must not raise."""
+        self.name, self._load = name, load
+        self._limits, self._recycling = limits or WorkerLimits(), recycling or Recycling()
+        self._channel_of, self._on_change, self._on_progress = channel_of, on_change, on_progress
         self.capabilities: Capabilities | None = None
         self._reserved = 0
-        self._on_progress = on_progress
-        #: Nothing further is handed out; what runs goes on.
-        self.held = False
-        self._environments, self._start_channel = environments, start_channel
-        self._supervise = partial(
-            Supervisor,
-            recycling=Recycling(recycle_units, recycle_growth, recycle_leak),
-            on_change=self._changed,
-            spare_first=spare_first,
-            footprint=footprint,
-            clock=clock,
-        )
-        self._places = [self._place(number) for number in range(1, replicas + 1)]
-        #: Places that it did not have at its start.
-        self._grown: set[Supervisor] = set()
+        #: Nothing further is handed out; running units go on.
+        self.on_hold = False
+        self._supervisors = [self._supervisor(number) for number in range(1, replicas + 1)]
+        #: Replicas that `resize` added.
+        self._added: set[Supervisor] = set()
         self._tasks: dict[Supervisor, asyncio.Task[None]] = {}
 
-    # What the scheduler asks
+    # For the scheduler
 
     @property
     def slots(self) -> int:
@@ -111,7 +89,7 @@ class Pool:
 
     @property
     def free(self) -> int:
-        return 0 if self.held else max(0, sum(worker.free for worker in self._workers()) - self._reserved)
+        return 0 if self.on_hold else max(0, sum(worker.free for worker in self._workers()) - self._reserved)
 
     def reserve(self) -> bool:
         if self.free <= 0:
@@ -134,45 +112,46 @@ class Pool:
             if worker.cancel(unit_id):
                 return
 
-    # What people ask
+    # For operators
 
     @property
     def state(self) -> PoolState:
         if not self._tasks:
             return "stopped"
-        ready = sum(any(worker.state == "ready" for worker in place.workers()) for place in self._places)
-        if ready == len(self._places):
+        ready = sum(any(worker.state == "ready" for worker in supervisor.workers()) for supervisor in self._supervisors)
+        if ready == len(self._supervisors):
             return "ready"
         if ready:
-            # One that was wanted later, and is still to come, is not down.
-            waited = sum(place.fresh for place in self._places if place in self._grown)
-            return "ready" if ready + waited == len(self._places) else "degraded"
-        if all(place.hopeless for place in self._places):
+            # A replica that was added and is not ready yet is not down.
+            coming = sum(each.fresh for each in self._added)
+            return "ready" if ready + coming == len(self._supervisors) else "degraded"
+        if all(supervisor.hopeless for supervisor in self._supervisors):
             return "unavailable"
         reached = {worker.state for worker in self._workers()}
         return next((state for state in reversed(_PROGRESS) if state in reached), "starting")
 
     @property
     def phase(self) -> str | None:
-        """What the start of a worker is at, in a few words; None when all are ready."""
+        """What a starting worker is doing, in a few words; None if none starts."""
         phases = [w.phase.name for w in self._workers() if w.state in ("loading", "warming") and w.phase]
         return phases[0] if phases else None
 
     @property
     def fetching(self) -> StartProgress | None:
-        """How far the files are for which a worker waits; None: none does."""
+        """How far the files are that a worker waits for; None if none waits."""
         return next(
             (w.start_progress for w in self._workers() if w.start_progress and w.start_progress.bytes_total), None
         )
 
     @property
     def error(self) -> str | None:
-        """Why a worker is down."""
-        return next((place.error for place in self._places if place.error), None)
+        """Why a worker is down; None if none is."""
+        return next((supervisor.error for supervisor in self._supervisors if supervisor.error), None)
 
     @property
     def hint(self) -> str | None:
-        return next((place.hint for place in self._places if place.hint), None)
+        """What would help against `error`."""
+        return next((supervisor.hint for supervisor in self._supervisors if supervisor.hint), None)
 
     def workers(self) -> list[WorkerInfo]:
         return [
@@ -181,74 +160,74 @@ class Pool:
                 pid=worker.pid,
                 state="draining" if worker.state == "ready" and not worker.accepting else worker.state,
                 units=worker.units,
-                restarts=place.restarts,
-                recycled=place.recycled,
+                restarts=supervisor.restarts,
+                recycled=supervisor.recycled,
                 rss=worker.rss,
                 vram=worker.vram,
                 busy=worker.busy,
                 started_at=worker.started_at,
                 node=worker.node,
             )
-            for place in self._places
-            for worker in place.workers()
+            for supervisor in self._supervisors
+            for worker in supervisor.workers()
         ]
 
     def restart(self, name: str) -> bool:
         """Replaces a worker between two units; False if there is none of that name."""
-        for place in self._places:
-            if any(worker.name == name for worker in place.workers()):
-                place.restart()
+        for supervisor in self._supervisors:
+            if any(worker.name == name for worker in supervisor.workers()):
+                supervisor.restart()
                 return True
         return False
 
     # Start, stop
 
     async def start(self) -> None:
-        """Begins to start the workers and returns; must be called in the main thread. Also after a `stop`."""
-        for place in self._places:
-            self._run(place)
+        """Begins to start the workers, and returns. Called in the main thread; also after a `stop`."""
+        for supervisor in self._supervisors:
+            self._run(supervisor)
         self._changed()
 
     async def stop(self, grace: float) -> None:
-        """Ends all workers; what they hold gets `grace` seconds."""
-        # First those who would start new ones.
+        """Ends all workers, each after at most `grace` seconds for its units."""
+        # First the tasks that would start new workers.
         tasks = tuple(self._tasks.values())
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(place.stop(grace) for place in self._places))
+        await asyncio.gather(*(supervisor.stop(grace) for supervisor in self._supervisors))
         self._tasks = {}
 
     async def resize(self, replicas: int, grace: float) -> None:
-        """Has more or fewer places from now on; what leaves finishes what it holds, for at most `grace` seconds."""
-        # Those that serve nobody yet go first, then those with the least to finish.
-        by_worth = sorted(self._places, key=lambda place: [(w.slots > 0, len(w.busy)) for w in place.workers()])
-        leaving = by_worth[: max(0, len(self._places) - replicas)]
-        self._places = [place for place in self._places if place not in leaving]
-        names = {place.name for place in self._places}
+        """Adds or removes replicas. A removed one gets at most `grace` seconds for its units in flight."""
+        # Replicas without slots go first, then those with the fewest units.
+        by_worth = sorted(self._supervisors, key=lambda each: [(w.slots > 0, len(w.busy)) for w in each.workers()])
+        leaving = by_worth[: max(0, self.replicas - replicas)]
+        self._supervisors = [supervisor for supervisor in self._supervisors if supervisor not in leaving]
+        names = {supervisor.name for supervisor in self._supervisors}
         free = (number for number in itertools.count(1) if f"{self.name}-{number}" not in names)
-        grown = [self._place(number) for number in itertools.islice(free, max(0, replicas - len(self._places)))]
-        self._places += grown
-        self._grown = {place for place in (*self._grown, *grown) if place in self._places}
+        added = [self._supervisor(number) for number in itertools.islice(free, max(0, replicas - self.replicas))]
+        self._supervisors += added
+        self._added = {supervisor for supervisor in (*self._added, *added) if supervisor in self._supervisors}
         if not self._tasks:
             return
-        for place in grown:
-            self._run(place)
+        for supervisor in added:
+            self._run(supervisor)
         self._changed()
-        tasks = [self._tasks.pop(place) for place in leaving]
+        tasks = [self._tasks.pop(supervisor) for supervisor in leaving]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(place.stop(grace) for place in leaving))
+        await asyncio.gather(*(supervisor.stop(grace) for supervisor in leaving))
 
-    def _run(self, place: Supervisor) -> None:
-        task = self._tasks[place] = asyncio.create_task(place.run(), name=f"supervisor {place.name}")
+    def _run(self, supervisor: Supervisor) -> None:
+        task = self._tasks[supervisor] = asyncio.create_task(supervisor.run(), name=f"supervisor {supervisor.name}")
         task.add_done_callback(self._watch)
 
     @property
-    def places(self) -> int:
-        """Workers that it has when all are up."""
-        return len(self._places)
+    def replicas(self) -> int:
+        """Workers that it has when all are ready."""
+        return len(self._supervisors)
 
     @property
     def size(self) -> int:
@@ -256,24 +235,21 @@ class Pool:
         return sum(worker.size_ready for worker in self._workers())
 
     def _workers(self) -> list[WorkerProcess]:
-        return [worker for place in self._places for worker in place.workers()]
+        return [worker for supervisor in self._supervisors for worker in supervisor.workers()]
 
-    def _place(self, number: int) -> Supervisor:
-        environment = self._environments[number - 1] if number <= len(self._environments) else {}
-        name = f"{self.name}-{number}"
-        return self._supervise(name, partial(self._make, self._start_channel or local.opener(environment)))
+    def _supervisor(self, number: int) -> Supervisor:
+        make = partial(self._make, self._channel_of(number))
+        return Supervisor(f"{self.name}-{number}", make, self._recycling, on_change=self._changed)
 
     def _make(self, start_channel: ChannelFactory, name: str) -> WorkerProcess:
         return WorkerProcess(
             name,
-            self._engine,
-            self._options,
+            self._load,
             self._limits,
             start_channel=start_channel,
             on_change=self._changed,
             on_line=lambda line: log.info("worker says", worker=name, line=line),
-            on_progress=lambda unit, fraction: self._on_progress(unit, fraction),
-            clock=self._clock,
+            on_progress=self._on_progress,
         )
 
     def _changed(self) -> None:

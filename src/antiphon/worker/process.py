@@ -1,11 +1,10 @@
-"""The server's side of one worker process: starts it, sends it units, watches its pulse, and ends it."""
+"""A worker process, seen from the server: its start, its units, the watch over its heartbeat, and its end."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 from antiphon.domain import errors
@@ -13,43 +12,42 @@ from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.worker import frames, local, result_checks
 from antiphon.worker.channel import Channel, ChannelCallbacks, ChannelFactory, StartProgress
-from antiphon.worker.in_flight import NO_BLAME, ExitReason, InFlightUnit, WorkerLimits, error_of
+from antiphon.worker.exit_reason import NO_BLAME, ExitReason
+from antiphon.worker.in_flight import InFlightUnit, UnitsInFlight, error_of
+from antiphon.worker.limits import WorkerLimits
 from antiphon.worker.redact import LogRedactor
+from antiphon.worker.watchdog import TICK, Watchdog
 
 WorkerState = Literal["starting", "loading", "warming", "ready", "dead"]
 
-#: Seconds between two looks at the clocks of a worker.
-TICK = 0.25
 #: Seconds that a worker without work gets to close its engine.
 STOP_PATIENCE = 2.0
 
 
 class WorkerProcess:
-    """One life of one worker process; a restart is another object. Everything is called in the event loop's thread."""
+    """One process, from its start to its end; a restart is another object. Used in one event loop."""
 
     def __init__(
         self,
         name: str,
-        engine: str,
-        options: Mapping[str, Any],
+        load: frames.Load,
         limits: WorkerLimits | None = None,
         *,
         start_channel: ChannelFactory | None = None,
         on_change: Callable[[], None] = lambda: None,
         on_line: Callable[[str], None] = lambda line: None,
         on_progress: Callable[[Unit, float], None] = lambda unit, fraction: None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`start_channel` starts its process; None: a child of this one.
+        """`load`: the engine that it builds. `start_channel` starts the process; None: a child of this one.
 
-        `on_change` is called when a slot became free, the state changed or a beat came, `on_line` for each line
-        that the process prints, `on_progress` with how far a unit is, 0 to 1. None may raise."""
-        self.name, self.engine, self.limits = name, engine, limits or WorkerLimits()
-        self._options, self._on_change, self._clock = dict(options), on_change, clock
-        self._start_channel, self._on_progress = start_channel or local.opener(), on_progress
+        `on_change` is called when a slot became free or the state changed, `on_line` for each line that the process
+        prints, `on_progress` with how far a unit is, 0 to 1. None of them may raise."""
+        self.name, self.limits = name, limits or WorkerLimits()
+        self._load, self._start_channel = load, start_channel or local.opener()
+        self._on_change, self._on_line, self._on_progress = on_change, on_line, on_progress
         self.state: WorkerState = "starting"
         self.phase: frames.Phase | None = None
-        #: While its process cannot start yet.
+        #: What its start waits for; None once its process runs.
         self.start_progress: StartProgress | None = None
         self.capabilities: Capabilities | None = None
         #: Seconds since the epoch.
@@ -60,7 +58,7 @@ class WorkerProcess:
         self.size_ready = 0
         #: Units answered with a result.
         self.units = 0
-        #: Units it was given, those included that it has not answered.
+        #: Units that it was given, answered or not.
         self.given = 0
         #: False: it gets no further units.
         self.accepting = True
@@ -69,30 +67,29 @@ class WorkerProcess:
         #: What would help, if it could not load its engine.
         self.hint: str | None = None
         self._stopping = False
-        self._serials = itertools.count(1)
-        self._in_flight: dict[int, InFlightUnit] = {}
+        self._in_flight = UnitsInFlight()
         self._decoder = frames.Decoder(frames.AT_SERVER)
         self._redactor = LogRedactor()
-        self._on_line = on_line
-        #: Set once it is ready or gone; once it is to end; once it is reaped; whenever a unit was answered.
-        self._settled, self._ending, self._gone, self._answered = (asyncio.Event() for _ in range(4))
+        self._watchdog = Watchdog(self.limits, time.monotonic())
+        #: Set once it is ready or gone; once it is to end; once it is reaped.
+        self._settled, self._ending, self._gone = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._channel: Channel
-        self._life: asyncio.Task[None] | None = None
+        self._watch: asyncio.Task[None] | None = None
 
     # What it is like
 
     @property
     def pid(self) -> int | None:
-        return self._channel.pid if self._life is not None else None
+        return self._channel.pid if self._watch is not None else None
 
     @property
     def node(self) -> str | None:
         """The machine it runs on; None: this one."""
-        return self._channel.node if self._life is not None else None
+        return self._channel.node if self._watch is not None else None
 
     @property
     def slots(self) -> int:
-        """Units it computes at the same time; 0 when it is not ready, or gets no further ones."""
+        """Units that it computes at the same time; 0 unless it is ready and accepts units."""
         ready = self.state == "ready" and self.accepting and self.exit_reason is None
         return self.capabilities.slots if ready and self.capabilities else 0
 
@@ -102,8 +99,8 @@ class WorkerProcess:
 
     @property
     def busy(self) -> list[str]:
-        """Ids of the units that it holds."""
-        return [in_flight.unit.id for in_flight in self._in_flight.values()]
+        """Ids of its units in flight."""
+        return [each.unit.id for each in self._in_flight]
 
     @property
     def size(self) -> int:
@@ -112,7 +109,7 @@ class WorkerProcess:
 
     @property
     def reason(self) -> str:
-        """Why it ended, for people."""
+        """Why it ended, for people; without texts of clients."""
         return self._redactor.redact(self.exit_reason.reason) if self.exit_reason else ""
 
     # Start, run, cancel, kill, stop
@@ -120,76 +117,73 @@ class WorkerProcess:
     async def start(self) -> Capabilities:
         """Starts the process and waits until it is ready. Raises `WorkerDied` with the reason if that fails.
 
-        Whoever cancels this, or gets no answer, ends the worker by `stop`.
+        A caller that is cancelled, or gets an error, ends the worker by `stop`.
         """
         await self._connect()
-        self._send(frames.Load(self.engine, self._options))
+        self._send(self._load)
         await self._settled.wait()
         if self.capabilities is None or self.exit_reason is not None:
             raise errors.WorkerDied(self.reason)
         return self.capabilities
 
     async def run(self, unit: Unit) -> UnitResult:
-        """Runs a unit. Raises `Cancelled`, `WorkerDied` (`Displaced` if it is not to blame) or what the engine raised.
+        """Runs a unit. Raises `Cancelled`, `WorkerDied` (`Displaced` if the unit is not to blame) or the engine's
+        error.
 
-        When the caller is cancelled the unit is, too; its slot is free once the worker has dropped it.
+        When the caller is cancelled so is the unit; its slot is free once the worker has dropped it.
         """
         if not self.slots:
             raise errors.Displaced(f"worker {self.name} takes no units")
-        serial = next(self._serials)
+        serial = self._in_flight.next_serial()
         try:
             frame = frames.encode(frames.Run(serial, dict(unit.recipe.params)))
         except errors.FrameError as e:
             raise errors.UnitFailed(f"This segment cannot be given to a worker: {e.message}") from e
-        in_flight = InFlightUnit(unit, asyncio.get_running_loop().create_future(), self._clock())
-        self._in_flight[serial] = in_flight
+        added = self._in_flight.add(serial, unit, time.monotonic())
         self.given += 1
         self._redactor.remember(unit.recipe.params)
         try:
-            await self._give(serial, in_flight, frame)
-            return await in_flight.future
+            await self._give(added, frame)
+            return await added.future
         except asyncio.CancelledError:
-            self._drop(serial, in_flight)
+            self._drop(added)
             raise
 
     def cancel(self, unit_id: str) -> bool:
-        """Asks for the unit to be dropped; whether it is here. Not dropped within the grace, the worker is killed."""
-        found = [(serial, in_flight) for serial, in_flight in self._in_flight.items() if in_flight.unit.id == unit_id]
-        for serial, in_flight in found:
-            self._drop(serial, in_flight)
+        """Asks the worker to drop a unit; False if it is not here. Not dropped within the grace, the worker is
+        killed."""
+        found = [each for each in self._in_flight if each.unit.id == unit_id]
+        for each in found:
+            self._drop(each)
         return bool(found)
 
     def progress(self, unit_id: str) -> float | None:
         """How far a unit is, 0 to 1; None if it is not here."""
-        return next(
-            (in_flight.progress for in_flight in self._in_flight.values() if in_flight.unit.id == unit_id), None
-        )
+        return next((each.progress for each in self._in_flight if each.unit.id == unit_id), None)
 
-    def kill(self, reason: str, *, fault: bool = True, blame: frozenset[int] | None = None) -> None:
-        """Ends it at once. `fault`: whether that counts as a crash; `blame`: serials of the guilty units, None: all."""
-        if self.exit_reason is None and self._life is not None:
-            self.exit_reason = ExitReason(reason, fault, blame)
+    def kill(self, exit_reason: ExitReason) -> None:
+        """Ends it at once."""
+        if self.exit_reason is None and self._watch is not None:
+            self.exit_reason = exit_reason
             self._channel.kill()
             self._ending.set()
 
     async def stop(self, grace: float) -> None:
-        """Lets it finish what it holds for `grace` seconds, then ends it; returns when the process is gone."""
-        if self._life is None:
+        """Lets it finish its units for `grace` seconds, then ends it; returns when the process is gone."""
+        if self._watch is None:
             return
         self.accepting = False
         try:
             async with asyncio.timeout(grace if self.state == "ready" else 0):
-                while self._in_flight:
-                    self._answered.clear()
-                    await self._answered.wait()
+                await self._in_flight.wait_until_empty()
             async with asyncio.timeout(STOP_PATIENCE if self.state == "ready" else 0):
                 self._stopping = True
                 self._send(frames.Stop())
                 await self._gone.wait()
         except TimeoutError:
-            self.kill("stopped", fault=False, blame=frozenset())
+            self.kill(ExitReason("stopped", fault=False, blame=NO_BLAME))
         await self._gone.wait()
-        await asyncio.shield(self._life)
+        await asyncio.shield(self._watch)
 
     async def wait(self) -> ExitReason:
         """Waits until the process is gone and reaped."""
@@ -197,44 +191,43 @@ class WorkerProcess:
         assert self.exit_reason is not None
         return self.exit_reason
 
-    # The pipe
+    # The channel
 
     def _send(self, message: frames.Message) -> None:
         self._channel.write(frames.encode(message))
 
-    async def _give(self, serial: int, in_flight: InFlightUnit, frame: bytes) -> None:
+    async def _give(self, unit: InFlightUnit, frame: bytes) -> None:
         try:
-            await self._channel.ensure_files(in_flight.unit.recipe.params)
+            await self._channel.ensure_files(unit.unit.recipe.params)
         except errors.WorkerDied:
-            return  # Its end is told to all that it holds.
+            return  # `_bury` fails the unit.
         except errors.UnitFailed as e:
-            failure = e
-            self._answer(serial, lambda in_flight: in_flight.fail(failure))
+            self._fail(unit.serial, e)
             return
-        if serial in self._in_flight:
-            in_flight.sent = True
+        if unit in self._in_flight:
+            unit.sent = True
             self._channel.write(frame)
 
-    def _drop(self, serial: int, in_flight: InFlightUnit) -> None:
-        """Asks the worker to drop a unit, once; the clock of its grace begins."""
-        if not in_flight.sent:
-            self._answer(serial, lambda in_flight: in_flight.fail(errors.Cancelled()))
-        elif in_flight.cancel_by is None and self.exit_reason is None and serial in self._in_flight:
-            in_flight.cancel_by = self._clock() + self.limits.cancel_grace
-            self._send(frames.Cancel(serial))
+    def _drop(self, unit: InFlightUnit) -> None:
+        """Asks the worker to drop a unit, once, and starts the clock of its grace."""
+        if not unit.sent:
+            self._fail(unit.serial, errors.Cancelled())
+        elif unit.cancel_by is None and self.exit_reason is None and unit in self._in_flight:
+            unit.cancel_by = time.monotonic() + self.limits.cancel_grace
+            self._send(frames.Cancel(unit.serial))
 
     def _received(self, data: bytes) -> None:
-        self._seen = self._clock()
+        self._watchdog.seen(time.monotonic())
         if self.exit_reason is not None:
             return
         try:
             for message, payload in self._decoder.feed(data):
                 self._take(message, payload)
         except errors.FrameError as e:
-            self.kill(f"it wrote what is no frame: {e.message}")
+            self.kill(ExitReason(f"it wrote what is no frame: {e.message}", fault=True))
 
     def _lost(self) -> None:
-        """The pipe ended: so did the process, or it soon will."""
+        """The channel ended: so did the process, or it soon will."""
         if self.exit_reason is None:
             self.exit_reason = ExitReason("", not self._stopping, NO_BLAME if self._stopping else None)
         self._ending.set()
@@ -242,20 +235,19 @@ class WorkerProcess:
     def _take(self, message: frames.ToServer, payload: bytes) -> None:
         match message:
             case frames.Chunk(unit=serial):
-                self._keep(serial, payload)
+                self._add_chunk(serial, payload)
             case frames.Done(unit=serial, seconds=seconds, meta=meta):
-                self._keep(serial, payload)
-                self._answer(serial, lambda in_flight: self._finish(in_flight, meta, seconds))
-                self.units += 1
+                if self._add_chunk(serial, payload):
+                    self._done(serial, seconds, meta)
             case frames.Failed(unit=serial, code=code, message=text, fatal=fatal):
                 if fatal:
-                    self.kill(text, blame=frozenset({serial}))
+                    self.kill(ExitReason(text, fault=True, blame=frozenset({serial})))
                 else:
-                    self._answer(serial, lambda in_flight: in_flight.fail(error_of(code, text)))
+                    self._fail(serial, error_of(code, text))
             case frames.Progress(unit=serial, fraction=fraction):
-                if (in_flight := self._in_flight.get(serial)) is not None:
-                    in_flight.progress = fraction
-                    self._on_progress(in_flight.unit, fraction)
+                if (unit := self._in_flight.get(serial)) is not None:
+                    unit.progress = fraction
+                    self._on_progress(unit.unit, fraction)
             case frames.Heartbeat(rss=rss, vram=vram):
                 self.rss, self.vram = rss, vram or 0
             case frames.Phase():
@@ -268,40 +260,46 @@ class WorkerProcess:
                 self._on_change()
             case frames.LoadFailed(message=text, hint=hint):
                 self.hint = hint
-                self.exit_reason = ExitReason(text, True)
+                self.exit_reason = ExitReason(text, fault=True)
                 self._ending.set()
 
-    def _keep(self, serial: int, payload: bytes) -> None:
-        in_flight = self._in_flight.get(serial)
-        if in_flight is None:
-            return
-        in_flight.size += len(payload)
-        if in_flight.size > self.limits.max_result:
-            self.kill(f"a unit's result is over {self.limits.max_result} bytes", blame=frozenset({serial}))
-        elif payload:
-            in_flight.pieces.append(payload)
+    def _add_chunk(self, serial: int, payload: bytes) -> bool:
+        """Keeps a chunk of a unit's result; False if that is too long, and then the worker is killed."""
+        unit = self._in_flight.get(serial)
+        if unit is None:
+            return True
+        unit.size += len(payload)
+        if unit.size > self.limits.max_result:
+            reason = f"a unit's result is over {self.limits.max_result} bytes"
+            self.kill(ExitReason(reason, fault=True, blame=frozenset({serial})))
+            return False
+        if payload:
+            unit.chunks.append(payload)
+        return True
 
-    def _answer(self, serial: int, tell: Callable[[InFlightUnit], None]) -> None:
-        in_flight = self._in_flight.pop(serial, None)
-        if in_flight is not None:
-            tell(in_flight)
-            self._answered.set()
+    def _fail(self, serial: int, error: errors.AntiphonError) -> None:
+        if (unit := self._in_flight.remove(serial)) is not None:
+            unit.fail(error)
             self._on_change()
 
-    def _finish(self, in_flight: InFlightUnit, meta: dict[str, Any], seconds: float) -> None:
-        payload = in_flight.pieces[0] if len(in_flight.pieces) == 1 else b"".join(in_flight.pieces)
+    def _done(self, serial: int, seconds: float, meta: dict[str, Any]) -> None:
+        self.units += 1
+        unit = self._in_flight.remove(serial)
+        if unit is None:
+            return
+        payload = unit.chunks[0] if len(unit.chunks) == 1 else b"".join(unit.chunks)
         assert self.capabilities is not None
         try:
             result_checks.check(self.capabilities, payload, meta)
         except errors.UnitFailed as e:
-            in_flight.fail(e)
+            unit.fail(e)
         else:
-            in_flight.succeed(UnitResult(payload, meta, seconds, self.name))
+            unit.succeed(UnitResult(payload, meta, seconds, self.name))
+        self._on_change()
 
-    # Its life, watched
+    # From its start to its end, watched
 
     async def _connect(self) -> None:
-        self._seen = self._begun = self._looked = self._clock()
         callbacks = ChannelCallbacks(
             on_data=self._received,
             on_end=self._lost,
@@ -312,14 +310,14 @@ class WorkerProcess:
             self._channel = await self._start_channel(callbacks)
         except errors.WorkerDied as e:
             # A start that failed before there was a process is a failed start like any other.
-            self.state, self.exit_reason, self.hint = "dead", ExitReason(e.message, True, NO_BLAME), e.hint
+            self.state, self.exit_reason, self.hint = "dead", ExitReason(e.message, fault=True, blame=NO_BLAME), e.hint
             self._gone.set()
             raise
         finally:
             self.start_progress = None
-        # What came before, a node or files that were waited for, is no time of the process.
-        self._seen = self._begun = self._looked = self._clock()
-        self._life = asyncio.create_task(self._live(), name=f"worker {self.name}")
+        # The wait for a node or for files does not count against the process.
+        self._watchdog.reset(time.monotonic())
+        self._watch = asyncio.create_task(self._live(), name=f"worker {self.name}")
         self._on_change()
 
     def _start_progressed(self, progress: StartProgress) -> None:
@@ -334,7 +332,7 @@ class WorkerProcess:
                     async with asyncio.timeout(TICK):
                         await self._ending.wait()
                 except TimeoutError:
-                    self._check(self._clock())
+                    self._check(time.monotonic())
             await self._bury()
         except asyncio.CancelledError:
             self._channel.abort()
@@ -343,39 +341,22 @@ class WorkerProcess:
             await self._channel.close()
 
     def _check(self, now: float) -> None:
-        """Kills it if a clock ran out."""
-        if (late := now - self._looked - TICK) > TICK:
-            # The server itself did not run: what the worker said meanwhile is not read yet.
-            self._seen += late
-        self._looked = now
-        limits, ready = self.limits, self.state == "ready"
-        silence = limits.heartbeat_timeout if ready else limits.start_silence
+        """Kills it if a limit is passed."""
         if self._channel.exited():
             self._lost()
-        elif now - self._seen > silence:
-            self.kill(f"no heartbeat for {silence:g} s")
-        elif not ready and now - self._begun > limits.load_timeout:
-            self.kill(f"not ready {limits.load_timeout:g} s after its start")
-        for serial, in_flight in self._in_flight.items():
-            if in_flight.cancel_by is not None:
-                if now >= in_flight.cancel_by:
-                    self.kill(
-                        f"a cancelled unit was not dropped in {limits.cancel_grace:g} s", fault=False, blame=NO_BLAME
-                    )
-            elif now - in_flight.since > limits.unit_timeout:
-                self.kill(f"a unit took longer than {limits.unit_timeout:g} s", blame=frozenset({serial}))
+            return
+        passed = self._watchdog.check(now, self.state == "ready") or self._in_flight.expired(now, self.limits)
+        if passed is not None:
+            self.kill(passed)
 
     async def _bury(self) -> None:
-        """After the end: collects the exit status and the last words, and tells those who wait."""
+        """After the end: collects the exit status and the last words, and fails the units in flight."""
         words = await self._channel.reap()
         assert self.exit_reason is not None
         if not self.exit_reason.reason:
             self.exit_reason = ExitReason(self._redactor.redact(words), self.exit_reason.fault, self.exit_reason.blame)
         self.state = "dead"
-        for serial, in_flight in self._in_flight.items():
-            in_flight.fail(in_flight.error_at_end(serial, self.name, self.exit_reason))
-        self._in_flight.clear()
+        self._in_flight.fail_all(self.name, self.exit_reason)
         self._settled.set()
-        self._answered.set()
         self._gone.set()
         self._on_change()

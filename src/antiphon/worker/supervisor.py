@@ -1,4 +1,4 @@
-"""Keeps one place of a pool staffed: starts a worker, starts it again when it dies, replaces it when it grows."""
+"""The supervisor of one worker of a pool: starts it, restarts it when it dies, replaces it when it grows."""
 
 from __future__ import annotations
 
@@ -7,43 +7,31 @@ import random
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import structlog
 
 from antiphon.domain import errors
 from antiphon.worker import memory
 from antiphon.worker.leak_detector import LeakDetector
+from antiphon.worker.limits import Recycling
 from antiphon.worker.process import WorkerProcess
 
 log = structlog.get_logger("antiphon.worker")
 
-#: Failures within `WINDOW` seconds after which the model is said to be unavailable.
+#: Failed starts within `WINDOW` seconds after which the model counts as unavailable.
 FAILURES, WINDOW = 5, 60.0
-#: Seconds: the first and the longest wait before another start.
+#: Seconds: the first and the longest wait between two starts.
 BACKOFF_FIRST, BACKOFF_LONGEST = 1.0, 60.0
-#: Seconds that a worker must have been ready for its death to be an accident, after which the next starts at once.
+#: Seconds that a worker must have been ready for its death to count as an accident: the next one then starts at once.
 STEADY = 5.0
-#: Deaths of new workers over their first unit, until it is the engine that is thought to be broken and not the units.
+#: Deaths of new workers over their first unit after which the engine counts as broken, not the units.
 OVER_UNITS = 12
-#: Seconds between two looks at a worker's size.
+#: Seconds between two checks of a worker's size.
 LOOK = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Recycling:
-    """When a worker is replaced between two units; 0: never for that reason."""
-
-    #: Units it has computed.
-    units: int = 0
-    #: Bytes, main memory and GPU together, that it grew since it was ready.
-    growth: int = 0
-    #: Bytes of steady growth, unit after unit, that are taken for a leak.
-    leak: int = 0
-
-
 class Backoff:
-    """How long to wait after a failure, and whether there were too many. Pure: the clock is passed in."""
+    """How long to wait after a failure, and whether there were too many. Pure: `now` is monotonic seconds."""
 
     def __init__(self, rng: random.Random | None = None) -> None:
         self._rng = rng or random.Random()  # noqa: S311 - spreads restarts, keeps no secret
@@ -53,16 +41,17 @@ class Backoff:
         self._over_units = 0
 
     def failed(self, now: float, ready_for: float, *, worked: bool = False, at_work: bool = False) -> float:
-        """Seconds to wait, after a worker that was ready for so long (0: never) failed.
+        """Seconds to wait before the next start.
 
-        `worked`: it had computed some unit; `at_work`: it died over one.
+        `ready_for`: seconds for which the worker that failed was ready; 0: it never was. `worked`: it had computed a
+        unit. `at_work`: it died over one.
         """
         if worked or ready_for >= STEADY:
             # An accident, not a failed start: however many there are of them, the model can run.
             self.recovered()
             return 0.0
         if at_work and self._over_units < OVER_UNITS:
-            # The unit may be to blame: one client's poison must not keep the model from everybody else.
+            # The unit may be to blame: one client's poison must not keep the model from the other clients.
             self._over_units += 1
             return 0.0
         self._failed.append(now)
@@ -71,7 +60,7 @@ class Backoff:
             return 0.0
         wait = max(BACKOFF_FIRST, self._wait)
         self._wait = min(BACKOFF_LONGEST, wait * 2)
-        # Half of it by chance: workers that died together do not come back together.
+        # Half of it is random, so that workers that died together do not start together.
         return wait * (0.5 + self._rng.random() / 2)
 
     def hopeless(self, now: float) -> bool:
@@ -79,14 +68,14 @@ class Backoff:
         return len(self._failed) == FAILURES and now - self._failed[0] <= WINDOW
 
     def recovered(self) -> None:
-        """It ran well: what was before does not count any more."""
+        """It ran well: earlier failures no longer count."""
         self._failed.clear()
         self._wait = 0.0
         self._over_units = 0
 
 
 class Supervisor:
-    """One place of a pool; `run` is its life, in a task that the pool watches."""
+    """Keeps one worker running. The pool runs `run` in a task."""
 
     def __init__(
         self,
@@ -95,19 +84,18 @@ class Supervisor:
         recycling: Recycling,
         *,
         on_change: Callable[[], None],
-        spare_first: bool = True,
-        footprint: int = 0,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`make` builds a worker of the given name. `on_change` is called when a worker came or went; must not
+        raise."""
         self.name, self._make, self._recycling = name, make, recycling
-        self._on_change, self._spare_first, self._footprint, self._clock = on_change, spare_first, footprint, clock
+        self._on_change = on_change
         #: The worker that gets the units, and its successor while that is being started.
         self.worker: WorkerProcess | None = None
         self.spare: WorkerProcess | None = None
         #: Starts after the first.
         self.restarts = 0
         self.recycled = 0
-        #: Why the last worker ended badly, and what would help.
+        #: Why the last worker failed, and what would help.
         self.error: str | None = None
         self.hint: str | None = None
         self.hopeless = False
@@ -122,7 +110,7 @@ class Supervisor:
 
     @property
     def fresh(self) -> bool:
-        """Whether its first worker is still to come."""
+        """Whether its first worker has not been ready yet."""
         return not self._served and self.error is None
 
     def restart(self) -> None:
@@ -130,24 +118,24 @@ class Supervisor:
         self._restart.set()
 
     async def run(self) -> None:
-        """Until it is cancelled; the worker it leaves is ended by `stop`."""
+        """Keeps a worker running until it is cancelled; `stop` then ends the worker."""
         while True:
-            wait = await self._one_life()
+            wait = await self._run_one()
             await asyncio.sleep(wait)
 
     async def stop(self, grace: float) -> None:
-        """Ends its workers, each with `grace` seconds for what it holds; `run` must have ended."""
+        """Ends its workers, each after at most `grace` seconds for its units; `run` must have ended."""
         await asyncio.gather(*(worker.stop(grace) for worker in self.workers()))
         self.worker = self.spare = None
         self._stops += 1
 
-    async def _one_life(self) -> float:
-        """From a start to an end; seconds to wait before the next."""
+    async def _run_one(self) -> float:
+        """Runs workers until one ends without a successor; returns the seconds to wait before the next start."""
         worker = self.worker = self._next()
         ready_at: float | None = None
         try:
             await worker.start()
-            ready_at = self._clock()
+            ready_at = time.monotonic()
             self.error = self.hint = None
             self.hopeless, self._served = False, True
             self._on_change()
@@ -158,11 +146,11 @@ class Supervisor:
             pass
         if worker.exit_reason is None or not worker.exit_reason.fault:
             return 0.0
-        ready_for = self._clock() - ready_at if ready_at is not None else 0.0
+        ready_for = time.monotonic() - ready_at if ready_at is not None else 0.0
         return self._failed(worker, ready_for)
 
     def _failed(self, worker: WorkerProcess, ready_for: float) -> float:
-        now = self._clock()
+        now = time.monotonic()
         wait = self._backoff.failed(now, ready_for, worked=worker.units > 0, at_work=ready_for > 0 and worker.given > 0)
         self.error, self.hint = worker.reason, worker.hint
         self.hopeless = self._backoff.hopeless(now)
@@ -173,7 +161,7 @@ class Supervisor:
         return wait
 
     async def _serve(self, worker: WorkerProcess) -> WorkerProcess | None:
-        """Watches a ready worker; its successor when it was recycled, None when it ended."""
+        """Watches a ready worker; returns its successor when it was recycled, None when it ended."""
         self._leak_detector = LeakDetector(self._recycling.leak)
         while worker.state == "ready" and worker.exit_reason is None:
             if self._worn(worker):
@@ -197,11 +185,11 @@ class Supervisor:
         return bool(leaks or (units and worker.units >= units) or (growth and worker.size - worker.size_ready > growth))
 
     async def _recycle(self, worker: WorkerProcess) -> WorkerProcess | None:
-        """Replaces a worker; its successor is ready first where the memory carries both, so that no slot is lost."""
+        """Replaces a worker. Where the memory has room for both, its successor is ready first, so that no slot is
+        lost."""
         log.info("recycling worker", worker=worker.name, units=worker.units, size=worker.size)
         self.recycled += 1
-        need = max(self._footprint, worker.size_ready)
-        if not (self._spare_first and memory.available() > need * 1.2):
+        if not (self._recycling.spare_first and memory.available() > worker.size_ready * 1.2):
             worker.accepting = False
             self._on_change()
             await worker.stop(worker.limits.unit_timeout)
@@ -210,9 +198,9 @@ class Supervisor:
         try:
             await spare.start()
         except errors.WorkerDied:
-            # The old one still serves: worn is better than gone.
+            # The old worker still serves: a worn worker is better than none.
             log.warning("the successor did not start", worker=spare.name, reason=spare.reason)
-            self._recycling = Recycling()
+            self._recycling = Recycling(spare_first=self._recycling.spare_first)
             self.spare = None
             return worker
         worker.accepting = False
