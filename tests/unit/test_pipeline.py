@@ -48,7 +48,7 @@ class Slow:
 def run(storage: Slow, **more: Any) -> JobRun:
     cache = Cache(Path("unused"), 0, remote=RemoteCache(storage))
     plan: Any = Plan()
-    heard = {"on_unit": lambda *_: None, "on_failure": lambda _: None, "again": lambda _: None}
+    heard = {"on_unit": lambda *_: None, "on_failure": lambda _: None, "requeue": lambda _: None}
     flights: SingleFlight[Entry] = SingleFlight()
     return JobRun("job", plan, SharedResults(cache, flights), **heard, **more)  # type: ignore[arg-type]
 

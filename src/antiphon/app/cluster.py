@@ -23,9 +23,10 @@ from antiphon.store.cluster import ClusterChannel
 
 log = structlog.get_logger("antiphon.cluster")
 
-#: Seconds for which a server is told live progress after somebody asked for it, and between two looks at who asks.
+#: Seconds for which another server is sent progress after a client there asked for it, and between two looks at what
+#: clients here ask for.
 WATCHED, LOOK = 30.0, 0.5
-#: Seconds that another server gets to say where its job is.
+#: Seconds that another server gets to answer.
 ANSWER = 1.0
 
 
@@ -37,9 +38,9 @@ class Cluster:
     ) -> None:
         self._channel, self._bus, self._jobs = channel, bus, jobs
         self._references, self._recovery = references, recovery
-        #: Jobs of ours that somebody watches on another server, until when (monotonic).
+        #: Jobs of this server that a client of another server watches, until when (monotonic).
         self._watched: dict[str, float] = {}
-        self._asked: dict[str, float] = {}
+        self._requested: dict[str, float] = {}
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._numbers = itertools.count()
         self._ranges: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue()
@@ -51,8 +52,8 @@ class Cluster:
         self._rank = 0, 1
 
     async def start(self) -> None:
-        self._bus.listen(self._published)
-        self._channel.listen(self._heard, self._missed)
+        self._bus.listen(self._on_event_here)
+        self._channel.listen(self._on_message, self._on_reconnect)
         self._tasks.spawn(self._relay(), "relay events")
         self._tasks.spawn(self._watch(), "watch elsewhere")
         self._tasks.spawn(self._take_over(), "take over")
@@ -69,7 +70,7 @@ class Cluster:
         return self._rank
 
     async def ask(self, job: str) -> dict[str, Any] | None:
-        """How a job looks to the server that works on it; None if nobody says so in time."""
+        """How a job looks to the server that works on it; None if no server answers in time."""
         number = f"{self._channel.server}/{next(self._numbers)}"
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
@@ -82,10 +83,10 @@ class Cluster:
         finally:
             del self._answers[number]
 
-    # What others say
+    # What other servers say
 
-    def _heard(self, message: Mapping[str, Any]) -> None:
-        """Anything may be in a message of another version: what is not understood is left."""
+    def _on_message(self, message: Mapping[str, Any]) -> None:
+        """A server of another version may send anything: a message that is not understood is ignored."""
         try:
             getattr(self, f"_on_{message.get('kind')}", _ignored)(message)
         except (KeyError, TypeError, ValueError) as e:
@@ -117,8 +118,8 @@ class Cluster:
     def _on_ask(self, message: Mapping[str, Any]) -> None:
         active = self._jobs.active.get(message["job"])
         if active is not None:
-            told = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_active(active)}
-            self._tasks.spawn(self._channel.tell(told), "tell a view")
+            view = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_active(active)}
+            self._tasks.spawn(self._channel.tell(view), "tell a view")
 
     def _on_view(self, message: Mapping[str, Any]) -> None:
         answer = self._answers.get(message["number"])
@@ -128,8 +129,8 @@ class Cluster:
     def _on_left(self, message: Mapping[str, Any]) -> None:
         self._gone.set()
 
-    def _missed(self) -> None:
-        """The connection was lost for a while: looks at what others may have done meanwhile."""
+    def _on_reconnect(self) -> None:
+        """The connection was lost for a while: looks at what other servers may have done meanwhile."""
         self._references.forget_all()
         self._tasks.spawn(self._look_again(), "look again")
 
@@ -143,16 +144,16 @@ class Cluster:
                 if job not in ours:
                     self._jobs.ended_elsewhere(job, ours=False)
 
-    # What we say
+    # What this server says
 
     def is_watched(self, job: str) -> bool:
         return self._watched.get(job, 0.0) > time.monotonic()
 
-    def _published(self, event: Event) -> None:
-        """Progress is true for a second and not kept: it goes from hand to hand."""
+    def _on_event_here(self, event: Event) -> None:
+        """Progress is not kept in the store, since it is true for a second only: it is sent to the other servers."""
         if event.type == "job.progress" and event.job is not None and self.is_watched(event.job):
-            told = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
-            self._tasks.spawn(self._channel.tell({"kind": "event", "event": told}), "tell progress")
+            message = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
+            self._tasks.spawn(self._channel.tell({"kind": "event", "event": message}), "tell progress")
 
     async def voices_changed(self, owner: str, unused: str | None) -> None:
         """Tells the others whose voices changed here, and which recording belongs to no voice any more."""
@@ -161,7 +162,7 @@ class Cluster:
     # Over time
 
     async def _relay(self) -> None:
-        """Brings other servers' events to those who listen here, each server's in its order."""
+        """Brings other servers' events to the subscribers here, each server's events in their order."""
         done: dict[int, int] = {}
         while True:
             slot, first, last = await self._ranges.get()
@@ -188,14 +189,14 @@ class Cluster:
                 if (active := self._jobs.active.get(job)) is not None and active.started_at is None:
                     self._jobs.lifecycle.announce(active, "job.progress")
             here = [job for job in self._bus.watched() if job not in self._jobs.active]
-            self._asked = {job: at for job, at in self._asked.items() if job in here and now - at < WATCHED / 2}
-            new = [job for job in here if job not in self._asked]
+            self._requested = {job: at for job, at in self._requested.items() if job in here and now - at < WATCHED / 2}
+            new = [job for job in here if job not in self._requested]
             for some in (new[at : at + 100] for at in range(0, len(new), 100)):
                 await self._channel.tell({"kind": "watch", "jobs": some})
-                self._asked |= dict.fromkeys(some, now)
+                self._requested |= dict.fromkeys(some, now)
 
     async def _take_over(self) -> None:
-        """Looks for work of servers whose lease has ended, and at once when one says that it goes."""
+        """Looks for work of servers whose lease has ended, and at once when a server says that it leaves."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._channel.lease / 2):

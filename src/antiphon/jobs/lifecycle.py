@@ -76,7 +76,7 @@ class JobLifecycle:
             write_cache=write_cache,
             on_unit=lambda index, cached: self._unit_done(job, index, cached),
             on_failure=lambda error: self.withdraw(job),
-            again=lambda index: self.requeue_unit(job, index),
+            requeue=lambda index: self.requeue_unit(job, index),
             dear=lambda index: _is_dear(job.served, plan, index),
         )
 

@@ -1,4 +1,4 @@
-"""The operator's hand on the queue: look at it, pause and resume, move a job to the front, change its class."""
+"""Queue control: an operator looks at the queue, pauses and resumes it, moves a job to the front, changes its class."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class Control:
         """The queue in the order in which jobs are expected to end, at most `limit` of those that came first."""
         found: list[tuple[float, dict[str, Any]]] = []
         for served in self.jobs.lifecycle.models.served.values():
-            lives = [
+            queued = [
                 active for active in self.jobs.active.values() if active.served is served and active.ticket is not None
             ]
-            etas = served.dispatcher.etas([_ticket(active) for active in lives[:limit]])
-            found += [(eta, self._row(active, eta)) for active, eta in zip(lives, etas, strict=False)]
+            etas = served.dispatcher.etas([_ticket(active) for active in queued[:limit]])
+            found += [(eta, self._row(active, eta)) for active, eta in zip(queued, etas, strict=False)]
         found.sort(key=lambda row: row[0])
         return [row for _, row in found[:limit]]
 
@@ -48,7 +48,7 @@ class Control:
 
     def front(self, job: str) -> dict[str, Any]:
         """Puts a job before everybody else. Raises `NotFound`."""
-        active = self._live(job)
+        active = self._queued(job)
         active.served.dispatcher.queue.move_to_front(_ticket(active))
         active.served.dispatcher.pump()
         self.jobs.lifecycle.announce(active, "job.progress")
@@ -56,7 +56,7 @@ class Control:
 
     def change_class(self, job: str, priority: Priority) -> dict[str, Any]:
         """Puts a job into another class. Raises `NotFound`."""
-        active = self._live(job)
+        active = self._queued(job)
         active.served.dispatcher.queue.change_class(_ticket(active), priority)
         active.priority = priority
         self.jobs.lifecycle.announce(active, "job.progress")
@@ -64,7 +64,7 @@ class Control:
 
     def _hold(self, verb: str, job: str | None, client: str | None) -> None:
         if job is not None:
-            active = self._live(job)
+            active = self._queued(job)
             getattr(active.served.dispatcher.queue, verb)(_ticket(active))
             touched: list[ServedModel] = [active.served]
         else:
@@ -74,7 +74,7 @@ class Control:
         for served in touched:
             served.dispatcher.pump()
 
-    def _live(self, job: str) -> ActiveJob:
+    def _queued(self, job: str) -> ActiveJob:
         active = self.jobs.active.get(job)
         if active is None or active.ticket is None:
             raise errors.NotFound(f"There is no job {job[:40]!r} in the queue")

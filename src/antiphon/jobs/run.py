@@ -1,4 +1,4 @@
-"""A run: one job's story from its plan to its units' results, in order, with nothing made twice."""
+"""Job run: one job from its plan to its units' results, in order, with nothing made twice."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from antiphon.domain.work import Plan
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
 AHEAD = 128 * 1024
-#: Seconds of computing from which a unit is kept on disk. Creating a file was measured at 0.6 ms of processor time here
-#: (ext4), reading it back at 0.1: what espeak says in 4 ms is worth remembering, but not worth a file.
+#: Seconds of computing from which a unit is kept on disk. Creating a file takes 0.6 ms of processor time (measured on
+#: ext4), reading it 0.1 ms: a sentence that espeak speaks in 4 ms is worth a place in memory, but no file.
 WORTH_A_FILE = 0.02
-#: Seconds of computing from which a unit is worth a question to what servers share, some 10 ms, and a request to keep.
+#: Seconds of computing from which a unit is looked for in the cache that servers share, and kept there: either takes
+#: some 10 ms.
 WORTH_SHARING = 0.1
-#: Units after the one that is due that are asked for beforehand.
+#: Units after the one that is due that are looked for at the same time.
 LOOK_AHEAD = 3
 
 
 @dataclass(slots=True)
 class SharedResults:
-    """What all runs share: the cache, and which recipe is being made by which run just now."""
+    """What all runs share: the cache, and the units that are being computed now."""
 
     cache: Cache
-    #: What is being made just now, by recipe key.
+    #: By recipe key.
     flights: SingleFlight[Entry]
-    #: Segments so far that waited for another job's worker in place of one of their own.
+    #: Units so far that waited for another job's worker in place of one of their own.
     followed: int = 0
 
 
 class JobRun:
     """The source of a ticket's units and the place where their results come together.
 
-    `on_unit(index, cached)` hears of every finished unit, `on_failure(error)` once of the first that failed for good,
-    `again(index)` must put a unit into the queue once more; `dear(index)` says whether it may take
-    `WORTH_SHARING` seconds to make.
+    `on_unit(index, cached)` is called with every finished unit, `on_failure(error)` once, with the first unit that failed
+    for good; `requeue(index)` must put a unit into the queue once more; `dear(index)` says whether a unit may take
+    `WORTH_SHARING` seconds to compute.
     """
 
     def __init__(
@@ -52,25 +53,25 @@ class JobRun:
         write_cache: bool = True,
         on_unit: Callable[[int, bool], None],
         on_failure: Callable[[errors.AntiphonError], None],
-        again: Callable[[int], None],
+        requeue: Callable[[int], None],
         dear: Callable[[int], bool] = lambda index: False,
     ) -> None:
         self.job, self.plan, self.shared = job, plan, shared
         self.keys = plan.keys
         self._read, self._write = read_cache, write_cache
-        self._on_unit, self._on_failure, self._again, self._dear = on_unit, on_failure, again, dear
+        self._on_unit, self._on_failure, self._requeue, self._dear = on_unit, on_failure, requeue, dear
         self._finished: dict[int, Entry] = {}
-        self._held = 0
+        self._buffered = 0
         self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shared.cache.contains(key)}
         self._waiters: dict[int, asyncio.Future[None]] = {}
-        #: Units that wait for the reader: what may not be cached can only wait in memory.
+        #: Units that wait for the reader to catch up, since what may not be cached can only wait in memory.
         self._parked: set[int] = set()
-        #: Recipe keys of this run's units that are with a worker now.
+        #: Recipe keys of the units that a worker computes for this run now.
         self._leads: set[str] = set()
         self.error: errors.AntiphonError | None = None
         self._done = set(self._on_disk)
         self.cached = len(self._on_disk)
-        #: Bounds of the segments that are in the file so far, as its writer notes them.
+        #: Bounds of the segments that are in the file so far; the writer of the file adds them.
         self.segments: list[dict[str, Any]] = []
 
     @property
@@ -89,19 +90,19 @@ class JobRun:
         """Units that no cache entry answers, in order."""
         return [i for i in range(self.total) if i not in self._on_disk]
 
-    # What dispatch asks
+    # What the dispatcher asks
 
     async def unit(self, index: int) -> Unit | None:
         if self._over():
             return None
-        if not self._write and self._held >= AHEAD and index not in self._waiters:
+        if not self._write and self._buffered >= AHEAD and index not in self._waiters:
             self._parked.add(index)
             return None
         key = self.keys[index]
         if self._read:
-            entry = await self._kept(index)
+            entry = await self._find_cached(index)
             if self._over():
-                return None  # Meanwhile: who ended it knew of no unit to cancel.
+                return None  # It ended meanwhile, when there was no unit to cancel.
             if entry is not None:
                 self._deliver(index, entry, cached=True)
                 return None
@@ -109,20 +110,20 @@ class JobRun:
             self._leads.add(key)
         elif self._read:
             self.shared.followed += 1
-            self.shared.flights.follow(key).add_done_callback(lambda made: self._followed(index, made))
+            self.shared.flights.follow(key).add_done_callback(lambda outcome: self._followed(index, outcome))
             return None
         return self.plan.unit(self.job, index)
 
     def _over(self) -> bool:
-        """Whether it was ended; a call, as it may happen while something is waited for."""
+        """Whether the run has ended. A call, since it may end during any `await`."""
         return self.error is not None
 
-    async def _kept(self, index: int) -> Entry | None:
-        """The unit's audio if somebody made it before."""
+    async def _find_cached(self, index: int) -> Entry | None:
+        """The cache's entry for the unit, if there is one."""
         cache, key = self.shared.cache, self.keys[index]
         entry = cache.get_in_memory(key)
         if entry is None and cache.remote is not None and self._dear(index):
-            # The next ones are looked for while this one is: their slots shall not wait.
+            # The next units are looked for at the same time, so that their slots do not wait.
             cache.prefetch(self.keys[index : index + 1 + LOOK_AHEAD])
             return await cache.find(key)
         if entry is None and cache.contains(key):
@@ -140,34 +141,34 @@ class JobRun:
         self._deliver(index, entry, cached=False)
 
     def lost(self, index: int) -> None:
-        """The unit's worker died and it is queued again: those who waited for it are not bound to its luck."""
+        """The unit's worker died and the unit is queued again. Runs that waited for it compute it themselves."""
         self._land(self.keys[index], None)
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
         self._land(self.keys[index], None)
         self.fail(error)
 
-    def made(self, index: int) -> None:
-        """Another run has made this unit: it is in the cache."""
+    def mark_cached(self, index: int) -> None:
+        """Another run has computed this unit: it is in the cache."""
         if self.error is None and index not in self._finished:
             self._on_disk.add(index)
             waiter = self._waiters.get(index)
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
 
-    # What the job asks
+    # What the job does
 
     def fail(self, error: errors.AntiphonError) -> None:
-        """Ends the run because of a unit; the job is told once."""
+        """Ends the run because of a unit; `on_failure` is called once."""
         if self.error is None:
             self.stop(error)
             self._on_failure(error)
 
     def stop(self, error: errors.AntiphonError) -> None:
-        """Ends the run; whoever waits for a segment gets the error, and no further unit is handed out.
+        """Ends the run: a reader that waits for a unit gets the error, and no further unit is handed out.
 
-        A unit that is running meanwhile still lands: with its audio, or, when it is cancelled, by letting those
-        who waited for it make it themselves.
+        A unit that is running still lands: with its result or, when it is cancelled, by letting the runs that waited
+        for it compute it themselves.
         """
         if self.error is None:
             self.error = error
@@ -176,22 +177,22 @@ class JobRun:
                     waiter.set_result(None)
 
     def wanted_by_others(self, unit: Unit) -> bool:
-        """Whether another run waits for this running unit, so that it should be finished."""
+        """Whether another run waits for this running unit, so that it must be finished."""
         return self.keys[unit.index] in self._leads and self.shared.flights.followers(self.keys[unit.index]) > 0
 
     async def entries(self) -> AsyncGenerator[Entry]:
         """Every unit's result in order; raises the error that ended the run."""
         for index in range(self.total):
             taken = [await self._take(index)]
-            # Handed over, not lent: a reader that takes its time would keep every copy on the way alive.
+            # The list gives its only reference away: else a slow reader would keep every copy on the way alive.
             yield taken.pop()
 
     async def _take(self, index: int) -> Entry:
         while True:
             entry = self._finished.pop(index, None)
             if entry is not None:
-                self._held -= len(entry.payload)
-                if self._parked and self._held < AHEAD:
+                self._buffered -= len(entry.payload)
+                if self._parked and self._buffered < AHEAD:
                     self._unpark(min(self._parked))
                 return entry
             if self.error is not None:
@@ -201,8 +202,8 @@ class JobRun:
                 stored = await self.shared.cache.get(self.keys[index])
                 if stored is not None:
                     return stored
-                # Evicted or rotten since it was counted: it has to be made after all.
-                self._again(index)
+                # The cache evicted it, or found it damaged, since it was counted: it is computed after all.
+                self._requeue(index)
             waiter = self._waiters.setdefault(index, asyncio.get_running_loop().create_future())
             if index in self._parked:
                 self._unpark(index)
@@ -213,17 +214,17 @@ class JobRun:
 
     def _unpark(self, index: int) -> None:
         self._parked.discard(index)
-        self._again(index)
+        self._requeue(index)
 
     def _deliver(self, index: int, entry: Entry, *, cached: bool) -> None:
         if self.error is not None or index in self._finished:
             return
-        if self._held + len(entry.payload) > AHEAD and self._write and index not in self._waiters:
-            # If the cache loses it before its turn, it is made again.
+        if self._buffered + len(entry.payload) > AHEAD and self._write and index not in self._waiters:
+            # If the cache loses it before its turn, it is computed again.
             self._on_disk.add(index)
         else:
             self._finished[index] = entry
-            self._held += len(entry.payload)
+            self._buffered += len(entry.payload)
         if index not in self._done:
             self._done.add(index)
             self.cached += cached
@@ -232,15 +233,15 @@ class JobRun:
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def _land(self, key: str, made: Entry | None) -> None:
+    def _land(self, key: str, entry: Entry | None) -> None:
         if key in self._leads:
             self._leads.discard(key)
-            self.shared.flights.land(key, made)
+            self.shared.flights.land(key, entry)
 
-    def _followed(self, index: int, made: asyncio.Future[Entry | None]) -> None:
-        """What another run made; None if it made nothing, and this run has to."""
-        entry = None if made.cancelled() else made.result()
+    def _followed(self, index: int, outcome: asyncio.Future[Entry | None]) -> None:
+        """Takes what another run computed; if that run failed, this one computes the unit itself."""
+        entry = None if outcome.cancelled() else outcome.result()
         if entry is not None:
             self._deliver(index, entry, cached=True)
         elif self.error is None:
-            self._again(index)
+            self._requeue(index)

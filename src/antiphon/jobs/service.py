@@ -169,7 +169,7 @@ class JobService:
         await self._waiting.recorded(job_id)
 
     def segments(self, job_id: str) -> tuple[dict[str, Any], ...]:
-        """Bounds of the segments of an unfinished job that are made so far, from the first on."""
+        """Bounds of the segments of an unfinished job that are computed so far, from the first on."""
         active = self.active.get(job_id)
         return () if active is None or active.run is None else tuple(active.run.segments)
 

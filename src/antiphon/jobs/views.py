@@ -1,4 +1,4 @@
-"""How jobs look to those who ask: the same shape for a live one and one of the store."""
+"""Views: how a job looks to a client, in the same shape for an active job and a stored one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def place(active: ActiveJob) -> tuple[int, float | None]:
 
 
 def of_active(active: ActiveJob) -> dict[str, Any]:
-    """A live job with its place in line."""
+    """An active job with its place in line."""
     position, eta = place(active)
     return {
         "id": active.id,
@@ -81,7 +81,7 @@ def of_failure(failure: Failure) -> dict[str, Any]:
 
 
 def of_ended(job: Job) -> dict[str, Any]:
-    """What the last event of a job says, of one that ended in an earlier life."""
+    """What the last event of a job says, for a job that is not active here."""
     return {key: value for key, value in of_stored(job).items() if key in ENDING}
 
 

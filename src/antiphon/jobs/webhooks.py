@@ -1,4 +1,4 @@
-"""Webhooks: tells a URL that a job ended, at least once, whatever dies in between.
+"""Webhooks: a URL is told that a job ended, at least once, whatever dies in between.
 
 Signed as Standard Webhooks 1.0 says (headers `webhook-id`, `webhook-timestamp`, `webhook-signature`).
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import ipaddress
 import json
 import os
@@ -27,6 +26,7 @@ import structlog
 from standardwebhooks.webhooks import Webhook as Signer
 
 from antiphon.bus import Bus
+from antiphon.concurrency.tasks import TaskSet, log_and_wait, retry_until
 from antiphon.domain import errors, ids
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.jobs import views
@@ -36,19 +36,19 @@ log = structlog.get_logger("antiphon.webhooks")
 
 T = TypeVar("T")
 
-#: Seconds until the second, third … try; after the last the webhook is given up. About three days in all.
+#: Seconds until the second, third … try; after the last one the webhook is given up. About three days in all.
 SCHEDULE = (5, 30, 120, 600, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
-#: Seconds for one try, and tries at a time to one host: a dead one must not hold up the others.
+#: Seconds for one try, and tries at a time to one host: a dead host must not hold up the others.
 TIMEOUT, PER_HOST = 10.0, 4
 #: Seconds between tries while the store is away, or its disk full.
-STORE_AGAIN = 2.0
+STORE_RETRY = 2.0
 MAX_URL = 2000
 #: Bytes of a secret; what Standard Webhooks asks for.
 SECRET_BYTES = range(24, 65)
 
 
 def new_webhook(url: str, secret: str | None) -> Webhook:
-    """Checks what a client gave. Raises `InvalidRequest`. The job is filled in by the store."""
+    """A webhook as a client asked for it. The store fills in the job. Raises `InvalidRequest`."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or len(url) > MAX_URL:
         raise errors.InvalidRequest("webhook must be an http or https URL without a user name", param="webhook")
@@ -63,7 +63,7 @@ def new_webhook(url: str, secret: str | None) -> Webhook:
 
 
 class Refused(Exception):
-    """This try failed; the text says why. `final`: there is no use in another."""
+    """This try failed; the text says why. `final`: another try is of no use."""
 
     def __init__(self, why: str, *, final: bool = False) -> None:
         super().__init__(why)
@@ -81,16 +81,16 @@ class Webhooks:
         self._pending: dict[str, Webhook] = {}
         #: Ids of those that are pending or being delivered.
         self._known: set[str] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet("antiphon.webhooks")
         self._hosts: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PER_HOST))
         self._client: httpx.AsyncClient | None = None
         self.secret = ""
 
     async def start(self) -> None:
-        """Takes up what an earlier life did not deliver, also for jobs that ended while nobody ran."""
-        made = "whsec_" + base64.b64encode(os.urandom(32)).decode()
-        self.secret = await self._store.set_default("webhook secret", made)
-        self._bus.listen(self._heard)
+        """Takes up what a previous process did not deliver, also for jobs that ended while no server ran."""
+        secret = "whsec_" + base64.b64encode(os.urandom(32)).decode()
+        self.secret = await self._store.set_default("webhook secret", secret)
+        self._bus.listen(self._on_event)
         await self.take_up()
 
     async def take_up(self) -> None:
@@ -104,9 +104,7 @@ class Webhooks:
                 self._deliver_soon(hook.job)
 
     async def stop(self) -> None:
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop()
         if self._client is not None:
             await self._client.aclose()
 
@@ -115,15 +113,13 @@ class Webhooks:
         self._pending[job] = replace(hook, job=job)
         self._known.add(hook.id)
 
-    def _heard(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         if event.type in FINAL_EVENTS and event.job in self._pending:
             self._deliver_soon(event.job)
 
     def _deliver_soon(self, job: str) -> None:
         hook = self._pending.pop(job)
-        task = asyncio.create_task(self._deliver(hook), name=f"webhook {hook.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._tasks.spawn(self._deliver(hook), f"webhook {hook.id}")
 
     async def _deliver(self, hook: Webhook) -> None:
         while True:
@@ -144,14 +140,10 @@ class Webhooks:
         await self._surely(partial(self._store.webhook_done, hook.id))
         self._known.discard(hook.id)
 
-    async def _surely(self, op: Callable[[], Awaitable[T]]) -> T:
-        """What the store does or says, however long it is away: a webhook that is given up here is told by nobody."""
-        while True:
-            try:
-                return await op()
-            except (errors.StoreAway, errors.StorageFull) as e:
-                log.warning("a webhook waits for the store", error=e.message, again_in=STORE_AGAIN)
-                await asyncio.sleep(STORE_AGAIN)
+    async def _surely(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """The answer of the store, however long it is away: a webhook that is given up here would never be sent."""
+        waits = log_and_wait(log, "a webhook waits for the store", again_in=STORE_RETRY)
+        return await retry_until(attempt, (errors.StoreAway, errors.StorageFull), STORE_RETRY, waits)
 
     async def _try(self, hook: Webhook) -> None:
         job = await self._surely(partial(self._store.get, hook.job))
@@ -167,12 +159,12 @@ class Webhooks:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Signer(hook.secret or self.secret).sign(hook.id, now, body),
         }
-        url, more = await self._pin(hook.url)
+        url, pinned = await self._pin(hook.url)
         self._client = self._client or httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, follow_redirects=False)
         try:
             async with asyncio.timeout(TIMEOUT):
-                request = self._client.build_request("POST", url, content=body, headers=headers | more["headers"])
-                request.extensions.update(more["extensions"])
+                request = self._client.build_request("POST", url, content=body, headers=headers | pinned["headers"])
+                request.extensions.update(pinned["extensions"])
                 # Only the status counts; a huge answer is not read.
                 answer = await self._client.send(request, stream=True)
                 await answer.aclose()
@@ -184,7 +176,8 @@ class Webhooks:
             raise Refused(f"the receiver answered {answer.status_code}")
 
     async def _pin(self, url: str) -> tuple[str, dict[str, Any]]:
-        """The URL with its host resolved once, so that what was checked is what is called (DNS rebinding)."""
+        """The URL with its host resolved once, so that the address that was checked is the one that is called (DNS
+        rebinding), and the headers and extensions that keep the host's name."""
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         try:
@@ -197,9 +190,3 @@ class Webhooks:
         literal = f"[{address}]" if address.version == 6 else str(address)
         pinned = urlunsplit((parts.scheme, f"{literal}:{port}", parts.path or "/", parts.query, ""))
         return pinned, {"headers": {"host": parts.netloc}, "extensions": {"sni_hostname": host}}
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        with contextlib.suppress(asyncio.CancelledError):
-            if (error := task.exception()) is not None:
-                log.error("a webhook's delivery failed inside the server", task=task.get_name(), error=repr(error))

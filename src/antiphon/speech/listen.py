@@ -35,7 +35,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
             on_unit=lambda index, cached: None,
             on_failure=lambda error: None,
             # What the cache has lost meanwhile, the finished file still has.
-            again=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
+            requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
         )
         if job_id not in jobs.active:
             await _ended(jobs, job_id, run)
@@ -67,7 +67,7 @@ async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription
     """Tells the listener's run which units are made, until the job ends."""
     async for event in events:
         if event.type == "unit.done":
-            run.made(event.data["index"])
+            run.mark_cached(event.data["index"])
         elif event.type == "gap" or event.type in FINAL_EVENTS:
             await _ended(jobs, job_id, run)
     run.stop(errors.Draining(retry_after=5.0))
@@ -78,6 +78,6 @@ async def _ended(jobs: JobService, job_id: str, run: JobRun) -> None:
     job = await jobs.stored(job_id)
     for index, key in enumerate(run.keys):
         if job.result is not None or jobs.lifecycle.shared.cache.contains(key):
-            run.made(index)
+            run.mark_cached(index)
     if job.state.final and job.result is None:
         run.stop(errors.UnitFailed(job.error.message) if job.error else errors.Cancelled())
