@@ -28,6 +28,8 @@ from antiphon.models.served import ServedModel
 #: Pixels of the image whose steps are the measure of work.
 MEASURE = 512 * 512
 TRAITS = KindTraits(ImageRequest.type, length_unit="steps at 512×512 pixels", reference_length=20.0, audio=False)
+#: How image files begin that browsers show.
+IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 #: What a model may be unable to do, by field: its value where nothing is asked, and what a warning calls it.
 _ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
@@ -88,6 +90,9 @@ class ImagePlan:
         """Steps of denoising, as many as an image of 512×512 pixels would take for the same work."""
         steps = self.request.steps if "steps" in self.capabilities.options else 0
         return (steps or self.canvas.steps) * self.width * self.height / MEASURE
+
+    def problem(self, result: UnitResult) -> str | None:
+        return None if result.payload.startswith(IMAGES) else "it is no PNG, JPEG or WebP"
 
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None

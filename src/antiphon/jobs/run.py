@@ -38,7 +38,7 @@ class SharedResults:
 class JobRun:
     """The source of a ticket's units and the place where their results come together.
 
-    `on_unit(index, cached)` is called with every finished unit, `on_failure(error)` once, with the first unit that failed
+    `on_unit(index, cached)` is called with every finished unit, `on_failure(error)` once, with the first that failed
     for good; `requeue(index)` must put a unit into the queue once more; `dear(index)` says whether a unit may take
     `WORTH_SHARING` seconds to compute.
     """

@@ -166,6 +166,7 @@ class ModelRegistry:
             queue,
             pool,
             self._costs.model(spec.name, spec.prior),
+            reference_length=self._traits[spec.kind].reference_length,
             on_price_level=lambda: callbacks.on_price_level(served),
             on_served=lambda result, seconds: callbacks.on_served(spec.name, result, seconds),
         )

@@ -83,12 +83,34 @@ class TranscriptionPlan:
         first, last = self.request.bounds[index]
         return (last - first) / speech_audio.RATE
 
+    def problem(self, result: UnitResult) -> str | None:
+        try:
+            found = json.loads(result.payload)
+        except ValueError:
+            return "it is not JSON"
+        if not (isinstance(found, dict) and all(isinstance(found.get(name), str) for name in ("text", "language"))):
+            return "it must be an object with `text` and `language`"
+        segments = found.get("segments", [])
+        if not isinstance(segments, list) or not all(map(_is_segment, segments)):
+            return "`segments` must be a list of objects with `start`, `end` and `text`"
+        return None
+
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
 
     @property
     def media_type(self) -> str:
         return MEDIA_TYPES[self.request.format]
+
+
+def _is_segment(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("text"), str)
+        and isinstance(found.get("start"), int | float)
+        and isinstance(found.get("end"), int | float)
+        and 0 <= found["start"] <= found["end"]
+    )
 
 
 @dataclass(slots=True)
