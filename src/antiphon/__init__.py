@@ -6,7 +6,8 @@ The package itself imports nothing heavy: what a caller names is loaded when it 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from antiphon.version import __version__
+
 __all__ = ["Antiphon", "AsyncClient", "Client", "__version__"]
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from antiphon.cache import Cache, Entry, RemoteCache, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.unit import Recipe, SpeechParams, Unit
-from antiphon.jobs.run import JobRun, SharedResults
+from antiphon.jobs.run import JobRun, RunCallbacks, SharedResults
 
 KEYS = [Recipe("speech", "tone", "1", SpeechParams(f"Text {n}", "tone", "en").as_params()).key() for n in range(4)]
 
@@ -45,12 +46,12 @@ class Slow:
     async def remove(self, key: str) -> None: ...
 
 
-def run(storage: Slow, **more: Any) -> JobRun:
+def run(storage: Slow, *, dear: Callable[[int], bool]) -> JobRun:
     cache = Cache(Path("unused"), 0, remote=RemoteCache(storage))
     plan: Any = Plan()
-    heard = {"on_unit": lambda *_: None, "on_failure": lambda _: None, "requeue": lambda _: None}
+    callbacks = RunCallbacks(lambda *_: None, lambda _: None, lambda _: None, dear)
     flights: SingleFlight[Entry] = SingleFlight()
-    return JobRun("job", plan, SharedResults(cache, flights), **heard, **more)  # type: ignore[arg-type]
+    return JobRun("job", plan, SharedResults(cache, flights), callbacks)
 
 
 async def test_a_unit_of_a_job_that_ended_during_a_look_is_not_run() -> None:

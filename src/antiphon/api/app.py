@@ -9,7 +9,6 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from antiphon import __version__
 from antiphon.api import (
     admin,
     compat,
@@ -34,6 +33,7 @@ from antiphon.api.guard import Guard
 from antiphon.api.request_log import RequestLog
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
+from antiphon.version import __version__
 
 ABOUT = """
 An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio

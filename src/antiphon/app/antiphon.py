@@ -11,7 +11,6 @@ from typing import Any, Protocol, Self
 
 import structlog
 
-from antiphon import __version__
 from antiphon.app import kinds, stores
 from antiphon.app.cluster import Cluster
 from antiphon.app.data_folder import DataFolder
@@ -49,6 +48,7 @@ from antiphon.speech.service import SpeechService
 from antiphon.stats.observer import Observer
 from antiphon.transcription import kind as transcription
 from antiphon.transcription.recordings import RecordingStore
+from antiphon.version import __version__
 
 log = structlog.get_logger("antiphon")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from antiphon import __version__, plugins
+from antiphon import plugins
 from antiphon.app import stores
 from antiphon.catalog import models as catalog
 from antiphon.catalog.download import Downloader
@@ -21,6 +21,7 @@ from antiphon.domain.job import State
 from antiphon.files.bucket import Bucket
 from antiphon.models.placement import cores, replicas
 from antiphon.settings import Settings, load
+from antiphon.version import __version__
 from antiphon.worker.ray import node_join
 
 GB = 1e9

@@ -289,7 +289,7 @@ def backup(
 @app.command()
 def version() -> None:
     """Print the version."""
-    from antiphon import __version__
+    from antiphon.version import __version__
 
     typer.echo(__version__)
 

@@ -18,7 +18,7 @@ from antiphon.domain.work import Plan
 from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.admission import JobAdmission, predicted_costs
-from antiphon.jobs.run import WORTH_SHARING, JobRun, SharedResults
+from antiphon.jobs.run import WORTH_SHARING, JobRun, RunCallbacks, SharedResults
 from antiphon.models.registry import ModelRegistry
 from antiphon.models.served import ServedModel
 from antiphon.schedule.ticket import Ticket
@@ -72,12 +72,14 @@ class JobLifecycle:
             job.id,
             plan,
             self.shared,
+            RunCallbacks(
+                on_unit=lambda index, cached: self._unit_done(job, index, cached),
+                on_failure=lambda error: self.withdraw(job),
+                requeue=lambda index: self.requeue_unit(job, index),
+                is_dear=lambda index: _is_dear(job.served, plan, index),
+            ),
             read_cache=read_cache,
             write_cache=write_cache,
-            on_unit=lambda index, cached: self._unit_done(job, index, cached),
-            on_failure=lambda error: self.withdraw(job),
-            requeue=lambda index: self.requeue_unit(job, index),
-            dear=lambda index: _is_dear(job.served, plan, index),
         )
 
     def requeue_unit(self, job: ActiveJob, index: int) -> None:

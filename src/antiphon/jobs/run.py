@@ -35,31 +35,37 @@ class SharedResults:
     followed: int = 0
 
 
-class JobRun:
-    """The source of a ticket's units and the place where their results come together.
+@dataclass(frozen=True, slots=True)
+class RunCallbacks:
+    """What a run tells its job, and asks it for."""
 
-    `on_unit(index, cached)` is called with every finished unit, `on_failure(error)` once, with the first that failed
-    for good; `requeue(index)` must put a unit into the queue once more; `dear(index)` says whether a unit may take
-    `WORTH_SHARING` seconds to compute.
-    """
+    #: Called with every finished unit, and whether the cache had it.
+    on_unit: Callable[[int, bool], None]
+    #: Called once, with the error of the first unit that failed for good.
+    on_failure: Callable[[errors.AntiphonError], None]
+    #: Puts a unit into the queue once more.
+    requeue: Callable[[int], None]
+    #: Whether a unit may take `WORTH_SHARING` seconds to compute.
+    is_dear: Callable[[int], bool] = lambda index: False
+
+
+class JobRun:
+    """The source of a ticket's units and the place where their results come together."""
 
     def __init__(
         self,
         job: str,
         plan: Plan,
         shared: SharedResults,
+        callbacks: RunCallbacks,
         *,
         read_cache: bool = True,
         write_cache: bool = True,
-        on_unit: Callable[[int, bool], None],
-        on_failure: Callable[[errors.AntiphonError], None],
-        requeue: Callable[[int], None],
-        dear: Callable[[int], bool] = lambda index: False,
     ) -> None:
         self.job, self.plan, self.shared = job, plan, shared
         self.keys = plan.keys
         self._read, self._write = read_cache, write_cache
-        self._on_unit, self._on_failure, self._requeue, self._dear = on_unit, on_failure, requeue, dear
+        self._callbacks = callbacks
         self._finished: dict[int, Entry] = {}
         self._buffered = 0
         self._on_disk = {i for i, key in enumerate(self.keys) if read_cache and shared.cache.contains(key)}
@@ -122,7 +128,7 @@ class JobRun:
         """The cache's entry for the unit, if there is one."""
         cache, key = self.shared.cache, self.keys[index]
         entry = cache.get_in_memory(key)
-        if entry is None and cache.remote is not None and self._dear(index):
+        if entry is None and cache.remote is not None and self._callbacks.is_dear(index):
             # The next units are looked for at the same time, so that their slots do not wait.
             cache.prefetch(self.keys[index : index + 1 + LOOK_AHEAD])
             return await cache.find(key)
@@ -162,7 +168,7 @@ class JobRun:
         """Ends the run because of a unit; `on_failure` is called once."""
         if self.error is None:
             self.stop(error)
-            self._on_failure(error)
+            self._callbacks.on_failure(error)
 
     def stop(self, error: errors.AntiphonError) -> None:
         """Ends the run: a reader that waits for a unit gets the error, and no further unit is handed out.
@@ -203,7 +209,7 @@ class JobRun:
                 if stored is not None:
                     return stored
                 # The cache evicted it, or found it damaged, since it was counted: it is computed after all.
-                self._requeue(index)
+                self._callbacks.requeue(index)
             waiter = self._waiters.setdefault(index, asyncio.get_running_loop().create_future())
             if index in self._parked:
                 self._unpark(index)
@@ -214,7 +220,7 @@ class JobRun:
 
     def _unpark(self, index: int) -> None:
         self._parked.discard(index)
-        self._requeue(index)
+        self._callbacks.requeue(index)
 
     def _deliver(self, index: int, entry: Entry, *, cached: bool) -> None:
         if self.error is not None or index in self._finished:
@@ -228,7 +234,7 @@ class JobRun:
         if index not in self._done:
             self._done.add(index)
             self.cached += cached
-            self._on_unit(index, cached)
+            self._callbacks.on_unit(index, cached)
         waiter = self._waiters.get(index)
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -244,4 +250,4 @@ class JobRun:
         if entry is not None:
             self._deliver(index, entry, cached=True)
         elif self.error is None:
-            self._requeue(index)
+            self._callbacks.requeue(index)

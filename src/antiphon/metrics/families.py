@@ -13,10 +13,10 @@ from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from antiphon import __version__
 from antiphon.app.antiphon import Antiphon
 from antiphon.models.served import ServedModel
 from antiphon.stats.distributions import Histogram
+from antiphon.version import __version__
 from antiphon.worker.pool import WorkerInfo
 
 Labels = tuple[str, ...]

@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanContext, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from antiphon import __version__
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain.event import FINAL_EVENTS, EventType
 from antiphon.jobs.active import ActiveJob
+from antiphon.version import __version__
 
 #: Seconds, tries included, that the spans of one batch get: the end of the server waits for its last one.
 PATIENCE = 2.0

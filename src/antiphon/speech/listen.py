@@ -12,7 +12,7 @@ from antiphon.bus import Subscription
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS
-from antiphon.jobs.run import JobRun
+from antiphon.jobs.run import JobRun, RunCallbacks
 from antiphon.jobs.service import JobService
 from antiphon.speech import render
 from antiphon.speech.plan import SpeechPlan
@@ -32,10 +32,12 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
             job_id,
             plan,
             jobs.lifecycle.shared,
-            on_unit=lambda index, cached: None,
-            on_failure=lambda error: None,
-            # What the cache has lost meanwhile, the finished file still has.
-            requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
+            RunCallbacks(
+                on_unit=lambda index, cached: None,
+                on_failure=lambda error: None,
+                # What the cache has lost meanwhile, the finished file still has.
+                requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
+            ),
         )
         if job_id not in jobs.active:
             await _ended(jobs, job_id, run)
