@@ -22,7 +22,7 @@ from antiphon.sandbox import client
 from antiphon.sandbox.client import Bounds
 from tests.conftest import Server
 from tests.unit.test_audio_pcm import tone
-from tests.unit.test_voices_reading import children
+from tests.unit.test_sandbox_client import children
 
 MEBIBYTE = 1024 * 1024
 SEED = 20_26

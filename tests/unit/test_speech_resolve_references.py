@@ -18,7 +18,7 @@ from antiphon.engines.tone import SAMPLE_RATE, Tone, frequency_of
 from antiphon.references.library import Library
 from antiphon.speech import resolve_references, voice_selection
 from tests.unit.test_audio_pcm import pitch, tone
-from tests.unit.test_service_voices import CAN
+from tests.unit.test_speech_voice_selection import CAN
 
 ANNA = Reference("0" * 26, "me", "Anna", "ab" * 32, 2.0, 100, "yes", 1.0, "audio/wav", languages=("en",))
 MINE = {"Anna": ANNA, ANNA.id: ANNA, "nova": replace(ANNA, name="nova", digest="cd" * 32)}
