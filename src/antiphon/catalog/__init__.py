@@ -1,1 +1,5 @@
-"""The catalog: which models there are, and where their files come from."""
+"""The catalog: which models exist, and where their files come from.
+
+`models.find` finds a listed model, `local_models.find` a folder, `remote_models.find` another server.
+`download.Downloader` fetches files, `transfer` copies a model to a machine without a network.
+"""

@@ -1,4 +1,4 @@
-"""Fetches the files of models: many sources, resumed, verified, safe against a kill at any moment."""
+"""Downloader: fetches models from several sources; resumed, verified, and safe against a kill at any moment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from antiphon.domain import errors
 
 Network = Literal["online", "offline", "unknown"]
 
-#: Seconds for which what a pull learnt about the package index is believed.
+#: Seconds for which a pull's experience with the package index counts.
 MEMORY = 600.0
 
 __all__ = ["Downloader", "Network", "PullProgress"]
@@ -43,13 +43,13 @@ class Downloader:
         connect_timeout: float = 5.0,
         stall_timeout: float = 30.0,
     ) -> None:
-        """`endpoint` is the first hub (default: `HF_ENDPOINT`, else Hugging Face), `mirrors` those after it; `first`
+        """`endpoint` is the first hub (default: `HF_ENDPOINT`, else Hugging Face), `mirrors` are the next ones; `first`
         says whether they or ModelScope are asked first.
 
-        `connect_timeout` and `stall_timeout` are the seconds that one source is waited for: for its
-        connection, and for its next bytes.
+        `connect_timeout` and `stall_timeout` are the seconds that a source has for its connection, and for its next
+        bytes.
         """
-        # pip runs in a directory of its own.
+        # Absolute, because pip runs in another directory.
         self._models_dir, self._offline = models_dir.absolute(), offline
         self._endpoints = Endpoints.of(endpoint, mirrors, modelscope, first)
         self._patience = Patience(connect_timeout, stall_timeout)
@@ -57,13 +57,13 @@ class Downloader:
         self._index: tuple[bool, float] | None = None
 
     async def pull(self, spec: ModelSpec, on_progress: Callable[[PullProgress], None] | None = None) -> Path:
-        """Makes the model's files present and verified; returns their directory.
+        """Fetches and verifies the model's files; returns their directory.
 
-        Takes the first source that works for each file, goes on where an earlier pull stopped, and waits when
-        another process pulls the same model. A cancel leaves what came so far. Works offline where the files
-        are already there and only have to be verified.
+        Takes the first source that works for each file, goes on where an earlier pull stopped, and waits while
+        another process pulls the same model. A cancel leaves what came so far. Works offline if the files exist and
+        only have to be verified.
 
-        Raises `DownloadFailed` with every source's reason and the remedy; `Offline` when none was reached.
+        Raises `DownloadFailed` with each source's reason and the remedy; `Offline` when no source was reached.
         """
         folder = self._models_dir / spec.name
         if is_present(spec, self._models_dir):
@@ -97,7 +97,7 @@ class Downloader:
         except errors.Offline:
             raise
         except errors.DownloadFailed:
-            # What was listed may be gone, or never have been right: the next pull asks anew and keeps what fits.
+            # The list may be outdated or wrong: the next pull asks for a new one and keeps the files that match.
             (self._models_dir / spec.name / manifest.NAME).unlink(missing_ok=True)
             raise
         finally:
@@ -105,8 +105,8 @@ class Downloader:
                 self._index = (PACKAGE_INDEX in pull.reached, time.monotonic())
 
     async def _listed(self, spec: ModelSpec, meter: Meter) -> ModelSpec:
-        """The model with the files that only the hub could name. A listing once made is kept: a pull that goes on
-        tomorrow brings what today's began."""
+        """The model with the files that only the hub can list. The list is stored, so that a pull that goes on tomorrow
+        fetches the same files as today."""
         if not spec.repos:
             return spec
         folder = self._models_dir / spec.name
@@ -134,10 +134,9 @@ class Downloader:
     async def network_state(self, timeout: float = 2.0) -> Network:
         """Whether anything could be fetched from here now; takes up to `timeout` seconds.
 
-        Hubs are asked directly. The package index is not: which one pip uses is pip's business, so only what
-        the last pull saw of it counts. Where the hubs are silent and nothing is known of the index, the
-        answer is `unknown`, not `offline`: the index may well work. Without a network interface it is
-        `offline`.
+        Hubs are asked directly. The package index is not, because pip decides which one it uses: only what the last
+        pull saw counts. When no hub answers and nothing is known about the index, the state is `unknown`, because
+        the index may work. Without a network interface it is `offline`.
         """
         if self._offline:
             return "offline"
@@ -167,7 +166,7 @@ class Downloader:
 
 
 async def _answers(client: httpx.AsyncClient, address: str) -> bool:
-    """Any answer will do, also a refusal; goes through the proxy of the environment like a pull."""
+    """Whether the host answers at all, even with a refusal. Uses the environment's proxy, as a pull does."""
     try:
         await client.head(address)
     except (httpx.HTTPError, httpx.InvalidURL):

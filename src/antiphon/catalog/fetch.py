@@ -1,4 +1,4 @@
-"""One file over HTTP into its part: resumed, checked against what the server says, given up on a stall."""
+"""Fetch: one file over HTTP into its `.part`; resumed, checked against the server's headers, ended on a stall."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from antiphon.catalog.sources import FileSpec, SourceFailed, Unreachable
 
 #: Bytes gathered before a thread writes them.
 WRITE_BLOCK = 1024 * 1024
-#: Tries with one address after connections that broke on the way but had brought something.
+#: Tries with one address while each broken connection brought at least some bytes.
 TRIES = 4
-#: Bytes per second under which a source counts as stalled; the next one can only be better.
+#: Bytes per second below which a source counts as stalled.
 MIN_RATE = 1024
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
@@ -28,7 +28,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds that one source is waited for."""
+    """Seconds that one source has for its connection, and for its next bytes."""
 
     connect: float = 5.0
     stall: float = 30.0
@@ -38,15 +38,15 @@ class Patience:
 
 
 class _Broken(SourceFailed):
-    """The connection broke on the way; what came so far is kept."""
+    """The connection broke during the transfer; the bytes so far are kept."""
 
 
 class _StartOver(Exception):
-    """The server would not go on where we stopped."""
+    """The server does not resume at the asked offset."""
 
 
 class Fetch:
-    """One file from one address."""
+    """The transfer of one file from one address."""
 
     def __init__(
         self,
@@ -59,11 +59,11 @@ class Fetch:
     ) -> None:
         self._client, self._url, self._file = client, url, file
         self._part, self._patience, self._meter = part, patience, meter
-        #: Whether bytes from before are part of the result: a wrong hash need not be this source's then.
+        #: Whether earlier bytes are part of the result: a wrong hash may then be another source's fault.
         self.kept = False
 
     async def run(self) -> None:
-        """Brings the part to its full size; the caller checks the hash.
+        """Fills the part to its full size; the caller checks the hash.
 
         Raises `Unreachable` or `SourceFailed`; the part then holds what came so far.
         """
@@ -101,13 +101,13 @@ class Fetch:
         if offset:
             headers["Range"] = f"bytes={offset}-"
             note = _read_note(self._part)
-            # Only the same address can promise that an entity tag means the same bytes.
+            # An entity tag identifies the same bytes only at the same address.
             if note.get("url") == self._url and note.get("etag"):
                 headers["If-Range"] = note["etag"]
         return headers
 
     def _check(self, response: httpx.Response, offset: int) -> int:
-        """Where the body starts in the file. Raises when the server has another file, or none."""
+        """The offset at which the body starts. Raises `SourceFailed` when the server has another file, or none."""
         status, size = response.status_code, self._file.size
         if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
             raise _StartOver
@@ -128,13 +128,13 @@ class Fetch:
         return offset
 
     def _check_identity(self, hop: httpx.Response) -> None:
-        """Hubs name a large file's SHA-256 in a header before they send it: a wrong one costs no download."""
+        """Raises `SourceFailed` for another file before its bytes come: hubs send the SHA-256 as a header."""
         tag = hop.headers.get("x-linked-etag", "").strip('W/"').lower()
         if _SHA256.fullmatch(tag) and tag != self._file.sha256:
             raise SourceFailed(f"has another file (SHA-256 {tag[:12]}… instead of {self._file.sha256[:12]}…)")
 
     async def _receive(self, response: httpx.Response, offset: int) -> None:
-        """Appends the body; whatever ends this, all that arrived is in the part."""
+        """Appends the body. However this ends, all bytes that arrived are in the part."""
         size, buffer, watch = offset, bytearray(), _Watch(self._patience.stall)
         self.kept = self.kept and offset > 0
         with self._part.open("r+b" if offset else "wb") as out:
@@ -159,7 +159,7 @@ class Fetch:
             raise _Broken(f"ended after {size} of {self._file.size} bytes")
 
     def _size(self) -> int:
-        """Bytes that a resume starts from; a part that is too long is worth nothing."""
+        """The bytes of the part; a part that is too long is removed."""
         try:
             size = self._part.stat().st_size
         except FileNotFoundError:
@@ -171,7 +171,7 @@ class Fetch:
 
 
 class _Watch:
-    """Ends a body that only trickles."""
+    """Raises `SourceFailed` for a body that comes too slowly."""
 
     def __init__(self, window: float) -> None:
         self._window, self._since, self._bytes = window, time.monotonic(), 0
@@ -187,7 +187,7 @@ class _Watch:
 
 
 def forget(part: Path) -> None:
-    """Removes the part and what was noted about it."""
+    """Removes the part and its note."""
     part.unlink(missing_ok=True)
     _note_path(part).unlink(missing_ok=True)
 
@@ -197,7 +197,7 @@ def _note_path(part: Path) -> Path:
 
 
 def _write_note(part: Path, url: str, response: httpx.Response) -> None:
-    """Remembers whose bytes the part holds. Weak tags do not promise equal bytes and are not kept."""
+    """Notes the address of the part's bytes, and its entity tag unless that is weak and allows other bytes."""
     etag = response.headers.get("etag", "")
     note = {"url": url, "etag": "" if etag.startswith("W/") else etag}
     _note_path(part).write_text(json.dumps(note), "utf-8")

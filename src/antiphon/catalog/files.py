@@ -1,4 +1,4 @@
-"""A model's directory on disk: what is whole and verified has its final name, what is not ends in `.part`."""
+"""Files: a model's directory. A verified file has its final name; an incomplete one ends in `.part`."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from antiphon.catalog.sources import FileSpec
 
 T = TypeVar("T")
 
-#: Which files were hashed, and how they looked then.
+#: Lists the files that were hashed, with their times of change.
 MARKER = "verified.json"
 LOCK = ".lock"
-#: Archives of the package index while a pull is under way.
+#: Folder for archives of the package index during a pull.
 ARCHIVES = ".archives"
 #: Bytes hashed, copied or written at a time.
 BLOCK = 4 * 1024 * 1024
-#: Seconds between two looks at a lock that another process holds.
+#: Seconds between two tries for a lock that another process holds.
 LOCK_POLL = 0.2
 
 
 async def in_thread(function: Callable[..., T], *args: Any) -> T:
-    """Runs it in a thread. A cancel waits for its end: nobody else may touch the file while it still does."""
+    """Runs a function in a thread. A cancelled caller waits for its end, because the function still uses the file."""
     running = asyncio.ensure_future(asyncio.to_thread(function, *args))
     try:
         return await asyncio.shield(running)
@@ -38,12 +38,12 @@ async def in_thread(function: Callable[..., T], *args: Any) -> T:
 
 
 def part_of(folder: Path, file: FileSpec) -> Path:
-    """Where the file grows until it is whole."""
+    """The path of the incomplete file."""
     return folder / f"{file.name}.part"
 
 
 def is_verified(folder: Path, file: FileSpec) -> bool:
-    """Whether the file is there and unchanged since it was hashed, by size and time; reads no bytes of it."""
+    """Whether the file exists and has the size and time that it had when it was hashed; reads no bytes of it."""
     try:
         stat = (folder / file.name).stat()
     except OSError:
@@ -55,7 +55,7 @@ def is_verified(folder: Path, file: FileSpec) -> bool:
 
 
 def publish(folder: Path, file: FileSpec) -> None:
-    """Gives a verified part its final name. A crash leaves either the part or the whole file."""
+    """Renames a verified part to its final name. A crash leaves either the part or the file."""
     part, final = part_of(folder, file), folder / file.name
     _sync(part)
     part.replace(final)
@@ -64,7 +64,7 @@ def publish(folder: Path, file: FileSpec) -> None:
 
 
 def record(folder: Path, file: FileSpec) -> None:
-    """Notes that the file as it is now has the right hash."""
+    """Notes that the file in its present state has the right hash."""
     marker = _read_marker(folder)
     marker[file.name] = [file.sha256, (folder / file.name).stat().st_mtime_ns]
     fresh = folder / f"{MARKER}.new"
@@ -91,7 +91,7 @@ def _sync(path: Path) -> None:
 
 
 async def digest_of(path: Path) -> str:
-    """SHA-256 of the file's bytes, hexadecimal; block by block, so that a cancel is heard in between."""
+    """SHA-256 of the file's bytes, hexadecimal. A cancel takes effect between two blocks."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         while block := await in_thread(file.read, BLOCK):
@@ -101,7 +101,9 @@ async def digest_of(path: Path) -> str:
 
 @contextlib.asynccontextmanager
 async def locked(folder: Path, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Only one process at a time pulls into this directory; the kernel frees the lock of one that dies."""
+    """Holds the lock under which one process at a time pulls into the directory. The kernel frees it at a crash.
+
+    `on_wait` is called before each wait for another process."""
     descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         while True:

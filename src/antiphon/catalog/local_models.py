@@ -1,5 +1,4 @@
-"""Models that are a folder of their own, diffusers' or Whisper's: in the models directory, elsewhere, or in the hub's
-cache."""
+"""Local models: a folder of diffusers or of Whisper in the models directory, elsewhere, or in the hub's cache."""
 
 from __future__ import annotations
 
@@ -10,21 +9,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from antiphon.catalog.models import MIB, ModelSpec
+from antiphon.catalog.spec import MIB, ModelSpec
 
 INDEX = "model_index.json"
 WHISPER = ("model.bin", "config.json", "tokenizer.json")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
-#: Bytes of a file's header that are believed (safetensors' own bound).
+#: The most bytes of a file's header (safetensors' own bound).
 MAX_HEADER = 100 * MIB
-#: Bytes that a worker needs besides the weights: the libraries, and what lies between the layers.
+#: Bytes that a worker needs besides the weights, for libraries and activations: in memory, and on a GPU.
 BASE, GPU_BASE = 700 * MIB, 1536 * MIB
 
 
 def find(name: str, models_dir: Path) -> ModelSpec | None:
-    """The model that a folder of the models directory, a path to a folder, or a hub id (`owner/name`) names.
+    """The model that is named by a folder of the models directory, a path to a folder, or a hub id (`owner/name`).
 
-    It is called by the last part of that. A hub's files are never fetched here: they must be in its cache.
+    Its name is the last part of that. Files of a hub are never fetched here: they must be in the hub's cache.
     """
     for folder in (models_dir / name, Path(name).expanduser()):
         if (folder / INDEX).is_file():
@@ -40,7 +39,7 @@ def find(name: str, models_dir: Path) -> ModelSpec | None:
 
 
 def is_whisper(folder: Path) -> bool:
-    """Whether it is a Whisper model in CTranslate2's format, of any size."""
+    """Whether the folder holds a Whisper model of any size in CTranslate2's format."""
     return all((folder / name).is_file() for name in WHISPER)
 
 
@@ -56,7 +55,7 @@ def _whisper(name: str, folder: Path) -> ModelSpec:
         licence="see its model card",
         extra="whisper",
         modules=("faster_whisper",),
-        # Larger ones hear better.
+        # Larger models are more accurate.
         rank=10 + int(nbytes / (100 * MIB)),
         footprint=int(1.6 * nbytes) + 150 * MIB,
         options={"folder": str(folder)},
@@ -83,7 +82,7 @@ def _spec(name: str, folder: Path | None, options: dict[str, Any]) -> ModelSpec:
 
 
 def parameters(folder: Path) -> int:
-    """How many numbers the weights hold, by the headers of their files; 0 if they cannot be read."""
+    """The number of parameters, by the headers of the weights' files; 0 if they cannot be read."""
     total = 0
     for file in weights(folder):
         try:
@@ -97,7 +96,7 @@ def parameters(folder: Path) -> int:
 
 
 def weights(folder: Path) -> Iterator[Path]:
-    """The weights' files, one precision of each component."""
+    """The files of the weights: of each component one precision."""
     for component in sorted(path for path in folder.iterdir() if path.is_dir()):
         files = sorted(component.glob("*.safetensors"))
         plain = [file for file in files if ".fp16" not in file.name]
@@ -105,7 +104,7 @@ def weights(folder: Path) -> Iterator[Path]:
 
 
 def _cached(repo: str) -> Path | None:
-    """Where the hub's cache has a repository; None if it is not there, or the library is not installed."""
+    """The folder of a repository in the hub's cache; None if it is not there, or the library is not installed."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import LocalEntryNotFoundError

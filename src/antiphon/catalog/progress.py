@@ -1,4 +1,4 @@
-"""How far a pull is, for people who wait: bytes of the whole model, rate and time left."""
+"""Progress: how far a pull is, in bytes of the whole model, with the rate and the time left."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Literal
 
 Phase = Literal["waiting", "listing", "downloading", "assembling", "verifying", "done"]
 
-#: Seconds of history that the rate is taken from.
+#: Seconds of history from which the rate is computed.
 WINDOW = 10.0
-#: Least seconds between two reports of the same phase.
+#: The fewest seconds between two reports of the same phase.
 INTERVAL = 0.2
 
 
@@ -20,15 +20,15 @@ INTERVAL = 0.2
 class PullProgress:
     #: The file that is being fetched.
     file: str
-    #: Host it comes from, or `package index`; empty while nothing is fetched.
+    #: The host that sends it, or `package index`; empty while nothing is fetched.
     source: str
-    #: Bytes of all the model's files, those already there included.
+    #: Bytes of all the model's files, including those that existed before.
     bytes_done: int
     bytes_total: int
-    #: Seconds left at the rate of the last seconds; None while there is no rate to judge by.
+    #: Seconds left at the rate of the last seconds; None while there is no rate.
     eta: float | None
-    #: waiting (another process fetches the same model), listing (asking what there is), downloading, assembling,
-    #: verifying, done.
+    #: waiting (another process fetches the same model), listing (asking a hub for the files), downloading,
+    #: assembling, verifying, done.
     phase: Phase
 
 
@@ -53,12 +53,12 @@ class Meter:
         self._tell(force=True)
 
     def at(self, current: int) -> None:
-        """The current file has this many bytes; those kept from an earlier try say nothing about the rate."""
+        """Sets the bytes of the current file, without counting them for the rate."""
         self._current = current
         self._tell(force=False)
 
     def fresh(self, count: int) -> None:
-        """So many bytes of the current file just arrived."""
+        """Counts bytes of the current file that just arrived."""
         self._fresh += count
         now = self._clock()
         self._samples.append((now, self._fresh))
@@ -67,15 +67,15 @@ class Meter:
         self.at(self._current + count)
 
     def expect(self, total: int) -> None:
-        """The model turned out to have so many bytes."""
+        """Sets the bytes of the whole model."""
         self._total = total
 
     def skip(self, size: int) -> None:
-        """So many bytes of the model were there before the pull began."""
+        """Counts bytes of the model that existed before the pull."""
         self._finished += size
 
     def finish(self, size: int) -> None:
-        """The current file is whole, verified and in place."""
+        """Counts the current file as complete and verified."""
         self._finished, self._current = self._finished + size, 0
         self._tell(force=True)
 

