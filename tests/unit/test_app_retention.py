@@ -45,6 +45,16 @@ def test_no_folder_is_no_file(tmp_path: Path) -> None:
     assert trim(tmp_path / "none", 0, (), PREFIXES) == (0, 0)
 
 
+def test_images_of_a_job_that_runs_stay(tmp_path: Path) -> None:
+    for job in ("runs", "done"):
+        for number in (1, 2):
+            path = tmp_path / f"image_{job}_{number}.png"
+            path.write_bytes(bytes(10))
+            os.utime(path, (time.time() - 500,) * 2)
+    assert trim(tmp_path, 0, {"runs"}, {"image"}) == (2, 20)
+    assert {path.name for path in tmp_path.iterdir()} == {"image_runs_1.png", "image_runs_2.png"}
+
+
 def test_voices_over_their_quota_are_told_and_none_is_removed(serve: Start) -> None:
     server = serve("--model", "tone", "--voices-bytes", "1000")
     assert upload(server, "Anna").status_code == 200

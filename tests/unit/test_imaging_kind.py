@@ -1,13 +1,10 @@
-"""Requests for images, their plans, their files and where their models are found; no model is needed."""
+"""Image kind: requests, plans and image files, without a model."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import json
-import os
-import struct
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +12,11 @@ from typing import Any
 import av
 import pytest
 
-from antiphon.app.retention import trim
 from antiphon.cache import Entry
-from antiphon.catalog import local_models
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.engine import Canvas, Capabilities, problems
 from antiphon.domain.image import ImageRequest, parse_size
-from antiphon.engines import diffusion
 from antiphon.imaging import image_codec
 from antiphon.imaging import kind as imaging
 from tests.plugins.drawing_engines import bands
@@ -218,99 +212,3 @@ def test_the_files_of_one_result_go_together() -> None:
     assert {imaging.name_of("j", index, "jpeg") for index in range(10)} == set(imaging.siblings(first))
     for other in ("speech_j.wav", "speech_j_1.wav", "image_j.png", "image_j_1.txt"):
         assert list(imaging.siblings(other)) == [other]
-
-
-def test_images_of_a_job_that_runs_stay(tmp_path: Path) -> None:
-    for job in ("runs", "done"):
-        for number in (1, 2):
-            path = tmp_path / f"image_{job}_{number}.png"
-            path.write_bytes(bytes(10))
-            os.utime(path, (time.time() - 500,) * 2)
-    assert trim(tmp_path, 0, {"runs"}, {"image"}) == (2, 20)
-    assert {path.name for path in tmp_path.iterdir()} == {"image_runs_1.png", "image_runs_2.png"}
-
-
-# Models
-
-
-def pipeline(folder: Path, index: Any = None) -> Path:
-    """The outside of a diffusers folder; of 100 numbers, twice in two precisions."""
-    (folder / "unet").mkdir(parents=True)
-    own = {
-        "_class_name": "StableDiffusionPipeline",
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "tagger": [None, None],
-    }
-    (folder / local_models.INDEX).write_text(json.dumps(own if index is None else index))
-    header = json.dumps({"__metadata__": {"format": "pt"}, "w": {"dtype": "F32", "shape": [10, 10]}}).encode()
-    for name in ("model.safetensors", "model.fp16.safetensors"):
-        (folder / "unet" / name).write_bytes(struct.pack("<Q", len(header)) + header)
-    return folder
-
-
-def test_a_folder_is_a_model_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = pipeline(tmp_path / "models" / "sd-tiny")
-    by_name = local_models.find("sd-tiny", tmp_path / "models")
-    by_path = local_models.find(str(folder), tmp_path / "elsewhere")
-    assert by_name is not None
-    assert by_name == by_path
-    assert (by_name.name, by_name.kind, by_name.options) == ("sd-tiny", "image", {"folder": str(folder)})
-    assert by_name.footprint == 4 * 100 + local_models.BASE
-    assert by_name.gpu_footprint == 2 * 100 + local_models.GPU_BASE
-    assert local_models.find("sd-other", tmp_path / "models") is None
-    monkeypatch.chdir(tmp_path)
-    assert local_models.find("models/sd-tiny", tmp_path / "elsewhere") == by_name
-
-
-def test_a_hub_id_is_a_model_of_its_last_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
-    spec = local_models.find("somebody/sd-none", tmp_path)
-    assert spec is not None
-    assert (spec.name, spec.options, spec.footprint) == ("sd-none", {"repo": "somebody/sd-none"}, 0)
-    for strange in ("../up", "a/b/c", "a/..", "a//b", "https://example.org/a"):
-        assert local_models.find(strange, tmp_path) is None
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\xff" * 20, struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 9) + b'{"w":{}}   ']
-)
-def test_weights_that_cannot_be_read_weigh_nothing(tmp_path: Path, data: bytes) -> None:
-    folder = pipeline(tmp_path / "m")
-    (folder / "unet" / "model.safetensors").write_bytes(data)
-    assert local_models.parameters(folder) == 0
-
-
-@pytest.mark.parametrize(
-    "index",
-    [
-        {"_class_name": ["pipeline", "Own"]},
-        {"_class_name": "X", "unet": ["my_unet", "Own"]},
-        {"_class_name": "X", "unet": ["os", "system"]},
-        {"unet": ["diffusers", "U"]},
-    ],
-)
-def test_no_code_that_comes_with_weights_is_run(tmp_path: Path, index: Any) -> None:
-    assert diffusion.read_index(pipeline(tmp_path / "good"))["_class_name"] == "StableDiffusionPipeline"
-    with pytest.raises(ValueError, match="code of its own"):
-        diffusion.read_index(pipeline(tmp_path / "bad", index))
-
-
-def test_where_the_weights_go() -> None:
-    gib = 1024**3
-    assert diffusion.placing(24 * gib, [5 * gib, 2 * gib]) == "whole"
-    assert diffusion.placing(9 * gib, [5 * gib, 2 * gib]) == "parts"
-    assert diffusion.placing(6 * gib, [5 * gib, 2 * gib]) == "layers"
-
-
-def test_precision_of_what_is_there(tmp_path: Path) -> None:
-    folder = pipeline(tmp_path / "m")
-    assert diffusion.variant_of(folder) is None
-    (folder / "unet" / "model.safetensors").unlink()
-    assert diffusion.variant_of(folder) == "fp16"
-    assert local_models.parameters(folder) == 100
-
-
-def test_missing_files_are_told_with_what_brings_them(tmp_path: Path) -> None:
-    with pytest.raises(diffusion.Missing) as e:
-        diffusion.folder_of({"dir": str(tmp_path)})
-    assert "copy a diffusers pipeline" in e.value.hint

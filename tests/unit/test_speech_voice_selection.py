@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from antiphon.domain import errors, ids
+from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Voice
 from antiphon.speech import voice_selection
 
@@ -64,17 +64,3 @@ def test_a_voice_of_another_language_is_used_and_said() -> None:
 def test_voices_that_do_not_exist(asked: str) -> None:
     with pytest.raises(errors.UnknownVoice):
         voice_selection.choose(asked, "en", CAN)
-
-
-def test_ids_are_ids_and_sort_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = iter([1.0, 1.5, 1.7e9, 4e9])
-    monkeypatch.setattr("time.time", lambda: next(now))
-    made = [ids.new_id() for _ in range(4)]
-    assert made == sorted(made)
-    assert all(ids.is_id(name) for name in made)
-    assert len(set(made)) == 4
-
-
-@pytest.mark.parametrize("text", ["", "a", "../" + "0" * 23, "O" * 26, "0" * 27, "u" * 26])
-def test_what_is_no_id(text: str) -> None:
-    assert not ids.is_id(text)
