@@ -17,6 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from antiphon.app.antiphon import Antiphon
+from antiphon.app.learned import own_name
 from antiphon.settings import load
 from antiphon.stats.hour import HourStats
 from tests.conftest import PATIENCE, Server, Start, surroundings, wait_until
@@ -149,7 +150,7 @@ async def _preload(data: Path, kept: dict[str, Any]) -> None:
     store = surroundings(data).get("ANTIPHON_STORE", "sqlite")
     antiphon = Antiphon(load(flags={"data_dir": data, "store": store}))
     await antiphon.store.open()
-    await antiphon.store.set_value(antiphon._own("statistics"), kept)
+    await antiphon.store.set_value(own_name(antiphon.store, "statistics"), kept)
     await antiphon.store.close()
     antiphon.threads.close()
 

@@ -28,8 +28,8 @@ class LearnedFigures:
     async def start(self) -> None:
         if (costs := await self._store.get_value("costs")) is not None:
             self._costs.load_json(costs)
-        self._load_seconds.update(await self._store.get_value(self._own("loads")) or {})
-        self._statistics.load_json(await self._store.get_value(self._own("statistics")))
+        self._load_seconds.update(await self._store.get_value(own_name(self._store, "loads")) or {})
+        self._statistics.load_json(await self._store.get_value(own_name(self._store, "statistics")))
         self._tasks.spawn(self._save_often(), "save learned figures")
 
     async def stop(self) -> None:
@@ -46,10 +46,10 @@ class LearnedFigures:
         with contextlib.suppress(errors.StorageFull, errors.StoreError):
             await self._store.set_value("costs", self._costs.to_json())
             loads = {name: round(seconds, 2) for name, seconds in self._load_seconds.items()}
-            await self._store.set_value(self._own("loads"), loads)
-            await self._store.set_value(self._own("statistics"), self._statistics.to_json())
+            await self._store.set_value(own_name(self._store, "loads"), loads)
+            await self._store.set_value(own_name(self._store, "statistics"), self._statistics.to_json())
 
-    def _own(self, name: str) -> str:
-        """The name of this server's own figures."""
-        cluster = self._store.cluster
-        return name if cluster is None else f"{name} of {cluster.server}"
+
+def own_name(store: JobStore, name: str) -> str:
+    """The name under which a server's own figures are kept."""
+    return name if store.cluster is None else f"{name} of {store.cluster.server}"
