@@ -19,7 +19,7 @@ from antiphon.audio import codec, wav
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, Format
 from antiphon.sandbox import client
-from antiphon.sandbox.client import Bounds
+from antiphon.sandbox.client import Limits
 from tests.conftest import Server
 from tests.unit.test_audio_pcm import tone
 from tests.unit.test_sandbox_client import children
@@ -48,7 +48,7 @@ async def test_a_bomb_is_refused_within_a_child_that_is_small(bomb: bytes) -> No
     """Of 384 MiB of address space Python and the decoders take 200 before the first sample."""
     assert len(bomb) < 100_000
     with pytest.raises(errors.InvalidRequest, match="longer than 120 seconds"):
-        await client.read(bomb, Bounds(memory=384 * MEBIBYTE))
+        await client.read(bomb, Limits(memory=384 * MEBIBYTE))
 
 
 def test_a_bomb_does_not_grow_the_server(tone: Server, bomb: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Recordings on disk: whole or not at all, under their digests, and never under a client's name."""
+"""Reference library: recordings are written whole or not at all, under their digests, never under a client's name."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_old_ones_are_named_and_old_parts_go(tmp_path: Path) -> None:
     library = Library(tmp_path)
-    assert list(Library(tmp_path / "none").older(0)) == []
+    assert list(Library(tmp_path / "none").older_than(0)) == []
     old, new = library.put(b"old"), library.put(b"new")
     part, other = tmp_path / f".{old}.00000000.part", tmp_path / "notes.txt"
     part.touch()
     other.touch()
     for path in (library.path(old), part, other):
         os.utime(path, (1, 1))
-    assert list(library.older(3600)) == [old]
+    assert list(library.older_than(3600)) == [old]
     assert not part.exists()
     assert other.exists()
     assert library.has(new)

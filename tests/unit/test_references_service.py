@@ -1,4 +1,4 @@
-"""Uploaded voices: taken with consent, each its owner's alone, and a recording stays as long as a voice needs it."""
+"""Reference service: voices need consent, belong to one owner, and their recordings stay while a voice uses them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_a_voice_is_its_owners(references: References) -> None:
     assert await references.find("me", "Anna") == made
     assert await references.find("me", made.id) == made
     assert await references.list("me") == [made]
-    assert dict(await references.known("me")) == {"Anna": made, made.id: made}
+    assert dict(await references.by_name("me")) == {"Anna": made, made.id: made}
     assert await references.find("you", "Anna") is None
     assert await references.find("you", made.id) is None
     assert await references.list("you") == []
@@ -86,7 +86,7 @@ async def test_a_recording_stays_while_another_voice_is_the_same(references: Ref
 
 
 async def test_deleting_and_uploading_the_same_at_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the look whether a recording is used and its removal nobody begins to use it."""
+    """No upload can begin to use a recording between the check that it is unused and its removal."""
     library, put = references.library, threading.Event()
     keep, remove = library.put, library.remove
 
@@ -188,21 +188,21 @@ async def test_only_so_many_are_read_at_once(references: References, monkeypatch
         return data
 
     monkeypatch.setattr(client, "read", slow)
-    tasks = [asyncio.create_task(references.once(file())) for _ in range(module.CHILDREN + module.WAITING)]
+    tasks = [asyncio.create_task(references.put_unnamed(file())) for _ in range(module.CHILDREN + module.WAITING)]
     # Each is hashed in a thread first: before all of them wait, there is room for one more, which would wait for ever.
     while Arrivals.count - before < len(tasks) or running < module.CHILDREN:
         await asyncio.sleep(0)
     with pytest.raises(errors.QueueFull) as caught:
-        await references.once(file())
+        await references.put_unnamed(file())
     assert caught.value.retry_after
     let.set()
     assert len(set(await asyncio.gather(*tasks))) == 1
     assert most == module.CHILDREN
-    await references.once(file())
+    await references.put_unnamed(file())
 
 
 async def test_the_same_recording_is_read_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
-    digest = await references.once(file())
+    digest = await references.put_unnamed(file())
     os.utime(references.library.path(digest), (1, 1))
 
     async def again(data: bytes) -> bytes:
@@ -210,16 +210,16 @@ async def test_the_same_recording_is_read_once(references: References, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(client, "read", again)
-        assert await references.once(file()) == digest
+        assert await references.put_unnamed(file()) == digest
     await references.sweep(3600)
     assert references.library.has(digest)
     references.library.remove(digest)
-    assert await references.once(file()) == digest
+    assert await references.put_unnamed(file()) == digest
     assert references.library.has(digest)
 
 
 async def test_what_was_given_once_goes_when_it_is_old(references: References) -> None:
-    digest = await references.once(file(880))
+    digest = await references.put_unnamed(file(880))
     made = await references.upload("me", "Anna", file(), consent=YES)
     await references.sweep(3600)
     assert references.library.has(digest)
@@ -232,8 +232,8 @@ async def test_what_was_given_once_goes_when_it_is_old(references: References) -
 
 async def test_no_link_is_followed_to_a_recording(references: References, tmp_path: Path) -> None:
     reference = await references.upload("me", "Anna", file(), consent=YES)
-    assert await references.need(reference.digest)
+    assert await references.ensure_local(reference.digest)
     path = references.library.path(reference.digest)
     path.rename(tmp_path / "elsewhere.wav")
     path.symlink_to(tmp_path / "elsewhere.wav")
-    assert not await references.need(reference.digest)
+    assert not await references.ensure_local(reference.digest)

@@ -1,4 +1,4 @@
-"""The child that reads recordings: every format passes, every refusal comes through, and nothing stays behind."""
+"""Sandbox client: every format is decoded, every refusal is passed on, and every child ends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from antiphon.audio import codec, pcm, wav
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, Format
 from antiphon.sandbox import client, reference_audio
-from antiphon.sandbox.client import Bounds
+from antiphon.sandbox.client import Limits
 from tests.unit.test_audio_decode import foreign
 from tests.unit.test_audio_pcm import pitch, tone
 
@@ -62,7 +62,7 @@ async def test_what_is_too_large_starts_no_child(monkeypatch: pytest.MonkeyPatch
 async def test_a_child_that_takes_too_long_is_killed() -> None:
     before = children()
     with pytest.raises(errors.InvalidRequest, match="could not be read within"):
-        await client.read(wav.header(24000) + SPOKEN, Bounds(wall=0.01))
+        await client.read(wav.header(24000) + SPOKEN, Limits(wall=0.01))
     assert children() == before
 
 
@@ -81,7 +81,7 @@ async def test_a_child_whose_caller_went_away_is_killed() -> None:
 async def test_a_child_without_memory_is_a_refusal(memory: int) -> None:
     audio = tone(60, 44100)
     with pytest.raises(errors.InvalidRequest, match=r"memory|bounds"):
-        await client.read(wav.header(44100, len(audio)) + audio, Bounds(memory=memory * 1024 * 1024))
+        await client.read(wav.header(44100, len(audio)) + audio, Limits(memory=memory * 1024 * 1024))
 
 
 LONG_REASON = b"R" + (3000).to_bytes(4, "big") + b"x" * 3000

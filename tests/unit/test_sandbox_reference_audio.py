@@ -1,4 +1,4 @@
-"""What a recording must be: every refusal says the figure and the remedy, at its very bound."""
+"""Reference audio: silence is trimmed, rates are lowered, and each refusal names the figure and the remedy."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def test_silence_is_trimmed_at_both_ends_and_a_little_stays() -> None:
     audio = pcm.silence(3, RATE) + tone(2, RATE) + pcm.silence(5, RATE)
     trimmed, rate = wav.read(reference_audio.prepare(audio, RATE))
     assert rate == RATE
-    assert pcm.duration(len(trimmed), rate) == pytest.approx(2 + 2 * reference_audio.KEPT, abs=0.01)
+    assert pcm.duration(len(trimmed), rate) == pytest.approx(2 + 2 * reference_audio.MARGIN, abs=0.01)
     assert pitch(trimmed, rate) == pytest.approx(440, abs=2)
 
 
 def test_hiss_counts_as_silence() -> None:
     hiss = np.random.default_rng(7).integers(-80, 80, 5 * RATE).astype("<i2").tobytes()
     trimmed, _ = wav.read(reference_audio.prepare(hiss + tone(2, RATE) + hiss, RATE))
-    assert pcm.duration(len(trimmed), RATE) == pytest.approx(2 + 2 * reference_audio.KEPT, abs=0.01)
+    assert pcm.duration(len(trimmed), RATE) == pytest.approx(2 + 2 * reference_audio.MARGIN, abs=0.01)
 
 
 @pytest.mark.parametrize("rate", [96_000, 192_000])

@@ -1,4 +1,4 @@
-"""Which recording a request means, who may name it, and what models that cannot clone say."""
+"""Resolved references: which recording a request means, who may name it, and which models refuse it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which voice a request gets."""
+"""Voice selection: the voice that a request gets."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def routes(antiphon: Antiphon) -> APIRouter:
         reference = await references.find(owner, voice)
         if reference is None:
             return await voice_preview.spoken(antiphon, request, voice, model, owner)
-        if not await references.need(reference.digest):
+        if not await references.ensure_local(reference.digest):
             raise errors.NotFound("The recording of that voice is no longer here; upload it again")
         path = references.library.path(reference.digest)
         answer = plain_file(request, path, reference.digest, reference.media_type)

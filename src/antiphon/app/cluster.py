@@ -113,7 +113,7 @@ class Cluster:
     def _on_voices(self, message: Mapping[str, Any]) -> None:
         self._references.forget(message["owner"])
         if (digest := message["unused"]) is not None:
-            self._tasks.spawn(self._references.drop(digest), "drop a recording")
+            self._tasks.spawn(self._references.remove_unused(digest), "remove a recording")
 
     def _on_ask(self, message: Mapping[str, Any]) -> None:
         active = self._jobs.active.get(message["job"])

@@ -1,1 +1,3 @@
-"""References: recordings whose voices are cloned; each belongs to one owner."""
+"""References: recordings whose voices models clone; each belongs to one owner.
+
+Entry point: `service.References`; its files are in `library.Library`."""

@@ -1,4 +1,4 @@
-"""The recordings as files, each under the digest of its bytes. Blocking; called in threads."""
+"""Reference library: recordings as files, each named by the digest of its bytes. Blocking; called in threads."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from antiphon.files.folders import folder_size
 
 
 class Library:
-    """`directory/<digest>.wav`. No name that a client gave is ever part of a path, and no link is followed."""
+    """Files `directory/<digest>.wav`. No client's name becomes part of a path; no symbolic link is followed."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
     def put(self, wav: bytes) -> str:
-        """Keeps a whole file; it is on disk when this returns its digest. Raises OSError, and then left nothing."""
+        """Writes a file and returns its digest once the file is on disk. Raises `OSError`, and then leaves nothing."""
         digest = hashlib.sha256(wav).hexdigest()
         self.directory.mkdir(parents=True, exist_ok=True)
         part = self.directory / f".{digest}.{os.urandom(4).hex()}.part"
@@ -37,7 +37,7 @@ class Library:
         return digest
 
     def path(self, digest: str) -> Path:
-        """Where that recording is, if it is. Raises ValueError for what is no digest."""
+        """The path of a recording, whether it exists or not. Raises `ValueError` for a text that is not a digest."""
         if not voices.is_digest(digest):
             raise ValueError(f"a digest is 64 hexadecimal digits, not {digest[:80]!r}")
         return self.directory / f"{digest}.wav"
@@ -47,7 +47,7 @@ class Library:
         return path.is_file() and not path.is_symlink()
 
     def touch(self, digest: str) -> bool:
-        """Whether it is there; if so, it counts as put now."""
+        """Sets the recording's time of last use to now; False if there is no such recording."""
         try:
             os.utime(self.path(digest), follow_symlinks=False)
         except FileNotFoundError:
@@ -55,15 +55,16 @@ class Library:
         return True
 
     def size(self) -> int:
-        """Bytes of all files."""
+        """Bytes of all files together."""
         return folder_size(self.directory)
 
     def remove(self, digest: str) -> None:
-        """Nothing happens if it is not there."""
+        """Removes a recording; does nothing if there is none."""
         self.path(digest).unlink(missing_ok=True)
 
-    def older(self, seconds: float) -> Iterator[str]:
-        """Digests of the recordings that were put that long ago; parts that old, which a crash left, are removed."""
+    def older_than(self, seconds: float) -> Iterator[str]:
+        """Digests of the recordings last used more than `seconds` ago. Removes temporary files of that age, which a
+        crash left."""
         before = time.time() - seconds
         with contextlib.suppress(FileNotFoundError):
             for entry in list(os.scandir(self.directory)):
@@ -77,7 +78,7 @@ class Library:
 
 
 def _sync(directory: Path) -> None:
-    """A new name is durable once its directory is."""
+    """Flushes the directory: without that, a new file name may be lost in a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

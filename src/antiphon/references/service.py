@@ -1,4 +1,4 @@
-"""References: recordings whose voices are cloned, read within limits, kept by digest, each its owner's alone."""
+"""Reference service: takes, finds and deletes the recordings whose voices models clone."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from antiphon.store.base import JobStore
 
 log = structlog.get_logger("antiphon.voices")
 
-#: Children that decode at the same time, and uploads that wait for one: each holds its file in memory.
+#: Child processes that decode at the same time, and uploads that may wait for one: each holds its file in memory.
 CHILDREN, WAITING = 2, 8
-#: Voices of one owner.
+#: Voices that one owner may have.
 MAX_VOICES = 200
-#: Seconds for which a recording that came inside a request stays whatever the quota says: its job may be waiting.
+#: Seconds for which a recording from a request is stored even over the quota: its job may still be waiting.
 UNNAMED_GRACE = 86400.0
-#: Owners whose voices, and recordings whose digests, are remembered between requests.
+#: Owners whose voices, and recordings whose digests, are cached between requests.
 REMEMBERED = 1000
-#: Seconds after which a recording that is sent again and again is shared anew, so that it does not grow too old there.
-SHARED = 86400.0
+#: Seconds after which a recording that clients keep sending is published again, before the shared copy expires.
+REPUBLISH_AFTER = 86400.0
 
 _NONE: Mapping[str, Reference] = MappingProxyType({})
 
@@ -52,22 +52,22 @@ class References:
         max_bytes: int,
         on_change: Callable[[str, str | None], Awaitable[None]],
     ) -> None:
-        """`max_bytes`: of all recordings. `on_change` receives the owner whose voices changed here, and the digest of a
-        recording that belongs to no voice any more."""
+        """`max_bytes`: quota for all recordings together. `on_change` receives the owner whose voices changed, and the
+        digest of the recording that no voice uses any more, if there is one."""
         self._store, self._threads, self._files = store, threads, files
         self._space, self._max_bytes, self._on_change = space, max_bytes, on_change
-        #: Bytes of the recordings at the last `trim`, and of those that came since.
+        #: Bytes of all recordings: counted by the last `trim`, plus those read since.
         self._bytes = 0
         self.library = library
         self._children = asyncio.Semaphore(CHILDREN)
         self._reading = 0
-        #: Seconds that a child took of late.
-        self._took = 1.0
-        # A file is removed when no row names it: no row may come in between.
+        #: Seconds that a child process takes for one recording: a moving average.
+        self._decode_seconds = 1.0
+        # A file is removed when no row names it; the lock keeps a row from being added between check and removal.
         self._changing = asyncio.Lock()
-        self._known: dict[str, Mapping[str, Reference]] = {}
-        #: Digest of what was sent → digest of what is kept, and when it was shared last (monotonic).
-        self._sent: dict[str, tuple[str, float]] = {}
+        self._cached: dict[str, Mapping[str, Reference]] = {}
+        #: Digest of the bytes received → digest of the stored recording, and when it was last published (monotonic).
+        self._stored_as: dict[str, tuple[str, float]] = {}
 
     # Change
 
@@ -81,9 +81,9 @@ class References:
         ref_text: str | None = None,
         description: str | None = None,
     ) -> Reference:
-        """Takes a voice. `data` is a file of any audio format.
+        """Stores a voice. `data` is a file of any audio format.
 
-        Raises `InvalidRequest` saying what is wrong with which of them, `Conflict` for a name that is taken,
+        Raises `InvalidRequest` with the parameter that is wrong, `Conflict` for a name that is taken or a full quota,
         `QueueFull` while too many recordings are being read.
         """
         voices.check_name(name)
@@ -113,117 +113,121 @@ class References:
             try:
                 await self._store.add_voice(reference)
             except BaseException:
-                await self._remove_unused(digest)
+                await self._remove_recording(digest)
                 raise
-            self._known.pop(owner, None)
+            self._cached.pop(owner, None)
             with contextlib.suppress(errors.StorageDown):
-                # Another server may just have removed the last other voice with this recording, and the recording.
+                # Another server may have removed the last other voice with this recording, and with it the shared file.
                 if not await self._files.has("voices", f"{digest}.wav"):
                     await self._files.put("voices", self.library.path(digest))
         await self._on_change(owner, None)
         return reference
 
-    async def once(self, data: bytes) -> str:
-        """Keeps a recording that was given inside a request, without a name; returns its digest.
+    async def put_unnamed(self, data: bytes) -> str:
+        """Stores a recording that came inside a request; returns its digest.
 
-        Raises as `upload` does for the recording. The same bytes are read once, for clients send them with every
-        sentence. `sweep` removes what nobody sent of late.
+        Raises as `upload` does for the recording. The same bytes are decoded once, since clients send them with every
+        sentence. `sweep` removes recordings that no request used lately.
         """
-        sent = await self._threads.run(lambda: hashlib.sha256(data).hexdigest())
-        digest, shared = self._sent.get(sent, ("", 0.0))
-        if digest and time.monotonic() - shared < SHARED and await self._threads.run(self.library.touch, digest):
+        received = await self._threads.run(lambda: hashlib.sha256(data).hexdigest())
+        digest, shared = self._stored_as.get(received, ("", 0.0))
+        if (
+            digest
+            and time.monotonic() - shared < REPUBLISH_AFTER
+            and await self._threads.run(self.library.touch, digest)
+        ):
             return digest
         recording = await self._read(data)
         async with self._changing:
             digest = await self._threads.run(self.library.put, recording)
-            # A job that another server goes on with needs it there.
+            # Another server may take over the job and needs the recording then.
             await self._files.put("voices", self.library.path(digest))
-        if len(self._sent) >= REMEMBERED:
-            self._sent.clear()
-        self._sent[sent] = digest, time.monotonic()
+        if len(self._stored_as) >= REMEMBERED:
+            self._stored_as.clear()
+        self._stored_as[received] = digest, time.monotonic()
         return digest
 
-    async def need(self, digest: str) -> bool:
-        """Brings a recording here if another server took it in; False if nobody has it. Raises `StorageDown`.
+    async def ensure_local(self, digest: str) -> bool:
+        """Fetches a recording from the shared storage if it is not here; False if no server has it.
 
-        It counts as used now."""
+        Its time of last use becomes now. Raises `StorageDown`."""
         if await self._threads.run(lambda: self.library.has(digest) and self.library.touch(digest)):
             return True
         return await self._files.fetch("voices", self.library.path(digest))
 
     async def delete(self, owner: str, id_or_name: str) -> Reference | None:
-        """Forgets a voice, and its recording unless another voice is the same; None if there is none."""
+        """Deletes a voice, and its recording unless another voice uses it; None if there is no such voice."""
         async with self._changing:
-            gone = await self._store.remove_voice(owner, id_or_name)
-            self._known.pop(owner, None)
-            unused = gone is not None and await self._remove_unused(gone.digest)
-        if gone is not None:
-            await self._on_change(owner, gone.digest if unused else None)
-        return gone
+            deleted = await self._store.remove_voice(owner, id_or_name)
+            self._cached.pop(owner, None)
+            unused = deleted is not None and await self._remove_recording(deleted.digest)
+        if deleted is not None:
+            await self._on_change(owner, deleted.digest if unused else None)
+        return deleted
 
     def forget(self, owner: str) -> None:
-        """Another server changed the owner's voices."""
-        self._known.pop(owner, None)
+        """Drops an owner's cached voices, after another server changed them."""
+        self._cached.pop(owner, None)
 
     def forget_all(self) -> None:
-        """Others may have changed anything."""
-        self._known.clear()
+        """Drops all cached voices, after changes by other servers may have been missed."""
+        self._cached.clear()
 
-    async def drop(self, digest: str) -> None:
-        """Another server removed the last voice with this recording."""
+    async def remove_unused(self, digest: str) -> None:
+        """Removes the local file of a recording that no voice uses, after another server deleted its last voice."""
         async with self._changing:
             if not await self._store.digest_used(digest):
                 await self._threads.run(self.library.remove, digest)
 
     async def sweep(self, seconds: float) -> None:
-        """Removes recordings that are older than that and belong to no voice."""
-        for digest in await self._threads.run(lambda: builtins.list(self.library.older(seconds))):
+        """Removes recordings that were last used more than `seconds` ago and belong to no voice."""
+        for digest in await self._threads.run(lambda: builtins.list(self.library.older_than(seconds))):
             async with self._changing:
                 if not await self._store.digest_used(digest):
                     await self._threads.run(self.library.remove, digest)
 
     async def trim(self, seconds: float) -> None:
-        """Brings the recordings under `max_bytes` by removing those without a voice, the oldest first; `seconds` is the
-        age at which they go anyhow. Voices are never removed for room."""
+        """Removes recordings without a voice, oldest first, until all recordings fit into `max_bytes`. `seconds` is the
+        age at which `sweep` removes them anyway. A recording with a voice is never removed for room."""
         while await self._threads.run(self.library.size) > self._max_bytes and seconds > UNNAMED_GRACE:
             seconds = max(seconds / 2, UNNAMED_GRACE)
             await self.sweep(seconds)
         self._bytes = await self._threads.run(self.library.size)
 
-    # Questions
+    # Look up
 
     async def find(self, owner: str, id_or_name: str) -> Reference | None:
-        """The owner's voice of that id or name; the voices of others do not exist."""
-        return (await self.known(owner)).get(id_or_name)
+        """The owner's voice with that id or name; None also for a voice of another owner."""
+        return (await self.by_name(owner)).get(id_or_name)
 
     async def list(self, owner: str) -> builtins.list[Reference]:
-        """One owner's, oldest first."""
+        """An owner's voices, oldest first."""
         return await self._store.voices(owner)
 
     @property
     def shared(self) -> bool:
-        """Whether other servers change voices, too."""
+        """Whether other servers may change voices, too."""
         return self._store.cluster is not None
 
-    async def known(self, owner: str, *, refresh: bool = False) -> Mapping[str, Reference]:
-        """One owner's voices by id and by name, as `voices.choose` takes them; cheap when asked again.
+    async def by_name(self, owner: str, *, refresh: bool = False) -> Mapping[str, Reference]:
+        """An owner's voices by id and by name, from the cache if they are there.
 
-        `refresh`: with what other servers changed since."""
-        found = None if refresh else self._known.get(owner)
+        `refresh` reads them from the store, with the changes of other servers."""
+        found = None if refresh else self._cached.get(owner)
         if found is None:
-            if len(self._known) >= REMEMBERED:
-                self._known.clear()
+            if len(self._cached) >= REMEMBERED:
+                self._cached.clear()
             async with self._changing:
                 listed = await self._store.voices(owner)
-                by_name = {each.name: each for each in listed}
-                found = MappingProxyType(by_name | {each.id: each for each in listed}) if listed else _NONE
-                self._known[owner] = found
+                names = {each.name: each for each in listed}
+                found = MappingProxyType(names | {each.id: each for each in listed}) if listed else _NONE
+                self._cached[owner] = found
         return found
 
     # Reading
 
     def _check_room(self) -> None:
-        """Raises `StorageFull` or `Conflict` while no recording can be kept."""
+        """Raises `StorageFull` while the disk is nearly full, `Conflict` while the recordings fill their quota."""
         self._space.check()
         if self._bytes >= self._max_bytes:
             raise errors.Conflict(
@@ -233,14 +237,14 @@ class References:
     async def _read(self, data: bytes) -> bytes:
         self._check_room()
         if self._reading >= CHILDREN + WAITING:
-            after = self._took * (self._reading - CHILDREN) / CHILDREN
+            after = self._decode_seconds * (self._reading - CHILDREN) / CHILDREN
             raise errors.QueueFull("Too many recordings are being read; send it again soon", retry_after=after)
         self._reading += 1
         try:
             async with self._children:
-                began = time.monotonic()
+                started = time.monotonic()
                 recording = await client.read(data)
-                self._took += 0.3 * (time.monotonic() - began - self._took)
+                self._decode_seconds += 0.3 * (time.monotonic() - started - self._decode_seconds)
                 self._bytes += len(recording)
                 return recording
         except errors.InvalidRequest as e:
@@ -254,17 +258,17 @@ class References:
         if len(await self._store.voices(owner)) >= MAX_VOICES:
             raise errors.Conflict(f"You have {MAX_VOICES} voices; delete one before you add another")
 
-    async def _remove_unused(self, digest: str) -> bool:
-        """Whether it was; here and where it is shared."""
+    async def _remove_recording(self, digest: str) -> bool:
+        """Removes a recording, here and in the shared storage, unless a voice uses it; True if it was removed."""
         if await self._store.digest_used(digest):
             return False
         try:
             await self._files.delete("voices", f"{digest}.wav")
             if await self._store.digest_used(digest):
-                # Another server took the same recording in meanwhile.
+                # Another server stored the same recording in the meantime.
                 await self._files.put("voices", self.library.path(digest))
                 return False
         except errors.StorageDown as e:
-            log.warning("a recording that nobody has any more stays in the storage until it is old", error=e.message)
+            log.warning("a deleted recording stays in the shared storage until it expires", error=e.message)
         await self._threads.run(self.library.remove, digest)
         return True

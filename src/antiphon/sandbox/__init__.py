@@ -1,1 +1,3 @@
-"""Sandbox: files that clients send are decoded in a child process under limits."""
+"""Sandbox: decodes files from clients in a child process under limits.
+
+Entry points: `client.read` for a voice to clone, `client.decode` for any reader of this room."""

@@ -1,9 +1,9 @@
-"""The process that decodes one stranger's file and ends: `python -m antiphon.sandbox.child MEMORY CPU WALL WHAT`.
+"""Sandbox child: decodes one untrusted file and ends: `python -m antiphon.sandbox.child MEMORY CPU WALL READER`.
 
-The file comes by standard input, the answer goes to standard output: one byte of kind, four of length (big-endian), and
-as many bytes of what `WHAT` makes of it (`reference_audio`: a voice to be imitated, `speech_audio`: speech to be
-written down), or of the reason why it is refused. While it decodes it cannot open a file or a socket, write to a disk,
-or outlive its bounds, also when nobody is left to kill it.
+The file comes on standard input. The answer goes to standard output: one byte for its kind, four for its length
+(big-endian), then the result of the module `READER` (`reference_audio`: a voice to clone, `speech_audio`: speech to
+transcribe) or the reason for a refusal. While the child decodes, it cannot open a file or a socket or write to a disk;
+it ends at its limits even if its parent is gone.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from typing import Protocol
 
 FRAME = struct.Struct(">cI")
 AUDIO, REFUSAL = b"A", b"R"
-#: Bytes of a refusal.
+#: Bytes of the reason for a refusal.
 MAX_REASON = 2000
 
 
 class Reader(Protocol):
-    """A module of this room that reads files."""
+    """A module of this room that decodes files."""
 
     MAX_BYTES: int
 
     def read(self, data: bytes) -> bytes:
-        """Raises `InvalidRequest` with the reason why it is refused."""
+        """Decodes a file. Raises `InvalidRequest` with the reason for a refusal."""
         ...
 
-    def rehearse(self) -> None:
-        """Does on something of its own all that `read` may do."""
+    def warm_up(self) -> None:
+        """Runs every step of `read` on sample data, so that all libraries are loaded."""
         ...
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
     _limit(resource.RLIMIT_CORE, 0)
     answer = os.dup(1)
-    os.dup2(2, 1)  # Libraries print; the answer's descriptor is no place for it.
+    os.dup2(2, 1)  # What libraries print must not mix with the answer.
     kind, payload = _read(reader, _load(reader))
     with os.fdopen(answer, "wb") as out:
         out.write(FRAME.pack(kind, len(payload)) + payload)
@@ -58,9 +58,9 @@ def _limit(which: int, value: int) -> None:
 
 
 def _load(reader: Reader) -> bytes:
-    """The file; from then on no descriptor can be had: no file, no socket, no library."""
-    # Libraries load parts of themselves when they are first used.
-    reader.rehearse()
+    """Reads the file from standard input, then forbids new descriptors: no file, socket or library can be opened."""
+    # Libraries load some of their parts at first use, which must come before the limit.
+    reader.warm_up()
     data = sys.stdin.buffer.read(reader.MAX_BYTES + 1)
     _limit(resource.RLIMIT_NOFILE, 0)
     return data

@@ -1,4 +1,4 @@
-"""What a recording must be before a voice is cloned from it: long enough, short enough, loud and not clipped."""
+"""Reference audio: decodes a recording, and checks its length, level and clipping before a model clones its voice."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ import math
 from antiphon.audio import decode, pcm, wav
 from antiphon.domain import errors
 
-#: Bytes of an upload, as vLLM-Omni's; seconds of it before silence is trimmed.
+#: Bytes of an upload (the limit of vLLM-Omni), and its seconds before silence is trimmed.
 MAX_BYTES, MAX_RAW_SECONDS = 10 * 1024 * 1024, 120.0
-#: Seconds of sound that must be left, and that may be.
+#: Seconds of sound after trimming: least and most.
 MIN_SECONDS, MAX_SECONDS = 1.0, 60.0
-#: Hz; a recording at a higher rate is brought down to it.
+#: Hz; a recording at a higher rate is resampled to it.
 MAX_RATE = 48_000
-#: Silence is what stays this far below the loudest sample (a ratio: 40 dB), and is kept this long (seconds).
-BELOW_PEAK, KEPT = 100, 0.1
-#: dB below full scale, over the whole recording: speech at arm's length is 20 dB above it.
+#: Samples this far below the peak (a ratio: 40 dB) count as silence; seconds of it left at each end.
+BELOW_PEAK, MARGIN = 100, 0.1
+#: Lowest mean level of the whole recording, in dBFS; speech at arm's length is 20 dB louder.
 MIN_LEVEL = -45.0
-#: Share of samples at full scale: what an overdriven input has, and no music or speech that was let be.
+#: Largest share of samples at full scale; only overdriven input has more.
 MAX_CLIPPED = 0.02
 _FULL = 32_767
 
 
 def read(data: bytes) -> bytes:
-    """The recording as a mono 16-bit WAV file. Raises `InvalidRequest` with the figure that is wrong and the remedy.
+    """The recording as a mono 16-bit WAV file. Raises `InvalidRequest` with the wrong figure and the remedy.
 
-    For the child: it decodes what strangers sent.
+    Call it in the sandbox's child process only: it decodes an untrusted file.
     """
     audio, rate = decode.decode(data, max_seconds=MAX_RAW_SECONDS, max_bytes=MAX_BYTES)
     return prepare(audio, rate)
 
 
-def rehearse() -> None:
-    """Reads two seconds of a square wave, at a rate that has to be brought down."""
+def warm_up() -> None:
+    """Reads two seconds of a square wave, at a rate that needs resampling."""
     rate = 2 * MAX_RATE
     wave = (b"\0\x20" * 100 + b"\0\xe0" * 100) * (2 * rate // 200)
     read(wav.header(rate, len(wave)) + wave)
 
 
 def prepare(audio: bytes, rate: int) -> bytes:
-    """Trims, measures and brings down to `MAX_RATE`; `audio` is mono PCM at `rate` Hz. Raises `InvalidRequest`."""
+    """Trims, checks and resamples to at most `MAX_RATE`; `audio` is mono PCM at `rate` Hz. Raises `InvalidRequest`."""
     import numpy as np
 
     peak = int(np.abs(np.frombuffer(audio, "<i2").astype(np.int32)).max(initial=0))
@@ -47,7 +47,7 @@ def prepare(audio: bytes, rate: int) -> bytes:
         raise errors.InvalidRequest(
             f"The recording is silent: its loudest moment is {_decibels(peak)}. Check the microphone and record again"
         )
-    audio = pcm.trim_silence(audio, rate, KEPT, max(pcm.SILENCE, peak // BELOW_PEAK))
+    audio = pcm.trim_silence(audio, rate, MARGIN, max(pcm.SILENCE, peak // BELOW_PEAK))
     _check_length(pcm.duration(len(audio), rate))
     if rate > MAX_RATE:
         audio, rate = pcm.resample(audio, rate, MAX_RATE), MAX_RATE

@@ -1,7 +1,7 @@
-"""Speech that is to be written down: brought to the rate that recognition wants, and cut where nobody speaks.
+"""Speech audio: decodes a recording for transcription, resamples it for recognition, and cuts it at pauses.
 
-An answer of the child is the length of a JSON list (four bytes, big-endian), the list of (first sample, one after the
-last) of each piece, and the samples: mono 16-bit PCM at 16 kHz.
+The child answers with the length of a JSON list (four bytes, big-endian), the list with the bounds of each piece (first
+sample, one after the last), and the samples: mono 16-bit PCM at 16 kHz.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import struct
 from antiphon.audio import cut, decode, pcm, wav
 from antiphon.domain import errors
 
+#: Hz.
 RATE = 16_000
-#: Bytes of an upload, and seconds of it.
+#: Bytes and seconds of an upload.
 MAX_BYTES, MAX_SECONDS = 200 * 1024 * 1024, 4 * 3600.0
 MIN_SECONDS = 0.1
 HEAD = struct.Struct(">I")
 
 
 def read(data: bytes) -> bytes:
-    """For the child. Raises `InvalidRequest`."""
+    """Samples and bounds, in the form described above. For the child process. Raises `InvalidRequest`."""
     audio, rate = decode.decode(data, max_seconds=MAX_SECONDS, max_bytes=MAX_BYTES)
     del data
     audio = pcm.resample(audio, rate, RATE)
@@ -30,7 +31,7 @@ def read(data: bytes) -> bytes:
     return b"".join((HEAD.pack(len(bounds)), bounds, audio))
 
 
-def rehearse() -> None:
+def warm_up() -> None:
     """Reads two seconds of a square wave at another rate."""
     wave = (b"\0\x20" * 100 + b"\0\xe0" * 100) * 441
     read(wav.header(44_100, len(wave)) + wave)

@@ -45,10 +45,10 @@ class SpeechPlanner:
             return served, await self.plan(request, served, quick_first=quick_first, language=language)
         resolve_references.check(request)
         # A request that names no voice does not need the store, which may be away.
-        known = await self.references.known(owner) if resolve_references.names(request) else {}
+        known = await self.references.by_name(owner) if resolve_references.names(request) else {}
         abilities = (h.capabilities for h in self.selector.served.values() if h.capabilities is not None)
         if self.references.shared and resolve_references.strange(request, known, abilities):
-            known = await self.references.known(owner, refresh=True)
+            known = await self.references.by_name(owner, refresh=True)
         clone = resolve_references.wanted(request, known)
         served = self.selector.choose(request.model, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
@@ -63,7 +63,7 @@ class SpeechPlanner:
         """Raises `StorageDown` if a recording is needed that only other servers have, and cannot be had now."""
         assert served.capabilities is not None
         for digest in resolve_references.digests(request):
-            await self.references.need(digest)
+            await self.references.ensure_local(digest)
         make = partial(
             plans.make, request, served.name, served.capabilities, quick_first=quick_first, language=language
         )

@@ -46,7 +46,7 @@ async def resolve(
         if not asked.startswith("data:"):
             return None
         try:
-            return await references.once(voice.from_data_url(asked, param))
+            return await references.put_unnamed(voice.from_data_url(asked, param))
         except errors.InvalidRequest as e:
             raise errors.InvalidRequest(e.message, param=param) from e
 

@@ -31,7 +31,7 @@ KEPT = 24 * 3600.0
 STALE = 3600.0
 #: Seconds for which a recording stays though the room is wanted: its job may be about to be made.
 FRESH = 60.0
-BOUNDS = client.Bounds(memory=3 * 1024**3, cpu=300, wall=600.0)
+LIMITS = client.Limits(memory=3 * 1024**3, cpu=300, wall=600.0)
 _MOST = int(2 * speech_audio.RATE * (speech_audio.MAX_SECONDS + 1)) + 1024 * 1024
 
 
@@ -82,7 +82,7 @@ class RecordingStore:
         try:
             with part.open("wb") as out:
                 answer = _Answer(out)
-                await client.ask("speech_audio", file, answer.take, _MOST, BOUNDS)
+                await client.decode("speech_audio", file, answer.take, _MOST, LIMITS)
                 # On disk before anything refers to it: a job that was accepted must find it after a power cut.
                 await self.threads.run(_sync, out)
             upload = answer.upload()
