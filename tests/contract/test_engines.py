@@ -28,7 +28,7 @@ async def options(engine: str) -> AsyncIterator[dict[str, str]]:
 async def test_engines_keep_the_contract(engine: str) -> None:
     async with options(engine) as given, bench(engine, given) as made:
         broken = {}
-        for each in CHECKS[made.can.kind]:
+        for each in CHECKS[made.capabilities.kind]:
             try:
                 await each(made)
             except Skip:
