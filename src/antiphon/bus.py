@@ -1,6 +1,6 @@
-"""The bus: publish facts, subscribe to them, replay what was missed. Nothing waits for a subscriber.
+"""Bus: publishes events to subscribers and replays past ones. Publishing never waits for a subscriber.
 
-Audio never crosses the bus, and speech works without anybody listening.
+Audio never crosses the bus, and no part of the server depends on a subscriber.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ Listener = Callable[[Event], None]
 
 
 class Subscription:
-    """What one subscriber has not yet read: at most `limit` events, then the oldest go and a `gap` says so.
+    """The events that one subscriber has not read yet: at most `limit`. Beyond that the oldest are dropped, and the
+    subscriber reads a `gap` event in their place.
 
-    Iterate over it inside a `with`, which ends it."""
+    Iterate over it inside a `with` block, which ends the subscription."""
 
     def __init__(self, bus: Bus, job: str | None, owner: str | None, limit: int) -> None:
         self.job, self.owner = job, owner
@@ -46,7 +47,7 @@ class Subscription:
         self._wake.set()
 
     def close(self) -> None:
-        """Ends the iteration after what is already waiting."""
+        """Ends the iteration after the events that wait."""
         self._closed = True
         self._bus._forget(self)
         self._wake.set()
@@ -56,8 +57,8 @@ class Subscription:
         return len(self._waiting)
 
     async def batch(self, most: int = 16, patience: float | None = None) -> list[Event]:
-        """What is waiting, oldest first, at most so many; waits for the first. Empty after `patience` seconds without
-        any; raises `StopAsyncIteration` at the end."""
+        """At most `most` events, oldest first; waits for the first one. Empty after `patience` seconds without one;
+        raises `StopAsyncIteration` at the end."""
         try:
             async with asyncio.timeout(None if self._waiting or self._lost_after is not None else patience):
                 found = [await anext(self)]
@@ -113,15 +114,16 @@ class Bus:
         self._watched_elsewhere = watched_elsewhere
 
     def number(self, slot: int, stride: int = 64) -> None:
-        """From now on ids leave the remainder `slot`: several buses number events without meeting."""
+        """From now on every id leaves the remainder `slot` when divided by `stride`, so that the ids of several servers
+        never collide."""
         self._slot, self._stride = slot, stride
 
     def start_after(self, last_id: int) -> None:
-        """Continues the numbering of an earlier life of this server."""
+        """Continues after the last id of the previous process."""
         self._last = max(self._last, last_id)
 
     def listen(self, listener: Listener) -> None:
-        """Calls `listener` with every event, at once; it must be quick and must not raise."""
+        """Calls `listener` with every event when it is published. It must be fast and must not raise."""
         self._listeners.append(listener)
 
     def publish(
@@ -132,7 +134,7 @@ class Bus:
         data: Mapping[str, Any] | None = None,
     ) -> Event:
         now = self._clock()
-        # Microseconds as a floor: ids grow over a restart even if the last events never reached the store.
+        # At least the time in microseconds: ids grow over a restart even if the last events never reached the store.
         least = max(self._last + 1, int(now * 1e6))
         self._last = least + (self._slot - least) % self._stride
         event = Event(self._last, type, now, job, owner, data or {})
@@ -143,7 +145,7 @@ class Bus:
         return event
 
     def relay(self, event: Event) -> None:
-        """To those who are subscribed, and nobody else: an event that another bus has published."""
+        """Passes an event that another server published to the subscribers, but not to the listeners."""
         if event.job is not None and event.job in self._by_job:
             for subscription in tuple(self._by_job[event.job]):
                 subscription.offer(event)
@@ -152,7 +154,7 @@ class Bus:
                 subscription.offer(event)
 
     def subscribe(self, *, job: str | None = None, owner: str | None = None, limit: int = 1000) -> Subscription:
-        """Events of one job, or those that `owner` may hear (None: all), from now on."""
+        """Events of one job, or those that `owner` may see (None: all), from now on."""
         subscription = Subscription(self, job, owner, limit)
         if job is not None:
             self._by_job[job].add(subscription)
@@ -161,18 +163,18 @@ class Bus:
         return subscription
 
     def heard(self, job: str, owner: str) -> bool:
-        """Whether anybody is listening to this job just now."""
+        """Whether any subscriber would receive an event of this job."""
         return (
             job in self._by_job or self._watched_elsewhere(job) or any(s.owner in (None, owner) for s in self._others)
         )
 
     def watched(self) -> list[str]:
-        """Jobs that somebody subscribed to by name."""
+        """The jobs that have a subscriber of their own."""
         return list(self._by_job)
 
     def after(self, last_id: int, *, job: str | None = None, owner: str | None = None) -> list[Event] | None:
-        """Past events with a greater id, oldest first; None when memory does not reach back that far,
-        or others publish as well."""
+        """Past events with a greater id, oldest first; None when memory does not reach back that far, or other servers
+        publish as well."""
         if self._stride > 1 or not self._past or self._past[0].id > last_id + 1:
             return None
         probe = Subscription(self, job, owner, 1)

@@ -82,13 +82,13 @@ async def test_what_waits_is_one_commit_and_one_wake_up(
 ) -> None:
     writer, commits, _ = counted
     calls: list[object] = []
-    tell = Writer._tell
+    tell = Writer._resolve_soon
 
     def counting(self: Writer, outcomes: list[writers.Outcome]) -> None:
         calls.append(len(outcomes))
         tell(self, outcomes)
 
-    monkeypatch.setattr(Writer, "_tell", counting)
+    monkeypatch.setattr(Writer, "_resolve_soon", counting)
     gate = Gate()
     first = asyncio.create_task(writer.run(gate))
     await asyncio.to_thread(gate.held.wait, 20)

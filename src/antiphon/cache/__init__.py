@@ -1,4 +1,4 @@
-"""The cache: recipe to finished audio, in memory, on disk and shared, so that nothing is made twice."""
+"""The cache: finished results by recipe key, in memory, on disk and shared, so that nothing is computed twice."""
 
 from antiphon.cache.cache import Cache, Stats
 from antiphon.cache.entry import Entry

@@ -1,4 +1,4 @@
-"""The cache itself: memory in front of a directory, both bounded, what was used least recently out first."""
+"""Cache: memory in front of a directory, both bounded; the least recently used entries are dropped first."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from antiphon.cache.write_behind import WriteBehind
 log = structlog.get_logger("antiphon.cache")
 T = TypeVar("T")
 
-#: Bytes that an entry takes in memory besides its payload, about.
+#: Bytes that an entry takes in memory besides its payload, roughly.
 OVERHEAD = 512
-#: Seconds between two notes on disk that an entry was used.
+#: Seconds between two writes of an entry's time of use.
 TOUCH = 60.0
 THREADS = 3
 
@@ -36,29 +36,29 @@ class Stats:
     memory_entries: int
     memory_bytes: int
     hits: int
-    #: Questions by `get` that nothing answered.
+    #: Calls of `get` without an entry.
     misses: int
     #: Entries that were removed from disk to make room.
     evictions: int
-    #: Files that were found not to be what was written.
+    #: Files that were found corrupt.
     corrupt: int
-    #: Entries that were not written: the disk was full or failed, or too much was waiting.
+    #: Entries that were not written: the disk was full or failed, or too many bytes waited.
     dropped: int
 
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """An entry on disk; the object stands for one writing of it."""
+    """One written version of an entry on disk; a new version gets a new object."""
 
-    #: Seconds since the epoch, as the file says.
+    #: Seconds since the epoch, as in the file.
     used_at: float
 
 
 class Cache:
     """Maps a key (64 hexadecimal digits) to an `Entry`. Used in one event loop, which never waits for the disk.
 
-    No trouble with the disk is ever raised: what cannot be written stays in memory as long as there is room, and
-    what cannot be read was never there.
+    Errors of the disk are never raised: an entry that cannot be written stays in memory while there is room, and one
+    that cannot be read counts as absent.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Cache:
         remote: RemoteCache | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`backlog_bytes` bounds what `put_soon` may have waiting to be written; `max_bytes=0`: memory only.
+        """`backlog_bytes` bounds the payload that waits to be written; `max_bytes=0`: memory only.
         `remote`: the level that other servers share with this one."""
         self._files = Files(Path(root))
         self._memory: Lru[Entry] = Lru(memory_bytes)
@@ -84,14 +84,14 @@ class Cache:
         self._hits = self._misses = self._evictions = self._corrupt = self._dropped = 0
 
     async def open(self) -> None:
-        """Learns what is on disk; until it returns, `contains` and the bounds only know what came since."""
+        """Scans the disk. Until it returns, `contains` and the bounds cover only entries that were added since."""
         found: list[Found] = []
         try:
             found = await self._run(self._files.scan)
         except OSError as e:
             log.warning("the cache's directory cannot be read; the cache starts empty", error=str(e))
         room = True
-        # Newest first, each behind those before it: what was used since the scan began stays in front.
+        # From the newest on, each one as the least recently used: entries that were used since the scan stay newer.
         for key, size, used_at in reversed(found):
             if key not in self._write_behind and key not in self._disk:
                 room = room and self._disk.put_oldest(key, _Place(used_at), size)
@@ -100,7 +100,7 @@ class Cache:
         self._scanned = True
 
     async def close(self) -> None:
-        """Writes what is waiting and ends the threads; afterwards only memory answers."""
+        """Writes the waiting entries and ends the threads. Afterwards only entries in memory are found."""
         if not self._closed:
             if self.remote is not None:
                 await self.remote.close()
@@ -111,7 +111,7 @@ class Cache:
     # Ask
 
     def contains(self, key: str) -> bool:
-        """Whether a `get` would answer, as far as is known without a look at the disk."""
+        """Whether `get` would find the entry, as far as is known without reading the disk."""
         return key in self._memory or key in self._disk or self._write_behind.entry(key) is not None
 
     def get_in_memory(self, key: str) -> Entry | None:
@@ -123,7 +123,7 @@ class Cache:
         return entry
 
     async def get(self, key: str) -> Entry | None:
-        """The entry from memory or disk. A file that is not what was written is removed, and is no answer."""
+        """The entry from memory or disk. A corrupt file is removed and counts as absent."""
         entry = self.get_in_memory(key)
         if entry is not None:
             return entry
@@ -138,7 +138,7 @@ class Cache:
         return entry
 
     async def find(self, key: str) -> Entry | None:
-        """As `get`, and what neither memory nor disk has from those that other servers share."""
+        """The entry from memory, disk or the level that other servers share."""
         entry = await self.get(key)
         if entry is None and self.remote is not None and not self._closed:
             entry = await self.remote.find(key)
@@ -147,7 +147,7 @@ class Cache:
         return entry
 
     def prefetch(self, keys: Iterable[str]) -> None:
-        """Begins to look for what will soon be asked for by `find`."""
+        """Begins to look for entries in the shared level before `find` is called."""
         for key in keys:
             if self.remote is not None and not self.contains(key):
                 self.remote.ask(key)
@@ -162,7 +162,7 @@ class Cache:
             log.warning("a cache file cannot be read", key=key, error=str(e))
             return None
         if self._disk.peek(key) is not place or key in self._write_behind:
-            # The file was written or removed meanwhile: what was read is right, but no news.
+            # The file was written or removed meanwhile: the entry is right, but memory and counts are up to date.
             return entry
         if entry is not None:
             self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
@@ -171,7 +171,7 @@ class Cache:
         if isinstance(why, CorruptEntry):
             self._corrupt += 1
             self._write_behind.remove(key)
-            log.warning("a cache file is not what was written; it is made anew", key=key, why=str(why))
+            log.warning("a cache file is corrupt; its entry is computed again", key=key, why=str(why))
         return None
 
     def stats(self) -> Stats:
@@ -190,15 +190,15 @@ class Cache:
     # Change
 
     async def put(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
-        """In memory at once, and in its file when this returns, unless the disk would not take it."""
+        """Adds an entry to memory, and to its file before this returns, unless the disk fails."""
         entry = self._keep(key, payload, meta)
         if self._fits(entry):
             await self._write_behind.done(self._write_behind.write(key, entry))
 
     def put_soon(self, key: str, payload: bytes, meta: Mapping[str, Any], *, share: bool = False) -> None:
-        """In memory at once, and in its file soon, unless too much is waiting already.
+        """Adds an entry to memory, and to its file soon, unless too many bytes wait.
 
-        `share`: other servers may have it, too."""
+        `share`: it is also sent to the level that other servers share."""
         entry = Entry(payload, meta)
         self._keep_soon(key, entry)
         if share and self.remote is not None and not self._closed:
@@ -213,18 +213,18 @@ class Cache:
                 self._dropped += 1
 
     def remember(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
-        """In memory only: for what is made again sooner than a file is written."""
+        """Adds an entry to memory only: for results that are computed faster than a file is written."""
         self._keep(key, payload, meta)
 
     async def discard(self, key: str) -> None:
-        """Forgets the entry; its file is gone when this returns."""
+        """Removes the entry and its file."""
         self._memory.pop(key)
         self._disk.pop(key)
         if not self._closed:
             await self._write_behind.done(self._write_behind.remove(key))
 
     async def flush(self) -> None:
-        """Returns when everything that was put before is in its file."""
+        """Returns when all entries that were added before are in their files."""
         await self._write_behind.flush()
 
     def _keep(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> Entry:
@@ -238,7 +238,7 @@ class Cache:
     def _written(self, key: str, outcome: int | Exception, now: float) -> None:
         if isinstance(outcome, Exception):
             self._dropped += 1
-            # Once per spell of trouble: a full disk would say the same for every unit.
+            # Logged once until a write succeeds: a full disk would log the same line for every unit.
             if not self._troubled:
                 self._troubled = True
                 log.warning("the cache cannot write; audio stays in memory only", error=repr(outcome))
@@ -249,7 +249,7 @@ class Cache:
 
     def _evict(self, key: str) -> None:
         self._evictions += 1
-        # An entry that is about to be written takes the old file's place anyway.
+        # A waiting entry replaces the old file anyway.
         if key not in self._write_behind:
             self._write_behind.remove(key)
 

@@ -1,8 +1,8 @@
-"""A cache entry, and the form it has in a file: one that cannot be mistaken for whole, or for another's.
+"""Entry: a cached result, and its file format, in which a damaged file or one of another key is detected.
 
     magic (12 bytes) | SHA-256 of all that follows (32) | length of the header (4, big-endian) | header | payload
 
-The header is JSON, `{"key", "meta"}`. The key is in it, and so in the digest: a file under a wrong name is noticed.
+The header is JSON, `{"key", "meta"}`. It contains the key, so that a file with a wrong name is detected.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ _json = msgspec.json.Encoder()
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something finished: a unit's audio, or a whole encoded answer."""
+    """A result: a unit's audio, or a complete encoded answer."""
 
     payload: bytes
-    #: What is needed to use it (such as `sample_rate`); JSON values only.
+    #: What a reader of the payload needs, such as `sample_rate`; JSON values only.
     meta: Mapping[str, Any]
 
 
 class CorruptEntry(Exception):
-    """The file is not what was written under this key."""
+    """The file is not the one that was written for this key."""
 
 
 class _Header(msgspec.Struct):
@@ -41,7 +41,7 @@ class _Header(msgspec.Struct):
 
 
 def pack(key: str, entry: Entry) -> tuple[bytes, bytes]:
-    """The beginning of the file, and the payload that follows it. Raises TypeError if `meta` is not JSON."""
+    """The head of the file, and the payload that follows it. Raises `TypeError` if `meta` is not JSON."""
     header = _json.encode(_Header(key, dict(entry.meta)))
     rest = len(header).to_bytes(4, "big") + header
     digest = hashlib.sha256(rest)
@@ -50,11 +50,11 @@ def pack(key: str, entry: Entry) -> tuple[bytes, bytes]:
 
 
 def unpack(key: str, data: bytes) -> Entry:
-    """The inverse; raises `CorruptEntry` for anything but what `pack` made for this key."""
+    """The entry of a file's bytes. Raises `CorruptEntry` for anything but what `pack` returned for this key."""
     if len(data) < _HEADER or not data.startswith(MAGIC):
-        raise CorruptEntry("it is no cache file")
+        raise CorruptEntry("it is not a cache file")
     if hashlib.sha256(memoryview(data)[_LENGTH:]).digest() != data[_DIGEST:_LENGTH]:
-        raise CorruptEntry("its digest does not fit")
+        raise CorruptEntry("its digest does not match")
     end = _HEADER + int.from_bytes(data[_LENGTH:_HEADER], "big")
     try:
         header = msgspec.json.decode(data[_HEADER:end], type=_Header)

@@ -1,4 +1,4 @@
-"""The cache's directory: whole files under their keys, or none. Blocking; called in threads."""
+"""Files: the cache's directory, with complete files named by their keys. Blocking; called in threads."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Found(NamedTuple):
 
 
 class Files:
-    """`root/ab/abcdef…`: two levels, so that no directory grows long. Files of others are left alone."""
+    """`root/ab/abcdef…`: two levels, so that no directory gets too many files. Other files are left alone."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        # Names of this life's parts: a scan takes those of earlier lives away, and these not.
-        self._life = os.urandom(4).hex()
+        # Part of the names of this process's temporary files: a scan removes only those of previous processes.
+        self._process = os.urandom(4).hex()
         self._count = itertools.count()
 
     def scan(self) -> list[Found]:
-        """Every entry, the least recently used first. Removes the parts that an earlier life left behind."""
+        """Every entry, the least recently used first. Removes the temporary files of previous processes."""
         self._root.mkdir(parents=True, exist_ok=True)
         found: list[Found] = []
         for folder in os.scandir(self._root):
@@ -45,22 +45,22 @@ class Files:
                     with contextlib.suppress(FileNotFoundError):
                         stat = file.stat(follow_symlinks=False)
                         found.append(Found(file.name, stat.st_size, stat.st_mtime))
-                elif _PART.fullmatch(file.name) and f".{self._life}_" not in file.name:
+                elif _PART.fullmatch(file.name) and f".{self._process}_" not in file.name:
                     with contextlib.suppress(OSError):
                         os.unlink(file)
         found.sort(key=lambda each: each.used_at)
         return found
 
     def read(self, key: str) -> Entry:
-        """Raises FileNotFoundError, `CorruptEntry`, or OSError when the disk fails."""
+        """Raises `FileNotFoundError`, `CorruptEntry`, or `OSError` when the disk fails."""
         with open(self._path(key), "rb") as file:
             return entries.unpack(key, file.read())
 
     def write(self, key: str, entry: Entry, used_at: float) -> int:
-        """Puts the whole file in its place at once; returns its size. Raises OSError, and then left nothing."""
+        """Writes the file and renames it into place; returns its bytes. Raises `OSError` and then leaves no file."""
         path = self._path(key)
         head, payload = entries.pack(key, entry)
-        part = os.path.join(os.path.dirname(path), f".{key}.{self._life}_{next(self._count)}.part")
+        part = os.path.join(os.path.dirname(path), f".{key}.{self._process}_{next(self._count)}.part")
         try:
             with _create(part) as file:
                 file.write(head)
@@ -78,19 +78,19 @@ class Files:
             os.unlink(self._path(key))
 
     def touch(self, key: str, used_at: float) -> None:
-        """Remembers the use over a restart, if the file is still there and the disk takes it."""
+        """Writes the time of use to the file, if the file still exists and the disk works."""
         with contextlib.suppress(OSError):
             os.utime(self._path(key), (used_at, used_at))
 
     def _path(self, key: str) -> str:
-        # A string: pathlib interns every part of a path, and a name for each unit would swell the table of them.
+        # A string, not a `Path`: pathlib interns every part of a path, and each unit has its own name.
         if not _KEY.fullmatch(key):
             raise ValueError(f"a cache key is 64 hexadecimal digits, not {key[:80]!r}")
         return os.path.join(self._root, key[:2], key)
 
 
 def _create(path: str) -> BinaryIO:
-    """A new file for writing, with its folder if need be."""
+    """A new file for writing; its folder is created if necessary."""
     try:
         return open(path, "xb")
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What was used least recently goes first: a bounded mapping that counts bytes. No I/O, no threads."""
+"""Lru: a mapping bounded in bytes that drops the least recently used values first. No I/O, no threads."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ V = TypeVar("V")
 class Lru(Generic[V]):
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        #: Sum of the sizes of what is in it; never more than `max_bytes` when a method returns.
+        #: The sum of the sizes; never more than `max_bytes` when a method returns.
         self.bytes = 0
         self._values: OrderedDict[str, tuple[V, int]] = OrderedDict()
 
@@ -23,7 +23,7 @@ class Lru(Generic[V]):
         return key in self._values
 
     def __iter__(self) -> Iterator[str]:
-        """Keys, the least recently used first."""
+        """The keys, the least recently used first."""
         return iter(self._values)
 
     def peek(self, key: str) -> V | None:
@@ -31,7 +31,7 @@ class Lru(Generic[V]):
         return found[0] if found else None
 
     def get(self, key: str) -> V | None:
-        """Also makes it the most recently used."""
+        """The value, which becomes the most recently used one."""
         found = self._values.get(key)
         if found is None:
             return None
@@ -39,7 +39,7 @@ class Lru(Generic[V]):
         return found[0]
 
     def put(self, key: str, value: V, size: int) -> list[str]:
-        """Makes it the most recently used; returns the keys that went for it. What is too big alone is not kept."""
+        """Adds the most recently used value; returns the dropped keys. A value larger than `max_bytes` is not kept."""
         self.pop(key)
         if size > self.max_bytes:
             return [key]
@@ -48,7 +48,7 @@ class Lru(Generic[V]):
         return self._trim()
 
     def put_oldest(self, key: str, value: V, size: int) -> bool:
-        """Puts it behind all others if there is room and it is not there; whether it was put."""
+        """Adds the least recently used value if there is room and the key is new; returns whether it was added."""
         if key in self._values or self.bytes + size > self.max_bytes:
             return False
         self._values[key] = (value, size)

@@ -1,4 +1,4 @@
-"""The second level: entries that other servers made, in a storage that all of them share."""
+"""RemoteCache: the level of the cache that servers share, in object storage."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from antiphon.domain import errors
 
 log = structlog.get_logger("antiphon.cache")
 
-#: Seconds that an answer may take; a unit is rather made again than waited for much longer.
+#: Seconds that an answer may take; after that it is cheaper to compute the unit again.
 PATIENCE = 1.0
-#: Seconds without questions after one that failed or took too long.
+#: Seconds without requests after one that failed or took too long.
 QUIET = 5.0
-#: Seconds for which it is believed that nobody has an entry, and how many of them are remembered.
+#: Seconds for which an entry counts as absent after a miss, and how many such keys are remembered.
 ABSENT, REMEMBERED = 10.0, 20_000
-#: Entries that are sent at the same time; bytes that may wait to be sent; seconds that they get at the end.
+#: Entries that are sent at the same time; bytes that may wait to be sent; seconds to send them when the cache closes.
 SENDERS, WAITING, FAREWELL = 4, 64 * 1024 * 1024, 5.0
 
 
 class Storage(Protocol):
-    """Files under the keys of entries. Every method may raise `StorageDown`."""
+    """Files by the keys of entries. Every method may raise `StorageDown`."""
 
     async def get(self, key: str) -> bytes | None: ...
 
@@ -37,7 +37,7 @@ class Storage(Protocol):
 
 
 class RemoteCache:
-    """Used in one event loop. Whatever goes wrong with the storage, an entry is only not found, or not shared."""
+    """Used in one event loop. When the storage fails, entries are not found or not shared; no error is raised."""
 
     def __init__(self, storage: Storage, clock: Callable[[], float] = time.monotonic) -> None:
         self._storage, self._clock = storage, clock
@@ -47,13 +47,13 @@ class RemoteCache:
         self._waiting: dict[str, Entry] = {}
         self._bytes = 0
         self._senders: set[asyncio.Task[None]] = set()
-        #: Entries that were found, sent, and not sent because too much waited or the storage failed.
+        #: Entries that were found, sent, and dropped because too much waited or the storage failed.
         self.found = self.sent = self.dropped = 0
 
     # Ask
 
     def ask(self, key: str) -> asyncio.Task[Entry | None] | None:
-        """Begins to look for an entry; None where that is known to be in vain. Asked twice, it looks once."""
+        """Begins to look for an entry, once for all callers; None if the entry is absent or the storage down."""
         asked = self._asked.get(key)
         if asked is not None:
             return asked
@@ -65,9 +65,9 @@ class RemoteCache:
         return task
 
     async def find(self, key: str) -> Entry | None:
-        """The entry, checked; None if there is none, or if that cannot be said soon."""
+        """The verified entry; None if there is none or the storage does not answer in time."""
         task = self.ask(key)
-        # Others may wait for the same: whoever is cancelled does not take it from them.
+        # Several callers may wait: a cancelled one does not cancel the request of the others.
         return None if task is None else await asyncio.shield(task)
 
     async def _look(self, key: str) -> Entry | None:
@@ -79,7 +79,7 @@ class RemoteCache:
                 return None
             entry = await asyncio.to_thread(entries.unpack, key, data)
         except CorruptEntry as e:
-            log.warning("a shared entry is not what was written; it is made anew", key=key, why=str(e))
+            log.warning("a shared entry is corrupt; it is computed again", key=key, why=str(e))
             await self._remove(key)
             return None
         except (errors.StorageDown, TimeoutError):
@@ -97,7 +97,7 @@ class RemoteCache:
     # Share
 
     def share(self, key: str, entry: Entry) -> None:
-        """Sends an entry soon, unless too much waits to be sent."""
+        """Queues an entry to be sent, unless too many bytes wait."""
         if key in self._waiting:
             return
         if self._bytes + len(entry.payload) > WAITING:
@@ -111,7 +111,7 @@ class RemoteCache:
             task.add_done_callback(self._senders.discard)
 
     async def flush(self) -> None:
-        """Returns when what was shared before is sent, or given up."""
+        """Returns when all queued entries are sent or dropped."""
         while self._senders:
             await asyncio.wait(tuple(self._senders))
 
@@ -120,7 +120,7 @@ class RemoteCache:
             async with asyncio.timeout(FAREWELL):
                 await self.flush()
         except TimeoutError:
-            log.warning("entries were not shared before the end", entries=len(self._waiting))
+            log.warning("the cache closes before all entries were shared", entries=len(self._waiting))
         for task in (*self._senders, *self._asked.values()):
             task.cancel()
         await asyncio.gather(*self._senders, *self._asked.values(), return_exceptions=True)

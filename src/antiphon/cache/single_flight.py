@@ -1,4 +1,4 @@
-"""Single flight: of those who want the same thing at the same time one makes it, and the others wait."""
+"""SingleFlight: of several callers that want the same value at the same time, one computes it and the others wait."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Used in one event loop. Whoever gets True from `lead` must `land`, whatever happens.
+    """Used in one event loop. A caller that gets True from `lead` is the leader and must call `land` in any case.
 
-    A leader that fails or is cancelled lands without a value; each follower then asks `lead` again, and the first
-    of them leads. Nobody gets another's error: the cause may lie in the one who had it.
+    A leader that fails or is cancelled lands without a value; each follower then calls `lead` again, and the first
+    one becomes the leader. Errors are not shared, because the cause may lie in the leader's own request.
     """
 
     def __init__(self) -> None:
@@ -23,30 +23,30 @@ class SingleFlight(Generic[T]):
         return key in self._flights
 
     def lead(self, key: str) -> bool:
-        """True for the first who asks; the others `follow`."""
+        """True for the first caller; the others call `follow`."""
         if key in self._flights:
             return False
         self._flights[key] = []
         return True
 
     def follow(self, key: str) -> asyncio.Future[T | None]:
-        """Resolves to what the leader made, or to None: try yourself. Cancelling it concerns nobody else."""
+        """Resolves to the leader's value, or to None if there is none. Cancelling it affects no other caller."""
         future: asyncio.Future[T | None] = asyncio.get_running_loop().create_future()
         self._flights[key].append(future)
         return future
 
     def followers(self, key: str) -> int:
-        """How many wait for this flight now; those who gave up do not count."""
+        """The number of callers that still wait for this flight."""
         return sum(not future.done() for future in self._flights.get(key, ()))
 
     def land(self, key: str, value: T | None = None) -> None:
-        """Ends the flight; `value` is what was made, None if nothing was."""
+        """Ends the flight with the leader's value; None if there is none."""
         for future in self._flights.pop(key):
             if not future.done():
                 future.set_result(value)
 
     async def run(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
-        """What `make` returns: this caller's, or that of somebody who is making it now."""
+        """Returns what `make` returns, in this call or in one that is already running."""
         while not self.lead(key):
             made = await self.follow(key)
             if made is not None:

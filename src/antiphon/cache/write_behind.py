@@ -1,4 +1,4 @@
-"""Writing behind: what the files do not say yet, and the one task that makes them say it."""
+"""WriteBehind: changes that wait to be written to the cache's files, and the one task that writes them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from antiphon.cache.files import Files
 
 log = structlog.get_logger("antiphon.cache")
 
-#: Entries that are written by one call of a thread.
+#: The most entries that one call in a thread writes.
 BATCH = 16
 
 #: Runs a blocking function in a thread.
 Run = Callable[..., Coroutine[Any, Any, Any]]
-#: Hears of each entry that was tried: key, size of its file or what went wrong, seconds since the epoch.
+#: Called after each try to write an entry: key, size of its file or the error, seconds since the epoch.
 OnWritten = Callable[[str, int | Exception, float], None]
 
 
 @dataclass(slots=True, eq=False)
 class Change:
-    """What is to become of a file: an entry is written, None removes it."""
+    """A change of one file: it gets an entry, or None removes it."""
 
     entry: Entry | None
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
@@ -37,22 +37,22 @@ class Change:
 
 
 class WriteBehind:
-    """Changes reach each file in the order in which they were asked; the last word on a key wins."""
+    """Each file is changed in the order of the calls; the last change of a key wins."""
 
     def __init__(self, files: Files, run: Run, clock: Callable[[], float], on_written: OnWritten) -> None:
         self._files, self._run, self._clock, self._on_written = files, run, clock, on_written
         self._changes: dict[str, Change] = {}
         self._touched: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
-        #: Payload that waits to be written.
+        #: Bytes of payload that wait to be written.
         self.bytes = 0
 
     def __contains__(self, key: str) -> bool:
-        """Whether anything is still to happen to this file."""
+        """Whether a change of this file waits."""
         return key in self._changes
 
     def entry(self, key: str) -> Entry | None:
-        """The entry that waits to be written."""
+        """The entry that waits to be written; None if there is none."""
         change = self._changes.get(key)
         return change.entry if change is not None else None
 
@@ -63,18 +63,18 @@ class WriteBehind:
         return self._ask(key, Change(None))
 
     def touch(self, key: str, used_at: float) -> None:
-        """Notes on disk that it was used, so that a restart knows."""
+        """Writes the time of use to the file, so that it survives a restart."""
         self._touched[key] = used_at
         self._kick()
 
     async def done(self, change: Change) -> None:
-        """Returns when the file is as it was asked, or as it was asked later, or could not be made so."""
+        """Returns when the change, or a later one of the same file, was made or has failed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         change.waiters.append(future)
         await future
 
     async def flush(self) -> None:
-        """Returns when everything that was asked before has been done."""
+        """Returns when all earlier changes are done."""
         while self._task is not None and not self._task.done():
             await asyncio.shield(self._task)
 
@@ -82,7 +82,7 @@ class WriteBehind:
         replaced = self._changes.get(key)
         if replaced is not None:
             self.bytes -= replaced.size
-            # Those who wait for the older word wait for the newer one.
+            # Callers that wait for the older change wait for the newer one.
             change.waiters, replaced.waiters = replaced.waiters, []
         self._changes[key] = change
         self.bytes += change.size
@@ -104,7 +104,7 @@ class WriteBehind:
                 self._applied(key, change, outcome, now)
 
     def _apply(self, batch: list[tuple[str, Change]], touched: dict[str, float], now: float) -> list[int | Exception]:
-        """In a thread: sizes of the files, 0 for those removed, or what went wrong."""
+        """Runs in a thread. Returns for each change the file's bytes, 0 for a removed file, or the error."""
         outcomes: list[int | Exception] = []
         for key, change in batch:
             try:
@@ -120,7 +120,7 @@ class WriteBehind:
         return outcomes
 
     def _applied(self, key: str, change: Change, outcome: int | Exception, now: float) -> None:
-        # Else there is a newer word on this key, and what was written is not what will stay.
+        # Otherwise a newer change of this key waits and will replace what was written.
         if self._changes.get(key) is change:
             del self._changes[key]
             self.bytes -= change.size
@@ -133,4 +133,4 @@ class WriteBehind:
 
 def _watch(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("the cache's writer ended", error=repr(error), exc_info=error)
+        log.error("the cache's writer ended with an error", error=repr(error), exc_info=error)

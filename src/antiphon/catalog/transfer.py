@@ -31,7 +31,7 @@ def listed(spec: ModelSpec, models_dir: Path) -> tuple[FileSpec, ...]:
     if found is None:
         raise errors.DownloadFailed(
             f"{spec.name} was copied to {models_dir / spec.name} by hand, and the hashes of its files are not known; "
-            f"antiphon pull {spec.name} looks that up"
+            f"antiphon pull {spec.name} looks them up"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Every option of the server, declared once: file, environment, flags and --help all come from this class."""
+"""Settings: every option of the server, declared once for the file, the environment, the flags and --help."""
 
 from __future__ import annotations
 
@@ -234,15 +234,15 @@ class Settings(BaseSettings):
 
     @property
     def workers_span(self) -> tuple[int, int] | None:
-        """The least and the most workers of a model; None where the queue does not decide."""
+        """The fewest and the most workers of a model; None if their number does not depend on the queue."""
         return values.span(self.workers) if isinstance(self.workers, str) else None
 
     def keep_alive_by_name(self) -> dict[str, float]:
-        """Seconds by model; `*` for all that are not named."""
+        """Seconds by model; `*` stands for every other model."""
         return values.by_model(self.keep_alive)
 
     def options_by_model(self) -> dict[str, dict[str, Any]]:
-        """What the operator tells each model's engine."""
+        """The options of each model's engine by name."""
         return values.options_by_model(self.model_option)
 
     def weights(self) -> dict[str, float]:
@@ -250,7 +250,7 @@ class Settings(BaseSettings):
 
 
 def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
-    """Settings from everywhere; raises `InvalidRequest` that names the option, the value and where it was read."""
+    """The settings of file, environment and flags. Raises `InvalidRequest`, which names option and value."""
     file: dict[str, Any] = {}
     if config is not None:
         try:
@@ -276,6 +276,6 @@ def load(config: Path | None = None, flags: Mapping[str, Any] | None = None) -> 
 def _say(problem: Mapping[str, Any]) -> str:
     name = str(problem["loc"][0])
     flag = "--" + name.replace("_", "-")
-    # Not what opens a database or a bucket, whoever reads this.
-    told = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
-    return f"{flag} (ANTIPHON_{name.upper()}): {problem['msg']}, got {told}"
+    # Without credentials of a database or a bucket: the message may be logged.
+    shown = re.sub(r"//[^/@]*@", "//…@", repr(problem["input"]))
+    return f"{flag} (ANTIPHON_{name.upper()}): {problem['msg']}, got {shown}"

@@ -1,4 +1,4 @@
-"""What the text of an option may say: types whose mistakes are told to the person who made them."""
+"""Values: the types of options, with checks whose messages tell the operator what is wrong."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pydantic_settings import NoDecode
 
 
 def _names(value: object) -> object:
-    """`ANTIPHON_MODEL=kokoro,espeak` names two; a flag is repeated instead."""
+    """Splits a variable such as `ANTIPHON_MODEL=kokoro,espeak`; a flag is repeated instead."""
     if isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
     return value
 
 
 def _options(value: object) -> object:
-    """Commas part options where another one's MODEL:NAME= follows; all others are a value's own."""
+    """Splits at commas that another MODEL:NAME= follows; other commas belong to a value."""
     if isinstance(value, str):
         return tuple(re.split(r",(?=[\w.-]+:[A-Za-z_]\w*=)", value)) if value else ()
     return value
@@ -86,7 +86,7 @@ def _ray_address(value: str) -> str:
     return value
 
 
-#: Names parted by commas.
+#: Names separated by commas.
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
 Networks = Annotated[Names, AfterValidator(_networks)]
 #: NUMBER or MODEL=NUMBER, and the same in seconds.
@@ -102,19 +102,19 @@ Address = Annotated[str, AfterValidator(_address)]
 RayAddress = Annotated[str, AfterValidator(_ray_address)]
 
 
-# What they mean
+# Meanings
 
 
-def by_model(told: tuple[str, ...]) -> dict[str, float]:
-    """NUMBER or MODEL=NUMBER as numbers by model; `*` for all that are not named."""
-    pairs = (text.rpartition("=") for text in told)
+def by_model(texts: tuple[str, ...]) -> dict[str, float]:
+    """NUMBER or MODEL=NUMBER as numbers by model; `*` stands for every other model."""
+    pairs = (text.rpartition("=") for text in texts)
     return {name or "*": float(number) for name, _, number in pairs}
 
 
-def options_by_model(told: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """MODEL:NAME=VALUE as values by name by model; a value is JSON, or the text that it is."""
+def options_by_model(texts: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """MODEL:NAME=VALUE as values by name by model; a value is JSON, else text."""
     found: dict[str, dict[str, Any]] = {}
-    for text in told:
+    for text in texts:
         head, _, value = text.partition("=")
         model, _, name = head.rpartition(":")
         found.setdefault(model, {})[name] = _json(value)

@@ -1,4 +1,4 @@
-"""A consistent copy of a data directory while a server writes to it."""
+"""Backup: copies a data directory consistently while a server writes to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import apsw
 
 from antiphon.domain import errors
 
-#: Pages that are copied at a time: the server's commits never wait for a backup, and this bounds one step's memory.
+#: Pages that are copied at a time, to bound a step's memory. The server's commits never wait for a backup.
 PAGES = 1000
 #: Names within a data directory.
 DATABASE, VOICES, OUTPUT = "antiphon.db", "voices", "output"
@@ -20,7 +20,7 @@ DATABASE, VOICES, OUTPUT = "antiphon.db", "voices", "output"
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What is in a copy."""
+    """What a copy contains."""
 
     jobs: int
     files: int
@@ -30,9 +30,9 @@ class Copied:
 def copy(data: Path, to: Path, *, output: bool = False) -> Copied:
     """Copies the database, the voices and, if asked, the finished files of `data` into the new folder `to`.
 
-    The database is one moment's, by SQLite's online backup (https://sqlite.org/backup.html). The files are copied
-    after it: what the database names has its final name already and never changes. Under a temporary name until it is
-    complete and checked. Raises `InvalidRequest` for folders that do not fit, `StoreError` for a copy that is broken.
+    The copy of the database is consistent, by SQLite's online backup (https://sqlite.org/backup.html). The files are
+    copied after it: those that the database names have their final names and never change. The copy has a temporary
+    name until it is complete and checked. Raises `InvalidRequest` for a wrong folder, `StoreError` for a broken copy.
     """
     if not (data / DATABASE).is_file():
         raise errors.InvalidRequest(f"{data} has no {DATABASE}; give the --data-dir of the server", param="data_dir")
@@ -59,19 +59,19 @@ def copy(data: Path, to: Path, *, output: bool = False) -> Copied:
 
 
 def _database(source: Path, target: Path) -> int:
-    """Copies one moment of the database and checks the copy; returns how many jobs are in it."""
+    """Copies a snapshot of the database and checks the copy; returns its number of jobs."""
     reads = apsw.Connection(str(source), flags=apsw.SQLITE_OPEN_READONLY)
     writes = apsw.Connection(str(target))
     try:
         reads.set_busy_timeout(5000)
         reads.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        # One read transaction: commits in between would start the copy over again and again.
+        # One read transaction: otherwise every commit would restart the copy.
         reads.execute("BEGIN; SELECT 1 FROM sqlite_schema").get  # noqa: B018 - the first read takes the snapshot
         with writes.backup("main", reads, "main") as backup:
             while not backup.done:
                 backup.step(PAGES)
         reads.execute("COMMIT")
-        # A copy has no log beside it: it is one file that can be moved about.
+        # Without a log the copy is one file that an operator can move.
         writes.pragma("journal_mode", "delete")
         said = writes.pragma("integrity_check")
         if said != "ok":
@@ -84,7 +84,7 @@ def _database(source: Path, target: Path) -> int:
 
 
 def _plain(folder: Path) -> Iterator[Path]:
-    """Files under their final names; no links, nothing that is still being written."""
+    """The files with final names: no links, and no files that are still being written."""
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             if path.is_file() and not path.is_symlink() and not path.name.startswith("."):
@@ -92,7 +92,7 @@ def _plain(folder: Path) -> Iterator[Path]:
 
 
 def _file(path: Path, folder: Path) -> int | None:
-    """Copies one file; None if it was removed meanwhile, such as the result of a job that grew old."""
+    """Copies one file and returns its bytes; None if it was removed meanwhile, such as the result of an old job."""
     folder.mkdir(exist_ok=True)
     target = folder / path.name
     try:

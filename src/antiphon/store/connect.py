@@ -1,4 +1,4 @@
-"""Opens the database: settings that make a commit durable, and the schema brought up to date."""
+"""Connect: opens the SQLite database with durable commits and brings its schema up to date."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from antiphon.store import queries
 
 Synchronous = Literal["FULL", "NORMAL"]
 
-#: Milliseconds to wait for another process, such as somebody's sqlite3 shell.
+#: Milliseconds to wait for a lock of another process, such as an operator's sqlite3 shell.
 BUSY_MS = 5000
-#: Bytes to which the write-ahead log is cut back once it has been copied into the database.
+#: Bytes to which the write-ahead log is shortened once it has been copied into the database.
 WAL_KEPT = 16 * 1024 * 1024
-#: Bytes of pages in each connection's memory. Ids grow with time, so that what is written lies together; more than
-#: this was not measured to be quicker, and it is memory that a long life fills.
+#: Bytes of pages that each connection keeps in memory. Ids grow with time, so that new rows lie together; a larger
+#: cache was not faster when measured, and a long-running server fills it.
 PAGE_CACHE = 1024 * 1024
 
 
 def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FULL") -> apsw.Connection:
-    """The connection that writes. Raises `SchemaTooNew` and leaves the file alone, or `StoreError`."""
+    """The connection that writes. Raises `SchemaTooNew` and leaves the file unchanged, or `StoreError`."""
     try:
         _check_version(path, vfs)
         connection = apsw.Connection(str(path), vfs=vfs)
@@ -36,14 +36,14 @@ def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FU
         # FULL syncs the log with every commit. NORMAL loses acknowledged commits in a power cut.
         connection.pragma("synchronous", synchronous)
         connection.pragma("journal_size_limit", WAL_KEPT)
-        # Checkpoints are made by the writer itself: SQLite's own swallow their errors, a failed fsync too.
+        # The writer makes the checkpoints: SQLite's automatic ones ignore errors, even a failed fsync.
         connection.wal_autocheckpoint(0)
         # Migrations rebuild tables, and dropping one would delete the rows that refer to it.
         connection.pragma("foreign_keys", False)
         _migrate(connection)
         connection.pragma("foreign_keys", True)
-        # An earlier life may have ended because an fsync failed, with pages in the kernel that never reached
-        # the disk. Copying the log anew before anything is added to it makes what was recovered durable.
+        # The previous process may have ended because an fsync failed, with pages in the kernel that never reached
+        # the disk. Copying the log into the database before anything is added makes the recovered changes durable.
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.Error as e:
         abandon(connection)
@@ -55,7 +55,7 @@ def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FU
 
 
 def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
-    """A connection that only reads, and leaves the log to the writer when it closes. Raises `StoreError`."""
+    """A connection that only reads and makes no checkpoint when it closes. Raises `StoreError`."""
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     except apsw.Error as e:
@@ -66,7 +66,7 @@ def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 
 
 def abandon(connection: apsw.Connection) -> None:
-    """Closes without the checkpoint that closing usually makes: after a failed fsync there is no other."""
+    """Closes without the usual checkpoint: after a failed fsync there must be none."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()
 
@@ -78,12 +78,12 @@ def _configure(connection: apsw.Connection) -> None:
 
 
 def _check_version(path: Path, vfs: str | None) -> None:
-    """Looks at the version without writing; opening in the usual way already could."""
+    """Reads the version without writing; the usual way to open a database could write."""
     if not path.exists():
         return
     uri = path.absolute().as_uri()
     if not path.with_name(path.name + "-wal").exists():
-        # Without it even a connection that only reads leaves a log behind.
+        # Without it even a connection that only reads creates a log.
         uri += "?immutable=1"
     connection = apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, vfs=vfs)
     try:
@@ -103,7 +103,7 @@ def _version(connection: apsw.Connection) -> int:
 
 
 def _migrate(connection: apsw.Connection) -> None:
-    """Each step is one transaction together with its number: a crash leaves it done or not begun."""
+    """Applies the missing migrations, each in one transaction with its number: a crash leaves it done or not begun."""
     for number, script in queries.migrations():
         if _version(connection) < number:
             connection.execute("BEGIN IMMEDIATE")
@@ -118,7 +118,7 @@ def _migrate(connection: apsw.Connection) -> None:
 
 
 def any_key(path: Path) -> bool:
-    """Whether the database has a key, without opening it for anything else; False if there is none yet."""
+    """Whether the database has an API key; False if there is no database yet."""
     if not path.exists():
         return False
     with (

@@ -1,4 +1,4 @@
-"""The thread that reads: its own connection, so that a question never waits for a commit."""
+"""Reader: the thread that reads, over its own connection, so that a query never waits for a commit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Reader:
-    """Sees what was committed before a question was asked."""
+    """Runs queries on its own thread. A query sees what was committed before `run` was called."""
 
     def __init__(self, path: Path, *, vfs: str | None = None) -> None:
         self._connection = connect.reader(path, vfs=vfs)

@@ -1,6 +1,6 @@
-"""The one thread that writes: takes what is waiting, makes it one transaction, and tells all callers at once.
+"""Writer: the one thread that writes. It commits all waiting operations in one transaction (group commit).
 
-Group commit is what makes durability cheap: an fsync costs the same for one job and for two hundred.
+Group commit makes durability cheap: an fsync costs the same for one job and for two hundred.
 """
 
 from __future__ import annotations
@@ -22,28 +22,28 @@ from antiphon.store import connect
 T = TypeVar("T")
 Op = Callable[[apsw.Connection], Any]
 Ask = tuple[Op, asyncio.Future[Any]]
-#: A future with what it resolves to: a value, or the error.
+#: A future and its result: a value, or an error.
 Outcome = tuple[asyncio.Future[Any], Any, BaseException | None]
 
-#: Operations in one transaction, at most.
+#: The most operations in one transaction.
 GROUP = 256
-#: Pages in the log from which it is copied into the database, and from which readers are waited for.
+#: Pages in the log at which it is copied into the database, and at which the copy waits for readers.
 CHECKPOINT, CHECKPOINT_HARD = 1000, 8000
-#: Seconds to tell clients while the disk is full: the first try after space came back succeeds.
+#: `retry_after` in seconds while the disk is full: the first try after space came back succeeds.
 FULL_RETRY = 5.0
-#: The same while another process holds the database's lock.
+#: `retry_after` in seconds while another process holds the database's lock.
 LOCK_RETRY = 1.0
 
 _FSYNC = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: What passes: the group fails, the next one may do better. Everything else on this level ends the store.
+#: Errors that fail one group of operations and may pass. Every other error of the transaction ends the store.
 _PASSING = (apsw.BusyError, apsw.LockedError, apsw.NoMemError, apsw.InterruptError)
-#: What is no single operation's fault: the whole transaction is given up.
+#: Errors that no single operation caused: the whole transaction is rolled back.
 _SHARED = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, *_PASSING)
 
 
 class Writer:
-    """Runs operations in groups on its own thread. Made and used in one event loop."""
+    """Runs operations in groups on its own thread. Created and used in one event loop."""
 
     def __init__(self, connection: apsw.Connection, on_fatal: Callable[[BaseException], None]) -> None:
         """`on_fatal` is called once, in the event loop, when the database can no longer be trusted."""
@@ -53,16 +53,16 @@ class Writer:
         self._asked: SimpleQueue[Ask | None] = SimpleQueue()
         self._closed = False
         self._wal_pages = 0
-        #: Why nothing is written any more.
+        #: The error after which nothing is written any more.
         self.broken: BaseException | None = None
         connection.set_wal_hook(self._committed)
         self._thread = threading.Thread(target=self._work, name="antiphon-store-writer", daemon=True)
         self._thread.start()
 
     async def run(self, op: Callable[[apsw.Connection], T]) -> T:
-        """Returns what `op` returned once that is durable; raises what it raised, and then nothing changed.
+        """Returns what `op` returned once its change is durable; raises what it raised, and then nothing changed.
 
-        A cancelled caller stops waiting, and the operation happens all the same.
+        When the caller is cancelled, the operation still happens.
         """
         if self._closed:
             raise errors.StoreError("the job store is closed")
@@ -71,7 +71,7 @@ class Writer:
         return await future
 
     async def close(self) -> None:
-        """Finishes what was asked before."""
+        """Finishes the operations that were requested before."""
         if not self._closed:
             self._closed = True
             self._asked.put(None)
@@ -84,7 +84,7 @@ class Writer:
         while not stop:
             group, stop = self._take()
             if group:
-                self._tell(_all(group, self._refusal) if self.broken else self._commit(group))
+                self._resolve_soon(_refused(group, self._refusal) if self.broken else self._commit(group))
             if self.broken is None:
                 self._checkpoint(last=stop)
         if self.broken is None:
@@ -93,7 +93,7 @@ class Writer:
             connect.abandon(self._connection)
 
     def _take(self) -> tuple[list[Ask], bool]:
-        """Waits for one operation and takes what else is there; the second value: it is the last group."""
+        """Waits for an operation and takes all others that wait. The second value: this is the last group."""
         ask = self._asked.get()
         group: list[Ask] = []
         while ask is not None:
@@ -113,11 +113,11 @@ class Writer:
             outcomes = [self._try(op, future) for op, future in group]
             execute("COMMIT")
         except Exception as e:
-            return _all(group, self._give_up(e))
+            return _refused(group, self._give_up(e))
         return outcomes
 
     def _try(self, op: Op, future: asyncio.Future[Any]) -> Outcome:
-        """One operation inside a savepoint, so that its failure leaves its neighbours alone."""
+        """Runs one operation inside a savepoint, so that its failure does not affect the others."""
         execute = self._connection.execute
         execute("SAVEPOINT op")
         try:
@@ -127,19 +127,19 @@ class Writer:
         except Exception as e:
             execute("ROLLBACK TO op")
             execute("RELEASE op")
-            return future, None, _said(e)
+            return future, None, _translated(e)
         execute("RELEASE op")
         return future, value, None
 
     def _give_up(self, e: Exception) -> Callable[[], errors.AntiphonError]:
-        """Rolls the group back; makes what each of its callers is told."""
+        """Rolls the group back; returns what creates the error of each caller."""
         full = self._is_full(e)
         fatal = not full and not isinstance(e, _PASSING)
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        except Exception as again:
-            fatal, e = True, again
+        except Exception as second:
+            fatal, e = True, second
         if fatal:
             self._break(e)
             return self._refusal
@@ -148,7 +148,8 @@ class Writer:
         return partial(errors.StoreAway, f"the job store is held up: {e}; nothing was changed", retry_after=LOCK_RETRY)
 
     def _break(self, e: Exception) -> None:
-        """After a failed fsync the kernel may have dropped the pages: trying again would succeed and lie."""
+        """Ends all writing: after a failed fsync the kernel may have dropped the pages, and another try would seem to
+        succeed."""
         self.broken = e
         self._call(self._on_fatal, e)
 
@@ -156,7 +157,7 @@ class Writer:
         return errors.StoreError(f"the job store failed and the server has to stop: {self.broken!r}")
 
     def _is_full(self, e: Exception) -> bool:
-        """SQLite says `full` of its own writes, and an I/O error with this errno of files it maps."""
+        """Whether the disk is full: SQLite reports `full` for its writes, and an I/O error for files that it maps."""
         if isinstance(e, apsw.FullError):
             return True
         if not isinstance(e, apsw.IOError) or getattr(e, "extendedresult", 0) in _FSYNC:
@@ -168,7 +169,7 @@ class Writer:
         return apsw.SQLITE_OK
 
     def _checkpoint(self, last: bool) -> None:
-        """After the callers were told, so that nobody waits for it."""
+        """Copies the log into the database. Runs after the callers have their results, so that none waits."""
         if self._wal_pages < CHECKPOINT and not last:
             return
         mode = apsw.SQLITE_CHECKPOINT_PASSIVE
@@ -179,21 +180,21 @@ class Writer:
             if pages == copied:
                 self._wal_pages = 0
         except Exception as e:
-            # A full disk or a long reader only puts it off: everything is safe in the log.
+            # A full disk or a long query only delays it: every change is safe in the log.
             if not self._is_full(e) and not isinstance(e, _PASSING):
                 self._break(e)
 
-    def _tell(self, outcomes: list[Outcome]) -> None:
+    def _resolve_soon(self, outcomes: list[Outcome]) -> None:
         self._call(_resolve, outcomes)
 
     def _call(self, function: Callable[..., None], *args: object) -> None:
-        # A loop that was closed without closing the store has nobody left to tell.
+        # The loop may be closed although the store is not; then no caller waits.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *args)
 
 
-def _all(group: list[Ask], make: Callable[[], Exception]) -> list[Outcome]:
-    """One error each: an exception that is raised in many places collects all their tracebacks."""
+def _refused(group: list[Ask], make: Callable[[], Exception]) -> list[Outcome]:
+    """The same outcome for all, each with its own error: a shared exception would collect all their tracebacks."""
     return [(future, None, make()) for _, future in group]
 
 
@@ -207,13 +208,13 @@ def _resolve(outcomes: list[Outcome]) -> None:
             future.set_result(value)
 
 
-def _said(e: Exception) -> Exception:
-    """An operation's own error, in our words where it came from SQLite."""
+def _translated(e: Exception) -> Exception:
+    """An operation's own error; an error of SQLite becomes a `StoreError` or `Conflict`."""
     if not isinstance(e, apsw.Error):
         return e
     if getattr(e, "extendedresult", 0) in (apsw.SQLITE_CONSTRAINT_UNIQUE, apsw.SQLITE_CONSTRAINT_PRIMARYKEY):
-        said: errors.AntiphonError = errors.Conflict(f"there is one with that id already ({e})")
+        translated: errors.AntiphonError = errors.Conflict(f"there is one with that id already ({e})")
     else:
-        said = errors.StoreError(f"the job store refused this: {e}")
-    said.__cause__ = e
-    return said
+        translated = errors.StoreError(f"the job store refused this: {e}")
+    translated.__cause__ = e
+    return translated

@@ -1,4 +1,5 @@
--- Every statement of the PostgreSQL store. `-- name:` begins one; $JOB stands for the columns that make a job.
+-- Every statement of the PostgreSQL store. `-- name:` begins one; $JOB and $VOICE stand for the columns of a job and a
+-- voice.
 
 -- name: add
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
@@ -8,11 +9,11 @@ VALUES (%(id)s, %(type)s, %(state)s, %(owner)s, %(priority)s, %(attempt)s, %(att
         %(request)s, %(server)s);
 
 -- name: forget_key
--- One that is too old to count.
+-- A key that is too old.
 DELETE FROM idempotency WHERE owner = %(owner)s AND key = %(key)s AND created_at <= %(oldest)s;
 
 -- name: keep_key
--- Waits for another that is just keeping the same one. The job follows in the same transaction.
+-- Waits for another transaction that stores the same key. The job is stored in this transaction afterwards.
 INSERT INTO idempotency (owner, key, body_digest, job, created_at)
 VALUES (%(owner)s, %(key)s, %(digest)s, %(job)s, %(now)s)
 ON CONFLICT (owner, key) DO NOTHING RETURNING 1;
@@ -21,7 +22,7 @@ ON CONFLICT (owner, key) DO NOTHING RETURNING 1;
 SELECT body_digest, job FROM idempotency WHERE owner = %(owner)s AND key = %(key)s AND created_at > %(oldest)s;
 
 -- name: start
--- Only by the server whose work it is.
+-- Only the job's own server starts it.
 UPDATE jobs
    SET state = 'running', attempt = attempt + 1, fence = fence + 1, started_at = coalesce(started_at, %(now)s),
        token = %(token)s
@@ -32,7 +33,7 @@ RETURNING fence;
 SELECT fence FROM jobs WHERE id = %(id)s AND state = 'running' AND token = %(token)s;
 
 -- name: progress
--- Calls may overtake each other on their connections: what is done is never undone.
+-- Calls may overtake each other on their connections, so progress never goes back.
 UPDATE jobs
    SET units_total = %(total)s,
        units_done = least(%(total)s, greatest(units_done, %(done)s)),
@@ -69,7 +70,7 @@ SELECT server FROM jobs
  WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND state = 'cancelled' AND finished_at = %(now)s;
 
 -- name: retry
--- Whoever is asked does it.
+-- The server that gets the request takes over the job.
 UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, server = %(server)s, token = %(token)s
  WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)
    AND (state IN ('failed', 'cancelled') OR token = %(token)s)
@@ -83,8 +84,8 @@ UPDATE jobs
 RETURNING 1;
 
 -- name: take_over
--- What no living server works on is ours from here on; at a start (%(own)s) what an earlier life of ours left, too.
--- A late end of what ran elsewhere does not fit any more: it is not running.
+-- This server takes over the jobs of servers that are not alive and, at its start (%(own)s), those of its previous
+-- process. A late finish of a run elsewhere is refused, because the job is no longer running.
 UPDATE jobs SET state = 'queued', server = %(server)s, token = %(token)s
  WHERE state IN ('queued', 'running')
    AND ((server = %(server)s AND %(own)s)
@@ -93,8 +94,8 @@ UPDATE jobs SET state = 'queued', server = %(server)s, token = %(token)s
 RETURNING seq;
 
 -- name: unannounced_endings
--- Ended, and no event says so: of an earlier life of ours (%(own)s), or of a server that is gone. They are ours then, so
--- that no other server tells of them.
+-- Kept jobs that ended without an event that says so, of this server's previous process (%(own)s) or of a server that is
+-- not alive. They become this server's, so that no other server announces them.
 UPDATE jobs SET server = %(server)s
  WHERE finished_at >= %(since)s AND kept
    AND ((%(own)s AND server = %(server)s AND finished_at < %(before)s)
@@ -111,7 +112,7 @@ UPDATE webhooks SET server = %(server)s
    AND NOT EXISTS (SELECT 1 FROM servers WHERE name = webhooks.server AND lease_until > clock_timestamp());
 
 -- name: taken
--- What a take-over brought, in the order of acceptance, from behind a number.
+-- The jobs of one take-over in the order of acceptance, after a number.
 SELECT $JOB FROM jobs
  WHERE server = %(server)s AND state = 'queued' AND token = %(token)s AND seq > %(after)s ORDER BY seq LIMIT %(limit)s;
 
@@ -129,7 +130,7 @@ SELECT $JOB FROM jobs
 SELECT state, count(*) FROM jobs GROUP BY state;
 
 -- name: ours
--- Of these jobs, the ones that this server may go on with.
+-- Of these jobs, the ones that are unfinished and belong to this server.
 SELECT id FROM jobs WHERE id = ANY (%(ids)s) AND server = %(server)s AND state IN ('queued', 'running');
 
 -- name: append_event
@@ -137,7 +138,7 @@ INSERT INTO events (id, type, at, job, owner, data)
 VALUES (%(id)s, %(type)s, %(at)s, %(job)s, %(owner)s, %(data)s);
 
 -- name: append_event_again
--- The first try may have been kept, though nobody heard of it.
+-- The first try may have stored the events although its answer was lost.
 INSERT INTO events (id, type, at, job, owner, data)
 VALUES (%(id)s, %(type)s, %(at)s, %(job)s, %(owner)s, %(data)s) ON CONFLICT (id) DO NOTHING;
 
@@ -151,7 +152,7 @@ SELECT id, type, at, job, owner, data::text FROM events
  ORDER BY id LIMIT %(limit)s;
 
 -- name: events_between
--- What one other server kept.
+-- The events that one other server stored.
 SELECT id, type, at, job, owner, data::text FROM events
  WHERE id >= %(first)s AND id <= %(last)s AND id %% %(slots)s = %(slot)s ORDER BY id;
 
@@ -165,7 +166,7 @@ SELECT coalesce((SELECT id FROM events WHERE at >= %(before)s ORDER BY id LIMIT 
 DELETE FROM events WHERE id IN (SELECT id FROM events WHERE id < %(before)s ORDER BY id LIMIT %(limit)s) RETURNING 1;
 
 -- name: prune_jobs
--- Two servers that prune at once take different ones.
+-- Two servers that prune at the same time remove different jobs.
 DELETE FROM jobs
  WHERE seq IN (SELECT seq FROM jobs WHERE finished_at < %(before)s
                 ORDER BY finished_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
@@ -242,7 +243,7 @@ ON CONFLICT (key, day) DO UPDATE SET seconds = usage.seconds + excluded.seconds;
 SELECT key, seconds FROM usage WHERE day = %(day)s;
 
 -- name: hit
--- One more request; the counts of this minute and of the one before.
+-- Counts a request; returns the counts of this minute and of the one before.
 WITH counted AS (
   INSERT INTO hits (name, minute, count) VALUES (%(name)s, %(minute)s, 1)
   ON CONFLICT (name, minute) DO UPDATE SET count = hits.count + 1 RETURNING count)
@@ -250,11 +251,11 @@ SELECT (SELECT count FROM counted),
        coalesce((SELECT count FROM hits WHERE name = %(name)s AND minute = %(minute)s - 1), 0);
 
 -- name: unhit
--- A request that was refused does not count.
+-- A refused request does not count.
 UPDATE hits SET count = count - 1 WHERE name = %(name)s AND minute = %(minute)s;
 
 -- name: join
--- The lowest place that no living server has; asked under the lock.
+-- Takes the lowest slot that no server that is alive has. Runs under the advisory lock.
 INSERT INTO servers (name, slot, lease_until)
 SELECT %(server)s, min(slot), clock_timestamp() + make_interval(secs => %(lease)s)
   FROM generate_series(0, %(slots)s - 1) AS slot
