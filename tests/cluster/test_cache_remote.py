@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from antiphon.app.stores import BucketCache
 from antiphon.cache import Cache, RemoteCache
 from antiphon.cache.remote import QUIET, WAITING
 from antiphon.files.bucket import Bucket
-from antiphon.files.store import Segments
 from tests.cluster.storage import Storage
 
 Open = Callable[[str], Cache]
@@ -33,7 +33,7 @@ async def server(bucket: Bucket, tmp_path: Path) -> AsyncIterator[Open]:
     opened: list[Cache] = []
 
     def open(name: str) -> Cache:
-        opened.append(Cache(tmp_path / name, 10**9, remote=RemoteCache(Segments(bucket))))
+        opened.append(Cache(tmp_path / name, 10**9, remote=RemoteCache(BucketCache(bucket))))
         return opened[-1]
 
     yield open
@@ -121,11 +121,11 @@ async def test_a_storage_that_is_away_costs_one_question(server: Open, bucket: B
 
 async def test_it_is_asked_again_after_a_while(bucket: Bucket, storage_server: Storage) -> None:
     now = 0.0
-    found = RemoteCache(Segments(bucket), clock=lambda: now)
+    found = RemoteCache(BucketCache(bucket), clock=lambda: now)
     storage_server.stop()
     assert await found.find(key("a")) is None
     storage_server.start()
-    other = RemoteCache(Segments(bucket))
+    other = RemoteCache(BucketCache(bucket))
     cache_entry = Cache(Path("unused"), 0, remote=other)
     cache_entry.put_soon(key("a"), b"audio", {}, share=True)
     await other.flush()
