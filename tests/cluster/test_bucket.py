@@ -49,7 +49,7 @@ async def test_what_was_put_is_got(bucket: Bucket, tmp_path: Path) -> None:
     assert all(abs(each.changed - changed) < 60 for each in found.values())
     await bucket.delete(["a/b", "a/long", "a/never"])
     assert [each async for each in bucket.list("a")] == []
-    assert bucket.trouble is None
+    assert bucket.last_error is None
 
 
 async def test_what_is_not_there_is_no_trouble(bucket: Bucket, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ async def test_what_is_not_there_is_no_trouble(bucket: Bucket, tmp_path: Path) -
     assert not await bucket.has("nothing")
     assert not await bucket.fetch("nothing", tmp_path / "file")
     assert not (tmp_path / "file").exists()
-    assert bucket.trouble is None
+    assert bucket.last_error is None
     assert bucket.counts["get", "missing"] == 3
 
 
@@ -97,11 +97,11 @@ async def test_a_storage_that_is_away_is_said(down: Bucket, storage_server: Stor
         await down.delete(["a"])
     with pytest.raises(errors.StorageDown):
         assert [found async for found in down.list("a")]
-    assert down.trouble
+    assert down.last_error
     await down.check()  # It may come later: no reason not to start.
     storage_server.start()
     await down.put("a", b"x")
-    assert down.trouble is None
+    assert down.last_error is None
     storage_server.stop()
 
 
@@ -109,7 +109,7 @@ async def test_a_file_that_is_not_here_is_no_fault_of_the_storage(bucket: Bucket
     await bucket.check()
     with pytest.raises(FileNotFoundError, match="no file gone"):
         await bucket.put("a", tmp_path / "gone")
-    assert bucket.trouble is None
+    assert bucket.last_error is None
     assert not await bucket.has("a")
 
 

@@ -295,7 +295,7 @@ class Antiphon:
         else:
             status = "starting" if any(h.coming for h in models) else "degraded"
         bucket = self.files.bucket
-        if bucket is not None and bucket.trouble is not None and status == "ok":
+        if bucket is not None and bucket.last_error is not None and status == "ok":
             status = "degraded"
         return {
             "status": "draining" if self.jobs.draining else status,
@@ -306,5 +306,5 @@ class Antiphon:
             "models": [h.describe() for h in models],
             "network": self.models.network,
             "version": __version__,
-            "storage": None if bucket is None else bucket.trouble or "ok",
+            "storage": None if bucket is None else bucket.last_error or "ok",
         }

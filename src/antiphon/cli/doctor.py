@@ -77,8 +77,8 @@ async def objects_of(settings: Settings) -> str:
             await bucket.check()
     except (errors.AntiphonError, TimeoutError) as e:
         return f"objects: {e or 'the storage does not answer'}"
-    if bucket.trouble is not None:
-        return f"objects: {settings.objects} does not answer: {bucket.trouble}"
+    if bucket.last_error is not None:
+        return f"objects: {settings.objects} does not answer: {bucket.last_error}"
     return f"objects: {settings.objects} can be written"
 
 

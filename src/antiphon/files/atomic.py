@@ -1,4 +1,4 @@
-"""Atomic files: a file is written whole or not at all, so that no reader ever sees half of it under its name."""
+"""Atomic files: writes a file whole or not at all, so that readers never see a part of it under its name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write(folder: Path, name: str, data: bytes) -> str:
 def paths(folder: Path, name: str) -> tuple[str, str]:
     """The temporary path and the final one; `os.replace` of the first by the second completes the file.
 
-    Strings, since pathlib interns every part of a path, and a name for each job would swell the table of them.
+    Strings, since pathlib interns every part of a path, and the names of all jobs would fill that table.
     """
     return os.path.join(folder, f".{name}.part"), os.path.join(folder, name)
 

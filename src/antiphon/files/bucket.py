@@ -1,4 +1,4 @@
-"""A bucket, or a part of one: whole objects under keys. Everything that obstore opens by an address is one."""
+"""Bucket: whole objects under keys, in any storage that obstore opens by its address."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from antiphon.domain import errors
 
 log = structlog.get_logger("antiphon.files")
 
-#: Seconds for a connection, for a small object, and for a long one as a whole.
+#: Seconds for a connection, for a small object, and for a whole large object.
 CONNECT, QUICK, LONG = 3, 10, 6 * 3600
-#: Bytes of an object that are handed on at a time, at least.
+#: Least bytes of an object that are passed on at a time.
 PIECE = 256 * 1024
-#: Objects that are removed by one request.
+#: Objects that one request removes.
 BATCH = 500
 #: Seconds after which a refused client may ask again.
 RETRY = 5.0
-#: What is written at the start, to learn whether anything can be.
+#: Key of the object that `check` writes, to learn whether the bucket can be written.
 PROBE = "antiphon"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ObjectInfo:
     key: str
     #: Bytes.
     size: int
@@ -39,16 +39,16 @@ class Found:
 
 
 class Bucket:
-    """Used in one event loop. Keys are our own names, `a/b/c`.
+    """A bucket, or the part of it below a path. Used in one event loop. The server makes the keys, such as `a/b/c`.
 
-    Every method can raise `StorageDown`, with the reason, after obstore's own tries.
+    Every method can raise `StorageDown` with the reason, after the retries of obstore.
     """
 
     def __init__(self, url: str, *, endpoint: str | None = None, public: str | None = None) -> None:
-        """`endpoint`: address of a storage that is not the cloud's own; `public`: the same as clients reach it, for
-        `sign`. Credentials come from where the cloud's own tools have them: `AWS_ACCESS_KEY_ID`, a role, ….
+        """`endpoint`: address of a storage other than the cloud provider's; `public`: its address for clients, which
+        `sign` uses. Credentials come from where the provider's tools find them: `AWS_ACCESS_KEY_ID`, a role, ….
 
-        Raises `InvalidRequest` if obstore is not installed or the address is none."""
+        Raises `InvalidRequest` if obstore is not installed or the address is invalid."""
         self.url = url
         self._quick = _open(url, endpoint, QUICK)
         self._long = _open(url, endpoint, LONG)
@@ -56,16 +56,16 @@ class Bucket:
         self._typed = not url.startswith("file:")
         #: Operations by name and outcome: ok, missing, failed.
         self.counts: Counter[tuple[str, str]] = Counter()
-        #: What the last operation failed with; None if it did not.
-        self.trouble: str | None = None
+        #: Why the last operation failed; None if it succeeded.
+        self.last_error: str | None = None
 
     @property
     def signs(self) -> bool:
-        """Whether clients can be sent to the storage itself."""
+        """Whether the storage can give clients signed addresses."""
         return self._typed
 
     async def check(self) -> None:
-        """Writes a small object. Raises `InvalidRequest` if that is not allowed or there is no such bucket."""
+        """Writes a small object. Raises `InvalidRequest` if the bucket does not exist or may not be written."""
         import obstore
         from obstore import exceptions as failures
 
@@ -77,17 +77,19 @@ class Bucket:
                 param="objects",
             ) from e
         except (PermissionError, failures.UnauthenticatedError, failures.PermissionDeniedError) as e:
-            raise errors.InvalidRequest(f"--objects {self.url} cannot be written: {_line(e)}", param="objects") from e
+            raise errors.InvalidRequest(
+                f"--objects {self.url} cannot be written: {_one_line(e)}", param="objects"
+            ) from e
         except Exception as e:
-            # It may come later; until then everything that needs it waits.
+            # The storage may answer later; what needs it waits until then.
             self._failed("put", e)
-            log.error("the object storage does not answer; what needs it waits", url=self.url, error=_line(e))
+            log.error("the object storage does not answer; what needs it waits", url=self.url, error=_one_line(e))
 
     # One object
 
     async def put(self, key: str, data: bytes | Path, media_type: str | None = None) -> None:
-        """Keeps a whole object, or none. Raises `FileNotFoundError` for a file that is not here: no fault of the
-        storage's."""
+        """Stores a whole object, or nothing. Raises `FileNotFoundError` for a local file that does not exist, which is
+        not a failure of the storage."""
         import obstore
 
         _check_there(data)
@@ -111,17 +113,17 @@ class Bucket:
             found.append(await obstore.head_async(self._quick, key))
         return bool(found)
 
-    async def open(self, key: str, first: int = 0, behind: int | None = None) -> AsyncGenerator[bytes] | None:
-        """The object's bytes from `first` until before `behind`, as they come; None if there is none."""
+    async def open(self, key: str, first: int = 0, end: int | None = None) -> AsyncGenerator[bytes] | None:
+        """The object's bytes from `first` up to and without `end`, as they arrive; None if there is no object."""
         import obstore
 
-        options = {"range": (first, behind)} if behind is not None else {"range": {"offset": first}} if first else {}
+        options = {"range": (first, end)} if end is not None else {"range": {"offset": first}} if first else {}
         with self._counted("get") as found:
             found.append(await obstore.get_async(self._long, key, options=options))
         return self._pieces(found[0]) if found else None
 
     async def fetch(self, key: str, path: Path) -> bool:
-        """Brings an object into a file; False if there is none. A file that is there is overwritten."""
+        """Downloads an object to a file, which it overwrites; False if there is no object."""
         pieces = await self.open(key)
         if pieces is None:
             return False
@@ -132,29 +134,29 @@ class Bucket:
         return True
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """What is not there is gone already."""
+        """Removes objects; a key without an object is passed over."""
         import obstore
 
         for at in range(0, len(keys), BATCH):
             with self._counted("delete"):
                 await obstore.delete_async(self._quick, list(keys[at : at + BATCH]))
 
-    # All of them
+    # Many objects
 
-    async def list(self, prefix: str) -> AsyncIterator[Found]:
-        """The objects below `prefix`, in no order."""
+    async def list(self, prefix: str) -> AsyncIterator[ObjectInfo]:
+        """The objects below `prefix`, in any order."""
         import obstore
 
         try:
             async for batch in obstore.list(self._long, prefix=prefix):
                 for each in batch:
-                    yield Found(each["path"], each["size"], each["last_modified"].timestamp())
+                    yield ObjectInfo(each["path"], each["size"], each["last_modified"].timestamp())
         except Exception as e:
             raise self._failed("list", e) from e
-        self._went("list")
+        self._succeeded("list")
 
     async def sign(self, key: str, seconds: float) -> str:
-        """An address from which anybody may GET the object for that long."""
+        """An address from which any client may GET the object for `seconds`."""
         import obstore
 
         with self._counted("sign", missing=False):
@@ -172,30 +174,31 @@ class Bucket:
 
     @contextlib.contextmanager
     def _counted(self, operation: str, *, missing: bool = True) -> Iterator[builtins.list[Any]]:
-        """`missing`: passes over an object that is not there; the list that it gives stays empty then."""
+        """Counts an operation, which appends its answer to the list. `missing`: an object that does not exist is no
+        failure, and leaves the list empty."""
         found: builtins.list[Any] = []
         try:
             yield found
         except Exception as e:
             if not (missing and isinstance(e, FileNotFoundError)):
                 raise self._failed(operation, e) from e
-            self._went(operation, "missing")
+            self._succeeded(operation, "missing")
         else:
-            self._went(operation)
+            self._succeeded(operation)
 
-    def _went(self, operation: str, outcome: str = "ok") -> None:
+    def _succeeded(self, operation: str, outcome: str = "ok") -> None:
         self.counts[operation, outcome] += 1
-        if self.trouble is not None:
+        if self.last_error is not None:
             log.info("the object storage answers again", url=self.url)
-        self.trouble = None
+        self.last_error = None
 
     def _failed(self, operation: str, error: Exception) -> errors.StorageDown:
         self.counts[operation, "failed"] += 1
-        words = _line(error)
-        if self.trouble is None:
-            log.warning("the object storage failed", url=self.url, operation=operation, error=words)
-        self.trouble = words
-        return errors.StorageDown(f"The object storage failed: {words}", retry_after=RETRY)
+        reason = _one_line(error)
+        if self.last_error is None:
+            log.warning("the object storage failed", url=self.url, operation=operation, error=reason)
+        self.last_error = reason
+        return errors.StorageDown(f"The object storage failed: {reason}", retry_after=RETRY)
 
 
 def _open(url: str, endpoint: str | None, timeout: int) -> Any:
@@ -215,15 +218,15 @@ def _open(url: str, endpoint: str | None, timeout: int) -> Any:
     try:
         return from_url(url, client_options=client, retry_config=retries, **config)
     except Exception as e:
-        raise errors.InvalidRequest(f"--objects {url} cannot be opened: {_line(e)}", param="objects") from e
+        raise errors.InvalidRequest(f"--objects {url} cannot be opened: {_one_line(e)}", param="objects") from e
 
 
 def _check_there(data: bytes | Path) -> None:
     if isinstance(data, Path) and not data.is_file():
-        raise FileNotFoundError(f"there is no file {data.name} to keep")
+        raise FileNotFoundError(f"there is no file {data.name} to store")
 
 
-def _line(error: Exception) -> str:
-    """An error of obstore's in one line, without its insides, and without what may be a secret in an address."""
+def _one_line(error: Exception) -> str:
+    """An error of obstore in one line, without its details and without the query of an address, which may be secret."""
     words = str(error).partition("\n")[0].partition("?")[0].removesuffix(": <").strip()
     return (words or type(error).__name__)[:300]

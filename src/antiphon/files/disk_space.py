@@ -13,19 +13,21 @@ from antiphon.domain import errors
 
 log = structlog.get_logger("antiphon.files")
 
-#: Seconds for which a look at the disk is believed: a burst of jobs need not ask the system for each.
-FRESH = 0.05
+#: Seconds for which a measurement is used, so that a burst of jobs does not ask the system for each.
+MAX_AGE = 0.05
 #: Seconds after which a refused client may ask again.
 RETRY = 5.0
 
 
 @dataclass(slots=True)
 class DiskSpace:
+    """The free space of the disk that holds a folder, measured when a job is about to be accepted."""
+
     folder: Path
-    #: Bytes that must be free; 0: no bound.
+    #: Bytes that must stay free; 0: no limit.
     reserve: int
     _free: int = 0
-    _looked_at: float = float("-inf")
+    _measured_at: float = float("-inf")
     _short: bool = False
 
     def check(self) -> None:
@@ -33,8 +35,8 @@ class DiskSpace:
         if not self.reserve:
             return
         now = time.monotonic()
-        if now - self._looked_at >= FRESH:
-            self._free, self._looked_at = shutil.disk_usage(self.folder).free, now
+        if now - self._measured_at >= MAX_AGE:
+            self._free, self._measured_at = shutil.disk_usage(self.folder).free, now
         short = self._free < self.reserve
         if short != self._short:
             self._short = short

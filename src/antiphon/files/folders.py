@@ -1,4 +1,4 @@
-"""Folders: the sizes of the files in them, and the oldest files removed when there are too many."""
+"""Folders: measures their files, and removes the oldest files of a folder that is over its quota."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of the plain files in a folder; 0 if there is none. Blocking."""
+    """Bytes of the plain files in a folder; 0 if there is no folder. Blocking."""
     return sum(nbytes for _, nbytes, _ in _files(folder))
 
 
@@ -19,7 +19,7 @@ def trim_folder(folder: Path, quota: int, removable: Callable[[str], bool], grac
 
     Only files whose name is `removable`, and that are older than `grace` seconds. Blocking.
     """
-    # Mostly there is nothing to do; that is found out without a list of all that is there.
+    # The folder is mostly under its quota, which is found out without a list of its files.
     total = folder_size(folder)
     if total <= quota:
         return 0, 0
@@ -35,7 +35,7 @@ def trim_folder(folder: Path, quota: int, removable: Callable[[str], bool], grac
 
 
 def _files(folder: Path) -> Iterator[tuple[float, int, str]]:
-    """(time of the last change, bytes, name) of the plain files, one by one: there may be a hundred thousand."""
+    """(time of last change, bytes, name) of the plain files, one at a time: there may be a hundred thousand."""
     try:
         entries = os.scandir(folder)
     except FileNotFoundError:

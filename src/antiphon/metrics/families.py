@@ -86,7 +86,7 @@ def _storage(antiphon: Antiphon) -> Iterator[Metric]:
     bucket, remote = antiphon.files.bucket, antiphon.cache.remote
     requests: dict[Labels, float] = dict(bucket.counts.items()) if bucket is not None else {}
     yield _counter("storage_requests", "Requests to the shared storage.", ("operation", "outcome"), requests)
-    up: dict[Labels, float] = {(): float(bucket.trouble is None)} if bucket is not None else {}
+    up: dict[Labels, float] = {(): float(bucket.last_error is None)} if bucket is not None else {}
     yield _gauge("storage_up", "Whether the shared storage's last answer was good.", (), up)
     shared: dict[Labels, float] = {}
     if remote is not None:
