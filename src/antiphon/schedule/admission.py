@@ -1,17 +1,17 @@
-"""Admission: whether work is taken or refused early, and after what time a refused job would be taken.
+"""Admission: whether work is accepted or refused early, and after what time refused work would be accepted.
 
-Every client may have so many predicted seconds, bytes of text and jobs waiting, and so may all together. What just fits
-is taken. Two rules keep a refusal honest:
+Each client may have a bounded number of predicted seconds, bytes of text and jobs waiting, and so may all clients
+together. Work that just fits is accepted. Two rules keep a refusal honest:
 
-- A client that has nothing waiting may always bring one job, however long. A book of a million characters is sixteen
-  hours of audio, more than any sensible bound: "come back later" would be a lie, because no later is late enough. It
-  is fair, because the queue lets a long job delay nobody else by more than their share; and while it lasts, that
-  client brings nothing more.
-- So that such a book does not lock everybody else out, a client counts overall for no more seconds than one client may
-  have. An empty queue takes anything.
+- A client that has nothing waiting may always send one job, however long. A book of a million characters is sixteen
+  hours of audio, more than any sensible bound: "come back later" would be false, because no later time is late enough.
+  It is fair, because the queue lets a long job delay the others by no more than its client's share; and while the job
+  lasts, that client is refused any other.
+- So that such a book does not lock out the other clients, a client counts in the total for no more seconds than one
+  client may have. An empty queue accepts anything.
 
-`retry_after` is the time in which enough of what waits is worked off. Waiting clients are served in equal shares, so to
-be rid of x of its seconds a client waits until each of the others is rid of x, or of all it has.
+`retry_after` is the time in which enough of the waiting work is done. Waiting clients are served in equal shares. So
+until x of a client's seconds are done, each of the others is also served for x seconds, or for all that it has.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from dataclasses import dataclass
 from antiphon.domain import errors
 
 MIB = 1024 * 1024
-#: Seconds by which sums of many small numbers may be off.
+#: Seconds by which sums of many small numbers may be off through rounding.
 ROUNDING = 1e-6
-#: Seconds; a refused client is not asked to come back sooner.
+#: Least `retry_after`, in seconds.
 SOONEST = 0.1
 
 
 @dataclass(slots=True)
 class Account:
-    """What one client, or all together, have waiting."""
+    """What one client, or all clients together, have waiting."""
 
     seconds: float = 0.0
     nbytes: int = 0
@@ -39,12 +39,12 @@ class Account:
     def add(self, seconds: float, nbytes: int, jobs: int) -> None:
         self.nbytes = max(0, self.nbytes + nbytes)
         self.jobs = max(0, self.jobs + jobs)
-        # Without a job there is nothing, whatever rounding has left.
+        # Without a job there are no seconds, whatever rounding has left.
         self.seconds = max(0.0, self.seconds + seconds) if self.jobs or self.nbytes else 0.0
 
 
 class Admission:
-    """The books of what is waiting, over all models of a server."""
+    """Counts what waits, over all models of a server."""
 
     def __init__(
         self,
@@ -60,20 +60,20 @@ class Admission:
         self._client_jobs = client_jobs
         self._accounts: dict[str, Account] = {}
         self._total = Account()
-        #: Seconds of all, each client counted for no more than one may have.
+        #: Seconds of all clients, each counted for no more than one client may have.
         self._counted = 0.0
 
     def check(self, client: str, seconds: float, nbytes: int, *, slots: int = 1) -> None:
         """Raises `OverShare` or `QueueFull` if a job of predicted `seconds` and `nbytes` of text does not fit now.
 
-        `slots`: units that run at a time, which is how many predicted seconds are worked off in one.
+        `slots`: units that run at a time, so the predicted seconds of work that are done in one second.
         """
         own = self._accounts.get(client, Account())
         over = self._client_wait(own, seconds, nbytes)
         full = self._total_wait(own, seconds, nbytes)
         if over is None and full is None:
             return
-        # Who fails both bounds has to wait for both.
+        # A job that fails both bounds has to wait for both.
         wait = max(SOONEST, over or 0.0, full or 0.0) / max(1, slots)
         if over is not None:
             raise errors.OverShare(
@@ -89,25 +89,25 @@ class Admission:
         )
 
     def take(self, client: str, seconds: float, nbytes: int, *, slots: int = 1) -> None:
-        """Counts a job in if it fits; raises as `check` does if not."""
+        """Counts a job if it fits; raises as `check` does if not."""
         self.check(client, seconds, nbytes, slots=slots)
         self.force(client, seconds, nbytes)
 
     def force(self, client: str, seconds: float, nbytes: int) -> None:
-        """Counts a job in that was taken in an earlier life of the server."""
+        """Counts a job that was accepted before, by a previous process of the server."""
         self._add(client, seconds, nbytes, 1)
 
     def spend(self, client: str, seconds: float) -> None:
-        """Counts predicted seconds out that are worked off, while their job goes on: the sooner there is room."""
+        """Gives back predicted seconds that are done while their job goes on, so that there is room sooner."""
         self._add(client, -seconds, 0, 0)
 
     def give_back(self, client: str, seconds: float, nbytes: int) -> None:
-        """Counts a job out with what is left of it. Giving back nothing at all is no job's end."""
+        """Gives back a job that ended, with what is left of it. With zero seconds and bytes it does nothing."""
         if seconds or nbytes:
             self._add(client, -seconds, -nbytes, -1)
 
     def queued(self, client: str | None = None) -> tuple[float, int, int]:
-        """Seconds, bytes and jobs that a client has waiting, or all together."""
+        """Seconds, bytes and jobs that a client has waiting; None: all clients together."""
         account = self._total if client is None else self._accounts.get(client, Account())
         return account.seconds, account.nbytes, account.jobs
 
@@ -115,7 +115,7 @@ class Admission:
         own = self._accounts.setdefault(client, Account())
         before = Account(own.seconds, own.nbytes, own.jobs)
         own.add(seconds, nbytes, jobs)
-        # What a client did not have is not taken from the others.
+        # Only what the client really had is subtracted from the total.
         self._total.add(own.seconds - before.seconds, own.nbytes - before.nbytes, own.jobs - before.jobs)
         self._counted += min(own.seconds, self._client_seconds) - min(before.seconds, self._client_seconds)
         if not (own.jobs or own.nbytes):
@@ -156,14 +156,15 @@ class Admission:
 
 
 def _part(seconds: float, excess: int, count: int) -> float:
-    """Of a client's seconds, those that go along with what it has too much of; below 0 if it has not."""
+    """The part of a client's seconds that must be done until `excess` of its `count` is gone; below 0 without
+    excess."""
     return -1.0 if excess <= 0 else seconds * min(1.0, excess / max(1, count))
 
 
 def _work_until(queued: Sequence[tuple[float, float]], cap: float, relief: float) -> float:
     """Seconds of work until clients that are served in equal shares count for `relief` seconds less.
 
-    `queued`: what each has and what it brings; it counts for both together, up to `cap`.
+    `queued`: what each client has and what it sends now; it counts for both together, up to `cap`.
     """
     turns: list[tuple[float, int]] = []
     for has, brings in queued:

@@ -1,20 +1,17 @@
-"""The line of one flow: which of its jobs goes next, and what goes before a given one.
+"""The order inside a flow: shortest remaining work first, with ageing (aging SRPT).
 
-The rule is least remaining work first, with ageing: the least `remaining / (1 + waited / ageing)²` goes
-next. The scores change with time, and not all alike, so no heap can hold them. Jobs are kept in buckets of
-half an octave of remaining seconds instead, each in order of arrival, and only the oldest of each bucket is
-looked at.
+The job with the least `remaining / (1 + waited / ageing)²` goes next. These scores change with time, and not all alike,
+so no heap can hold them. Jobs are kept in buckets of half an octave of remaining seconds instead, each in order of
+arrival, and only the oldest job of each bucket is compared.
 
-How far that is from the rule: the oldest of a bucket has waited at least as long as any other there and has
-less than `STEP` times its remaining work, so its score is less than `STEP` times theirs. What goes next
+The distance from the exact rule: the oldest job of a bucket has waited at least as long as any other there and has
+less than `STEP` times its remaining work, so its score is less than `STEP` times theirs. The job that goes next
 therefore has less than `STEP` (√2) times the least score of all.
 
-Nobody starves: a job that came later has waited less, so once a job has waited `ageing · (√(r / FLOOR) -
-1)` (r its remaining seconds) no job that comes after scores better, whatever its length; and in a bucket
-the oldest goes first.
+No job starves. A job that came later has waited less, so once a job has waited `ageing · (√(r / FLOOR) - 1)` (r is its
+remaining seconds) no job that comes after it scores better, whatever its length; and in a bucket the oldest goes first.
 
-There are at most two buckets an octave, some sixty between a millisecond and a month whatever the number of
-jobs.
+There are at most two buckets to an octave: some sixty between a millisecond and a month, whatever the number of jobs.
 """
 
 from __future__ import annotations
@@ -38,12 +35,12 @@ Entry = tuple[float, float, Ticket]
 
 
 class Bucket:
-    """Jobs in order of arrival, in blocks that know their sums: O(√n), but of memory moves and C sums."""
+    """Jobs in order of arrival, in blocks with their sums: operations are O(√n), but of memory moves and sums in C."""
 
     __slots__ = ("blocks", "count", "head", "seconds", "total")
 
     def __init__(self, ticket: Ticket) -> None:
-        #: The oldest.
+        #: The oldest job.
         self.head = ticket
         self.blocks: list[list[Entry]] = [[(ticket.arrived, ticket.serial, ticket)]]
         #: Remaining seconds in each block.
@@ -77,7 +74,7 @@ class Bucket:
             self._split(at)
 
     def remove(self, ticket: Ticket, seconds: float) -> None:
-        """`seconds` is what it counted for here."""
+        """`seconds`: the remaining seconds that it counted for here."""
         at, key = self._find(ticket)
         block = self.blocks[at]
         del block[bisect_left(block, key)]
@@ -90,11 +87,12 @@ class Bucket:
             self.head = self.blocks[0][0][2]
 
     def spend(self, ticket: Ticket, seconds: float) -> None:
+        """A job in the bucket has `seconds` less remaining work."""
         self.total -= seconds
         self.seconds[self._find(ticket)[0]] -= seconds
 
     def before(self, key: Key) -> tuple[int, float]:
-        """Jobs that arrived before `key`, and their remaining seconds."""
+        """How many jobs arrived before `key`, and their remaining seconds."""
         at = self._block(key)
         block = self.blocks[at]
         inside = block[: bisect_left(block, key)]
@@ -103,7 +101,7 @@ class Bucket:
 
     def _find(self, ticket: Ticket) -> tuple[int, Key]:
         key = (ticket.arrived, ticket.serial)
-        # Nearly always it is the oldest, because that is what is handed out.
+        # Nearly always it is the oldest job, because that is handed out first.
         return (0 if self.head is ticket else self._block(key)), key
 
     def _block(self, key: Key | Entry) -> int:
@@ -121,12 +119,12 @@ class Bucket:
 
 
 class AgingSrptQueue:
-    """Jobs of one flow that can be handed out."""
+    """The jobs of one flow whose units can be handed out."""
 
     __slots__ = ("_ageing", "buckets", "count", "seconds", "units")
 
     def __init__(self, ageing: float) -> None:
-        """`ageing`: seconds."""
+        """`ageing`: seconds of waiting that count as much as being four times shorter."""
         self._ageing = ageing
         self.buckets: dict[int, Bucket] = {}
         self.count = 0
@@ -146,7 +144,7 @@ class AgingSrptQueue:
         self._lose(ticket.remaining)
 
     def take(self, ticket: Ticket) -> tuple[int, float]:
-        """Hands out the next unit of a job in the line: its number and predicted seconds."""
+        """Hands out the next unit of a job that is in: its number and predicted seconds."""
         before = ticket.remaining
         index, cost = ticket.take()
         if not ticket.left:
@@ -162,10 +160,10 @@ class AgingSrptQueue:
         return index, cost
 
     def head(self, now: float) -> Ticket:
-        """The job that goes next; the line must not be empty."""
+        """The job that goes next; the queue must not be empty."""
         best, least, ageing = None, math.inf, self._ageing
         for bucket in self.buckets.values():
-            # `score` by hand: this is what a pop spends its time on.
+            # `score`, inlined: a pop spends most of its time here.
             ticket = bucket.head
             age = 1 + (now - ticket.arrived) / ageing
             score = (ticket.remaining if ticket.remaining > FLOOR else FLOOR) / (age * age if age > 1 else 1)
@@ -179,10 +177,10 @@ class AgingSrptQueue:
         return max(FLOOR, ticket.remaining) / (1 + waited / self._ageing) ** 2
 
     def ahead(self, ticket: Ticket, now: float) -> tuple[int, float]:
-        """How many jobs go before a job if nothing else arrives, and their seconds. It need not be in the line.
+        """How many jobs go before a job if nothing else arrives, and their seconds. The job need not be in the queue.
 
-        In its own bucket that is who came earlier; in another, who came before the time at which a job of
-        that bucket's mean size would have had to come to score the same.
+        In its own bucket those are the jobs that came earlier. In another they are the jobs that came before the time
+        at which a job of that bucket's mean size would have had to come to score the same.
         """
         score, own = self.score(ticket, now), bucket_of(ticket.remaining)
         count, seconds = 0, 0.0
@@ -197,7 +195,7 @@ class AgingSrptQueue:
         return count, seconds
 
     def started(self, seconds: float) -> int:
-        """How many jobs are started before the line was handed out `seconds`, about: as if none had waited."""
+        """About how many jobs are started before `seconds` of work are handed out; ageing is left out."""
         if seconds >= self.seconds:
             return self.count
         count = 0
@@ -224,7 +222,7 @@ class AgingSrptQueue:
             del self.buckets[level]
 
     def _lose(self, seconds: float) -> None:
-        # Sums of an empty line are exactly 0, so that rounding never adds up.
+        # Sums of an empty queue are exactly 0, so that rounding never adds up.
         self.seconds = max(0.0, self.seconds - seconds) if self.count else 0.0
 
 

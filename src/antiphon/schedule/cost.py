@@ -1,9 +1,9 @@
-"""Cost: how many seconds a unit of a given length takes, learned with every unit that is done, for each model.
+"""The cost model: how many seconds a unit of a given length takes, learned for each model from every unit that is done.
 
-seconds = a + b · length, by recursive least squares with forgetting. Errors are weighed relative to the prediction,
-so that a hundred short units are not outvoted by one long one. An error of several times the usual one is cut off, so
-that a unit that met a busy machine moves little. Where the median of the last few units says that all predictions
-are off by one factor (the prior was a guess, or the machine is slower now), both coefficients are multiplied by it.
+seconds = a + b · length, by recursive least squares with forgetting. Errors count relative to the prediction, so that
+one long unit does not outweigh a hundred short ones. An error of several times the usual one is cut off, so that a unit
+that met a busy machine changes little. If the median of the last few units says that all predictions are off by one
+factor (the prior was a guess, or the machine is slower now), both coefficients are multiplied by it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-#: Weight of what was known when one more unit is learned: half of it is forgotten in 70 units.
+#: Weight of earlier units when one more is learned: half of it is lost in 70 units.
 FORGET = 0.99
-#: Largest doubt about the two coefficients, relative to the prior; without a bound, forgetting would make it endless
-#: while all units have the same length.
+#: Largest uncertainty of the two coefficients, relative to the prior. Without a bound, forgetting would make it grow
+#: for ever while all units have the same length.
 DOUBT = 25.0
 #: Errors beyond this many usual ones are cut off.
 OUTLIER = 3.0
-#: Units whose median decides, and the factor from which it does.
+#: Number of units whose median is taken, and the factor from which the coefficients are multiplied by it.
 WINDOW, JUMP = 7, 1.5
-#: Part of the way by which the usual error follows a new one.
+#: Part of the way by which the usual error moves to a new one.
 FOLLOW = 0.1
 #: Seconds; no unit is predicted to take less.
 LEAST = 0.005
-#: Seconds, and seconds per length, of a model that nobody knows: a character takes some 70 ms to say,
-#: and a model that is worth serving speaks a few times as fast as that.
+#: Seconds, and seconds per length, of an unknown model: a character takes some 70 ms to say, and a model that is worth
+#: serving speaks a few times as fast as that.
 PRIOR = (0.1, 0.02)
 
 
 class CostModel:
-    """What one model's units cost."""
+    """What the units of one model cost."""
 
     def __init__(self, prior: tuple[float, float] = PRIOR) -> None:
         """`prior`: (seconds, seconds per length) before anything is learned; both ≥ 0, not both 0."""
@@ -47,7 +47,7 @@ class CostModel:
         #: Seconds of audio per length; None before the first unit.
         self.audio_per_length: float | None = None
         self._last: deque[tuple[float, float]] = deque(maxlen=WINDOW)
-        # A flat prior would leave one of the two at the mercy of the first units.
+        # With a prior of 0 for one of the two, the first units alone would decide it.
         self._scale = (max(self.a, LEAST), max(self.b, 1e-6))
         self._p = (DOUBT * self._scale[0] ** 2, 0.0, DOUBT * self._scale[1] ** 2)
 
@@ -56,7 +56,7 @@ class CostModel:
         return max(LEAST, self.a + self.b * length)
 
     def learn(self, length: float, seconds: float) -> None:
-        """Takes in what a unit really took. Numbers that cannot be are ignored."""
+        """Learns what a unit really took. Impossible numbers are ignored."""
         if not (math.isfinite(length) and math.isfinite(seconds) and length >= 0 and seconds >= 0):
             return
         self._last.append((length, max(seconds, LEAST)))
@@ -69,7 +69,7 @@ class CostModel:
         self.count += 1
 
     def learn_audio(self, length: float, seconds: float) -> None:
-        """Takes in how many seconds of audio a unit became."""
+        """Learns how many seconds of audio a unit became. Impossible numbers are ignored."""
         if not (math.isfinite(length) and math.isfinite(seconds) and length > 0 and seconds > 0):
             return
         ratio, known = seconds / length, self.audio_per_length
@@ -79,7 +79,7 @@ class CostModel:
             self.audio_per_length = known + FOLLOW * (min(ratio, OUTLIER * known) - known)
 
     def predict_audio(self, length: float) -> float | None:
-        """Seconds of audio that a unit of this length becomes; None before the first."""
+        """Seconds of audio that a unit of this length becomes; None before the first unit."""
         return None if self.audio_per_length is None else self.audio_per_length * length
 
     def _jump(self) -> None:
@@ -92,14 +92,14 @@ class CostModel:
         self._p = (p * factor**2, q * factor**2, r * factor**2)
 
     def _update(self, x: float, y: float, error: float) -> None:
-        """One step of least squares for the row (x, y), whose residual is `error`."""
+        """One step of recursive least squares for the row (x, y), whose residual is `error`."""
         p, q, r = self._p
         gx, gy = p * x + q * y, q * x + r * y
         total = FORGET + x * gx + y * gy
         self.a += gx / total * error
         self.b += gy / total * error
         p, q, r = (p - gx * gx / total) / FORGET, (q - gx * gy / total) / FORGET, (r - gy * gy / total) / FORGET
-        # Neither may be negative: the other one then takes the best value that is left to it.
+        # Neither may be negative: the other then takes the best value that is left to it.
         if self.a < 0:
             self.b -= q / p * self.a if p > 0 else 0.0
             self.a = 0.0
@@ -121,7 +121,7 @@ class CostModel:
         }
 
     def load_json(self, data: Mapping[str, Any]) -> None:
-        """Goes on from what `to_json` gave. Raises `ValueError` for anything else, and is then as before."""
+        """Restores what `to_json` gave. Raises `ValueError` for anything else, and then changes nothing."""
         try:
             a, b, error = (float(data[name]) for name in ("a", "b", "error"))
             (scale_a, scale_b), (p, q, r) = map(float, data["scale"]), map(float, data["p"])
@@ -150,14 +150,14 @@ class CostModels:
         self._models: dict[str, CostModel] = {}
 
     def model(self, name: str, prior: tuple[float, float] = PRIOR) -> CostModel:
-        """The model of that name, begun with `prior` if it is new."""
+        """The model of that name; a new one begins with `prior`."""
         return self._models.setdefault(name, CostModel(prior))
 
     def to_json(self) -> dict[str, Any]:
         return {name: model.to_json() for name, model in self._models.items()}
 
     def load_json(self, data: object) -> None:
-        """Goes on from what `to_json` gave, in place. What cannot be read is left out: it is learned again."""
+        """Restores what `to_json` gave, in place. Unreadable models are left out: they are learned again."""
         if not isinstance(data, Mapping):
             return
         for name, kept in data.items():

@@ -1,1 +1,5 @@
-"""Worker processes: the frames on their pipe, the child's life, its parent's side, and what keeps them running."""
+"""Workers: the processes that hold models, the protocol with them, and what keeps them running.
+
+Entry points: `pool.Pool` (all workers of one model), `process.WorkerProcess` (one of them, seen from the server),
+`child` (the process itself), `frames` (the protocol), `channel.Channel` (the connection: `local` or `ray`).
+"""

@@ -1,4 +1,4 @@
-"""A worker process and the way to it, wherever it runs: what `process.py` asks of it."""
+"""A channel: one worker process and the connection to it, wherever it runs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import msgspec
 
 
 class StartProgress(msgspec.Struct, frozen=True):
-    """What is waited for before the process runs."""
+    """What the start of a process waits for, before the process runs."""
 
     #: In a few words.
     what: str
-    #: Of files that are being fetched: bytes, and the seconds left.
+    #: While files are fetched: bytes, and the seconds left.
     bytes_done: int | None = None
     bytes_total: int | None = None
     eta: float | None = None
@@ -26,15 +26,15 @@ class StartProgress(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ChannelCallbacks:
-    """What a channel tells, in the event loop's thread. None of them may raise."""
+    """What a channel reports, in the event loop's thread. None of them may raise."""
 
     #: Bytes of frames, in order.
     on_data: Callable[[bytes], None]
-    #: No more will come: the process ended, or soon will.
+    #: No more bytes will come: the process ended, or soon will.
     on_end: Callable[[], None]
-    #: A line that the process printed.
+    #: One line that the process printed.
     on_line: Callable[[str], None]
-    #: Anew whenever it changed.
+    #: Called whenever it changed.
     on_start_progress: Callable[[StartProgress], None]
 
 
@@ -50,33 +50,34 @@ class Channel(Protocol):
         ...
 
     def write(self, data: bytes) -> None:
-        """Sends frames; does nothing once it is ended."""
+        """Sends frames; does nothing once the process has ended."""
         ...
 
     async def ensure_files(self, params: Mapping[str, Any]) -> None:
-        """Sees to it that the recordings which a unit names are where the process looks for them.
+        """Makes sure that the recordings that a unit's parameters name are where the process looks for them.
 
-        Raises `UnitFailed` if one cannot be had, `WorkerDied` if the way there is lost."""
+        Raises `UnitFailed` if one cannot be had, `WorkerDied` if the connection is lost."""
         ...
 
     def exited(self) -> bool:
-        """Whether it is known to have ended; cheap."""
+        """Whether the process is known to have ended; cheap."""
         ...
 
     def kill(self) -> None:
-        """Ends it at once, with all that it started; does nothing if it has ended."""
+        """Ends the process at once, with all that it started; does nothing if it has ended."""
         ...
 
     def abort(self) -> None:
-        """For when the event loop ends at once: ends it and, if it is here, waits until it is gone."""
+        """Ends the process without an event loop to wait in: blocks until it is gone, if it runs on this machine."""
         ...
 
     async def reap(self) -> str:
-        """Waits for its end, by force if need be; says how it ended, and what it last said, in words."""
+        """Waits for its end, and forces it if need be; returns in words how it ended, and the last line that it
+        printed."""
         ...
 
     async def close(self) -> None:
-        """Gives back what is left; it has ended."""
+        """Releases what the channel holds; the process has ended."""
         ...
 
 

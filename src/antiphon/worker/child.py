@@ -1,7 +1,7 @@
-"""The worker process: builds one engine, computes the units it is sent, and says every second that it is alive.
+"""The worker process: builds one engine, computes the units that it is sent, and sends a heartbeat every second.
 
-Started by `process.py` as `python -m antiphon.worker.child DESCRIPTOR PARENT`. It imports little, for the floor engine
-is to be ready in a blink. The main thread computes, one thread reads the pipe, one beats.
+The server starts it as `python -m antiphon.worker.child DESCRIPTOR PARENT`. It imports little, since the small engines
+are to be ready at once. The main thread computes, one thread reads the pipe, one sends heartbeats.
 """
 
 from __future__ import annotations
@@ -26,55 +26,55 @@ from antiphon.worker import frames, memory
 HEARTBEAT_SECONDS = 1.0
 #: Seconds between two progress messages of one unit.
 PROGRESS_SECONDS = 0.2
-#: Characters of an error message that travel.
+#: Characters of an error message that are sent; the rest is cut off.
 MESSAGE_CHARS = 2000
 #: Exit status after a fatal error (EX_SOFTWARE).
 EXIT_FATAL = 70
 
 _PR_SET_PDEATHSIG = 1
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-#: Libraries that tell their makers about every start and every model unless they are asked not to: ONNX Runtime since
-#: 1.29, the hub's client, vLLM. Whoever wants it sets the variable to something else.
-_TELLS_NOBODY = ("DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
-#: After an error of the GPU's runtime every later call fails too, or worse, answers wrongly.
+#: Libraries report every start and every model to their makers unless these are set: ONNX Runtime since 1.29, the
+#: hub's client, vLLM. An operator who wants that sets the variable to another value.
+_NO_TELEMETRY = ("DO_NOT_TRACK", "ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY")
+#: After an error of the GPU's runtime every later call fails too or, worse, gives a wrong answer.
 _GPU_ERROR = re.compile(r"\b(cuda|cudnn|cublas|cufft|nccl|hip)(\b|_)", re.IGNORECASE)
 
 
 def main() -> NoReturn:
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     die_with(parent)
-    # A terminal's Ctrl-C and a service manager's SIGTERM go to the whole group; when workers end is the server's say.
+    # A terminal's Ctrl-C and a service manager's SIGTERM go to the whole group, but the server ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    # Libraries print; what they print belongs in the log, and the pipe is no place for it.
+    # Libraries print. What they print belongs in the log, not into the pipe.
     os.dup2(2, 1)
     sys.stdout = sys.stderr
     os.set_inheritable(descriptor, False)
-    for name in _TELLS_NOBODY:
+    for name in _NO_TELEMETRY:
         os.environ.setdefault(name, "1")
     Child(descriptor).live()
 
 
 def die_with(parent: int, how: signal.Signals = signal.SIGKILL) -> None:
-    """Has the kernel end this process when the parent ends, also when the parent is killed."""
+    """Makes the kernel end this process when the parent ends, also when the parent is killed."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, how, 0, 0, 0)
     if os.getppid() != parent:  # It ended before the call above.
         os._exit(0)
 
 
 class Child:
-    """One life of a worker: load, warm, serve, close."""
+    """The worker, in the order of its life: load, warm, serve, close."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._sending = threading.Lock()
         self._work: SimpleQueue[frames.Load | frames.Run | frames.Stop] = SimpleQueue()
-        #: Units that were received and are not answered yet; of those, which nobody wants any more.
+        #: Units that were received and are not answered yet; those of them that were cancelled.
         self._open: set[int] = set()
         self._cancelled: set[int] = set()
 
     def live(self) -> NoReturn:
-        threading.Thread(target=self._send_heartbeats, name="heart", daemon=True).start()
+        threading.Thread(target=self._send_heartbeats, name="heartbeat", daemon=True).start()
         threading.Thread(target=self._read, name="pipe", daemon=True).start()
         first = self._work.get()
         if isinstance(first, frames.Load):
@@ -82,7 +82,7 @@ class Child:
             self._serve(engine, can)
             with contextlib.suppress(Exception):
                 engine.close()
-        # Not sys.exit: tearing down native libraries in order is what crashes at exit, and buys nothing.
+        # Not sys.exit: an orderly teardown of native libraries can crash, and gains nothing.
         sys.stderr.flush()
         os._exit(0)
 
@@ -131,12 +131,12 @@ class Child:
             try:
                 self._run(engine, can, message)
             except SystemExit as e:
-                # In a thread of its own this would end the thread and leave a process that is short of a slot.
+                # In another thread than the main one this would end only the thread: the process would lack a slot.
                 sys.stderr.flush()
                 os._exit(e.code if isinstance(e.code, int) else 1)
             self._open.discard(message.unit)
             self._cancelled.discard(message.unit)
-        self._work.put(message)  # The next thread is to stop too.
+        self._work.put(message)  # So that the next thread stops too.
 
     def _run(self, engine: Engine, can: Capabilities, run: frames.Run) -> None:
         unit, began = run.unit, time.perf_counter()
@@ -164,7 +164,7 @@ class Child:
 
     @staticmethod
     def _print_place(error: Exception) -> None:
-        """Where it happened, for the log; not what was said, for that may be somebody's text."""
+        """Prints where an error happened, for the log; not its message, which may quote a client's text."""
         place = error.__traceback__
         while place is not None and place.tb_next is not None:
             place = place.tb_next
@@ -175,7 +175,7 @@ class Child:
     # The pipe
 
     def send(self, message: frames.Message, payload: bytes | memoryview = b"") -> None:
-        """Writes one frame; ends the process when nobody reads any more."""
+        """Writes one frame; ends the process when the server no longer reads."""
         left = memoryview(frames.encode(message, payload))
         with self._sending:
             try:
@@ -211,20 +211,20 @@ class Child:
 
 
 class UnitContext:
-    """What the engine can ask while it runs a unit."""
+    """What the engine can call while it runs a unit."""
 
     def __init__(self, child: Child, unit: int) -> None:
         self._child, self._unit = child, unit
-        # What is done sooner than anybody would look is not told of.
-        self._told = time.monotonic()
+        # The first report comes after a while, so short units send none.
+        self._reported = time.monotonic()
 
     def cancelled(self) -> bool:
         return self._child.cancelled(self._unit)
 
     def progress(self, fraction: float) -> None:
         now = time.monotonic()
-        if now - self._told >= PROGRESS_SECONDS:
-            self._told = now
+        if now - self._reported >= PROGRESS_SECONDS:
+            self._reported = now
             self._child.send(frames.Progress(self._unit, clamp(fraction)))
 
 
@@ -246,26 +246,27 @@ def pieces(
 
 
 def note(line: str) -> None:
-    """For the server's log."""
+    """Prints a line for the server's log."""
     sys.stderr.write(line + "\n")
 
 
 def is_fatal(error: Exception) -> bool:
-    """Whether this process can go on after it."""
+    """Whether this process must end after the error."""
     if getattr(error, "fatal", False) or isinstance(error, MemoryError):
         return True
-    # RuntimeError is what torch raises; other errors may well quote a user who wrote about CUDA.
+    # Torch raises RuntimeError; other errors may quote a text about CUDA.
     return isinstance(error, RuntimeError) and bool(_GPU_ERROR.search(f"{type(error).__name__} {error}"))
 
 
 def describe(error: Exception) -> str:
+    """The error as a message to the server."""
     if isinstance(error, errors.AntiphonError):
         return cleaned(error.message)
     return cleaned(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
 
 
 def hint_of(error: Exception) -> str | None:
-    """What would help: the error's own attribute `hint`, or what its type says."""
+    """What would help: the error's attribute `hint`, or what its type suggests; None if nothing is known."""
     hint = getattr(error, "hint", None)
     if isinstance(hint, str):
         return cleaned(hint)
@@ -275,12 +276,12 @@ def hint_of(error: Exception) -> str | None:
 
 
 def cleaned(text: str) -> str:
-    """Short enough, and with a UTF-8 form: file names bring lone surrogates along."""
+    """The text cut to `MESSAGE_CHARS` and valid as UTF-8: file names may hold lone surrogates."""
     return text[:MESSAGE_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
 def clamp(fraction: float) -> float:
-    """Into 0 to 1; what is no number is 0."""
+    """The fraction within 0 to 1; NaN becomes 0."""
     return min(max(float(fraction), 0.0), 1.0) if fraction == fraction else 0.0
 
 

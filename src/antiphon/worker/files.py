@@ -1,4 +1,4 @@
-"""The recordings that a unit names, as files: `FOLDER/NAME` under the folders that an engine is told of."""
+"""Unit files: the recordings that a unit's parameters name, as `FOLDER/NAME` under the folders that an engine knows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NAME = re.compile(r"[0-9a-f]{64}\.(?:wav|pcm)")
 
 
 def named(params: Mapping[str, Any]) -> list[tuple[Folder, str]]:
-    """Folder and name of each file that an engine opens for these parameters, none twice."""
+    """Folder and name of each file that an engine opens for these parameters, without repeats."""
     found: dict[tuple[Folder, str], None] = {}
     for text in _strings(params):
         if match := _VOICE.fullmatch(text):
@@ -27,7 +27,7 @@ def named(params: Mapping[str, Any]) -> list[tuple[Folder, str]]:
 
 
 def is_name(folder: str, name: str) -> bool:
-    """Whether that is what `named` could have said; nothing else becomes a path."""
+    """Whether `named` could have returned this; nothing else becomes a path."""
     return folder in FOLDERS and _NAME.fullmatch(name) is not None
 
 

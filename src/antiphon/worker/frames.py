@@ -1,4 +1,4 @@
-"""The language of the pipe between the server and a worker: framed messages, JSON with a raw payload behind it.
+"""Frames: the protocol between the server and a worker, as JSON messages with a raw payload.
 
 A frame is a prefix of twelve bytes (`ANT`, version, header length, payload length; little-endian), a header (the
 message as JSON) and a payload (raw bytes, empty for most messages).
@@ -17,13 +17,13 @@ from antiphon.domain.engine import Capabilities
 
 MAGIC = b"ANT\x01"
 PREFIX = struct.Struct("<4sII")
-#: Bytes. What announces more is refused before anything is kept for it.
+#: Bytes. A frame that announces more is refused before anything is kept for it.
 MAX_HEADER = 1024 * 1024
 MAX_PAYLOAD = 16 * 1024 * 1024
 
 
 class Message(msgspec.Struct, tag_field="type", tag=str.lower):
-    """What a header holds."""
+    """The header of a frame."""
 
 
 # From the server to the worker
@@ -44,20 +44,20 @@ class Run(Message):
 
 
 class Cancel(Message):
-    """Nobody wants this unit any more."""
+    """The unit is not wanted any more."""
 
     unit: int
 
 
 class Stop(Message):
-    """Finish what runs, close the engine, end."""
+    """Finish the running units, close the engine, end."""
 
 
 # From the worker to the server
 
 
 class Phase(Message):
-    """What starting is at. `warming` is the engine's warm-up, every other name a part of loading."""
+    """What the start is doing. `warming` is the engine's warm-up, every other name a part of loading."""
 
     name: str
     fraction: float | None = None
@@ -70,7 +70,7 @@ class Ready(Message):
 
 
 class LoadFailed(Message):
-    """The engine could not be loaded, and why; the process ends after this. `hint` says what would help."""
+    """Why the engine could not be loaded; the process ends after this. `hint` says what would help."""
 
     message: str
     hint: str | None = None
@@ -90,7 +90,7 @@ class Chunk(Message):
 
 
 class Progress(Message):
-    """How far a long unit is, 0 to 1."""
+    """How far a long unit is; `fraction` is 0 to 1."""
 
     unit: int
     fraction: float
@@ -105,7 +105,7 @@ class Done(Message):
 
 
 class Failed(Message):
-    """The unit failed; `fatal`: the process cannot be trusted any more and ends after this."""
+    """The unit failed. `fatal`: the process cannot be trusted any more, and ends after this."""
 
     unit: int
     code: str
@@ -118,7 +118,7 @@ ToServer = Phase | Ready | LoadFailed | Heartbeat | Chunk | Progress | Done | Fa
 
 T = TypeVar("T")
 
-#: A side understands only what the other may say.
+#: Each side understands only what the other side may send.
 AT_WORKER: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
 AT_SERVER: msgspec.json.Decoder[ToServer] = msgspec.json.Decoder(ToServer)
 
@@ -136,7 +136,7 @@ def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
 
 
 class Decoder(Generic[T]):
-    """Cuts a stream of bytes into frames, in whatever pieces it comes. After an error it gives nothing more."""
+    """Cuts a stream of bytes, in pieces of any size, into frames. After an error it gives no more."""
 
     def __init__(self, headers: msgspec.json.Decoder[T]) -> None:
         self._headers: msgspec.json.Decoder[T] = headers
@@ -146,7 +146,7 @@ class Decoder(Generic[T]):
     def feed(self, data: bytes) -> Iterator[tuple[T, bytes]]:
         """Takes the next bytes; iterating gives the frames they complete, then raises `FrameError` at a bad one.
 
-        What is kept between calls is bounded by one frame: a length that lies is refused when its prefix is there.
+        At most one frame is kept between calls: a length over the bounds is refused as soon as its prefix is there.
         """
         if self._error is None:
             self._buffer += data

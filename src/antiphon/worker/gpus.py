@@ -1,4 +1,4 @@
-"""The GPUs of this machine as the driver tells of them (NVML); none where there is no driver."""
+"""The GPUs of this machine, as its driver reports them (NVML); none where there is no driver."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Gpu:
     #: Bytes.
     total: int
     used: int
-    #: Share of the last moments in which it computed, 0 to 1; None where the driver does not tell.
+    #: Share of the last moments in which it computed, 0 to 1; None where the driver does not report it.
     load: float | None = None
 
     @property
@@ -31,8 +31,9 @@ class Gpu:
 
 
 def gpus(visible: str | None = None) -> tuple[Gpu, ...]:
-    """Those this process may use, in CUDA's order of `visible` (None: as the environment says). Blocks some
-    milliseconds; never raises, for a machine without a GPU is an ordinary one."""
+    """The GPUs that this process may use, in CUDA's order of `visible` (None: as the environment says).
+
+    Blocks for some milliseconds. Never raises, since many machines have no GPU."""
     try:
         import pynvml
     except ImportError:
@@ -65,7 +66,7 @@ def _gpu(nvml: Any, index: int) -> Gpu:
 
 
 def _chosen(found: tuple[Gpu, ...], wanted: str) -> Iterator[Gpu]:
-    """CUDA stops at the first entry that names nothing, so what follows it is not used either."""
+    """CUDA stops at the first entry that names no GPU; the entries after it are not used either."""
     for entry in (part.strip() for part in wanted.split(",")):
         if entry.isdecimal():
             match = [gpu for gpu in found if gpu.index == int(entry)]

@@ -1,4 +1,4 @@
-"""A worker process on this machine: a child, and a socket pair to it."""
+"""The local channel: a worker as a child process of this one, over a socket pair."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from antiphon.worker import spawn
 from antiphon.worker.channel import ChannelCallbacks, ChannelFactory
 from antiphon.worker.stderr import Stderr
 
-#: Seconds in which a dead worker's last words are read.
+#: Seconds to wait for the last lines of a dead worker.
 LAST_WORDS = 0.2
 
 
@@ -56,7 +56,7 @@ class LocalChannel:
             self._transport.write(data)
 
     async def ensure_files(self, params: Mapping[str, Any]) -> None:
-        """It reads the server's own folders."""
+        """Nothing to do: the process reads the server's own folders."""
 
     def exited(self) -> bool:
         return self._process.exited()
@@ -73,7 +73,7 @@ class LocalChannel:
             async with asyncio.timeout(LAST_WORDS):
                 await self._stderr.ended.wait()
         except TimeoutError:
-            pass  # Something that it started still holds the other end.
+            pass  # A process that it started still holds the other end.
         words = self._stderr.last_line()
         return f"its process {spawn.describe(status)}" + (f"; it last said: {words}" if words else "")
 
@@ -86,7 +86,7 @@ class LocalChannel:
 async def start(
     callbacks: ChannelCallbacks, environment: Mapping[str, str] | None = None, module: str = spawn.CHILD
 ) -> LocalChannel:
-    """Starts a child with `environment` besides ours; raises `WorkerDied` if there can be no process."""
+    """Starts a child with `environment` added to ours. Raises `WorkerDied` if the system cannot start a process."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     with theirs:
@@ -106,4 +106,5 @@ async def start(
 
 
 def opener(environment: Mapping[str, str] | None = None) -> ChannelFactory:
+    """A factory of local channels, whose processes have `environment` added to ours."""
     return lambda callbacks: start(callbacks, environment)

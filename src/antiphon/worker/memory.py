@@ -1,4 +1,4 @@
-"""How much memory a process holds, and how much is left. Light, for worker processes import it first."""
+"""Memory: how much a process holds, and how much is left. Light, since worker processes import it first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def rss() -> int:
 def vram() -> int | None:
     """Bytes of GPU memory that torch reserved in this process; None while no engine uses torch on a GPU.
 
-    Asked of torch, where the engine imported it, since inside a container the driver does not know who holds what.
+    Torch is asked, where the engine imported it: inside a container the driver does not know which process holds what.
     """
     cuda = getattr(sys.modules.get("torch"), "cuda", None)
     # While another thread is still importing torch, its parts appear one by one.
@@ -29,7 +29,7 @@ def vram() -> int | None:
 
 
 def available() -> int:
-    """Bytes of main memory that a new process can have without swapping, the container's limit considered."""
+    """Bytes of main memory that a new process can have without swapping, within the container's limit."""
     lines = Path("/proc/meminfo").read_text("ascii").splitlines()
     free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     try:

@@ -1,8 +1,8 @@
-"""Discretion: what a worker prints may quote the text that it was given, and a log is no place for texts.
+"""Redaction: keeps texts of clients out of the log, which a worker may quote in what it prints.
 
 Engines and their libraries print what they stumble over: a word that is in no dictionary, a sentence that is too long.
-Whatever a printed line has in common with a text that the worker was given lately is left out of it. What was changed
-on the way, such as phonemes, is not recognised; so lines are short, too.
+Whatever a printed line has in common with a text that the worker was given recently is left out. Text that was changed
+on the way, such as phonemes, is not recognised; therefore lines are also cut short.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-#: Letters and digits in common from which it is a quotation: a word or two; of scripts that need fewer, a name.
+#: Letters and digits in common that count as a quotation: a word or two; of scripts that need fewer, a name.
 RUN, SHORT_RUN = 8, 3
-#: Texts that are remembered: a line may be read after the unit that it is about was answered.
+#: Number of texts that are remembered: a line may arrive after its unit was answered.
 TEXTS = 16
 #: Characters of a line.
 LINE_CHARS = 300
@@ -21,13 +21,13 @@ LEFT_OUT = "[…]"
 
 
 class LogRedactor:
-    """Knows what one worker was given lately."""
+    """Remembers what one worker was given recently."""
 
     def __init__(self) -> None:
         self._texts: deque[str] = deque(maxlen=TEXTS)
 
     def remember(self, params: Mapping[str, Any]) -> None:
-        """A unit's parameters: every string in them may be the client's."""
+        """Takes a unit's parameters: every string in them may be the client's."""
         self._texts.extend(value for value in params.values() if isinstance(value, str) and len(value) >= SHORT_RUN)
 
     def redact(self, line: str) -> str:
@@ -36,7 +36,7 @@ class LogRedactor:
 
 
 def without_quotations(line: str, texts: Iterable[str]) -> str:
-    """The line with every quotation of a text left out, however it is capitalised, spaced or pointed."""
+    """The line without quotations of the texts, whatever their capitals, spaces and punctuation."""
     places = [at for at, ch in enumerate(line) if ch.isalnum()]
     folded = [line[at].casefold()[:1] for at in places]
     hidden = [False] * len(line)

@@ -1,4 +1,4 @@
-"""A child process as the kernel sees it: started with a pipe in its hands, ended with all that it started, reaped."""
+"""A child process: started with a pipe, ended together with all that it started, reaped."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import IO
 
-#: Seconds that a process gets to end by itself once its pipe is closed, so that its own exit status is seen.
+#: Seconds that a process gets to end by itself once its pipe is closed, so that we see its own exit status.
 EXIT_GRACE = 0.5
-#: Seconds that the kernel gets to end a killed process; a driver can hold one for ever.
+#: Seconds that the kernel gets to end a killed process; a driver can block that for ever.
 KILL_PATIENCE = 5.0
 _POLL = 0.005
 #: The module that a worker process runs.
@@ -24,12 +24,12 @@ class ChildProcess:
     """`python -m MODULE DESCRIPTOR PARENT`, leader of a process group of its own."""
 
     def __init__(self, descriptor: int, environment: Mapping[str, str] | None = None, module: str = CHILD) -> None:
-        """Starts it with `descriptor` as its pipe and `environment` besides ours; raises OSError.
+        """Starts it with `descriptor` as its pipe and `environment` added to ours; raises OSError.
 
-        Blocks for the few milliseconds of an exec. The child dies with the calling thread, for that is what the
-        kernel's parent-death signal is bound to.
+        Blocks for the few milliseconds of an exec. The child dies with the calling thread, because the
+        kernel's parent-death signal is bound to that thread.
         """
-        # -P: the directory that the server happens to be started in is no place to import from.
+        # -P: modules must not be imported from the directory in which the server was started.
         command = [sys.executable, "-P", "-m", module, str(descriptor), str(os.getpid())]
         self._popen = subprocess.Popen(
             command,
@@ -52,19 +52,19 @@ class ChildProcess:
         return self._popen.stderr
 
     def exited(self) -> bool:
-        """Whether it has ended; it stays a zombie, so that its number is nobody else's yet."""
+        """Whether it has ended. It stays a zombie, so that its process id is not reused yet."""
         if self._popen.returncode is not None:
             return True
         return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
-        """Ends it and what it started."""
+        """Ends it and all that it started."""
         if self._popen.returncode is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
 
     def kill_and_wait(self) -> None:
-        """For when the event loop ends at once: blocks until it is gone."""
+        """Ends it, and blocks until it is gone."""
         self.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(KILL_PATIENCE)
@@ -75,12 +75,12 @@ class ChildProcess:
             self.kill()
             if not await until(self.exited, KILL_PATIENCE):
                 return None
-        self.kill()  # What it started may still live.
+        self.kill()  # Processes that it started may still live.
         return self._popen.wait()
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Whether the condition became true within that time."""
+    """Waits for a condition; returns whether it became true within `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         if asyncio.get_running_loop().time() > deadline:

@@ -1,4 +1,4 @@
-"""What a worker prints: every line is passed on, and the last ones are kept for the day it dies."""
+"""Standard error of a worker: passes every line on, and keeps the last ones to explain the worker's death."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 TAIL_BYTES = 4096
-#: Bytes after which a line without an end is passed on as it is.
+#: Bytes after which an unfinished line is passed on as it is.
 LINE_BYTES = 2048
 
 
@@ -34,7 +34,7 @@ class Stderr(asyncio.Protocol):
         self.ended.set()
 
     def last_line(self) -> str:
-        """The last line with anything on it, at most 300 characters."""
+        """The last line that is not blank, at most 300 characters."""
         lines = [line for line in decoded(self._tail).splitlines() if line.strip()]
         return lines[-1].strip()[:300] if lines else ""
 

@@ -1,4 +1,4 @@
-"""The actor on a node: it runs a worker's child process there and carries what the two ends say."""
+"""The actor on a node: runs a worker's child process there, and carries frames between it and the bridge."""
 
 from __future__ import annotations
 
@@ -18,16 +18,14 @@ from antiphon.worker import files, local
 from antiphon.worker.channel import ChannelCallbacks, StartProgress
 from antiphon.worker.ray.messages import MessageKind, StartWorker, WorkerEnded, WorkerStarted
 
-#: Seconds after its last use for which a recording stays on the node.
+#: Seconds after its last use after which a recording is deleted from the node.
 KEPT = 48 * 3600.0
-#: Bytes of frames that wait to be fetched.
-MOST = 64 * 1024 * 1024
 
 Event = tuple[MessageKind, Any]
 
 
 class WorkerActor:
-    """One life of one worker. Every method is called by the bridge, in the actor's event loop."""
+    """One worker, from start to end. The bridge calls every method, in the actor's event loop."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
@@ -40,21 +38,21 @@ class WorkerActor:
         self._gone = asyncio.Event()
 
     async def begin(self, fields: dict[str, Any]) -> str:
-        """Begins to start the process; returns the node's name. What follows is told by `read`."""
+        """Begins to start the process; returns the node's name. `read` reports what follows."""
         request = StartWorker(**fields)
         self._folder = Path(request.folder)
         self._spawn(self._live(request))
         return socket.gethostname()
 
     async def read(self) -> list[Event]:
-        """What happened since the last call, in order; waits until there is something."""
+        """The events since the last call, in order; waits for the first."""
         await self._news.wait()
         events, self._events = self._events, []
         self._news.clear()
         return events
 
     async def write(self, number: int, data: bytes) -> None:
-        """Frames for the process. `number` counts the calls from 0, for calls may overtake each other."""
+        """Sends frames to the process. `number` counts the calls from 0, since calls may overtake each other."""
         self._early[number] = data
         while (next_one := self._early.pop(self._written, None)) is not None:
             self._written += 1
@@ -62,11 +60,11 @@ class WorkerActor:
                 self._channel.write(next_one)
 
     async def missing(self, names: list[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Which of these files (folder, name) are not here; the others count as used now."""
+        """The files (folder, name) that are not here; the others count as used now."""
         return [each for each in names if not self._touch(*each)]
 
     async def put(self, folder: str, name: str, data: bytes) -> None:
-        """Takes in a file."""
+        """Stores a file."""
         path = self._path(folder, name)
         await asyncio.to_thread(_put, path, data)
 
@@ -85,7 +83,7 @@ class WorkerActor:
                     f"the node {socket.gethostname()} has Antiphon {here}, the server {request.version}; "
                     "install the same version everywhere"
                 )
-            # This process is one worker's alone; what is fetched for it may need a token or a mirror's address, too.
+            # This process serves one worker only. Fetching its files may need a token or a mirror's address, too.
             os.environ.update(request.environment)
             await asyncio.to_thread(_sweep, self._folder)
             if request.prepare is not None:
@@ -149,7 +147,7 @@ def _put(path: Path, data: bytes) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Takes away what nobody used of late."""
+    """Deletes recordings that were not used for `KEPT` seconds."""
     limit = time.time() - KEPT
     for sort in files.FOLDERS:
         (folder / sort).mkdir(parents=True, exist_ok=True, mode=0o700)

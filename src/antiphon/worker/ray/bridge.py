@@ -1,6 +1,7 @@
-"""The process beside the server that speaks with Ray: `python -m antiphon.worker.ray.bridge DESCRIPTOR PARENT`.
+"""The bridge: the process beside the server that speaks with Ray.
 
-It carries bytes between the pipe and the actors and knows nothing of what they mean.
+The server starts it as `python -m antiphon.worker.ray.bridge DESCRIPTOR PARENT`. It carries bytes between the pipe and
+the actors, without reading the frames in them.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ from antiphon.worker.ray.messages import (
     encode,
 )
 
-#: Seconds after which an actor that has no place yet is said to wait for one.
+#: Seconds after which an actor without a node is reported as waiting for one.
 PATIENT = 2.0
-#: Seconds that an actor gets to end its process by itself, and to tell of it.
+#: Seconds that an actor gets to end its process and to report that.
 END_PATIENCE = 3.0
-#: Seconds between two looks at the cluster's nodes.
+#: Seconds between two queries of the cluster's nodes.
 LOOK = 2.0
 
 
@@ -49,7 +50,7 @@ def main() -> NoReturn:
     die_with(parent)
     os.dup2(2, 1)
     os.set_inheritable(descriptor, False)
-    # Ray prints where it likes, calls home, and logs each answer that nobody fetches; none of it is wanted here.
+    # Ray prints, sends telemetry, and logs every answer that is not fetched; none of it is wanted here.
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_IGNORE_UNHANDLED_ERRORS": "1"}
     logging.getLogger("ray").setLevel(logging.ERROR)
     with contextlib.suppress(KeyboardInterrupt):
@@ -83,7 +84,7 @@ class Bridge:
     def _take(self, worker: int, kind: MessageKind, body: bytes) -> None:
         if kind is MessageKind.CONNECT:
             self._ray = connected(msgspec.json.decode(body, type=Connect).address)
-            # It sets its own; when this process ends is the server's say.
+            # Ray installs its own handlers, but the server ends this process.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.spawn(self._watch_nodes())
@@ -126,7 +127,7 @@ class Bridge:
 
 
 class ActorHandle:
-    """One worker, and its actor."""
+    """The actor of one worker."""
 
     def __init__(self, bridge: Bridge, ray: Any, number: int) -> None:
         self._bridge, self._ray, self.number = bridge, ray, number
@@ -135,7 +136,7 @@ class ActorHandle:
         self._over = asyncio.Event()
 
     async def live(self, request: StartWorker) -> WorkerEnded:
-        """Until its end; how it ended."""
+        """Runs the worker; returns how it ended."""
         remote = self._ray.remote(WorkerActor).options(
             num_cpus=request.cpus,
             num_gpus=request.gpus,
@@ -181,7 +182,7 @@ class ActorHandle:
         self._bridge.send(self.number, MessageKind.FILES_ENSURED, FilesEnsured(request.ticket, error))
 
     async def end(self) -> None:
-        """Ends the process, and the actor if it does not tell of it."""
+        """Ends the process, and the actor if it does not report that."""
         if self._actor is not None:
             self._actor.kill.remote()
             with contextlib.suppress(TimeoutError):
@@ -190,7 +191,7 @@ class ActorHandle:
         await self.give_back()
 
     async def give_back(self) -> None:
-        """Ends the actor, so that its part of the node is free."""
+        """Ends the actor, which frees its part of the node."""
         self._over.set()
         if self._actor is not None:
             with contextlib.suppress(Exception):
@@ -198,7 +199,7 @@ class ActorHandle:
 
 
 def connected(address: str | None) -> Any:
-    """Ray, as a client of the cluster; ends this process with a word to the operator if there is none."""
+    """Connects Ray to the cluster; ends this process with a message to the operator if that fails."""
     try:
         import ray
     except ImportError:
@@ -232,7 +233,7 @@ def node_of(told: dict[str, Any]) -> tuple[str, Node]:
 
 
 def lost(error: Exception) -> str:
-    """An error of Ray's in one line."""
+    """One of Ray's errors, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1] if lines else 'it gives no reason'}"[:300]
 

@@ -1,4 +1,4 @@
-"""The server's side of the way to Ray: one bridge process, and a channel for each worker."""
+"""The Ray client, on the server's side: one bridge process, and a channel for each worker."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ from antiphon.worker.ray.messages import (
 log = structlog.get_logger("antiphon.ray")
 
 BRIDGE = "antiphon.worker.ray.bridge"
-#: Seconds in which a killed worker's end is told; the node may be gone.
+#: Seconds to wait for the report that a killed worker has ended; its node may be gone.
 REAP_PATIENCE = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class NodeShare:
-    """What one worker takes of a node, and what it needs there."""
+    """The part of a node that one worker takes, and what it needs there."""
 
     cpus: float = 1.0
     gpus: float = 0.0
-    #: On the node: where recordings are kept, in `voices` and `uploads`.
+    #: Folder on the node in which recordings are kept, under `voices` and `uploads`.
     folder: Path = Path()
     environment: Mapping[str, str] = field(default_factory=dict)
-    #: `module:function`, called there before the process starts with these arguments and `on_progress`.
+    #: `module:function`, called on the node with `arguments` and `on_progress` before the process starts.
     prepare: str | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 class RayChannel:
-    """A `Channel` to a process on some node."""
+    """A `Channel` to a process on a node."""
 
     def __init__(self, client: RayClient, number: int, callbacks: ChannelCallbacks) -> None:
         self._client, self.number, self._callbacks = client, number, callbacks
         self.pid: int | None = None
         self.node: str | None = None
-        #: Done once it runs; failed if it ended before.
+        #: Done once the process runs; failed if it ended before.
         self.started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._ended = asyncio.Event()
         self._words = ""
@@ -107,7 +107,7 @@ class RayChannel:
     async def close(self) -> None:
         self._client.forget(self.number)
 
-    # What the bridge says
+    # Messages from the bridge
 
     def take(self, kind: MessageKind, body: bytes) -> None:
         match kind:
@@ -132,7 +132,7 @@ class RayChannel:
                 self.end(ended.words, ended.hint)
 
     def end(self, words: str, hint: str | None = None) -> None:
-        """It ended, or the way to it did."""
+        """The process ended, or the connection to it did."""
         if self._ended.is_set():
             return
         self._words = words
@@ -149,12 +149,12 @@ class RayChannel:
 
 
 class RayClient:
-    """The way to one cluster. The bridge is started with the first worker, and again when it died."""
+    """The connection to one cluster. The bridge starts with the first worker, and again after it died."""
 
     def __init__(self, address: str | None, folders: Path, on_nodes: Callable[[], None] = lambda: None) -> None:
-        """`folders`: where `voices` and `uploads` are here; `on_nodes` hears that `nodes` changed."""
+        """`folders`: where `voices` and `uploads` are on this machine. `on_nodes` is called when `nodes` changed."""
         self._address, self.folders, self._on_nodes = address, folders, on_nodes
-        #: The cluster's live nodes, once they are known.
+        #: The live nodes of the cluster; empty until they are known.
         self.nodes: tuple[Node, ...] = ()
         self._numbers = itertools.count(1)
         self._channels: dict[int, RayChannel] = {}

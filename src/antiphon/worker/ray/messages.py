@@ -1,4 +1,4 @@
-"""What the server and its bridge to Ray say to each other: messages, each of one worker.
+"""Messages between the server and its bridge to Ray, each about one worker.
 
 A message is a prefix of nine bytes (the worker's number, a kind, the body's length; little-endian) and a body: raw
 bytes of frames for `DATA`, text for `LINE`, else JSON.
@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 _PREFIX = struct.Struct("<IBI")
-#: Bytes read at once, at most.
+#: Most bytes that are read at once.
 PIECE = 1024 * 1024
 
 
@@ -46,30 +46,30 @@ class MessageKind(enum.IntEnum):
 
 
 class Connect(msgspec.Struct):
-    #: As `ray.init` takes it; None: the one that runs here, or one of its own.
+    #: As `ray.init` takes it; None: the cluster that runs on this machine, or else a new one.
     address: str | None
 
 
 class StartWorker(msgspec.Struct):
-    """A worker that is wanted."""
+    """Starts a worker."""
 
     name: str
-    #: Its part of a node; fractions are allowed.
+    #: The worker's part of a node; fractions are allowed.
     cpus: float
     gpus: float
     #: The folder on the node under which recordings are kept.
     folder: str
-    #: What it, and what prepares it, find in their environment besides the node's.
+    #: Added to the node's environment for the worker and for what prepares it.
     environment: dict[str, str]
-    #: `module:function` that is called on the node before the process starts, and with what; None: nothing is.
+    #: `module:function` that is called on the node before the process starts, with `arguments`; None: nothing is.
     prepare: str | None
     arguments: dict[str, Any]
-    #: Of Antiphon; a node with another one is refused.
+    #: Antiphon's version; a node with another one is refused.
     version: str
 
 
 class EnsureFiles(msgspec.Struct):
-    """Files that must be on the node: (folder, name, path here)."""
+    """Files that must be on the node: (folder, name, path on the server)."""
 
     ticket: int
     files: list[tuple[str, str, str]]
@@ -77,7 +77,7 @@ class EnsureFiles(msgspec.Struct):
 
 class FilesEnsured(msgspec.Struct):
     ticket: int
-    #: Why it could not be done; None: they are there.
+    #: Why the files could not be brought; None: they are on the node.
     error: str | None
 
 
@@ -87,7 +87,7 @@ class WorkerStarted(msgspec.Struct):
 
 
 class WorkerEnded(msgspec.Struct):
-    #: How, in words; what would help, if that is known.
+    #: How it ended, in words; what would help, if that is known.
     words: str
     hint: str | None = None
 
@@ -110,7 +110,7 @@ def encode(worker: int, kind: MessageKind, body: bytes | str | msgspec.Struct | 
 
 
 class MessageDecoder:
-    """Messages out of a stream of bytes. Both ends are our own, so what is wrong is an error of ours."""
+    """Cuts a stream of bytes, in pieces of any size, into messages. It does not check them: both ends are our own."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

@@ -1,5 +1,5 @@
-"""A machine that is no node of the cluster becomes one: Ray lets only nodes speak with a cluster, and ends the process
-of whoever else tries.
+"""Joining a cluster: makes this machine a node of it, since Ray lets only nodes speak with a cluster and ends the
+process of any other client.
 
 The node has no CPUs and no GPUs, so nothing is placed on it; it ends with this process.
 """
@@ -20,23 +20,23 @@ import psutil
 
 from antiphon.worker.child import die_with
 
-#: Seconds that the cluster's head gets to be found and to answer, and the new node to be known there.
+#: Seconds to connect to the cluster's head, for its answer, and until it knows the new node.
 CONNECT, ANSWER, JOIN = 5.0, 10.0, 60.0
-#: Bytes of Ray's store of objects, which is not used; less is refused.
+#: Bytes of Ray's object store, which is not used; Ray refuses less.
 OBJECTS = 80 * 1024 * 1024
-#: Seconds between two looks.
+#: Seconds between two checks.
 LOOK = 0.2
 
 
 def reach(address: str) -> None:
-    """Raises OSError if nobody listens there; Ray itself takes minutes to find out."""
+    """Raises OSError if no server listens at the address; Ray itself takes minutes to find out."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT).close()
 
 
 def join(address: str) -> None:
-    """Returns once this machine is a node. Raises OSError with Ray's words if it cannot become one."""
+    """Returns once this machine is a node. Raises OSError with Ray's message if it cannot become one."""
     if is_node(address):
         return
     with tempfile.TemporaryFile() as said:
@@ -56,7 +56,7 @@ def join(address: str) -> None:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            # Ray ends what it started when it is asked to, and not when it is killed.
+            # Ray ends the processes that it started when it is asked to end, not when it is killed.
             preexec_fn=lambda: die_with(parent, signal.SIGTERM),
         )
         deadline = time.monotonic() + JOIN
@@ -68,11 +68,11 @@ def join(address: str) -> None:
 
 
 def is_node(address: str) -> bool:
-    """Whether a live node of the cluster is on this machine."""
-    from ray._raylet import GcsClient  # There is no other way to ask before one is a node.
+    """Whether this machine is a live node of the cluster."""
+    from ray._raylet import GcsClient  # There is no other way to ask before this machine is a node.
 
     with contextlib.suppress(ImportError):
-        # As ray.init does: the token in a file counts, also where nothing says that one is asked for.
+        # As ray.init does: a token in a file is used even if no setting asks for one.
         from ray._private.authentication import authentication_token_setup as tokens
 
         tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
