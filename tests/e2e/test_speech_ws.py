@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-from antiphon.api.speech_ws import Limits, routes
-from antiphon.app.antiphon import Antiphon
+from antiphon.api.speech_ws import SessionLimits, routes
 from antiphon.engines.tone import SAMPLE_RATE, frequency_of, pitch_of
+from antiphon.speech.service import SpeechService
 from antiphon.text.incremental import MAX_HELD
 from tests.conftest import PATIENCE, Server, Start, wait_until
 
@@ -171,7 +171,7 @@ def test_a_message_of_more_than_4_mib_ends_the_connection(tone: Server) -> None:
 def hasty() -> Iterator[int]:
     """The port of a server with short limits of time; nothing is spoken there."""
     app = FastAPI()
-    app.include_router(routes(cast(Antiphon, _Nothing()), Limits(config=0.2, idle=0.4)))
+    app.include_router(routes(cast(SpeechService, _Nothing()), SessionLimits(config=0.2, idle=0.4)))
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="websockets-sansio"))
     thread = threading.Thread(target=server.run)
     thread.start()

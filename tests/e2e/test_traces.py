@@ -35,7 +35,7 @@ async def traced(tmp_path: Path) -> AsyncIterator[tuple[httpx.AsyncClient, Any]]
     provider, spans = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(spans))
     async with Antiphon(model=("tone",), data_dir=tmp_path / "data", workers=1) as antiphon:
-        app = Traced(create_app(antiphon), Traces(antiphon, provider))
+        app = Traced(create_app(antiphon), Traces(antiphon.observer, provider))
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             yield client, spans

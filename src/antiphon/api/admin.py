@@ -1,107 +1,121 @@
-"""The operator's routes: the queue, pause, resume, front, class, and the workers."""
+"""Administration: the operator's routes for the queue, the workers and the webhooks' secret."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from antiphon.api import openapi, request_body
-from antiphon.api.errors import reply
-from antiphon.api.schemas import ErrorObject, JobView, Own, QueueView
-from antiphon.app.antiphon import Antiphon
-from antiphon.jobs.queue_control import SHOWN, Control
+from antiphon.api import callers, openapi, request_body
+from antiphon.api.bodies import StrictBody
+from antiphon.api.replies import reply
+from antiphon.api.schemas import JobView, QueueView
+from antiphon.jobs.queue_control import SHOWN, QueueControl
+from antiphon.jobs.service import JobService
+from antiphon.jobs.webhooks import Webhooks
+from antiphon.models.registry import ModelRegistry
 
-ERRORS: dict[int | str, dict[str, Any]] = {403: {"model": ErrorObject}, 404: {"model": ErrorObject}}
 
-
-class HoldBody(Own):
+class HoldBody(StrictBody):
     """What to pause or resume: one job, one client, or, with neither, everything."""
 
     job: str | None = None
     client: str | None = None
 
 
-class ClassBody(Own):
+class ClassBody(StrictBody):
     priority: Literal["vip", "normal", "bulk"]
 
 
-def routes(antiphon: Antiphon) -> APIRouter:
+def routes(jobs: JobService, models: ModelRegistry, webhooks: Webhooks) -> APIRouter:
     router = APIRouter(tags=["operations"])
-    control = Control(antiphon.jobs)
+    control = QueueControl(jobs)
+    _add_queue(router, control)
+    _add_jobs(router, control, jobs)
+    _add_insight(router, models, webhooks)
+    return router
+
+
+def _add_queue(router: APIRouter, control: QueueControl) -> None:
+    responses: openapi.Responses = {200: {"model": QueueView}, **openapi.errors(403, 404)}
 
     def view() -> Response:
-        return reply({"object": "queue", "paused": control.paused, "data": control.look(SHOWN)})
+        return reply({"object": "queue", "paused": control.paused, "data": control.rows(SHOWN)})
 
     @router.get("/v1/queue", summary="Everybody's queue, by expected end", responses={200: {"model": QueueView}})
     async def queue(request: Request) -> Response:
-        request_body.admin(request)
+        callers.require_admin(request)
         return view()
 
     @router.post(
         "/v1/queue/pause",
         summary="Hand out nothing of a job, a client or anything; what runs goes on",
-        responses={200: {"model": QueueView}, **ERRORS},
+        responses=responses,
         openapi_extra=openapi.takes(HoldBody),
     )
     async def pause(request: Request) -> Response:
-        body = await _hold(request)
+        body = await _hold_body(request)
         control.pause(body.job, body.client)
         return view()
 
     @router.post(
         "/v1/queue/resume",
         summary="End what the same pause began",
-        responses={200: {"model": QueueView}, **ERRORS},
+        responses=responses,
         openapi_extra=openapi.takes(HoldBody),
     )
     async def resume(request: Request) -> Response:
-        body = await _hold(request)
+        body = await _hold_body(request)
         control.resume(body.job, body.client)
         return view()
 
-    @router.post("/v1/queue/{id}/front", summary="Put a job first", responses={200: {"model": JobView}, **ERRORS})
+
+async def _hold_body(request: Request) -> HoldBody:
+    callers.require_admin(request)
+    raw = await request_body.body(request, 4096)
+    return request_body.parse(HoldBody, raw or b"{}")
+
+
+def _add_jobs(router: APIRouter, control: QueueControl, jobs: JobService) -> None:
+    responses: openapi.Responses = {200: {"model": JobView}, **openapi.errors(403, 404)}
+
+    @router.post("/v1/queue/{id}/front", summary="Put a job first", responses=responses)
     async def front(request: Request, id: str) -> Response:
-        request_body.admin(request)
+        callers.require_admin(request)
         return reply(control.front(id))
 
     @router.post(
         "/v1/queue/{id}/class",
         summary="Put a job into another class",
-        responses={200: {"model": JobView}, **ERRORS},
+        responses=responses,
         openapi_extra=openapi.takes(ClassBody),
     )
     async def change_class(request: Request, id: str) -> Response:
-        request_body.admin(request)
+        callers.require_admin(request)
         body = request_body.parse(ClassBody, await request_body.body(request, 4096))
         return reply(control.change_class(id, body.priority))
 
-    @router.delete("/v1/queue/{id}", summary="Cancel anybody's job", responses={200: {"model": JobView}, **ERRORS})
+    @router.delete("/v1/queue/{id}", summary="Cancel anybody's job", responses=responses)
     async def cancel(request: Request, id: str) -> Response:
-        request_body.admin(request)
-        return reply(await antiphon.jobs.cancel(id))
+        callers.require_admin(request)
+        return reply(await jobs.cancel(id))
 
+
+def _add_insight(router: APIRouter, models: ModelRegistry, webhooks: Webhooks) -> None:
     @router.get("/v1/webhooks/secret", summary="What webhooks without a secret of their own are signed with")
     async def secret(request: Request) -> Response:
-        request_body.admin(request)
-        return reply({"secret": antiphon.webhooks.secret})
+        callers.require_admin(request)
+        return reply({"secret": webhooks.secret})
 
     @router.get("/v1/workers", summary="Worker processes: state, memory, units, restarts")
     async def workers(request: Request) -> Response:
-        data = [{"model": h.name, **asdict(w)} for h in antiphon.models.selector.ranked() for w in h.pool.workers()]
-        owner = request_body.whose(request)
-        for worker in data if owner is not None else ():
-            # Whose work it is, is nobody else's business; that there is some, everybody may know.
-            worker["busy"] = ["another's"] * len(worker["busy"])
-        cards = [asdict(gpu) | {"free": gpu.free} for gpu in antiphon.models.gpus]
+        ranked = models.selector.ranked()
+        data = [{"model": served.name, **asdict(worker)} for served in ranked for worker in served.pool.workers()]
+        if callers.visible_owner(request) is not None:
+            # Every caller may see that a worker is busy, but not whose jobs it has.
+            for worker in data:
+                worker["busy"] = ["another's"] * len(worker["busy"])
+        cards = [asdict(gpu) | {"free": gpu.free} for gpu in models.gpus]
         return reply({"object": "list", "data": data, "gpus": cards})
-
-    return router
-
-
-async def _hold(request: Request) -> HoldBody:
-    request_body.admin(request)
-    raw = await request_body.body(request, 4096)
-    return request_body.parse(HoldBody, raw or b"{}")

@@ -1,8 +1,8 @@
-"""The HTTP application: all routes over one service."""
+"""HTTP application: all routes and layers, wired to the services of one `Antiphon`."""
 
 from __future__ import annotations
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -15,7 +15,9 @@ from antiphon.api import (
     events,
     health,
     images,
+    job_results,
     jobs,
+    models,
     openapi,
     speech,
     speech_batch,
@@ -27,12 +29,20 @@ from antiphon.api import (
     voices,
     web,
 )
-from antiphon.api import errors as answers
-from antiphon.api.fast_path import Direct, endpoints
+from antiphon.api import errors as http_errors
+from antiphon.api.events import EventStreams
+from antiphon.api.fast_path import FastPath, endpoints
+from antiphon.api.files import FinishedFiles
 from antiphon.api.guard import Guard
+from antiphon.api.replies import reply
 from antiphon.api.request_log import RequestLog
+from antiphon.api.transcriptions import RecordingReader
+from antiphon.api.voice_preview import VoicePreview
 from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
+from antiphon.metrics.exposition import Exposition
+from antiphon.metrics.families import Sources
+from antiphon.metrics.report import report
 from antiphon.version import __version__
 
 ABOUT = """
@@ -44,54 +54,86 @@ Errors are `{"error": "…"}` on the article's routes and OpenAI's object under 
 
 
 def create_app(antiphon: Antiphon) -> ASGIApp:
-    """The application over a service that somebody else starts and stops."""
+    """The application over a service that the caller starts and stops."""
+    settings = antiphon.settings
     app = FastAPI(
         title="Antiphon",
         version=__version__,
         description=ABOUT,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
-        # Their pages load scripts from elsewhere; the document itself is at /openapi.json.
+        # FastAPI's pages load scripts from another origin; the document itself is at /openapi.json.
         docs_url=None,
         redoc_url=None,
-        # It does not see the busy routes, and would tell a collector what clients sent; ours is `tracing`.
+        # FastAPI's telemetry does not see the fast path, and would send a collector what clients sent; see `tracing`.
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
-    modules = (
-        tts, speech, speech_ws, speech_batch, transcriptions, images, voices, jobs, events, admin, health, stats,
-        compat, web,
-    )  # fmt: skip
-    routers = [module.routes(antiphon) for module in modules]
+    routers = _routers(antiphon)
     for router in routers:
         app.include_router(router)
-    app.add_exception_handler(errors.AntiphonError, answers.on_error)
+    app.add_exception_handler(errors.AntiphonError, http_errors.on_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _query_error)
-    openapi.complete(app)
-    whole: ASGIApp = RequestLog(Guard(Direct(app, endpoints(routers)), antiphon), antiphon)
-    if antiphon.settings.allowed_origins:
+    openapi.complete(app, antiphon.kinds)
+    whole: ASGIApp = FastPath(app, endpoints(routers))
+    whole = Guard(whole, settings, antiphon.api_keys, antiphon.store.cluster)
+    whole = RequestLog(whole, antiphon.observer, antiphon.models, log_chars=settings.log_text)
+    if settings.allowed_origins:
         whole = CORSMiddleware(
             whole,
-            allow_origins=list(antiphon.settings.allowed_origins),
+            allow_origins=list(settings.allowed_origins),
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
         )
-    traces = tracing.wanted(antiphon)
-    return tracing.Traced(whole, traces) if traces else whole
+    if settings.otlp_endpoint:
+        whole = tracing.Traced(whole, tracing.exporting(settings.otlp_endpoint, antiphon.observer))
+    return whole
+
+
+def _routers(a: Antiphon) -> list[APIRouter]:
+    """Gives every module of routes the services that it uses."""
+    s = a.settings
+    finished = FinishedFiles(a.jobs, a.files)
+    streams = EventStreams(a.bus, a.journal, a.jobs)
+    recordings = RecordingReader(a.models.selector, a.recordings)
+    sources = Sources(a.models, a.jobs, a.observer, a.cache, a.files.bucket, a.bus)
+    return [
+        tts.routes(a.speech, a.jobs, finished, log_chars=s.log_text),
+        speech.routes(a.speech, a.jobs, finished, s),
+        speech_ws.routes(a.speech),
+        speech_batch.routes(a.speech, max_body=s.max_body),
+        transcriptions.routes(a.jobs, recordings),
+        images.routes(a.jobs, a.files, a.threads, a.space, s),
+        voices.routes(a.references, a.models.selector, VoicePreview(a.models.selector, a.speech), a.voices),
+        jobs.routes(a.jobs, recordings, streams, s),
+        job_results.routes(a.jobs, a.speech, finished, a.threads),
+        events.routes(streams, a.jobs),
+        admin.routes(a.jobs, a.models, a.webhooks),
+        health.routes(a.health, a.jobs, a.models),
+        models.routes(a.models, started_at=a.started_at),
+        stats.routes(
+            Exposition(sources),
+            lambda: report(
+                a.models, a.observer.statistics, a.cache, target_wait=s.target_wait, started_at=a.started_at
+            ),
+        ),
+        compat.routes(a.speech, max_body=s.max_body),
+        web.routes(),
+    ]
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Unknown paths and wrong methods, in the shape of the route's family."""
+    """Unknown paths and wrong methods, in the error shape of the path."""
     assert isinstance(error, HTTPException)
     path, message = request.url.path, f"{error.detail}: {request.method} {request.url.path[:100]}"
-    if answers.is_openai(path):
+    if http_errors.is_openai(path):
         kind = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
-        return answers.reply({"error": kind}, error.status_code, error.headers)
-    return answers.reply({"error": message}, error.status_code, error.headers)
+        return reply({"error": kind}, error.status_code, error.headers)
+    return reply({"error": message}, error.status_code, error.headers)
 
 
 async def _query_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])
-    return answers.response(errors.InvalidRequest(f"{name}: {first['msg']}", param=name), request.url.path)
+    return http_errors.response(errors.InvalidRequest(f"{name}: {first['msg']}", param=name), request.url.path)

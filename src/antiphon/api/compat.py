@@ -1,4 +1,5 @@
-"""What clients of other servers call: Kokoro-FastAPI's captioned speech, and index-tts-vllm's /tts_url."""
+"""Compatibility: routes that clients of other servers call, Kokoro-FastAPI's captioned speech and index-tts-vllm's
+/tts_url."""
 
 from __future__ import annotations
 
@@ -11,28 +12,26 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 from starlette.responses import Response
 
-from antiphon.api import openapi, request_body
-from antiphon.api.disconnect import unless_gone
-from antiphon.api.errors import reply
+from antiphon.api import callers, openapi, request_body
+from antiphon.api.bodies import LenientBody, Number, SpeechBody
+from antiphon.api.disconnect import unless_disconnected
+from antiphon.api.replies import reply, warning
 from antiphon.api.request_log import note
-from antiphon.api.schemas import Foreign, Number, SpeechBody
-from antiphon.api.tts import BROKEN, warning
-from antiphon.app.antiphon import Antiphon
+from antiphon.api.schemas import ErrorText
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
 from antiphon.speech.response import SpeechResponse
+from antiphon.speech.service import SpeechService
 from antiphon.text import language as languages
 
-#: The answers are held whole: 20,000 characters are some 80 MB of WAV.
+#: Characters: the whole answer is in memory, and 20,000 are some 80 MB of WAV.
 MAX_TEXT = 20_000
 #: index-tts's bound on the sum of the eight weights.
 MAX_EMOTIONS = 1.5
-#: index-tts's own default of `max_text_tokens_per_sentence`, which asks for nothing.
+#: index-tts's own default of `max_text_tokens_per_sentence`; a request with it changes nothing.
 SENTENCE_TOKENS = 120
-#: Each Chinese or Japanese character is a word to a caption; elsewhere white space parts words.
+#: In a caption each Chinese or Japanese character is a word; in other scripts white space separates words.
 _WORD = re.compile(rf"[{languages.UNSPACED}][^\w\s]*|[^\s{languages.UNSPACED}]+")
-
-ANSWERS: dict[int | str, dict[str, Any]] = {code: BROKEN[code] for code in (400, 413, 429, 500, 503)}
 
 
 class CaptionedBody(SpeechBody):
@@ -41,10 +40,10 @@ class CaptionedBody(SpeechBody):
     lang_code: StrictStr | None = Field(None, max_length=20, description="Kokoro's letter, a to z, or a BCP-47 tag.")
     return_timestamps: StrictBool = True
 
-    def asked(self) -> tuple[SpeechRequest, list[str]]:
+    def to_request(self) -> tuple[SpeechRequest, list[str]]:
         if self.language is None and self.lang_code:
-            return self.model_copy(update={"language": KOKORO.get(self.lang_code, self.lang_code)}).asked()
-        return super().asked()
+            return self.model_copy(update={"language": KOKORO.get(self.lang_code, self.lang_code)}).to_request()
+        return super().to_request()
 
 
 #: Kokoro's one-letter languages.
@@ -68,7 +67,7 @@ class Captioned(BaseModel):
     timestamps: list[WordTime] | None
 
 
-class TtsUrlBody(Foreign):
+class TtsUrlBody(LenientBody):
     """`POST /tts_url` of index-tts-vllm, version 2."""
 
     text: StrictStr
@@ -85,8 +84,8 @@ class TtsUrlBody(Foreign):
     emo_random: StrictBool = False
     max_text_tokens_per_sentence: StrictInt = SENTENCE_TOKENS
 
-    def asked(self) -> tuple[SpeechRequest, list[str]]:
-        """In our own words, and warnings for what nothing here can do. Raises `InvalidRequest`."""
+    def to_request(self) -> tuple[SpeechRequest, list[str]]:
+        """The request, and warnings about fields that have no effect here. Raises `InvalidRequest`."""
         check_number("emo_weight", self.emo_weight, 0.0, 1.0)
         body = SpeechBody(
             input=self.text,
@@ -95,7 +94,7 @@ class TtsUrlBody(Foreign):
             emotion_strength=self.emo_weight,
             **self._emotion(),
         )
-        request, warnings = body.asked()
+        request, warnings = body.to_request()
         if self.emo_random:
             warnings.append("emo_random is not supported; the same request sounds the same")
         if self.max_text_tokens_per_sentence != SENTENCE_TOKENS:
@@ -119,37 +118,26 @@ class TtsUrlBody(Foreign):
         return {}
 
 
-def routes(antiphon: Antiphon) -> APIRouter:
+def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
+    """`max_body`: bytes of a request's body."""
     router = APIRouter(tags=["compatibility"])
-
-    async def spoken(
-        request: Request, asked: SpeechRequest, warnings: list[str]
-    ) -> tuple[bytes, SpeechResponse, dict[str, str]]:
-        if len(asked.text) > MAX_TEXT:
-            raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
-        speech = await antiphon.speech.speak(asked, request_body.owner(request))
-        note(request.scope, model=speech.plan.model, cached=speech.cache_status)
-        try:
-            data = await unless_gone(request, speech.whole())
-        finally:
-            speech.close()
-        return data, speech, {"X-Job-Id": speech.id, **warning([*speech.plan.warnings, *warnings])}
+    responses = openapi.errors(400, 413, 429, 500, 503, shape=ErrorText)
 
     @router.post(
         "/dev/captioned_speech",
         summary="Speech with the times of its words, as Kokoro-FastAPI answers",
-        responses={200: {"model": Captioned}, **ANSWERS},
+        responses={200: {"model": Captioned}, **responses},
         openapi_extra=openapi.takes(CaptionedBody),
     )
     async def captioned_speech(request: Request) -> Response:
-        """Segments are timed by what was made; within a segment, words are spread by their length."""
-        body = request_body.parse(CaptionedBody, await request_body.body(request, antiphon.settings.max_body))
-        data, speech, headers = await spoken(request, *body.asked())
-        assert speech.result is not None
+        """The times of segments are exact; those of words within a segment are estimated from their length."""
+        body = request_body.parse(CaptionedBody, await request_body.body(request, max_body))
+        data, response, headers = await speak(speech, request, *body.to_request())
+        assert response.result is not None
         answer = {
             "audio": base64.b64encode(data).decode(),
-            "audio_format": speech.plan.request.format,
-            "timestamps": word_times(speech.result.segments) if body.return_timestamps else None,
+            "audio_format": response.plan.request.format,
+            "timestamps": word_times(response.result.segments) if body.return_timestamps else None,
         }
         return reply(answer, headers=headers)
 
@@ -157,20 +145,35 @@ def routes(antiphon: Antiphon) -> APIRouter:
         "/tts_url",
         summary="Speech as index-tts-vllm answers",
         response_class=Response,
-        responses={200: {"description": "The audio, whole.", "content": WAV}, **ANSWERS},
+        responses={200: {"description": "The audio, whole.", "content": WAV}, **responses},
         openapi_extra=openapi.takes(TtsUrlBody),
     )
     async def tts_url(request: Request) -> Response:
-        body = request_body.parse(TtsUrlBody, await request_body.body(request, antiphon.settings.max_body))
-        data, _, headers = await spoken(request, *body.asked())
+        body = request_body.parse(TtsUrlBody, await request_body.body(request, max_body))
+        data, _, headers = await speak(speech, request, *body.to_request())
         return Response(data, headers=headers, media_type="audio/wav")
 
     return router
 
 
+async def speak(
+    speech: SpeechService, request: Request, speech_request: SpeechRequest, warnings: list[str]
+) -> tuple[bytes, SpeechResponse, dict[str, str]]:
+    """The whole audio, the response that it came from, and the answer's headers."""
+    if len(speech_request.text) > MAX_TEXT:
+        raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
+    response = await speech.speak(speech_request, callers.owner(request))
+    note(request.scope, model=response.plan.model, cached=response.cache_status)
+    try:
+        data = await unless_disconnected(request, response.whole())
+    finally:
+        response.close()
+    return data, response, {"X-Job-Id": response.id, **warning([*response.plan.warnings, *warnings])}
+
+
 def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """`{word, start_time, end_time}` in seconds. Where a segment begins and ends is known; inside it the words are
-    spread by their length, a Chinese character counting as two and a half letters, so these times are estimates."""
+    """`{word, start_time, end_time}` in seconds. The bounds of a segment are exact; the times of its words are
+    estimated from their length, with a Chinese character as two and a half letters."""
     times: list[dict[str, Any]] = []
     for segment in segments:
         words = _WORD.findall(segment["text"])

@@ -1,41 +1,17 @@
-"""Errors as HTTP: which status each gets, and the two shapes in which clients expect them."""
+"""Errors as HTTP: the status of each error class, and the two shapes in which clients expect errors."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from antiphon.api.replies import reply
 from antiphon.domain import errors
-
-#: First match wins, so a class stands before its parents.
-STATUS: tuple[tuple[type[errors.AntiphonError], int], ...] = (
-    (errors.UnknownModel, 404),
-    (errors.InvalidRequest, 400),
-    (errors.NotFound, 404),
-    (errors.Unauthorized, 401),
-    (errors.Forbidden, 403),
-    (errors.Conflict, 409),
-    (errors.IdempotencyMismatch, 422),
-    (errors.OverShare, 429),
-    (errors.RateLimited, 429),
-    (errors.OverQuota, 429),
-    (errors.Busy, 503),
-    (errors.StoreAway, 503),
-    (errors.Cancelled, 409),
-)
-#: OpenAI's `type` by status.
-TYPES: Mapping[int, str] = {
-    401: "authentication_error",
-    403: "permission_error",
-    429: "rate_limit_error",
-    503: "server_overloaded_error",
-    500: "server_error",
-}
 
 
 class UnknownField(errors.InvalidRequest):
@@ -50,12 +26,68 @@ class TooLarge(errors.InvalidRequest):
     code = "body_too_large"
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorStatus:
+    #: OpenAI's `type`.
+    openai_type: str
+    #: What the OpenAPI document says about it.
+    description: str
+    #: The errors that are answered with it; the nearest class of an error decides.
+    classes: tuple[type[errors.AntiphonError], ...]
+
+
+#: The one table of errors: statuses, shapes and the OpenAPI document are made from it.
+STATUSES: Mapping[int, ErrorStatus] = {
+    400: ErrorStatus(
+        "invalid_request_error",
+        "The request cannot be done as it is; the error says why and names the field.",
+        (errors.InvalidRequest,),
+    ),
+    401: ErrorStatus(
+        "authentication_error",
+        "The server has API keys, and the request has no valid one.",
+        (errors.Unauthorized,),
+    ),
+    403: ErrorStatus(
+        "permission_error",
+        "This key, this page or this host name may not do that.",
+        (errors.Forbidden,),
+    ),
+    404: ErrorStatus(
+        "invalid_request_error",
+        "What the request names does not exist, or is not yours.",
+        (errors.NotFound, errors.UnknownModel),
+    ),
+    409: ErrorStatus(
+        "invalid_request_error",
+        "The present state does not allow it; the error says why.",
+        (errors.Conflict, errors.Cancelled),
+    ),
+    413: ErrorStatus("invalid_request_error", "The body, or the file in it, is too large.", (TooLarge,)),
+    422: ErrorStatus(
+        "invalid_request_error",
+        "An unknown field, or an Idempotency-Key that was used before with another body.",
+        (UnknownField, errors.IdempotencyMismatch),
+    ),
+    429: ErrorStatus(
+        "rate_limit_error",
+        "Too many requests, too much work of yours that waits, or too much of today's audio; see Retry-After.",
+        (errors.OverShare, errors.RateLimited, errors.OverQuota),
+    ),
+    500: ErrorStatus("server_error", "The model or the server failed.", (errors.AntiphonError,)),
+    503: ErrorStatus(
+        "server_overloaded_error",
+        "No model can do it now, the queue is full, or the storage does not answer; see Retry-After.",
+        (errors.Busy, errors.StoreAway),
+    ),
+}
+_STATUS_OF_CLASS: Mapping[type, int] = {
+    class_: status for status, entry in STATUSES.items() for class_ in entry.classes
+}
+
+
 def status_of(error: errors.AntiphonError) -> int:
-    if isinstance(error, UnknownField):
-        return 422
-    if isinstance(error, TooLarge):
-        return 413
-    return next((status for kind, status in STATUS if isinstance(error, kind)), 500)
+    return next(_STATUS_OF_CLASS[class_] for class_ in type(error).__mro__ if class_ in _STATUS_OF_CLASS)
 
 
 def is_openai(path: str) -> bool:
@@ -71,27 +103,22 @@ def response(error: errors.AntiphonError, path: str) -> Response:
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if not is_openai(path):
-        # The article knows no 404 for what a body names: an unknown model is a bad request there.
+        # The article has no 404 for what a body names: there, an unknown model is a bad request.
         status = 400 if isinstance(error, errors.UnknownModel) else status
         return reply({"error": error.message}, status, headers)
     return reply(body_of(error), status, headers)
 
 
 def body_of(error: errors.AntiphonError) -> dict[str, Any]:
-    """OpenAI's object."""
-    status = status_of(error)
-    body: dict[str, Any] = {
-        "message": error.message,
-        "type": TYPES.get(status, "invalid_request_error" if status < 500 else "server_error"),
-        "param": error.param,
-        "code": error.code,
+    """OpenAI's error object."""
+    return {
+        "error": {
+            "message": error.message,
+            "type": STATUSES[status_of(error)].openai_type,
+            "param": error.param,
+            "code": error.code,
+        }
     }
-    return {"error": body}
-
-
-def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON, written by msgspec: quick, and it refuses NaN by writing null."""
-    return Response(msgspec.json.encode(body), status, headers, media_type="application/json")
 
 
 async def on_error(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
-"""Before every route: whether this host, this page and this caller may come in, and not too often.
+"""Guard: checks the host name, the page, the caller and the rate of every request before its route.
 
-Without keys the server trusts whoever reaches it, so it must not be reached by a trick: a name that somebody's DNS
-points at this machine is refused (Host), and so is a page of another origin that writes or opens a WebSocket (Origin).
+A server without API keys trusts every client that reaches it. So it refuses a foreign host name, which an attacker's
+DNS may point at this machine (Host), and a page of another origin that writes or opens a WebSocket (Origin).
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from urllib.parse import urlsplit
 from limits import RateLimitItemPerMinute, storage, strategies
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from antiphon.app.antiphon import Antiphon
-from antiphon.auth import Caller
+from antiphon.auth import ApiKeys, Caller
 from antiphon.domain import errors
+from antiphon.settings import Settings
 from antiphon.store.cluster import ClusterChannel
 
-#: What anybody may see: signs of life, and the page, which asks for a key itself.
+#: Paths without a key: signs of life, and the page, which asks for a key itself.
 PUBLIC = frozenset({"/livez", "/readyz", "/health", "/", "/openapi.json"})
 PUBLIC_FOLDER = "/web/"
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-#: A WebSocket of a browser can send no header of its own choice but the names of protocols.
+#: Prefix of the key among a WebSocket's protocols, the only header that a browser's page can choose for one.
 PROTOCOL = "antiphon.key."
-#: Wrong keys per minute from one address: more of them is guessing.
+#: Wrong keys per minute from one address; a client that sends more is guessing.
 BAD_KEYS = 60
-#: Host headers that were found to be ours, and need not be looked at again.
+#: Host headers that are remembered as ours, so that they are not parsed again.
 KNOWN_HOSTS = 256
 SAFE_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
@@ -36,9 +36,9 @@ SAFE_HEADERS = [
 ]
 
 
-class Limit:
-    """A moving window of a minute for each name. Source of the header fields: the IETF's draft
-    `ratelimit-headers` (RateLimit, RateLimit-Policy)."""
+class RateLimit:
+    """A moving window of a minute for each name. The header fields are those of the IETF's draft `ratelimit-headers`
+    (RateLimit, RateLimit-Policy)."""
 
     def __init__(self, per_minute: int) -> None:
         self.per_minute = per_minute
@@ -46,13 +46,13 @@ class Limit:
         self._window = strategies.MovingWindowRateLimiter(storage.MemoryStorage())
 
     def hit(self, name: str) -> dict[str, str]:
-        """Counts one; the header fields for its answer. Raises `RateLimited`."""
+        """Counts one request and returns the header fields for its answer. Raises `RateLimited`."""
         allowed = self._window.hit(self._item, name)
         reset, left = self._window.get_window_stats(self._item, name)
         return self._fields(allowed, left, max(0.0, reset - time.time()))
 
     async def hit_everywhere(self, name: str, channel: ClusterChannel) -> dict[str, str]:
-        """The same, counted with what other servers count; alone while the store is away."""
+        """As `hit`, counted together with the other servers; alone while the store is away."""
         try:
             allowed, left, wait = await channel.hit(name, self.per_minute)
         except errors.StoreError:
@@ -73,11 +73,12 @@ class Limit:
 class Guard:
     """Puts the `Caller` into the scope, or refuses."""
 
-    def __init__(self, app: ASGIApp, antiphon: Antiphon) -> None:
-        self.app, self._antiphon = app, antiphon
-        settings = antiphon.settings
-        self._limit = Limit(settings.rate_limit) if settings.rate_limit else None
-        self._bad_keys = Limit(BAD_KEYS)
+    def __init__(self, app: ASGIApp, settings: Settings, api_keys: ApiKeys, channel: ClusterChannel | None) -> None:
+        """`channel`: to the servers that share the store, if there are any."""
+        self.app, self._api_keys, self._channel = app, api_keys, channel
+        self._limit = RateLimit(settings.rate_limit) if settings.rate_limit else None
+        self._bad_keys = RateLimit(BAD_KEYS)
+        self._names_hosts = bool(settings.allowed_hosts)
         self._hosts = {*settings.allowed_hosts, settings.host, "localhost"}
         self._known_hosts: set[str] = set()
         self._origins = set(settings.allowed_origins)
@@ -87,7 +88,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        # As a dictionary: a dozen looks through the list of them cost more than the rest of this.
+        # A dictionary: a dozen searches of the list would cost more than the rest of this function.
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             fields = await self._count(self._enter(scope, headers))
@@ -95,15 +96,15 @@ class Guard:
             if scope["type"] == "http":
                 raise
             scope["antiphon.log"]["code"] = e.code
-            # Before it is accepted this is what a client sees as 403.
+            # The client sees a close before the handshake as a 403.
             await send({"type": "websocket.close", "code": 1008, "reason": e.message[:120]})
             return
         added = [*SAFE_HEADERS, *((name.encode(), value.encode()) for name, value in fields.items())]
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                told = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in told)]
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in present)]
             elif message["type"] == "websocket.accept" and (offered := _offered(headers)):
                 message["subprotocol"] = offered
             await send(message)
@@ -113,12 +114,13 @@ class Guard:
     async def _count(self, owner: str | None) -> Mapping[str, str]:
         if owner is None or self._limit is None:
             return {}
-        channel = self._antiphon.store.cluster
-        return await self._limit.hit_everywhere(owner, channel) if channel else self._limit.hit(owner)
+        if self._channel is None:
+            return self._limit.hit(owner)
+        return await self._limit.hit_everywhere(owner, self._channel)
 
     def _enter(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
-        """Whose requests this one counts among; None for what anybody may see."""
-        keys = self._antiphon.api_keys
+        """The owner for whom the request is counted; None for public paths. Raises `Forbidden`, `Unauthorized`."""
+        keys = self._api_keys
         self._check_host(headers.get("host", ""))
         if scope["type"] == "websocket" or scope["method"] not in READS:
             self._check_origin(headers)
@@ -134,16 +136,14 @@ class Guard:
                 self._bad_keys.hit(address)
             raise
         if keys.open and forwarded and not self._proxies:
-            # Who comes through a proxy that nobody named only looks as if he sat at this machine.
+            # The client of a proxy that is not trusted only looks as if it ran on this machine.
             caller = Caller(address, admin=False)
         scope["antiphon.caller"] = caller
         return caller.owner
 
     def _check_host(self, host: str) -> None:
-        """A name that is not ours is how a page elsewhere reaches a server on loopback (DNS rebinding)."""
-        if host in self._known_hosts or (
-            not self._antiphon.api_keys.open and not self._antiphon.settings.allowed_hosts
-        ):
+        """Refuses a foreign host name: with one, a page elsewhere reaches a server on loopback (DNS rebinding)."""
+        if host in self._known_hosts or not (self._api_keys.open or self._names_hosts):
             return
         name = (urlsplit(f"//{host}").hostname or "") if host else ""
         if name in self._hosts or _is_address(name) or name.endswith(".localhost"):
@@ -163,8 +163,7 @@ class Guard:
         )
 
     def _address(self, scope: Scope, headers: Mapping[str, str]) -> tuple[str, bool]:
-        """The caller's address, and whether somebody forwarded the request: a header counts only from proxies that
-        were named."""
+        """The caller's address, and whether a proxy forwarded the request. Only trusted proxies' headers count."""
         client = scope.get("client")
         address = client[0] if client else "local"
         if "x-forwarded-for" not in headers and "forwarded" not in headers:

@@ -1,4 +1,4 @@
-"""Reading multipart forms: bounded before they are read to the end, in their bytes, their parts and their headers."""
+"""Multipart forms: read within bounds on their bytes, their parts and their headers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from starlette.requests import Request
 from antiphon.api.errors import TooLarge
 from antiphon.domain import errors
 
-#: Bytes of a field that is no file, and of all that is not the file.
+#: Bytes of one text field, and of everything beside the file.
 MAX_FIELD, MAX_REST = 64 * 1024, 256 * 1024
 MAX_FIELDS = 16
 
 
 @contextlib.asynccontextmanager
-async def multipart(request: Request, max_file: int) -> AsyncIterator[FormData]:
-    """A form with one file of at most `max_file` bytes; its temporary file goes when the block ends.
+async def form_with_file(request: Request, max_file: int) -> AsyncIterator[FormData]:
+    """A form with one file of at most `max_file` bytes; its temporary file is deleted when the block ends.
 
-    Raises `InvalidRequest` for what is no such form, `TooLarge` as soon as it is known to be.
+    Raises `InvalidRequest` for anything else than such a form, `TooLarge` as soon as the size is known.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
         raise errors.InvalidRequest("Send a form: Content-Type must be multipart/form-data")

@@ -1,4 +1,4 @@
-"""Around every request: an id, one log line, and an answer whatever happens. Pure ASGI, so streams stay streams."""
+"""Request log: gives every request an id, one log line and, whatever happens, an answer."""
 
 from __future__ import annotations
 
@@ -10,54 +10,56 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.api import errors as answers
-from antiphon.api.disconnect import ClientGone
+from antiphon.api.disconnect import ClientDisconnected
 from antiphon.api.fast_path import BUSY
-from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors, ids
 from antiphon.domain.event import EventType
 from antiphon.jobs.active import ActiveJob
+from antiphon.models.registry import ModelRegistry
+from antiphon.stats.observer import Observer
 from antiphon.text.normalise import log_text
 
 log = structlog.get_logger("antiphon.http")
 
-#: Asked so often by machines that a line each would bury the rest: they have theirs at the level debug.
+#: Paths that machines request so often that their lines would bury the rest; they are logged at the level debug.
 QUIET = frozenset({"/health", "/livez", "/readyz", "/metrics"})
-#: Whose first byte is the first sound.
+#: Paths whose first byte is the first sound.
 SPEECH = frozenset({"/v1/audio/speech", "/v1/audio/dialogue"})
-#: What keeps the server well rather than says that a request makes no sense.
+#: Statuses that protect the server; others say that the request itself is wrong.
 REFUSED = frozenset({401, 403, 413, 429, 503})
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 #: Characters of a path in the log.
-PATH = 200
+MAX_PATH = 200
 
-#: What the line of the request that runs now will say.
-_said: ContextVar[dict[str, Any] | None] = ContextVar("antiphon.log", default=None)
+#: The facts for the log line of the current request.
+_facts: ContextVar[dict[str, Any] | None] = ContextVar("antiphon.log", default=None)
 
 
 class RequestLog:
-    """One line per request and per WebSocket: what it was, how it ended, what else was going on. It counts them too."""
+    """Writes one line per request and per WebSocket: what it was, how it ended, and the load. It counts them too."""
 
-    def __init__(self, app: ASGIApp, antiphon: Antiphon) -> None:
-        self.app, self.antiphon, self._observer = app, antiphon, antiphon.observer
-        self._observer.listen(self._heard)
+    def __init__(self, app: ASGIApp, observer: Observer, models: ModelRegistry, *, log_chars: int) -> None:
+        """`log_chars`: characters of a text that the log shows."""
+        self.app, self._observer, self._models, self._log_chars = app, observer, models, log_chars
+        observer.listen(self._on_job_event)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
         if kind not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
-        said: dict[str, Any] = {}
-        scope["antiphon.log"] = said
-        token = _said.set(said)
+        facts: dict[str, Any] = {}
+        scope["antiphon.log"] = facts
+        token = _facts.set(facts)
         open_now = self._observer.counters.open
         open_now[kind,] += 1
         try:
-            await (self._request if kind == "http" else self._socket)(scope, receive, send, said)
+            await (self._request if kind == "http" else self._socket)(scope, receive, send, facts)
         finally:
             open_now[kind,] -= 1
-            _said.reset(token)
+            _facts.reset(token)
 
-    async def _request(self, scope: Scope, receive: Receive, send: Send, said: dict[str, Any]) -> None:
+    async def _request(self, scope: Scope, receive: Receive, send: Send, facts: dict[str, Any]) -> None:
         began = time.perf_counter()
         request_id = ids.new_id()
         status = 0
@@ -73,85 +75,85 @@ class RequestLog:
 
         try:
             await self.app(scope, receive, send_with_id)
-        except ClientGone:
+        except ClientDisconnected:
             status = status or 499
         except errors.AntiphonError as e:
-            # After the status was sent it is too late for another: ending the connection without the last chunk is how
-            # HTTP says it. The message may quote what was asked; the log has the code.
-            said["code"] = e.code
+            # Once the status is sent, the only sign of an error is a connection that ends without the last chunk. The
+            # message may quote the request, so the log has the code only.
+            facts["code"] = e.code
             if status == 0:
                 await answers.response(e, scope["path"])(scope, receive, send_with_id)
         except Exception:
             log.exception("a request failed inside the server", path=_path(scope), request=request_id)
-            said["code"] = errors.AntiphonError.code
+            facts["code"] = errors.AntiphonError.code
             if status == 0:
                 broken = errors.AntiphonError(f"Something went wrong in the server; its log has request {request_id}")
                 await answers.response(broken, scope["path"])(scope, receive, send_with_id)
         finally:
-            self._end(scope, scope["method"], status, time.perf_counter() - began, request_id, said)
+            self._end(scope, scope["method"], status, time.perf_counter() - began, request_id, facts)
 
-    async def _socket(self, scope: Scope, receive: Receive, send: Send, said: dict[str, Any]) -> None:
-        """Its status is that of the handshake until it closes, then the code with which it was closed."""
+    async def _socket(self, scope: Scope, receive: Receive, send: Send, facts: dict[str, Any]) -> None:
+        """The status is that of the handshake until the WebSocket closes, then its close code."""
         began = time.perf_counter()
         status = 0
 
-        async def receive_noting() -> Message:
+        async def receive_watched() -> Message:
             nonlocal status
             message = await receive()
             if message["type"] == "websocket.disconnect":
                 status = message.get("code") or status
             return message
 
-        async def send_noting(message: Message) -> None:
+        async def send_watched(message: Message) -> None:
             nonlocal status
             match message["type"]:
                 case "websocket.accept":
                     status = 101
                 case "websocket.close":
-                    # Closed before it was accepted, which the client sees as a 403.
+                    # The client sees a close before the handshake as a 403.
                     status = message.get("code", 1000) if status else 403
                 case "websocket.http.response.start":
                     status = message["status"]
             await send(message)
 
         try:
-            await self.app(scope, receive_noting, send_noting)
+            await self.app(scope, receive_watched, send_watched)
         finally:
-            self._end(scope, "WS", status, time.perf_counter() - began, ids.new_id(), said)
+            self._end(scope, "WS", status, time.perf_counter() - began, ids.new_id(), facts)
 
     def _end(
-        self, scope: Scope, method: str, status: int, seconds: float, request_id: str, said: dict[str, Any]
+        self, scope: Scope, method: str, status: int, seconds: float, request_id: str, facts: dict[str, Any]
     ) -> None:
         known = method if method in METHODS or scope["type"] == "websocket" else "other"
         self._observer.answered(known, template(scope), status, seconds)
         if status in REFUSED:
-            self._observer.refused(said.get("code", f"http_{status}"))
+            self._observer.refused(facts.get("code", f"http_{status}"))
         quiet = scope["path"] in QUIET and status == 200
-        served = self.antiphon.models.served.values()
+        served = self._models.served.values()
         (log.debug if quiet else log.info)(
             "request",
-            method=log_text(method, PATH),
+            method=log_text(method, MAX_PATH),
             path=_path(scope),
             status=status,
             ms=round(seconds * 1000, 1),
-            **said,
+            **facts,
             active=sum(h.dispatcher.running for h in served),
             queued=sum(len(h.dispatcher.queue) for h in served),
             request=request_id,
             **({"trace": scope["antiphon.trace"]} if "antiphon.trace" in scope else {}),
         )
 
-    def _heard(self, active: ActiveJob, type_: EventType) -> None:
-        """Completes the line of the request that a job came with; what the route noted itself stays."""
-        said = _said.get()
-        if said is None or type_ != "job.queued":
+    def _on_job_event(self, active: ActiveJob, type_: EventType) -> None:
+        """Adds facts of a job to the line of the request that created it; what the route noted stays."""
+        facts = _facts.get()
+        if facts is None or type_ != "job.queued":
             return
-        said.setdefault("model", active.served.name)
+        facts.setdefault("model", active.served.name)
         if active.run is not None:
-            asked, units = active.run.plan.request, active.units
-            for name, value in asked.brief().items():
-                said.setdefault(name, log_text(value, self.antiphon.settings.log_text) if name == "text" else value)
-            said.setdefault("cached", "hit" if units.cached == units.total else "partial" if units.cached else "miss")
+            units = active.units
+            for name, value in active.run.plan.request.brief().items():
+                facts.setdefault(name, log_text(value, self._log_chars) if name == "text" else value)
+            facts.setdefault("cached", "hit" if units.cached == units.total else "partial" if units.cached else "miss")
 
 
 def note(scope: Scope, **facts: Any) -> None:
@@ -160,7 +162,7 @@ def note(scope: Scope, **facts: Any) -> None:
 
 
 def template(scope: Scope) -> str:
-    """The route's path with its parameters' names; `other` where there is none. Never what the client sent."""
+    """The route's path with its parameters' names, never the client's own path; `other` for a path without a route."""
     path = getattr(scope.get("route"), "path", None)
     if path is not None:
         return str(path)
@@ -168,5 +170,5 @@ def template(scope: Scope) -> str:
 
 
 def _path(scope: Scope) -> str:
-    """Without its query, which may be anything, and fit for one line."""
-    return log_text(scope["path"], PATH)
+    """The path on one line, without the query, which may hold anything."""
+    return log_text(scope["path"], MAX_PATH)

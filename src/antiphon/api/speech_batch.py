@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Coroutine
 from typing import Any, Literal
 
 import msgspec
@@ -11,23 +12,23 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from antiphon.api import openapi, request_body
-from antiphon.api.disconnect import unless_gone
-from antiphon.api.errors import reply
+from antiphon.api import callers, openapi, request_body
+from antiphon.api.bodies import DeliveryFields, LenientBody, SpeechBody
+from antiphon.api.disconnect import unless_disconnected
+from antiphon.api.replies import reply
 from antiphon.api.request_log import note
-from antiphon.api.schemas import DeliveryFields, Foreign, SpeechBody
-from antiphon.api.speech import BROKEN
-from antiphon.app.antiphon import Antiphon
+from antiphon.api.speech import usage_of
 from antiphon.domain import errors, ids
 from antiphon.domain.request import SpeechRequest
+from antiphon.speech.service import SpeechService
 
 MAX_ITEMS = 32
-#: Characters of all items together: the answer is held whole, and 10,000 are some 40 MB of WAV.
+#: Characters of all items together: the whole answer is in memory, and 10,000 are some 40 MB of WAV.
 MAX_TEXT = 10_000
 
 
-class BatchBody(DeliveryFields, Foreign):
-    """`POST /v1/audio/speech/batch`. What stands beside `items` holds for each item that does not say otherwise."""
+class BatchBody(DeliveryFields, LenientBody):
+    """`POST /v1/audio/speech/batch`. The fields beside `items` are the defaults of each item."""
 
     items: list[dict[str, Any]] = Field(
         min_length=1,
@@ -64,26 +65,27 @@ class BatchResult(BaseModel):
     failed: int
 
 
-def routes(antiphon: Antiphon) -> APIRouter:
+def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
+    """`max_body`: bytes of a request's body."""
     router = APIRouter(prefix="/v1/audio", tags=["speech"])
 
     @router.post(
         "/speech/batch",
         summary="Speak up to 32 texts; what fails does not stop the others",
-        responses={200: {"model": BatchResult}, **{code: BROKEN[code] for code in (400, 413, 500)}},
+        responses={200: {"model": BatchResult}, **openapi.errors(400, 413, 500)},
         openapi_extra=openapi.takes(BatchBody),
     )
     async def batch(request: Request) -> Response:
-        body = request_body.parse(BatchBody, await request_body.body(request, antiphon.settings.max_body))
+        body = request_body.parse(BatchBody, await request_body.body(request, max_body))
         texts = [item.get("input") for item in body.items]
         if sum(len(text) for text in texts if isinstance(text, str)) > MAX_TEXT:
             raise errors.InvalidText(
                 f"All inputs together may have {MAX_TEXT} characters; send longer ones to POST /v1/jobs", param="items"
             )
         note(request.scope, items=len(body.items))
-        owner, common = request_body.owner(request), body.common()
-        made = [item_result(antiphon, owner, index, {**common, **item}) for index, item in enumerate(body.items)]
-        results = await unless_gone(request, _all(made))
+        owner, common = callers.owner(request), body.common()
+        items = [item_result(speech, owner, index, {**common, **item}) for index, item in enumerate(body.items)]
+        results = await unless_disconnected(request, _all(items))
         succeeded = sum(result["status"] == "success" for result in results)
         return reply(
             {
@@ -98,33 +100,35 @@ def routes(antiphon: Antiphon) -> APIRouter:
     return router
 
 
-async def _all(made: list[Any]) -> list[dict[str, Any]]:
+async def _all(items: list[Coroutine[Any, Any, dict[str, Any]]]) -> list[dict[str, Any]]:
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(each) for each in made]
+        tasks = [group.create_task(each) for each in items]
     return [task.result() for task in tasks]
 
 
-async def item_result(antiphon: Antiphon, owner: str, index: int, item: dict[str, Any]) -> dict[str, Any]:
-    """One item's outcome; an error that is its own becomes its status."""
+async def item_result(speech: SpeechService, owner: str, index: int, item: dict[str, Any]) -> dict[str, Any]:
+    """One item's outcome. An error of the item becomes its status and does not stop the others."""
     nothing: dict[str, Any] = {"audio_data": None, "media_type": None, "usage": None, "warnings": []}
     try:
-        asked, warnings = request_body.parse(SpeechBody, msgspec.json.encode(item)).asked()
-        return {"index": index, "status": "success", "error": None, **await _spoken(antiphon, owner, asked, warnings)}
+        speech_request, warnings = request_body.parse(SpeechBody, msgspec.json.encode(item)).to_request()
+        audio = await _speak(speech, owner, speech_request, warnings)
     except errors.AntiphonError as e:
         return {"index": index, "status": "error", "error": e.message, **nothing}
+    return {"index": index, "status": "success", "error": None, **audio}
 
 
-async def _spoken(antiphon: Antiphon, owner: str, asked: SpeechRequest, warnings: list[str]) -> dict[str, Any]:
-    speech = await antiphon.speech.speak(asked, owner)
+async def _speak(
+    speech: SpeechService, owner: str, speech_request: SpeechRequest, warnings: list[str]
+) -> dict[str, Any]:
+    response = await speech.speak(speech_request, owner)
     try:
-        data = await speech.whole()
+        data = await response.whole()
     finally:
-        speech.close()
-    assert speech.result is not None
-    taken, made = len(asked.text), round(speech.result.duration * 50)
+        response.close()
+    assert response.result is not None
     return {
         "audio_data": base64.b64encode(data).decode(),
-        "media_type": speech.result.media_type,
-        "usage": {"input_tokens": taken, "output_tokens": made, "total_tokens": taken + made},
-        "warnings": [*speech.plan.warnings, *warnings],
+        "media_type": response.result.media_type,
+        "usage": usage_of(len(speech_request.text), response.result.duration),
+        "warnings": [*response.plan.warnings, *warnings],
     }

@@ -1,4 +1,4 @@
-"""vLLM-Omni's speech over a WebSocket: text goes in as a language model writes it, sentences come out spoken.
+"""Speech WebSocket, as vLLM-Omni has it: text comes in while a language model writes it, spoken sentences go out.
 
 The client sends `session.config` (any field of `POST /v1/audio/speech` but the text, and `stream_audio`,
 `split_granularity`), then `input.text {text}` as often as it likes, `input.done` at the end of an utterance (the
@@ -7,7 +7,7 @@ connection stays), `input.cancel` to interrupt (ours), `session.close`. The serv
 connection stays unless a limit of time was passed. Every sentence is an audio of its own, with its own header.
 
 `input.cancel` ends the sentence that is being sent with `audio.done {cancelled: true}` and the utterance with
-`session.done {cancelled: true}`; no sound of it follows. A reader that takes nothing is cut off by `api.write_timeout`.
+`session.done {cancelled: true}`; no sound of it follows. `api.write_timeout` cuts off a client that reads nothing.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from fastapi import APIRouter, WebSocket
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 from starlette.websockets import WebSocketDisconnect
 
-from antiphon.api import request_body
-from antiphon.api.schemas import DeliveryFields, Foreign
-from antiphon.app.antiphon import Antiphon
+from antiphon.api import callers, request_body
+from antiphon.api.bodies import DeliveryFields, LenientBody
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, SpeechRequest
+from antiphon.speech.service import SpeechService
 from antiphon.speech.session import Ended, Event, SpeechSession, Started, UtteranceEnded, Voice
 from antiphon.text.incremental import MAX_HELD, Granularity
 
@@ -38,18 +38,18 @@ NORMAL, POLICY = 1000, 1008
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """vLLM-Omni's. Messages larger than 4 MiB end the connection with 1009 before they get here."""
+class SessionLimits:
+    """vLLM-Omni's limits. A message larger than 4 MiB ends the connection with 1009 before it gets here."""
 
-    #: Seconds until `session.config` must have come.
+    #: Seconds within which `session.config` must come.
     config: float = 10.0
-    #: Seconds without a message, while nothing is spoken either.
+    #: Seconds without a message while nothing is spoken.
     idle: float = 30.0
     #: Bytes of one `input.text`, and characters that may wait to be spoken.
     text: int = MAX_HELD
 
 
-class SessionConfig(DeliveryFields, Foreign):
+class SessionConfig(DeliveryFields, LenientBody):
     """`session.config`."""
 
     response_format: StrictStr = Field("wav", description=f"One of {', '.join(FORMATS)}.")
@@ -57,8 +57,8 @@ class SessionConfig(DeliveryFields, Foreign):
     split_granularity: Granularity = Field("sentence", description="What is spoken as soon as it is complete.")
     extra_params: dict[str, Any] | None = None
 
-    def spoken(self) -> tuple[Voice, list[str]]:
-        """In our own words, and warnings. Raises `InvalidRequest`."""
+    def to_voice(self) -> tuple[Voice, list[str]]:
+        """The voice of the session, and warnings about fields that have no effect here. Raises `InvalidRequest`."""
         fields, warnings = self.delivery(self.extra_params)
         return Voice(SpeechRequest(text="a", **fields), self.split_granularity, self.stream_audio), warnings
 
@@ -75,33 +75,33 @@ class InputText(Message):
     text: StrictStr
 
 
-def routes(antiphon: Antiphon, limits: Limits | None = None) -> APIRouter:
+def routes(speech: SpeechService, limits: SessionLimits | None = None) -> APIRouter:
     router = APIRouter(tags=["speech"])
-    bounds = limits or Limits()
+    bounds = limits or SessionLimits()
 
     @router.websocket("/v1/audio/speech/stream")
     async def stream(socket: WebSocket) -> None:
         await socket.accept()
         with contextlib.suppress(WebSocketDisconnect):
-            await Conversation(antiphon, socket, bounds).run()
+            await Conversation(speech, socket, bounds).run()
 
     return router
 
 
 class Conversation:
-    """One connection: reads what the client says while a second task sends what is spoken."""
+    """One connection: one task reads the client's messages while another sends what is spoken."""
 
-    def __init__(self, antiphon: Antiphon, socket: WebSocket, limits: Limits) -> None:
-        self._antiphon, self._socket, self._limits = antiphon, socket, limits
-        self._owner = request_body.owner(socket)
+    def __init__(self, speech: SpeechService, socket: WebSocket, limits: SessionLimits) -> None:
+        self._speech, self._socket, self._limits = speech, socket, limits
+        self._owner = callers.owner(socket)
         self._warnings: list[str] = []
         self._session: SpeechSession | None = None
         self._configured = asyncio.Event()
 
     async def run(self) -> None:
-        """Until the client closes or goes, a limit of time is passed, or nothing can be sent any more."""
+        """Returns when the client closes or disconnects, a limit of time is passed, or sending fails."""
         tasks = (
-            asyncio.create_task(self._listen(), name="speech socket read"),
+            asyncio.create_task(self._read(), name="speech socket read"),
             asyncio.create_task(self._send(), name="speech socket send"),
         )
         try:
@@ -120,8 +120,8 @@ class Conversation:
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
             await self._socket.close()
 
-    async def _listen(self) -> None:
-        """What the client says. Ends with the connection or on `session.close`."""
+    async def _read(self) -> None:
+        """Reads messages until the connection ends or `session.close` comes."""
         deadline = asyncio.get_running_loop().time() + self._limits.config
         while True:
             left = deadline - asyncio.get_running_loop().time() if self._session is None else self._limits.idle
@@ -137,7 +137,7 @@ class Conversation:
                 await self._socket.close(POLICY, "too long without a message")
                 return
             try:
-                if not self._take(raw):
+                if not self._handle(raw):
                     await self._socket.close(NORMAL)
                     return
             except errors.AntiphonError as e:
@@ -150,8 +150,8 @@ class Conversation:
         text: str | None = message.get("text")
         return text.encode("utf-8", "surrogatepass") if text is not None else message["bytes"]
 
-    def _take(self, raw: bytes) -> bool:
-        """False for the last message. Raises `InvalidRequest` for what cannot be taken."""
+    def _handle(self, raw: bytes) -> bool:
+        """Handles one message; False for the last one. Raises `InvalidRequest`."""
         kind = request_body.parse(Message, raw).type
         if kind == "session.close":
             return False
@@ -176,9 +176,9 @@ class Conversation:
         return True
 
     def _configure(self, config: SessionConfig) -> None:
-        voice, warnings = config.spoken()
+        voice, warnings = config.to_voice()
         if self._session is None:
-            self._session = SpeechSession(self._antiphon.speech, self._owner, voice)
+            self._session = SpeechSession(self._speech, self._owner, voice)
             self._configured.set()
         else:
             self._session.configure(voice)
@@ -192,18 +192,18 @@ class Conversation:
                 if isinstance(event, bytes):
                     await self._socket.send_bytes(event)
                 else:
-                    await self._say(said(event, self._warnings))
+                    await self._send_json(message_of(event, self._warnings))
 
     async def _error(self, message: str, error: errors.AntiphonError | None = None) -> None:
         detail = {} if error is None else {"code": error.code, "param": error.param}
-        await self._say({"type": "error", "message": message, **detail})
+        await self._send_json({"type": "error", "message": message, **detail})
 
-    async def _say(self, message: dict[str, Any]) -> None:
+    async def _send_json(self, message: dict[str, Any]) -> None:
         await self._socket.send_text(msgspec.json.encode(message).decode())
 
 
-def said(event: Event, warnings: list[str]) -> dict[str, Any]:
-    """An event in the protocol's words."""
+def message_of(event: Event, warnings: list[str]) -> dict[str, Any]:
+    """An event as the protocol's message."""
     match event:
         case Started(sentence=sentence, speech=speech):
             return {

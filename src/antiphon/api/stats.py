@@ -1,16 +1,16 @@
-"""Figures: /metrics for Prometheus, /v1/stats for people."""
+"""Statistics: /metrics for Prometheus, /v1/stats for people."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse, Response
 
-from antiphon.api.errors import reply
-from antiphon.api.health import NO_STORE
-from antiphon.app.antiphon import Antiphon
+from antiphon.api.replies import NO_STORE, reply
 from antiphon.metrics.exposition import CONTENT_TYPE, Exposition
-from antiphon.metrics.report import report
 
 
 class Times(BaseModel):
@@ -101,9 +101,9 @@ class Stats(Section):
     advice: Advice
 
 
-def routes(antiphon: Antiphon) -> APIRouter:
+def routes(exposition: Exposition, report: Callable[[], dict[str, Any]]) -> APIRouter:
+    """`report`: what /v1/stats answers."""
     router = APIRouter(tags=["operations"])
-    exposition = Exposition(antiphon)
 
     @router.get(
         "/metrics",
@@ -120,6 +120,6 @@ def routes(antiphon: Antiphon) -> APIRouter:
         responses={200: {"model": Stats}},
     )
     async def stats() -> Response:
-        return reply(report(antiphon), headers=NO_STORE)
+        return reply(report(), headers=NO_STORE)
 
     return router

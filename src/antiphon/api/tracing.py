@@ -1,4 +1,4 @@
-"""A span around every request and WebSocket, with W3C's traceparent taken from it. Only there if traces are wanted."""
+"""Tracing: a span around every request and WebSocket, as a child of the client's span. Only with `otlp_endpoint`."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from antiphon.api.request_log import METHODS, QUIET, template
-from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
+from antiphon.stats.observer import Observer
 
 if TYPE_CHECKING:
     from antiphon.metrics.traces import Traces
 
 
-def wanted(antiphon: Antiphon) -> Traces | None:
-    """The traces that the settings ask for. Raises `InvalidRequest` if what they need is not installed."""
-    endpoint = antiphon.settings.otlp_endpoint
-    if not endpoint:
-        return None
+def exporting(endpoint: str, observer: Observer) -> Traces:
+    """Traces that go to the collector at `endpoint`. Raises `InvalidRequest` if OpenTelemetry is not installed."""
     try:
         from antiphon.metrics import traces
 
@@ -28,11 +25,11 @@ def wanted(antiphon: Antiphon) -> Traces | None:
             f"--otlp-endpoint needs OpenTelemetry, which is not installed ({e.name}): pip install 'antiphon[otel]'",
             param="otlp_endpoint",
         ) from e
-    return traces.Traces(antiphon, provider)
+    return traces.Traces(observer, provider)
 
 
 class Traced:
-    """Outside of everything else, so that the time of all of it is in the span."""
+    """The outermost layer, so that the span holds the time of all others."""
 
     def __init__(self, app: ASGIApp, traces: Traces) -> None:
         self.app, self._traces = app, traces
@@ -41,11 +38,12 @@ class Traced:
         if scope["type"] not in ("http", "websocket") or scope["path"] in QUIET:
             await self.app(scope, receive, send)
             return
-        asked = scope.get("method", "WS")
-        method = asked if asked in METHODS or asked == "WS" else "other"
+        method = scope.get("method", "WS")
+        if method not in METHODS and method != "WS":
+            method = "other"
         status = 0
 
-        async def send_noting(message: Message) -> None:
+        async def send_watched(message: Message) -> None:
             nonlocal status
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 status = message["status"]
@@ -54,7 +52,7 @@ class Traced:
         with self._traces.request(method, scope["headers"]) as span:
             scope["antiphon.trace"] = format(span.get_span_context().trace_id, "032x")
             try:
-                await self.app(scope, receive, send_noting)
+                await self.app(scope, receive, send_watched)
             finally:
                 route = template(scope)
                 span.update_name(f"{method} {route}")

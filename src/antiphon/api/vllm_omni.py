@@ -1,4 +1,7 @@
-"""vLLM-Omni's `extra_params`, IndexTTS's among them, in our own words."""
+"""vLLM-Omni parameters: its `extra_params`, with those of IndexTTS, as fields of a `SpeechRequest`.
+
+Its batch route is `speech_batch`, its WebSocket `speech_ws`.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.request import check_number
 
-#: What an engine may be told as it is, by the name that the engine's options have.
-_PLAIN = {
+#: Parameters that become an engine's option of the same name, by type.
+_OPTIONS = {
     "num_beams": int,
     "temperature": float,
     "top_p": float,
@@ -23,16 +26,16 @@ _PLAIN = {
 
 
 @dataclass(slots=True)
-class Extras:
-    #: As `SpeechRequest`'s `emotion` is given, None: none.
+class ExtraParams:
+    #: As a body's `emotion` is given; None: not given.
     emotion: object = None
     strength: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def read(extra: Mapping[str, Any]) -> Extras:
-    """Names that nobody knows are left out, as the original does. Raises `InvalidRequest` for values out of range."""
-    found = Extras()
+def read(extra: Mapping[str, Any]) -> ExtraParams:
+    """Unknown names are left out, as the original does. Raises `InvalidRequest` for values out of range."""
+    found = ExtraParams()
     if (vector := extra.get("emo_vector")) is not None:
         found.emotion = vector
     if (alpha := extra.get("emo_alpha")) is not None:
@@ -42,7 +45,7 @@ def read(extra: Mapping[str, Any]) -> Extras:
         found.options["emotion_text"] = extra["emo_text"][:1000]
     if isinstance(extra.get("emo_audio"), str):
         found.options["emotion_ref"] = extra["emo_audio"]
-    for name, kind in _PLAIN.items():
+    for name, kind in _OPTIONS.items():
         if name in extra:
             value = extra[name]
             if kind is bool:

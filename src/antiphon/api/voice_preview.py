@@ -1,21 +1,23 @@
-"""A short sentence by a model's own voice, so that it can be heard before it is chosen; made once and cached."""
+"""Voice preview: a short sentence in a model's own voice, made once and cached."""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from antiphon.api.disconnect import unless_gone
+from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.files import matches
-from antiphon.app.antiphon import Antiphon
 from antiphon.domain import errors
 from antiphon.domain.engine import Voice
 from antiphon.domain.request import SpeechRequest
+from antiphon.models.selection import ModelSelector
 from antiphon.models.served import ServedModel
+from antiphon.speech.service import SpeechService
 
-#: By primary language; what has none here hears English.
+#: By primary language; other languages get the English one.
 SENTENCES = {
     "en": "This is how I sound. Shall I read to you?",
     "zh": "这就是我的声音。要我读给你听吗？",
@@ -34,30 +36,36 @@ SENTENCES = {
 _CACHING = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
 
 
-async def spoken(antiphon: Antiphon, request: Request, voice: str, model: str | None, owner: str) -> Response:
-    """The sentence as a WAV file, behind everything else that waits. Raises `NotFound` for a voice that is not served,
-    and whatever speaking raises."""
-    served, found = _find(antiphon, voice, model)
-    language = found.languages[0].lower().partition("-")[0] if found.languages else "en"
-    text = SENTENCES.get(language, SENTENCES["en"])
-    assert served.capabilities is not None
-    name = "\0".join((served.name, served.capabilities.revision, found.id, text))
-    etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
-    if matches(request.headers.get("if-none-match"), etag):
-        return Response(status_code=304, headers={"ETag": etag, **_CACHING})
-    asked = SpeechRequest(text, model=served.name, voice=found.id, language=language, format="wav", priority="bulk")
-    speech = await antiphon.speech.speak(asked, owner)
-    try:
-        audio = await unless_gone(request, speech.whole())
-    finally:
-        speech.close()
-    return Response(audio, headers={"ETag": etag, **_CACHING}, media_type="audio/wav")
+@dataclass(frozen=True, slots=True)
+class VoicePreview:
+    selector: ModelSelector
+    speech: SpeechService
 
+    async def respond(self, request: Request, voice: str, model: str | None, owner: str) -> Response:
+        """The sentence as a WAV file, with the lowest priority. Raises `NotFound` for a voice that is not served, and
+        what `SpeechService.speak` raises."""
+        served, found = self._find(voice, model)
+        language = found.languages[0].lower().partition("-")[0] if found.languages else "en"
+        text = SENTENCES.get(language, SENTENCES["en"])
+        assert served.capabilities is not None
+        name = "\0".join((served.name, served.capabilities.revision, found.id, text))
+        etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
+        if matches(request.headers.get("if-none-match"), etag):
+            return Response(status_code=304, headers={"ETag": etag, **_CACHING})
+        speech = await self.speech.speak(
+            SpeechRequest(text, model=served.name, voice=found.id, language=language, format="wav", priority="bulk"),
+            owner,
+        )
+        try:
+            audio = await unless_disconnected(request, speech.whole())
+        finally:
+            speech.close()
+        return Response(audio, headers={"ETag": etag, **_CACHING}, media_type="audio/wav")
 
-def _find(antiphon: Antiphon, voice: str, model: str | None) -> tuple[ServedModel, Voice]:
-    for served in antiphon.models.selector.ranked():
-        if served.capabilities is not None and model in (None, served.name):
-            for each in served.capabilities.voices:
-                if each.id == voice:
-                    return served, each
-    raise errors.NotFound(f"There is no voice {voice[:60]!r} here; GET /v1/audio/voices lists those that exist")
+    def _find(self, voice: str, model: str | None) -> tuple[ServedModel, Voice]:
+        for served in self.selector.ranked():
+            if served.capabilities is not None and model in (None, served.name):
+                for each in served.capabilities.voices:
+                    if each.id == voice:
+                        return served, each
+        raise errors.NotFound(f"There is no voice {voice[:60]!r} here; GET /v1/audio/voices lists those that exist")

@@ -1,8 +1,8 @@
-"""The voices that can be asked for: the models' own, and those that were uploaded to be imitated."""
+"""Voices: those of the served models, and recordings that clients uploaded to be imitated."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -11,13 +11,15 @@ from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
-from antiphon.api import multipart, openapi, request_body, voice_preview
-from antiphon.api.errors import TooLarge, reply
+from antiphon.api import callers, multipart, openapi
+from antiphon.api.errors import TooLarge
 from antiphon.api.files import plain_file
-from antiphon.api.schemas import ErrorObject
-from antiphon.app.antiphon import Antiphon
+from antiphon.api.replies import reply
+from antiphon.api.voice_preview import VoicePreview
 from antiphon.domain import errors
 from antiphon.domain.voice import Reference
+from antiphon.models.selection import ModelSelector
+from antiphon.references.service import References
 from antiphon.sandbox import reference_audio
 
 PREFIX = "/v1/audio/voices"
@@ -56,83 +58,88 @@ class VoiceChange(BaseModel):
 
 
 _FORM: dict[str, Any] = {
-    "type": "object",
-    "required": ["name", "audio_sample", "consent"],
-    "properties": {
-        "name": {"type": "string", "minLength": 1, "maxLength": 64},
-        "audio_sample": {
-            "type": "string",
-            "format": "binary",
-            "description": "WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM; at most 10 MiB and 120 seconds, of which 1 to "
-            "60 are not silent.",
-        },
-        "consent": {
-            "type": "string",
-            "description": "The speaker's statement that the voice may be imitated, or the id under which you keep it.",
-        },
-        "ref_text": {"type": "string", "description": "What is said in the recording."},
-        "speaker_description": {"type": "string"},
+    "name": {"type": "string", "minLength": 1, "maxLength": 64},
+    "audio_sample": {
+        "type": "string",
+        "format": "binary",
+        "description": "WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM; at most 10 MiB and 120 seconds, of which 1 to "
+        "60 are not silent.",
     },
-}
-_UPLOAD = {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": _FORM}}}}
-_404: dict[int | str, dict[str, Any]] = {
-    404: {"model": ErrorObject, "description": "There is no such voice, or it is not yours."}
-}
-_REFUSED: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorObject, "description": "Something is missing, or the recording cannot be used; it says why."},
-    409: {"model": ErrorObject, "description": "You have a voice of that name, or as many as one client may have."},
-    413: {"model": ErrorObject, "description": "The recording is larger than 10 MiB."},
-    503: {"model": ErrorObject, "description": "Too many recordings are being read; see Retry-After."},
+    "consent": {
+        "type": "string",
+        "description": "The speaker's statement that the voice may be imitated, or the id under which you keep it.",
+    },
+    "ref_text": {"type": "string", "description": "What is said in the recording."},
+    "speaker_description": {"type": "string"},
 }
 
 
-def routes(antiphon: Antiphon) -> APIRouter:
+def routes(
+    references: References,
+    selector: ModelSelector,
+    preview: VoicePreview,
+    own_voices: Callable[[], list[dict[str, Any]]],
+) -> APIRouter:
+    """`own_voices`: the voices of every model that can speak, the best model's first."""
     router = APIRouter(prefix=PREFIX, tags=["voices"])
-    references = antiphon.references
+    _add_collection(router, references, selector, own_voices)
+    _add_voice(router, references, preview)
+    return router
 
+
+def _add_collection(
+    router: APIRouter,
+    references: References,
+    selector: ModelSelector,
+    own_voices: Callable[[], list[dict[str, Any]]],
+) -> None:
     @router.get("", summary="Voices of the served models, and those you uploaded", response_model=VoiceCollection)
     async def listing(
         request: Request, legacy: bool = Query(False, description="Only ids, as Kokoro-FastAPI once answered.")
     ) -> Response:
-        mine = await references.list(request_body.owner(request))
-        entries = [*entries_of(mine, antiphon), *map(_entry, antiphon.voices())]
+        uploaded = await references.list(callers.owner(request))
+        entries = [*entries_of(uploaded, selector), *map(_entry, own_voices())]
         voices = [entry["id"] for entry in entries] if legacy else entries
-        return reply({"voices": voices, "uploaded_voices": [view(each) for each in mine]})
+        return reply({"voices": voices, "uploaded_voices": [view(each) for each in uploaded]})
 
     @router.post(
         "",
         summary="Upload a voice to be imitated",
-        responses={200: {"model": VoiceChange}, **_REFUSED},
-        openapi_extra=_UPLOAD,
+        responses={200: {"model": VoiceChange}, **openapi.errors(400, 409, 413, 503)},
+        openapi_extra=openapi.takes_form(_FORM, "name", "audio_sample", "consent"),
     )
     async def upload(request: Request) -> Response:
-        async with multipart.multipart(request, reference_audio.MAX_BYTES) as form:
+        async with multipart.form_with_file(request, reference_audio.MAX_BYTES) as form:
             file = form.get("audio_sample")
             if not isinstance(file, UploadFile):
                 raise errors.InvalidRequest("The file `audio_sample` is missing", param="audio_sample")
-            # One byte more than is taken, so that what is too large is known to be.
+            # One byte more than allowed, so that a file that is too large is noticed.
             data = await file.read(reference_audio.MAX_BYTES + 1)
             if len(data) > reference_audio.MAX_BYTES:
                 raise TooLarge(f"The recording is larger than {reference_audio.MAX_BYTES} bytes")
             fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
-        made = await references.upload(
-            request_body.owner(request),
+        created = await references.upload(
+            callers.owner(request),
             _required(fields, "name").strip(),
             data,
             consent=fields.get("consent", ""),
             ref_text=fields.get("ref_text"),
             description=fields.get("speaker_description"),
         )
-        return reply({"success": True, "voice": view(made)})
+        return reply({"success": True, "voice": view(created)})
 
+
+def _add_voice(router: APIRouter, references: References, preview: VoicePreview) -> None:
     @router.delete(
-        "/{voice}", summary="Delete a voice that you uploaded", responses={200: {"model": VoiceChange}, **_404}
+        "/{voice}",
+        summary="Delete a voice that you uploaded",
+        responses={200: {"model": VoiceChange}, **openapi.errors(404)},
     )
     async def delete(request: Request, voice: str) -> Response:
-        gone = await references.delete(request_body.owner(request), voice)
-        if gone is None:
+        deleted = await references.delete(callers.owner(request), voice)
+        if deleted is None:
             raise errors.NotFound(f"You have uploaded no voice {voice[:60]!r}; a model's own cannot be deleted")
-        return reply({"success": True, "voice": view(gone)})
+        return reply({"success": True, "voice": view(deleted)})
 
     @router.get(
         "/{voice}/sample",
@@ -142,33 +149,28 @@ def routes(antiphon: Antiphon) -> APIRouter:
             206: openapi.audio("The part that was asked for."),
             304: {"description": "It has not changed."},
             416: {"description": "The part that was asked for is not in it."},
-            429: {"model": ErrorObject, "description": "Too much work of yours is waiting; see Retry-After."},
-            500: {"model": ErrorObject, "description": "The synthesis failed."},
-            503: {"model": ErrorObject, "description": "The model cannot speak now; see Retry-After."},
-            **_404,
+            **openapi.errors(404, 429, 500, 503),
         },
     )
     async def sample(
         request: Request, voice: str, model: str | None = Query(None, description="Where several models have it.")
     ) -> Response:
-        owner = request_body.owner(request)
+        owner = callers.owner(request)
         reference = await references.find(owner, voice)
         if reference is None:
-            return await voice_preview.spoken(antiphon, request, voice, model, owner)
+            return await preview.respond(request, voice, model, owner)
         if not await references.ensure_local(reference.digest):
             raise errors.NotFound("The recording of that voice is no longer here; upload it again")
         path = references.library.path(reference.digest)
         answer = plain_file(request, path, reference.digest, reference.media_type)
-        # Unlike a finished file's, the name may be given to another recording one day.
+        # Unlike the name of a finished file, a voice's name may stand for another recording later.
         answer.headers["Cache-Control"] = "private, no-cache"
         return answer
 
-    return router
 
-
-def entries_of(mine: Sequence[Reference], antiphon: Antiphon) -> list[dict[str, Any]]:
-    """Uploaded voices among the others, as long as a model is served that can imitate them."""
-    able = antiphon.models.selector.cloning()
+def entries_of(uploaded: Sequence[Reference], selector: ModelSelector) -> list[dict[str, Any]]:
+    """The entries of uploaded voices; none while no served model can imitate them."""
+    able = selector.cloning()
     if not able:
         return []
     return [
@@ -180,14 +182,14 @@ def entries_of(mine: Sequence[Reference], antiphon: Antiphon) -> list[dict[str, 
             "gender": None,
             "sample": _sample(each.id),
         }
-        for each in mine
+        for each in uploaded
     ]
 
 
 def view(reference: Reference) -> dict[str, Any]:
-    """As vLLM-Omni describes one, with our id, seconds and sample."""
+    """An uploaded voice as vLLM-Omni describes it, with our id, seconds and sample."""
     r = reference
-    told = {
+    required = {
         "id": r.id,
         "name": r.name,
         "consent": r.consent,
@@ -198,7 +200,7 @@ def view(reference: Reference) -> dict[str, Any]:
         "sample": _sample(r.id),
     }
     optional = {"ref_text": r.ref_text, "speaker_description": r.description}
-    return told | {key: value for key, value in optional.items() if value is not None}
+    return required | {key: value for key, value in optional.items() if value is not None}
 
 
 def _entry(voice: dict[str, Any]) -> dict[str, Any]:

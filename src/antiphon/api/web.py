@@ -13,8 +13,6 @@ from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from antiphon.app.antiphon import Antiphon
-
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -81,7 +79,7 @@ def _assets(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Asset]
             yield prefix + entry.name, Asset(body, gzip.compress(body, 9, mtime=0), media_type, digest)
 
 
-def routes(antiphon: Antiphon) -> APIRouter:
+def routes() -> APIRouter:
     router = APIRouter(include_in_schema=False)
     files = assets()
 

@@ -1,7 +1,7 @@
-"""Readers that stopped reading: their connection is cut, so that what waits for them does not wait for ever.
+"""Write timeout: aborts the connection of a client that stopped reading.
 
-An answer that is on its way costs memory until it is read. A client that reads slowly is served slowly; one that takes
-nothing at all for a while has gone to sleep or means harm, and is ended as if the network had failed.
+An answer costs memory until the client has read it. A client that reads slowly is served slowly; one that reads nothing
+for a while hangs or means harm, and loses its connection as if the network had failed.
 """
 
 from __future__ import annotations
@@ -14,82 +14,80 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 
 log = structlog.get_logger("antiphon.http")
 
+#: Bytes in the server's write buffer of one connection from which on the writer waits.
+WRITE_BUFFER = 16 * 1024
 
-#: Bytes that wait inside the server for one connection before whoever writes to it has to wait, too.
-WAITING = 16 * 1024
 
-
-class Patience:
-    """Watches one connection while its write buffer is full; `seconds` without a byte taken is the end of it."""
+class WriteTimeout:
+    """Watches one connection while its write buffer is full; aborts it after `seconds` in which no byte was read."""
 
     def __init__(self, transport: asyncio.Transport, seconds: float) -> None:
         self._transport, self._seconds = transport, seconds
         self._left = transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._check)
 
-    def end(self) -> None:
+    def cancel(self) -> None:
         self._timer.cancel()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         if self._transport.is_closing() and not self._transport.get_write_buffer_size():
             return
         left = self._transport.get_write_buffer_size()
-        # While the buffer is over its mark nobody writes, so less of it means that somebody reads.
+        # While the buffer is over its limit the server does not write, so a smaller buffer means that the client reads.
         if left < self._left:
             self._left = left
-            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._look)
+            self._timer = asyncio.get_running_loop().call_later(self._seconds, self._check)
             return
         log.info("cut off a reader that stopped reading", seconds=self._seconds, unread=left)
         self._transport.abort()
 
 
 def http(seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP protocol, impatient."""
+    """uvicorn's HTTP protocol with a write timeout."""
 
     class Http(HttpToolsProtocol):
-        patience: Patience | None = None
+        write_timeout: WriteTimeout | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            transport.set_write_buffer_limits(high=WAITING)
+            transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self.patience = Patience(self.transport, seconds)
+            self.write_timeout = WriteTimeout(self.transport, seconds)
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            _end(self)
+            _cancel(self.write_timeout)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            _end(self)
+            _cancel(self.write_timeout)
             super().connection_lost(exc)
 
     return Http
 
 
 def websocket(seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's WebSocket protocol, impatient."""
+    """uvicorn's WebSocket protocol with a write timeout."""
 
     class WebSocket(WebSocketsSansIOProtocol):
-        patience: Patience | None = None
+        write_timeout: WriteTimeout | None = None
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self.patience = Patience(self.transport, seconds)
+            self.write_timeout = WriteTimeout(self.transport, seconds)
 
         def resume_writing(self) -> None:
             super().resume_writing()
-            _end(self)
+            _cancel(self.write_timeout)
 
         def connection_lost(self, exc: Exception | None) -> None:
-            _end(self)
+            _cancel(self.write_timeout)
             super().connection_lost(exc)
 
     return WebSocket
 
 
-def _end(protocol: asyncio.Protocol) -> None:
-    patience: Patience | None = getattr(protocol, "patience", None)
-    if patience is not None:
-        patience.end()
+def _cancel(write_timeout: WriteTimeout | None) -> None:
+    if write_timeout is not None:
+        write_timeout.cancel()

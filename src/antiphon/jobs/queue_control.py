@@ -19,12 +19,12 @@ SHOWN = 500
 
 
 @dataclass(slots=True)
-class Control:
+class QueueControl:
     jobs: JobService
     #: Everything is paused, until `resume`.
     paused: bool = False
 
-    def look(self, limit: int = SHOWN) -> list[dict[str, Any]]:
+    def rows(self, limit: int = SHOWN) -> list[dict[str, Any]]:
         """The queue in the order in which jobs are expected to end, at most `limit` of those that came first."""
         found: list[tuple[float, dict[str, Any]]] = []
         for served in self.jobs.lifecycle.models.served.values():

@@ -1,7 +1,7 @@
-"""Families of metrics from what the service counts: one function for each room, read when somebody scrapes.
+"""Families of metrics: one function for each part of the server, called when Prometheus scrapes.
 
-No label says who asked, what for, or with which key: `route` is a route's template, everything else is a name that the
-server gave. Counting costs the hot path an addition each; the text is made here.
+No label names a client, a text or a key: `route` is a route's template, and all others are names that the server gave.
+The hot path only adds to counters; the families are made here.
 """
 
 from __future__ import annotations
@@ -9,13 +9,20 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from antiphon.app.antiphon import Antiphon
+from antiphon.bus import Bus
+from antiphon.cache import Cache
+from antiphon.files.bucket import Bucket
+from antiphon.jobs.service import JobService
+from antiphon.models.registry import ModelRegistry
 from antiphon.models.served import ServedModel
+from antiphon.stats.counters import Counters
 from antiphon.stats.distributions import Histogram
+from antiphon.stats.observer import Observer
 from antiphon.version import __version__
 from antiphon.worker.pool import WorkerInfo
 
@@ -23,19 +30,32 @@ Labels = tuple[str, ...]
 STATES = ("starting", "loading", "warming", "ready", "draining", "dead")
 
 
-def every(antiphon: Antiphon) -> Iterator[Metric]:
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the metrics are read from."""
+
+    models: ModelRegistry
+    jobs: JobService
+    observer: Observer
+    cache: Cache
+    bucket: Bucket | None
+    bus: Bus
+
+
+def every(sources: Sources) -> Iterator[Metric]:
+    counters = sources.observer.counters
     yield _gauge("info", "The version that runs; always 1.", ("version",), {(__version__,): 1})
-    yield from _queue(antiphon)
-    yield from _jobs(antiphon)
-    yield from _cache(antiphon)
-    yield from _storage(antiphon)
-    yield from _workers(antiphon)
-    yield from _requests(antiphon)
-    yield from _server(antiphon)
+    yield from _queue(sources.models, sources.jobs)
+    yield from _jobs(counters, sources.jobs)
+    yield from _cache(sources.cache)
+    yield from _storage(sources.bucket, sources.cache)
+    yield from _workers(sources.models)
+    yield from _requests(counters, sources.bus)
+    yield from _server(counters, sources.models, sources.jobs)
 
 
-def _queue(antiphon: Antiphon) -> Iterator[Metric]:
-    served = antiphon.models.served.values()
+def _queue(models: ModelRegistry, jobs: JobService) -> Iterator[Metric]:
+    served = models.served.values()
     backlogs = [(h.name, h.dispatcher.queue.backlog_by_class()) for h in served]
     seconds: dict[Labels, float] = {(name, c): s for name, backlog in backlogs for c, s in backlog.items()}
     yield _gauge("queue_seconds", "Predicted seconds of work that wait for a slot.", ("model", "class"), seconds)
@@ -46,11 +66,11 @@ def _queue(antiphon: Antiphon) -> Iterator[Metric]:
     yield _by_model("running_units", "Segments at a worker.", served, lambda h: h.dispatcher.running)
     yield _by_model("slots", "Segments that can be at a worker at a time.", served, lambda h: h.pool.slots)
     yield _by_model("drain_seconds", "Predicted seconds until all that waits is done.", served, _drain)
-    yield GaugeMetricFamily("antiphon_live_jobs", "Jobs and requests that have not ended.", len(antiphon.jobs.active))
+    yield GaugeMetricFamily("antiphon_live_jobs", "Jobs and requests that have not ended.", len(jobs.active))
 
 
-def _jobs(antiphon: Antiphon) -> Iterator[Metric]:
-    counters, both = antiphon.observer.counters, ("model", "class")
+def _jobs(counters: Counters, jobs: JobService) -> Iterator[Metric]:
+    both = ("model", "class")
     yield _counter("jobs", "Jobs and requests, by what became of them.", (*both, "outcome"), counters.jobs)
     yield _counter("units", "Segments, by where their audio came from.", ("model", "source"), counters.units)
     yield _counter("audio_seconds", "Seconds of audio that workers made.", ("model",), counters.audio)
@@ -62,12 +82,12 @@ def _jobs(antiphon: Antiphon) -> Iterator[Metric]:
         "first_audio_seconds", "From a speech request to its first byte of audio.", (), {(): counters.first_audio}
     )
     yield _histogram("eta_ratio", "What a job took, over what its owner was told at once.", (), {(): counters.eta})
-    followed: dict[Labels, float] = {(): antiphon.jobs.lifecycle.shared.followed}
+    followed: dict[Labels, float] = {(): jobs.lifecycle.shared.followed}
     yield _counter("single_flight_followers", "Segments that waited for another job's.", (), followed)
 
 
-def _cache(antiphon: Antiphon) -> Iterator[Metric]:
-    stats = antiphon.cache.stats()
+def _cache(cache: Cache) -> Iterator[Metric]:
+    stats = cache.stats()
     for name, text, value in (
         ("hits", "Questions that the cache answered.", stats.hits),
         ("misses", "Questions that it did not.", stats.misses),
@@ -81,9 +101,9 @@ def _cache(antiphon: Antiphon) -> Iterator[Metric]:
     yield _gauge("cache_entries", "Entries.", tiers, {("disk",): stats.entries, ("memory",): stats.memory_entries})
 
 
-def _storage(antiphon: Antiphon) -> Iterator[Metric]:
-    """Of the storage that servers share; without one, families that have no sample."""
-    bucket, remote = antiphon.files.bucket, antiphon.cache.remote
+def _storage(bucket: Bucket | None, cache: Cache) -> Iterator[Metric]:
+    """The storage that servers share; without one, families that have no sample."""
+    remote = cache.remote
     requests: dict[Labels, float] = dict(bucket.counts.items()) if bucket is not None else {}
     yield _counter("storage_requests", "Requests to the shared storage.", ("operation", "outcome"), requests)
     up: dict[Labels, float] = {(): float(bucket.last_error is None)} if bucket is not None else {}
@@ -94,13 +114,13 @@ def _storage(antiphon: Antiphon) -> Iterator[Metric]:
     yield _counter("cache_shared", "Segments found in, sent to and kept from the shared storage.", ("what",), shared)
 
 
-def _workers(antiphon: Antiphon) -> Iterator[Metric]:
-    found = [(h.name, place(h.name, w), w) for h in antiphon.models.served.values() for w in h.pool.workers()]
-    states: Counter[Labels] = Counter({(h.name, state): 0 for h in antiphon.models.served.values() for state in STATES})
+def _workers(models: ModelRegistry) -> Iterator[Metric]:
+    found = [(h.name, place(h.name, w), w) for h in models.served.values() for w in h.pool.workers()]
+    states: Counter[Labels] = Counter({(h.name, state): 0 for h in models.served.values() for state in STATES})
     states.update((model, worker.state) for model, _, worker in found)
     yield _gauge("workers", "Worker processes, by state.", ("model", "state"), states)
     both = ("model", "worker")
-    # While a place changes hands it has two processes: their memory adds up, and what the place has seen is one.
+    # While a worker is replaced its place has two processes: their memory adds up, their counts are the place's.
     rss, vram = Counter[Labels](), Counter[Labels]()
     restarts, recycled = dict[Labels, float](), dict[Labels, float]()
     for model, name, worker in found:
@@ -113,19 +133,18 @@ def _workers(antiphon: Antiphon) -> Iterator[Metric]:
     yield _counter("worker_recycles", "Workers that were replaced for wear.", both, recycled)
     memory: dict[Labels, float] = {
         (str(gpu.index), gpu.name, kind): size
-        for gpu in antiphon.models.gpus
+        for gpu in models.gpus
         for kind, size in (("used", gpu.used), ("total", gpu.total))
     }
     yield _gauge("gpu_memory_bytes", "Memory of a GPU, whoever uses it.", ("gpu", "name", "kind"), memory)
 
 
 def place(model: str, worker: WorkerInfo) -> str:
-    """`tone-1` for `tone-1.7`: the names of processes would be ever more labels."""
+    """`tone-1` for `tone-1.7`: each process would add a label."""
     return f"{model}-{worker.name.removeprefix(model + '-').partition('.')[0]}"
 
 
-def _requests(antiphon: Antiphon) -> Iterator[Metric]:
-    counters = antiphon.observer.counters
+def _requests(counters: Counters, bus: Bus) -> Iterator[Metric]:
     yield _counter("http_requests", "Answered requests.", ("method", "route", "status"), counters.http)
     yield _histogram(
         "http_request_seconds", "From a request to the end of its answer.", ("route",), counters.http_seconds
@@ -134,29 +153,28 @@ def _requests(antiphon: Antiphon) -> Iterator[Metric]:
         "refusals", "Requests that were refused to keep the server well, by why.", ("reason",), counters.refusals
     )
     yield _gauge("open_connections", "Answers on their way now.", ("protocol",), counters.open)
-    yield GaugeMetricFamily("antiphon_event_streams", "Open streams of events.", antiphon.bus.subscribers)
+    yield GaugeMetricFamily("antiphon_event_streams", "Open streams of events.", bus.subscribers)
 
 
-def _server(antiphon: Antiphon) -> Iterator[Metric]:
-    counters = antiphon.observer.counters
+def _server(counters: Counters, models: ModelRegistry, jobs: JobService) -> Iterator[Metric]:
     yield _histogram("event_loop_lag_seconds", "By which the event loop was late.", (), {(): counters.lag})
     yield GaugeMetricFamily("antiphon_event_loop_tasks", "Tasks of the event loop that have not ended.", _tasks())
     yield _histogram("store_commit_seconds", "Until an accepted job was on disk.", (), {(): counters.commit})
-    seconds, nbytes, _ = antiphon.admission.work.queued()
+    seconds, nbytes, _ = jobs.lifecycle.admission.work.queued()
     yield GaugeMetricFamily("antiphon_admitted_seconds", "Predicted seconds that count against the bounds.", seconds)
     yield GaugeMetricFamily("antiphon_admitted_bytes", "Bytes of text that count against the bounds.", nbytes)
     yield GaugeMetricFamily(
-        "antiphon_ready", "Whether some model can speak.", float(antiphon.models.selector.best() is not None)
+        "antiphon_ready", "Whether some model can speak.", float(models.selector.best() is not None)
     )
 
 
-# Forms
+# Constructors of families
 
 
 def _tasks() -> int:
     try:
         return len(asyncio.all_tasks())
-    except RuntimeError:  # asked for outside the event loop
+    except RuntimeError:  # called outside the event loop
         return 0
 
 

@@ -1,48 +1,50 @@
-"""The report: what `/v1/stats` answers, from the statistics, the cache and the models that are served."""
+"""Report: what /v1/stats answers, from the statistics, the cache and the served models."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from antiphon.cache import Cache
 from antiphon.metrics import advice
+from antiphon.models.registry import ModelRegistry
+from antiphon.models.served import ServedModel
+from antiphon.stats.daily import Statistics
 from antiphon.stats.distributions import Sketch
 from antiphon.stats.hour import HourStats, merged
-
-if TYPE_CHECKING:
-    from antiphon.app.antiphon import Antiphon
-    from antiphon.models.served import ServedModel
 
 PERCENTILES = (50, 90, 95, 99)
 #: Digits after the point of seconds and parts.
 DIGITS = 4
 
 
-def report(antiphon: Antiphon) -> dict[str, Any]:
-    statistics, target = antiphon.observer.statistics, antiphon.settings.target_wait
-    models = antiphon.models.selector.ranked()
-    day = {h.name: statistics.hours(h.name) for h in models}
-    given = [_advice(h, day[h.name], target) for h in models if h.pool.slots]
-    said = [advice.words(each) for each in given]
+def report(
+    models: ModelRegistry, statistics: Statistics, cache: Cache, *, target_wait: float, started_at: float
+) -> dict[str, Any]:
+    """`target_wait`: seconds that 95 % of all requests should wait at most. `started_at`: seconds since the epoch."""
+    ranked = models.selector.ranked()
+    day = {h.name: statistics.hours(h.name) for h in ranked}
+    given = [_advice(h, day[h.name], target_wait) for h in ranked if h.pool.slots]
+    texts = [advice.words(each) for each in given]
     return {
         "object": "stats",
         "at": time.time(),
-        "started_at": antiphon.started_at,
+        "started_at": started_at,
         **_section(statistics.hours(), statistics.minutes()),
-        "cache": _cache(antiphon),
-        "models": {h.name: _section(day[h.name], statistics.minutes(h.name)) | _workers(h) for h in models},
+        "cache": _cache(cache),
+        "models": {h.name: _section(day[h.name], statistics.minutes(h.name)) | _workers(h) for h in ranked},
         "advice": {
-            "target_wait": target,
-            "en": "\n\n".join(each["en"] for each in said) or "No model is ready yet.",
-            "zh": "\n\n".join(each["zh"] for each in said) or "还没有就绪的模型。",
+            "target_wait": target_wait,
+            "en": "\n\n".join(each["en"] for each in texts) or "No model is ready yet.",
+            "zh": "\n\n".join(each["zh"] for each in texts) or "还没有就绪的模型。",
             "models": [each.to_json() for each in given],
         },
     }
 
 
 def _section(hours: Sequence[tuple[float, HourStats]], minutes: list[int]) -> dict[str, Any]:
-    """What is told of one model, and of all together."""
+    """The figures of one model, or of all together."""
     day = merged(hour for _, hour in hours)
     at, busiest = max(hours, key=lambda each: each[1].requests)
     answered = day.hits + day.synthesis.count
@@ -72,15 +74,15 @@ def _times(sketch: Sketch) -> dict[str, Any]:
     return {"count": sketch.count, "mean": mean, **found, "max": largest}
 
 
-def _cache(antiphon: Antiphon) -> dict[str, Any]:
-    stats = antiphon.cache.stats()
-    asked = stats.hits + stats.misses
+def _cache(cache: Cache) -> dict[str, Any]:
+    stats = cache.stats()
+    lookups = stats.hits + stats.misses
     return {
         "entries": stats.entries,
         "bytes": stats.bytes,
         "hits": stats.hits,
         "misses": stats.misses,
-        "hit_share": _rounded(stats.hits / asked) if asked else None,
+        "hit_share": _rounded(stats.hits / lookups) if lookups else None,
     }
 
 
