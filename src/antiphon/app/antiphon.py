@@ -226,7 +226,12 @@ class Antiphon:
         """Ends everything, in reverse order; also after a start that failed half-way."""
         self.bus.close()
         while self._started:
-            await self._started.pop().stop()
+            part = self._started.pop()
+            try:
+                await part.stop()
+            except Exception:
+                # The parts below it, the store among them, are to be closed all the same.
+                log.exception("a part of the server did not stop as it should", part=type(part).__name__)
         self.threads.close()
 
     async def __aenter__(self) -> Self:
