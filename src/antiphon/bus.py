@@ -162,7 +162,7 @@ class Bus:
             self._others.add(subscription)
         return subscription
 
-    def heard(self, job: str, owner: str) -> bool:
+    def has_subscriber(self, job: str, owner: str) -> bool:
         """Whether any subscriber would receive an event of this job."""
         return (
             job in self._by_job or self._watched_elsewhere(job) or any(s.owner in (None, owner) for s in self._others)

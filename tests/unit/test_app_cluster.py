@@ -17,7 +17,7 @@ class Away:
     def __init__(self, kept: list[Event], fails: int) -> None:
         self.kept, self.fails = kept, fails
 
-    async def between(self, slot: int, first: int, last: int) -> list[Event]:
+    async def events_between(self, slot: int, first: int, last: int) -> list[Event]:
         if self.fails:
             self.fails -= 1
             raise errors.StoreAway

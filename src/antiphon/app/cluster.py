@@ -75,7 +75,7 @@ class Cluster:
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            await self._channel.tell({"kind": "ask", "job": job, "number": number})
+            await self._channel.send({"kind": "ask", "job": job, "number": number})
             async with asyncio.timeout(ANSWER):
                 return await answer
         except TimeoutError:
@@ -119,7 +119,7 @@ class Cluster:
         active = self._jobs.active.get(message["job"])
         if active is not None:
             view = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_active(active)}
-            self._tasks.spawn(self._channel.tell(view), "tell a view")
+            self._tasks.spawn(self._channel.send(view), "tell a view")
 
     def _on_view(self, message: Mapping[str, Any]) -> None:
         answer = self._answers.get(message["number"])
@@ -139,7 +139,7 @@ class Cluster:
             self._ranges.put_nowait((slot, newest + 1, 2**62))
         with contextlib.suppress(errors.StoreError):
             ids = [active.id for active in self._jobs.active.values() if active.durable]
-            ours = await self._channel.ours(ids)
+            ours = await self._channel.own_jobs(ids)
             for job in ids:
                 if job not in ours:
                     self._jobs.ended_elsewhere(job, ours=False)
@@ -153,11 +153,11 @@ class Cluster:
         """Progress is not kept in the store, since it is true for a second only: it is sent to the other servers."""
         if event.type == "job.progress" and event.job is not None and self.is_watched(event.job):
             message = {name: getattr(event, name) for name in ("id", "type", "at", "job", "owner", "data")}
-            self._tasks.spawn(self._channel.tell({"kind": "event", "event": message}), "tell progress")
+            self._tasks.spawn(self._channel.send({"kind": "event", "event": message}), "tell progress")
 
     async def voices_changed(self, owner: str, unused: str | None) -> None:
         """Tells the others whose voices changed here, and which recording belongs to no voice any more."""
-        await self._channel.tell({"kind": "voices", "owner": owner, "unused": unused})
+        await self._channel.send({"kind": "voices", "owner": owner, "unused": unused})
 
     # Over time
 
@@ -174,7 +174,9 @@ class Cluster:
         """A store that is away is waited for: a subscriber who misses the end of a job would wait for it for ever."""
         waits = log_and_wait(log, "events of another server wait for the store")
         try:
-            return await retry_until(lambda: self._channel.between(slot, first, last), errors.StoreAway, LOOK, waits)
+            return await retry_until(
+                lambda: self._channel.events_between(slot, first, last), errors.StoreAway, LOOK, waits
+            )
         except errors.StoreError as e:
             log.warning("events of another server could not be read", error=e.message)
             return []
@@ -192,7 +194,7 @@ class Cluster:
             self._requested = {job: at for job, at in self._requested.items() if job in here and now - at < WATCHED / 2}
             new = [job for job in here if job not in self._requested]
             for some in (new[at : at + 100] for at in range(0, len(new), 100)):
-                await self._channel.tell({"kind": "watch", "jobs": some})
+                await self._channel.send({"kind": "watch", "jobs": some})
                 self._requested |= dict.fromkeys(some, now)
 
     async def _take_over(self) -> None:

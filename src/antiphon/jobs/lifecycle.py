@@ -114,7 +114,7 @@ class JobLifecycle:
         self.observer.job_event(job, event, extra)
         data: dict[str, Any] = {"status": str(job.state), "progress": round(job.progress, 4)}
         data["units"] = {"total": job.units.total, "done": job.units.done, "cached": job.units.cached}
-        if job.id in self.active and self.bus.heard(job.id, job.owner):
+        if job.id in self.active and self.bus.has_subscriber(job.id, job.owner):
             # The place in line costs a look at all flows: only for subscribers.
             data["position"], data["eta"] = views.place(job)
         self.bus.publish(event, job.id, job.owner, {**data, **(extra or {})})

@@ -77,7 +77,9 @@ class Settings(BaseSettings):
         description="Finished files: proxied, through the server, or signed, by an address of the storage's own.",
     )
     objects_days: float = Field(
-        30.0, gt=0, description="Days that segments are kept in the shared storage, so that nobody makes them twice."
+        30.0,
+        gt=0,
+        description="Days that segments are kept in the shared storage, so that no server computes them twice.",
     )
 
     executor: Literal["local", "ray"] = Field(
@@ -124,7 +126,8 @@ class Settings(BaseSettings):
         (), description="SECONDS or MODEL=SECONDS of idleness after which a model leaves the memory."
     )
     model_option: values.ModelOptions = Field(
-        (), description="MODEL:NAME=VALUE, told to that model's engine; VALUE is JSON, or text. Repeat for several."
+        (),
+        description="MODEL:NAME=VALUE, an option of that model's engine; VALUE is JSON, or text. Repeat for several.",
     )
     download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
     hub: Literal["hub", "modelscope"] = Field(

@@ -31,7 +31,7 @@ class Idempotency:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    """The address that is told of a job's end, and how often that was tried."""
+    """The address that receives a message at a job's end, and the tries so far."""
 
     #: The same for every try.
     id: str
@@ -123,7 +123,7 @@ class JobStore(Protocol):
         """Moves a queued or running job to cancelled. Returns the job as it is now; None if there is no such job.
 
         The second value says whether this server announces the end: this call ended the job, and the job belongs to
-        no other server that shares the store (that server is told of the end)."""
+        no other server that shares the store (that server announces the end)."""
         ...
 
     async def retry(self, id: str, owner: str | None = None) -> Job:

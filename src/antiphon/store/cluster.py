@@ -21,24 +21,24 @@ class ClusterChannel(Protocol):
     #: Seconds without a renewal after which another server takes over a server's jobs.
     lease: float
 
-    def listen(self, heard: Callable[[Mapping[str, Any]], None], missed: Callable[[], None]) -> None:
-        """Calls `heard` with every message of another server to all servers or to this one, and `missed` when messages
+    def listen(self, on_message: Callable[[Mapping[str, Any]], None], on_gap: Callable[[], None]) -> None:
+        """Calls `on_message` with each message of another server to all servers or to this one, and `on_gap` when some
         may have been lost. Neither may raise. A message names its sender (`from`) and the sender's `slot`."""
         ...
 
     async def listening(self) -> None:
-        """Returns once messages are heard."""
+        """Returns once this server receives messages."""
         ...
 
-    async def tell(self, message: Mapping[str, Any]) -> None:
+    async def send(self, message: Mapping[str, Any]) -> None:
         """Sends a message to the server that `to` names, or to all. Never raises when the store is away."""
         ...
 
-    async def between(self, slot: int, first: int, last: int) -> list[Event]:
+    async def events_between(self, slot: int, first: int, last: int) -> list[Event]:
         """The stored events of the server in a slot, from one id to another, both included."""
         ...
 
-    async def ours(self, ids: list[str]) -> set[str]:
+    async def own_jobs(self, ids: list[str]) -> set[str]:
         """Which of these jobs are unfinished and still belong to this server."""
         ...
 

@@ -45,8 +45,8 @@ class PostgresClusterChannel(cluster.ClusterChannel):
         self.lease = lease
         self._url, self._pool, self._on_fatal = url, pool, on_fatal
         self._life = 0
-        self._heard: Callable[[Mapping[str, Any]], None] = lambda message: None
-        self._missed: Callable[[], None] = lambda: None
+        self._on_message: Callable[[Mapping[str, Any]], None] = lambda message: None
+        self._on_gap: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
         self._listening = asyncio.Event()
 
@@ -81,15 +81,15 @@ class PostgresClusterChannel(cluster.ClusterChannel):
         with contextlib.suppress(errors.AntiphonError):
             values = {"server": self.server, "life": self._life}
             await self._pool.rows(SQL["leave"], values, patience=1.0)
-            await self.tell({"kind": "left"})
+            await self.send({"kind": "left"})
 
-    def listen(self, heard: Callable[[Mapping[str, Any]], None], missed: Callable[[], None]) -> None:
-        self._heard, self._missed = heard, missed
+    def listen(self, on_message: Callable[[Mapping[str, Any]], None], on_gap: Callable[[], None]) -> None:
+        self._on_message, self._on_gap = on_message, on_gap
 
     async def listening(self) -> None:
         await self._listening.wait()
 
-    async def tell(self, message: Mapping[str, Any]) -> None:
+    async def send(self, message: Mapping[str, Any]) -> None:
         text = rows.encode({**message, "from": self.server, "slot": self.slot})
         if len(text.encode()) > LONGEST:
             log.debug("a message to the other servers is too long and was not sent", kind=message.get("kind"))
@@ -100,14 +100,14 @@ class PostgresClusterChannel(cluster.ClusterChannel):
         except errors.StoreError as e:
             log.debug("a message did not reach the other servers", kind=message.get("kind"), error=e.message)
 
-    async def between(self, slot: int, first: int, last: int) -> list[Event]:
+    async def events_between(self, slot: int, first: int, last: int) -> list[Event]:
         values = {"slot": slot, "slots": cluster.SLOTS, "first": first, "last": last}
         found = await self._pool.rows(SQL["events_between"], values)
         return [rows.to_event(row) for row in found]
 
-    async def ours(self, ids: list[str]) -> set[str]:
+    async def own_jobs(self, ids: list[str]) -> set[str]:
         values = {"ids": ids, "server": self.server}
-        found = await self._pool.rows(SQL["ours"], values)
+        found = await self._pool.rows(SQL["own_jobs"], values)
         return {row[0] for row in found}
 
     async def servers(self) -> list[tuple[str, int, float]]:
@@ -148,7 +148,7 @@ class PostgresClusterChannel(cluster.ClusterChannel):
                 return
             if time.monotonic() - renewed > self.lease:
                 # Other servers may have taken over jobs of this one.
-                self._missed()
+                self._on_gap()
             renewed = time.monotonic()
 
     async def _listen(self) -> None:
@@ -159,7 +159,7 @@ class PostgresClusterChannel(cluster.ClusterChannel):
                     await connection.execute(db, f"LISTEN {CHANNEL}")
                     self._listening.set()
                     if not first:
-                        self._missed()
+                        self._on_gap()
                     first = False
                     await self._hear(db)
             except psycopg.Error as e:
@@ -172,5 +172,5 @@ class PostgresClusterChannel(cluster.ClusterChannel):
             async for notice in db.notifies(timeout=SILENCE):
                 message = msgspec.json.decode(notice.payload)
                 if message.get("from") != self.server and message.get("to") in (None, self.server):
-                    self._heard(message)
+                    self._on_message(message)
             await connection.execute(db, "SELECT 1")

@@ -33,7 +33,7 @@ class PostgresEvents:
 
         await self._pool.run(op)
         ids = [event.id for event in events]
-        await self._channel.tell({"kind": "events", "first": min(ids), "last": max(ids)})
+        await self._channel.send({"kind": "events", "first": min(ids), "last": max(ids)})
 
     async def events_after(
         self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000

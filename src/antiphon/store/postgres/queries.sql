@@ -129,7 +129,7 @@ SELECT $JOB FROM jobs
 -- name: counts
 SELECT state, count(*) FROM jobs GROUP BY state;
 
--- name: ours
+-- name: own_jobs
 -- Of these jobs, the ones that are unfinished and belong to this server.
 SELECT id FROM jobs WHERE id = ANY (%(ids)s) AND server = %(server)s AND state IN ('queued', 'running');
 

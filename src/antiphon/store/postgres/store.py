@@ -175,7 +175,7 @@ class PostgresStore(PostgresEvents, PostgresWebhooks, PostgresVoices, PostgresKe
 
         whose, job = await self._pool.run(op)
         if whose not in (None, self._server):
-            await self._channel.tell({"kind": "cancelled", "job": id, "server": whose})
+            await self._channel.send({"kind": "cancelled", "job": id, "server": whose})
         return None if job is None else (job, whose == self._server)
 
     async def retry(self, id: str, owner: str | None = None) -> Job:
