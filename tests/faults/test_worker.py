@@ -238,6 +238,12 @@ async def test_recycling_starts_the_spare_first_and_loses_no_slot(
         await run(made, changes, "ok")
 
 
+async def test_a_result_over_the_bound_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool("Fine", monkeypatch, limits=WorkerLimits(max_result=1)) as (made, changes):
+        with pytest.raises(errors.WorkerDied, match="over 1 bytes"):
+            await run(made, changes, "ok")
+
+
 async def test_thirty_lives_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     async with pool("Fine", monkeypatch):
         pass

@@ -1,4 +1,4 @@
-"""A worker that prints what it is given, and dies with it on its lips: neither the log nor anybody else hears it."""
+"""A worker that prints the text it is given, and dies over it: the text is in neither the log nor the errors."""
 
 from __future__ import annotations
 

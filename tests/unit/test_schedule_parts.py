@@ -1,4 +1,4 @@
-"""The parts that the fair queue is made of: tickets, lines, heaps, virtual time."""
+"""The parts that the fair queue is made of: tickets, the order inside a flow, heaps, virtual time."""
 
 from __future__ import annotations
 
