@@ -65,10 +65,11 @@ test-over: $(CLUSTER)/.installed ## end-to-end tests over other parts; make test
 
 check: lint types ## style, types, layers
 
-lint: install
+lint: install ## style, layers, retired names
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check-names
 
 types: install
 	$(BIN)/mypy
