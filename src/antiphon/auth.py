@@ -1,4 +1,4 @@
-"""API keys: who a caller is, what it may do, and how much audio it has had today."""
+"""API keys: identify callers, limit what they may do, and count the audio that each key used today."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from antiphon.store.base import JobStore
 
 log = structlog.get_logger("antiphon.keys")
 
-#: Seconds after which a key that the command line made or revoked is known to a running server.
+#: Seconds between reads of the keys: a running server notices within them a key that the operator created or revoked.
 REFRESH = 0.5
+#: Addresses whose callers may administer a server without keys.
 LOCAL = frozenset({"127.0.0.1", "::1", "local"})
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: a key, or, while there are none, an address."""
+    """Who sent a request: the owner of a key, or an address while the server has no keys."""
 
     owner: str
     admin: bool
@@ -34,8 +35,9 @@ class Caller:
 
 
 class ApiKeys:
-    """Used in one event loop. Without any key the server is open; from the first one on everybody needs one, also
-    when the last was revoked."""
+    """The keys and quotas of a server. Used in one event loop.
+
+    A server without keys is open. Once the first key exists, every caller needs one, even after the last is revoked."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -47,10 +49,10 @@ class ApiKeys:
         self.open = True
         self._tasks = TaskSet("antiphon.keys")
 
-    # Who
+    # Callers
 
     def caller(self, token: str | None, address: str) -> Caller:
-        """Raises `Unauthorized` for a key that opens nothing, and for none where one is needed."""
+        """The caller behind a token and an address. Raises `Unauthorized` for a missing or invalid key."""
         if self.open:
             return Caller(address, address in LOCAL)
         if token is None:
@@ -60,13 +62,13 @@ class ApiKeys:
             raise errors.Unauthorized("This key is not valid here; it may have been revoked")
         return Caller(key.id, key.admin, key)
 
-    def ceiling(self, owner: str) -> Priority:
-        """The highest class that an owner's work may have."""
+    def max_priority(self, owner: str) -> Priority:
+        """The highest priority that an owner's work may have."""
         key = self._by_id.get(owner)
         return key.priority if key is not None else PRIORITIES[0]
 
     def check_quota(self, owner: str) -> None:
-        """Raises `OverQuota` with the seconds until midnight UTC."""
+        """Raises `OverQuota`, with the seconds until midnight UTC, for an owner that used up its audio of today."""
         key = self._by_id.get(owner)
         if key is None or key.quota is None:
             return
@@ -79,7 +81,7 @@ class ApiKeys:
             )
 
     def count_audio(self, owner: str, seconds: float) -> None:
-        """Counts audio that was made for an owner."""
+        """Adds seconds of audio to what an owner used today."""
         if owner not in self._by_id:
             return
         self._turn_day()
@@ -90,37 +92,38 @@ class ApiKeys:
         if self._day != today():
             self._day, self._used = today(), {}
 
-    # Life
+    # Start, refresh, stop
 
-    async def _follow(self) -> None:
-        """Follows what the command line does to the keys, and keeps what they used."""
+    async def _refresh_forever(self) -> None:
+        """Reads keys that the operator changed, and stores what they used."""
         while True:
             await asyncio.sleep(REFRESH)
             try:
                 await self.refresh()
                 await self.flush()
                 if self._store.cluster is not None:
-                    # What it had on other servers counts as well.
+                    # What a key used on other servers counts as well.
                     self._used = await self._store.usage(self._day)
                     self._used |= {k: self._used.get(k, 0.0) + s for k, s in self._new_usage.items()}
             except errors.AntiphonError as e:
-                log.warning("the keys could not be read or their use not kept", error=e.message)
+                log.warning("the keys could not be read, or their usage not stored", error=e.message)
 
     async def load(self) -> None:
-        """Reads the keys, and what they have used today."""
+        """Reads the keys, and what each used today."""
         await self.refresh()
         self._used = await self._store.usage(self._day)
 
     async def refresh(self) -> None:
+        """Reads the keys again."""
         found = await self._store.keys()
         self.open = not found
-        living = [key for key in found if key.revoked_at is None]
-        self._by_digest = {key.digest: key for key in living}
-        self._by_id = {key.id: key for key in living}
+        valid = [key for key in found if key.revoked_at is None]
+        self._by_digest = {key.digest: key for key in valid}
+        self._by_id = {key.id: key for key in valid}
 
     async def start(self) -> None:
         await self.load()
-        self._tasks.spawn(self._follow(), "follow the keys")
+        self._tasks.spawn(self._refresh_forever(), "refresh the keys")
 
     async def stop(self) -> None:
         await self._tasks.stop()
@@ -128,7 +131,7 @@ class ApiKeys:
             await self.flush()
 
     async def flush(self) -> None:
-        """Keeps what was used. Raises `StoreAway`; what is not kept is still counted, and kept by the next call."""
+        """Stores what the keys used. Raises `StoreAway`; usage that is not stored is kept for the next call."""
         for key in tuple(self._new_usage):
             seconds = self._new_usage.pop(key)
             try:
@@ -140,7 +143,7 @@ class ApiKeys:
 
 
 def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> tuple[Key, str]:
-    """A new key and what its owner is given. Raises `InvalidRequest`."""
+    """A new key, and the token that its owner gets. Raises `InvalidRequest`."""
     api_keys.check_name(name)
     if priority not in PRIORITIES:
         raise errors.InvalidRequest(f"class must be one of {', '.join(PRIORITIES)}", param="class")
@@ -151,8 +154,10 @@ def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> 
 
 
 def today() -> str:
+    """The date in UTC, such as 2026-12-24."""
     return datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
 
 
 def until_midnight() -> float:
+    """Seconds until midnight UTC."""
     return 86400.0 - time.time() % 86400.0

@@ -1,4 +1,4 @@
-"""What keys use is counted once, also while it cannot be kept."""
+"""API keys: what a key used is counted once, also while the store cannot take it."""
 
 from __future__ import annotations
 

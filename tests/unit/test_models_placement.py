@@ -1,4 +1,4 @@
-"""How many workers a machine carries: the arithmetic on cards that a faked driver tells of."""
+"""Placement: how many workers a machine can run, computed on GPUs that a fake driver reports."""
 
 from __future__ import annotations
 

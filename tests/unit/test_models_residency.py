@@ -1,4 +1,4 @@
-"""Models under one memory budget, with tenants that are made up and a clock that is moved by hand."""
+"""Residency: models under one memory budget, with simulated tenants and a simulated clock."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class World:
         #: In the order in which they had done all their work.
         self.ended: list[str] = []
 
-    async def add(self, name: str, need: int) -> Model:
-        model = Model(self, name, need)
+    async def add(self, name: str, footprint: int) -> Model:
+        model = Model(self, name, footprint)
         self.models.append(model)
         await self.room.add(model)
         return model
@@ -41,7 +41,7 @@ class World:
         self.check()
 
     def check(self) -> None:
-        taken = sum(model.need for model in self.models if model.state != "out")
+        taken = sum(model.footprint for model in self.models if model.state != "out")
         assert not self.room.budget or taken <= self.room.budget, "over the budget"
 
     def inside(self) -> list[str]:
@@ -51,12 +51,12 @@ class World:
 class Model:
     """Takes `LOADING` seconds to load, and does one second of its work per second, in units of `unit` seconds."""
 
-    def __init__(self, world: World, name: str, need: int) -> None:
-        self.world, self.name, self.need = world, name, need
+    def __init__(self, world: World, name: str, footprint: int) -> None:
+        self.world, self.name, self.footprint = world, name, footprint
         self.state, self.until, self.held = "out", 0.0, False
         self.seconds = 0.0
         self.loads = 0
-        #: What it is found to need once it is loaded, if that is not known before.
+        #: The footprint that is measured once it is loaded, if it is not known before.
         self.truth: int | None = None
         self.done = 0.0
         #: Seconds of a unit, and those that the running one still takes.
@@ -69,7 +69,7 @@ class Model:
     def work(self, step: float) -> None:
         if self.state == "loading" and self.world.now >= self.until:
             self.state = "in"
-            self.need, self.truth = self.truth or self.need, None
+            self.footprint, self.truth = self.truth or self.footprint, None
         if self.state != "in":
             return
         if not self.left and not self.held:
@@ -86,7 +86,7 @@ class Model:
         return self.state == "loading"
 
     @property
-    def known(self) -> bool:
+    def footprint_known(self) -> bool:
         return self.truth is None
 
     @property
@@ -267,15 +267,15 @@ async def test_what_needs_more_than_was_thought_sends_others_away() -> None:
 def test_never_over_the_budget_and_all_that_can_be_done_is(
     needs: list[int], budget: int, asked: Sequence[tuple[int, float, float]]
 ) -> None:
-    async def live() -> None:
+    async def simulate() -> None:
         world = World(budget)
-        models = [await world.add(str(n), need) for n, need in enumerate(needs)]
+        models = [await world.add(str(n), footprint) for n, footprint in enumerate(needs)]
         for number, seconds, pause in asked:
             if number < len(models):
                 models[number].ask(seconds)
             await world.run(pause)
         await world.run(60 + 3 * sum(seconds for _, seconds, _ in asked) + 20 * len(asked))
         for model in models:
-            assert model.need > budget or model.seconds == 0
+            assert model.footprint > budget or model.seconds == 0
 
-    asyncio.run(live())
+    asyncio.run(simulate())

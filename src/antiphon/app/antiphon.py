@@ -256,7 +256,7 @@ class Antiphon:
         """Waits until every model that can run with what is on disk has started, or failed to."""
         await self.ready()
         served = self.models.served.values()
-        await self.models.until(lambda: not any(h.coming and h.fetching is None for h in served))
+        await self.models.until(lambda: not any(h.becoming_usable and h.fetching is None for h in served))
 
     # Serve
 
@@ -296,9 +296,9 @@ class Antiphon:
         models = self.models.served.values()
         best = self.models.selector.best()
         if self.models.selector.primary() is not None:
-            status = "ok" if all(h.state in ("ready", "asleep") or h.coming for h in models) else "degraded"
+            status = "ok" if all(h.state in ("ready", "asleep") or h.becoming_usable for h in models) else "degraded"
         else:
-            status = "starting" if any(h.coming for h in models) else "degraded"
+            status = "starting" if any(h.becoming_usable for h in models) else "degraded"
         bucket = self.files.bucket
         if bucket is not None and bucket.last_error is not None and status == "ok":
             status = "degraded"

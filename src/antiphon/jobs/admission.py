@@ -26,7 +26,7 @@ class JobAdmission:
 
     def grant(self, request: R, owner: str) -> R:
         """The request in the class that its owner may have; `PRIORITIES` begins with the highest."""
-        ceiling = self.api_keys.ceiling(owner)
+        ceiling = self.api_keys.max_priority(owner)
         if PRIORITIES.index(request.priority) >= PRIORITIES.index(ceiling):
             return request
         lowered: Any = replace(request, priority=ceiling)  # type: ignore[type-var]

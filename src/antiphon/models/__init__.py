@@ -1,1 +1,3 @@
-"""Models: which this server runs, when each is in memory, where its workers are, and which one a request gets."""
+"""Models: which this server runs, when each is in memory, where its workers are, and which one a request gets.
+
+Entry points: `registry.ModelRegistry` for their life, `selection.ModelSelector` for requests, `served.ServedModel`."""

@@ -1,4 +1,4 @@
-"""Who computes: the worker processes of each model, on this machine or on the nodes of a Ray cluster."""
+"""Worker backends: make the pool of workers of each model, on this machine or on the nodes of a Ray cluster."""
 
 from __future__ import annotations
 
@@ -29,85 +29,85 @@ from antiphon.worker.ray.client import NodeShare, RayClient
 
 log = structlog.get_logger("antiphon.models")
 
-#: Seconds between two looks at the GPUs' memory, and at what the number of workers follows.
-LOOK_GPUS, LOOK_DEMAND = 5.0, 2.0
-#: Seconds that a worker gets to finish what it holds when its place is given up.
-LEAVE = 30.0
+#: Seconds between readings of the GPUs' memory, and of the demand for workers.
+GPU_INTERVAL, DEMAND_INTERVAL = 5.0, 2.0
+#: Seconds that a surplus worker gets to finish its units.
+SHRINK_GRACE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What the number of workers follows."""
+    """What the number of workers depends on."""
 
-    #: Predicted seconds of all that waits for a model or runs, on one slot, and the slots of one of its workers.
+    #: For a model: predicted seconds of its waiting and running work on one slot, and the slots of one worker.
     backlog: Callable[[str], tuple[float, int]]
-    #: Which of the servers that work together this is, from 0, and how many there are.
+    #: The rank of this server among those that work together, from 0, and their number.
     servers: Callable[[], Awaitable[tuple[int, int]]]
 
 
-#: Receives how far a unit is, 0 to 1.
+#: Receives a unit and its progress, 0 to 1.
 OnProgress = Callable[[Unit, float], None]
 
 
 class WorkerBackend(Protocol):
-    """Makes the pools. Used in one event loop."""
+    """Makes pools of workers. Used in one event loop."""
 
-    #: The GPUs of this machine, if a model can use one; looked at anew every `LOOK_GPUS` seconds.
+    #: The GPUs of this machine, if a model can use one; read again every `GPU_INTERVAL` seconds.
     gpus: tuple[Gpu, ...]
 
-    def brings_files(self, spec: ModelSpec) -> bool:
-        """Whether the model's files are fetched where it runs; else they must be here."""
+    def fetches_files(self, spec: ModelSpec) -> bool:
+        """Whether the backend fetches the model's files to where it runs; else they must be on this machine."""
         ...
 
-    async def start(self, wanted: list[ModelSpec]) -> None:
-        """Before the first pool: has a look at what there is."""
+    async def start(self, specs: list[ModelSpec]) -> None:
+        """Finds out what this machine has. Called before the first pool is made, with all models to serve."""
         ...
 
     async def run(self) -> None:
-        """Until it is cancelled: follows what changes."""
+        """Watches the resources until it is cancelled."""
         ...
 
     def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool: ...
 
     def device(self, spec: ModelSpec) -> Device | None:
-        """What the model shares with others; None: nothing."""
+        """The device that the model shares with other models; None if it shares none."""
         ...
 
     async def stop(self) -> None:
-        """After the last pool."""
+        """Called after the last pool has stopped."""
         ...
 
 
 class LocalBackend:
-    """Child processes of this one."""
+    """Runs workers as child processes of the server."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.gpus: tuple[Gpu, ...] = ()
-        self._seats: list[placement.Placement] = []
+        self._placements: list[placement.Placement] = []
         self._on_gpu: set[str] = set()
         self._devices: dict[str, Device] = {}
 
-    def brings_files(self, spec: ModelSpec) -> bool:
+    def fetches_files(self, spec: ModelSpec) -> bool:
         return False
 
-    async def start(self, wanted: list[ModelSpec]) -> None:
-        if self._settings.device == "auto" and any(spec.gpu_footprint for spec in wanted):
+    async def start(self, specs: list[ModelSpec]) -> None:
+        if self._settings.device == "auto" and any(spec.gpu_footprint for spec in specs):
             self.gpus = await asyncio.to_thread(gpus)
 
     async def run(self) -> None:
         while self.gpus:
-            await asyncio.sleep(LOOK_GPUS)
-            # In a thread, since a driver in trouble can hold its caller for long.
+            await asyncio.sleep(GPU_INTERVAL)
+            # In a thread, since a faulty driver can block its caller for long.
             self.gpus = await asyncio.to_thread(gpus)
 
     def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool:
-        placements = placement.placements(spec, self._settings.workers, self.gpus, self._seats)
-        self._seats += placements
+        placements = placement.placements(spec, self._settings.workers, self.gpus, self._placements)
+        self._placements += placements
         if any(placement.gpu is not None for placement in placements):
             self._on_gpu.add(spec.name)
         if problem := placement.too_small(spec, placements, self.gpus):
-            log.warning("memory of the GPU", model=spec.name, problem=problem)
+            log.warning("not enough GPU memory", model=spec.name, problem=problem)
         data = self._settings.data_dir
         folders = {
             "dir": str(self._settings.models_path / spec.name),
@@ -129,7 +129,7 @@ class LocalBackend:
     def device(self, spec: ModelSpec) -> Device | None:
         if not spec.local:
             return None
-        # Several GPUs are one device here: a pool's workers are spread over them, and a unit goes to any.
+        # Several GPUs count as one device: a pool's workers are spread over them, and a unit may go to any worker.
         return self._devices.setdefault("gpu" if spec.name in self._on_gpu else "cpu", Device())
 
     async def stop(self) -> None:
@@ -137,49 +137,49 @@ class LocalBackend:
 
 
 class RayBackend:
-    """Actors on a cluster's nodes. Models that only call another server stay here."""
+    """Runs workers as actors on the nodes of a Ray cluster. Models that only call another server run locally."""
 
     def __init__(self, settings: Settings, demand: Demand) -> None:
         self._settings, self._demand = settings, demand
-        self._here = LocalBackend(settings)
+        self._local = LocalBackend(settings)
         self.gpus: tuple[Gpu, ...] = ()
         self.ray = RayClient(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
         self._changed_event = asyncio.Event()
         self._pools: dict[str, tuple[ModelSpec, Pool]] = {}
         self._autoscale: dict[str, AutoscalePolicy] = {}
-        #: Which of the servers that share the cluster this is, and how many there are.
+        #: The rank of this server among those that share the cluster, and their number.
         self._rank, self._servers = 0, 1
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def brings_files(self, spec: ModelSpec) -> bool:
+    def fetches_files(self, spec: ModelSpec) -> bool:
         return spec.movable
 
-    async def start(self, wanted: list[ModelSpec]) -> None:
+    async def start(self, specs: list[ModelSpec]) -> None:
         pass
 
     async def run(self) -> None:
-        """Where the number of workers is `auto`, there are as many as the cluster's nodes carry; between two bounds,
-        as many as the queue is worth: for those that find no place, Ray's autoscaler brings a node."""
+        """Adjusts the number of workers. For `auto` it is what the cluster's nodes can run. Between two bounds it
+        follows the queue, and Ray's autoscaler adds nodes for workers that find no place."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_DEMAND):
+                async with asyncio.timeout(DEMAND_INTERVAL):
                     await self._changed_event.wait()
             self._changed_event.clear()
             self._rank, self._servers = await self._demand.servers()
             if not self.ray.nodes:
                 continue
             for spec, pool in self._pools.values():
-                wanted = self._places(spec)
-                if wanted != pool.replicas:
-                    log.info("number of workers", model=spec.name, workers=wanted, nodes=len(self.ray.nodes))
-                    # What leaves may take its time; the next change is not kept waiting.
-                    task = asyncio.create_task(pool.resize(wanted, LEAVE))
+                workers = self._target(spec)
+                if workers != pool.replicas:
+                    log.info("number of workers", model=spec.name, workers=workers, nodes=len(self.ray.nodes))
+                    # In a task, so that surplus workers do not delay the next change.
+                    task = asyncio.create_task(pool.resize(workers, SHRINK_GRACE))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
 
     def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool:
         if not spec.movable:
-            return self._here.pool(spec, on_change, on_progress)
+            return self._local.pool(spec, on_change, on_progress)
         s = self._settings
         models, node = (s.ray_models_dir or s.models_path).absolute(), (s.ray_folder or s.data_dir / "node").absolute()
         cpus, cards = self._share(spec)
@@ -203,23 +203,23 @@ class RayBackend:
         if (span := s.workers_span) is not None:
             self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
         start = self.ray.opener(spec.name, share)
-        made = Pool(
+        pool = Pool(
             spec.name,
             _load(s, spec, folders),
-            self._places(spec),
+            self._target(spec),
             limits=_limits(s),
             recycling=replace(_recycling(s), spare_first=False),
             channel_of=lambda number: start,
             on_change=on_change,
             on_progress=on_progress,
         )
-        self._pools[spec.name] = spec, made
+        self._pools[spec.name] = spec, pool
         self._changed_event.set()
-        return made
+        return pool
 
     def device(self, spec: ModelSpec) -> Device | None:
-        # On the nodes each worker has a part of its own, so that models need no turns.
-        return None if spec.movable else self._here.device(spec)
+        # Each worker on a node has CPUs and GPUs of its own, so that models need not take turns.
+        return None if spec.movable else self._local.device(spec)
 
     async def stop(self) -> None:
         await asyncio.gather(*self._tasks)
@@ -229,31 +229,32 @@ class RayBackend:
         self._changed_event.set()
 
     def _share(self, spec: ModelSpec) -> tuple[float, float]:
-        """CPUs and GPUs of one worker."""
+        """CPUs and GPUs that one worker of a model reserves."""
         s, usual = self._settings, float(bool(spec.gpu_footprint) and self._settings.device == "auto")
         cpus, cards = values.by_model(s.ray_cpus), values.by_model(s.ray_gpus)
         return cpus.get(spec.name, cpus.get("*", 1.0)), cards.get(spec.name, cards.get("*", usual))
 
-    def _places(self, spec: ModelSpec) -> int:
+    def _target(self, spec: ModelSpec) -> int:
+        """The number of workers that a model should have now."""
         if isinstance(self._settings.workers, int):
             return max(1, self._settings.workers)
         if (scale := self._autoscale.get(spec.name)) is not None:
             return scale.workers(*self._demand.backlog(spec.name), time.monotonic())
         cpus, cards = self._share(spec)
-        carried = sum(
+        capacity = sum(
             int(min(node.gpus / cards, node.cpus / cpus if cpus else node.gpus / cards))
             if cards
             else int(node.cpus / cpus if cpus else 1)
             for node in self.ray.nodes
         )
-        # Models, and servers, that want the same part of the nodes have equal parts of it.
+        # Models and servers that compete for the same CPUs or GPUs get equal parts of them.
         rivals = sum(bool(self._share(other)[1]) == bool(cards) for other, _ in self._pools.values())
-        share, rest = divmod(carried // max(1, rivals), self._servers)
+        share, rest = divmod(capacity // max(1, rivals), self._servers)
         return max(1, share + (self._rank < rest))
 
 
 def make(settings: Settings, demand: Demand) -> WorkerBackend:
-    """Raises `InvalidRequest` for options that do not go together."""
+    """The backend that the settings name. Raises `InvalidRequest` for settings that contradict each other."""
     if settings.executor == "ray":
         if not _installed("ray"):
             raise errors.InvalidRequest("--executor ray needs Ray: pip install 'antiphon[ray]'", param="executor")
@@ -267,10 +268,10 @@ def make(settings: Settings, demand: Demand) -> WorkerBackend:
 
 
 def _installed(module: str) -> bool:
-    """Without importing it: that is for the process beside this one."""
+    """Whether a module can be imported; found out without importing it, which only the workers do."""
     try:
         return find_spec(module) is not None
-    except ValueError:  # Somebody put None in its place.
+    except ValueError:  # `sys.modules` holds None in its place.
         return False
 
 

@@ -1,4 +1,4 @@
-"""How many workers of a model this machine carries, where each runs, and with how many threads."""
+"""Placement: how many workers of a model this machine can run, where each runs, and with how many threads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 from antiphon.catalog.models import ModelSpec
 from antiphon.worker.gpus import VISIBLE, Gpu
 
-#: Part of a GPU's memory that is left to the driver, the desktop and fragmentation.
+#: Part of a GPU's memory that stays free for the driver, the desktop and fragmentation.
 SPARE = 0.05
 #: Part of the free main memory that workers may take.
 MAIN_MEMORY = 0.7
@@ -19,30 +19,31 @@ MAIN_MEMORY = 0.7
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Where one worker runs: on a GPU, of which it takes so many bytes, or on the CPU."""
+    """Where one worker runs: on the CPU, or on a GPU of which it takes `bytes` of memory."""
 
     gpu: Gpu | None = None
     bytes: int = 0
-    #: Whether it could use a GPU, and is told which: its process sees that one alone, or none.
+    #: Whether the model could use a GPU: then the worker's process sees only `gpu`, or no GPU.
     restricted: bool = False
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What its process finds in its environment."""
+        """Environment variables of the worker's process."""
         return {VISIBLE: self.gpu.id if self.gpu else ""} if self.restricted else {}
 
 
 def cores() -> int:
+    """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads(spec: ModelSpec) -> int:
-    """Compute threads of one worker: neural models on a CPU gain from two, the others use one."""
+    """Compute threads of one worker: neural models gain from a second one on a CPU, others use one."""
     return 1 if spec.name in ("tone", "espeak") else min(2, cores())
 
 
 def replicas(spec: ModelSpec, asked: int | str) -> int:
-    """Workers of a model on the CPU: as asked, or as many as the cores and the free memory carry, at least one."""
+    """Workers of a model on the CPU: the number asked for, else as many as cores and free memory allow; at least 1."""
     if isinstance(asked, int):
         return max(1, asked)
     by_cores = max(1, cores() // threads(spec))
@@ -55,10 +56,11 @@ def replicas(spec: ModelSpec, asked: int | str) -> int:
 def placements(
     spec: ModelSpec, asked: int | str, gpus: Sequence[Gpu], taken: Iterable[Placement] = ()
 ) -> list[Placement]:
-    """The workers of a model: on GPUs where it uses them and one of them has the room, else on the CPU.
+    """The placement of each worker of a model: on a GPU if the model uses one and there is room, else on the CPU.
 
-    `auto` fills each GPU with as many as its free memory holds beside `taken`, the seats of other models that may
-    not have filled theirs yet; a number is kept to, each worker where most is left, even if that is too little.
+    `taken` holds the placements of other models, whose workers may not have filled their memory yet. `auto` fills each
+    GPU with as many workers as its remaining memory holds. A number is obeyed: each worker goes to the GPU with the
+    most memory left, even if that is too little.
     """
     need = spec.gpu_footprint
     room = _room(gpus, taken) if need else {}
@@ -76,7 +78,7 @@ def placements(
 
 
 def too_small(spec: ModelSpec, placements: Sequence[Placement], gpus: Sequence[Gpu]) -> str | None:
-    """What to tell the operator when a model that wants a GPU did not get one, or shares one with too many."""
+    """A warning for the operator if a model that can use a GPU got none, or has too many workers on one; else None."""
     if not spec.gpu_footprint:
         return None
     need, here = f"{spec.gpu_footprint / 2**30:.1f} GiB", ", ".join(f"{g.name}: {g.free / 2**30:.1f} GiB" for g in gpus)
@@ -88,7 +90,7 @@ def too_small(spec: ModelSpec, placements: Sequence[Placement], gpus: Sequence[G
 
 
 def _room(gpus: Sequence[Gpu], taken: Iterable[Placement]) -> dict[Gpu, int]:
-    """Bytes for workers on each GPU."""
+    """Bytes left for workers on each GPU."""
     room = {gpu: max(0, gpu.free - int(gpu.total * SPARE)) for gpu in gpus}
     for placement in taken:
         if placement.gpu in room:

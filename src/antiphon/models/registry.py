@@ -1,4 +1,4 @@
-"""Model registry: the models that this server runs, their files, and when each is started."""
+"""Model registry: starts the models that the settings name, fetches their files, and loads and unloads them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from antiphon.worker.gpus import Gpu
 
 log = structlog.get_logger("antiphon.models")
 
-#: Seconds between tries to fetch a missing model while the network is down.
+#: Seconds between attempts to fetch a missing model while the network is down.
 RETRY_DOWNLOAD = 60.0
 #: Seconds that a worker gets to end when the server stops.
 STOP_GRACE = 2.0
@@ -37,20 +37,20 @@ STOP_GRACE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class ModelCallbacks:
-    """What the registry tells the rest of the server. The functions are quick and do not raise."""
+    """Functions through which the registry reports to the rest of the server. They are quick and do not raise."""
 
     #: A model's state changed.
     on_state: Callable[[ServedModel], None]
-    #: A worker of the named model made a unit, and its slot was taken for so many seconds.
+    #: A worker of the named model finished a unit, which occupied a slot for so many seconds.
     on_served: Callable[[str, UnitResult, float], None]
-    #: A worker reports how far a unit is, 0 to 1.
+    #: A worker reports the progress of a unit, 0 to 1.
     on_progress: Callable[[Unit, float], None]
     #: The model's predictions changed so much that its queued work should be priced again.
     on_price_level: Callable[[ServedModel], None]
 
 
 class ModelRegistry:
-    """Starts what the settings name, fetches what is missing, loads and unloads. Used in one event loop."""
+    """The models of this server. Used in one event loop."""
 
     def __init__(
         self,
@@ -62,8 +62,8 @@ class ModelRegistry:
         load_seconds: dict[str, float],
         traits: Mapping[Kind, KindTraits],
     ) -> None:
-        """`servers`: which of the servers that work together this is, from 0, and how many there are. `load_seconds`:
-        how long each model took to load the last time, by name; kept up to date here."""
+        """`servers` gives the rank of this server among those that work together, from 0, and their number.
+        `load_seconds`: seconds that each model took to load the last time, by name; the registry updates it."""
         self._settings, self._costs, self._downloader = settings, costs, downloader
         self._callbacks, self._load_seconds, self._traits = callbacks, load_seconds, traits
         self.served: dict[str, ServedModel] = {}
@@ -77,29 +77,29 @@ class ModelRegistry:
 
     @property
     def gpus(self) -> tuple[Gpu, ...]:
-        """Of this machine, if a model can use one."""
+        """The GPUs of this machine, if a model can use one."""
         return self._backend.gpus
 
     # Start, serve, stop
 
     async def start(self) -> None:
         """Begins to start every model; returns before they are ready."""
-        wanted = self._wanted()
-        await self._backend.start(wanted)
-        self._tasks.spawn(self._backend.run(), "look after the workers")
+        specs = self._configured()
+        await self._backend.start(specs)
+        self._tasks.spawn(self._backend.run(), "watch the workers' resources")
         self._tasks.spawn(self.residency.run(), "keep models in memory")
-        for spec in wanted:
+        for spec in specs:
             served = self.served[spec.name] = self._serve(spec)
             self._tasks.spawn(self._bring_up(served), f"bring up {spec.name}")
 
     async def stop(self) -> None:
         self._stopping = True
         await self._tasks.stop()
-        await asyncio.gather(*(h.pool.stop(STOP_GRACE) for h in self.served.values() if h.started))
+        await asyncio.gather(*(model.pool.stop(STOP_GRACE) for model in self.served.values() if model.started))
         await self._backend.stop()
 
     def load(self, name: str) -> ServedModel:
-        """Begins to load a model. Raises `UnknownModel`, `Conflict` for one that cannot be loaded, and why."""
+        """Begins to load a model. Raises `UnknownModel`, `Conflict` with the reason if the model cannot be loaded."""
         served = self._resident(name)
         resident = self.residency.residents[name]
         if resident.refused is not None:
@@ -108,9 +108,9 @@ class ModelRegistry:
         return served
 
     def unload(self, name: str) -> ServedModel:
-        """Takes a model out of the memory once its running work is done; the next request for it loads it again.
+        """Removes a model from memory once its running work is done; the next request for it loads it again.
 
-        Raises `UnknownModel`, `Conflict` for one that never was in the memory."""
+        Raises `UnknownModel`, `Conflict` for a model with waiting jobs, or one that never was in memory."""
         served = self._resident(name)
         if served.waiting:
             raise errors.Conflict(
@@ -131,16 +131,17 @@ class ModelRegistry:
         return served
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Waits until `condition` is true; it is asked whenever a model's state changes."""
+        """Waits until `condition` is true; checks it whenever a model's state changes."""
         while not condition():
             await self._changed_event.wait()
 
-    def _tell(self, served: ServedModel) -> None:
+    def _announce(self, served: ServedModel) -> None:
         self._changed_event.set()
         self._changed_event = asyncio.Event()
         self._callbacks.on_state(served)
 
-    def _wanted(self) -> list[catalog.ModelSpec]:
+    def _configured(self) -> list[catalog.ModelSpec]:
+        """The models that the settings name. Raises `UnknownModel`."""
         specs: dict[str, catalog.ModelSpec] = {}
         for name in self._settings.model:
             if name == "auto":
@@ -176,11 +177,12 @@ class ModelRegistry:
         return served
 
     def _backlog(self, name: str) -> tuple[float, int]:
+        """Predicted seconds of a model's waiting and running work on one slot, and the slots of one worker."""
         served = self.served.get(name)
         if served is None:
             return 0.0, 1
-        waits = served.dispatcher.queue.backlog_seconds() + sum(served.dispatcher.busy())
-        return waits, served.capabilities.slots if served.capabilities is not None else 1
+        seconds = served.dispatcher.queue.backlog_seconds() + sum(served.dispatcher.busy())
+        return seconds, served.capabilities.slots if served.capabilities is not None else 1
 
     def _changed(self, name: str) -> None:
         served = self.served[name]
@@ -192,45 +194,45 @@ class ModelRegistry:
             served.error, served.hint = resident.refused, "raise --memory-budget, or serve it with fewer --workers"
         if (capabilities := served.capabilities) is not None:
             traits = self._traits.get(capabilities.kind)
-            strange = f"this server does no work of kind {capabilities.kind!r}"
-            served.error = served.error or (strange if traits is None else traits.problem(capabilities))
-        served.note_start()
+            unknown = f"this server does no work of kind {capabilities.kind!r}"
+            served.error = served.error or (unknown if traits is None else traits.problem(capabilities))
+        served.measure_load()
         if served.load_seconds is not None:
             self._load_seconds[name] = served.load_seconds
         if served.state != served.last_state:
             served.last_state = served.state
             self.selector.changed()
             log.info("model", model=name, state=served.state, phase=served.pool.phase, error=served.pool.error)
-            self._tell(served)
+            self._announce(served)
         served.dispatcher.pump()
 
     async def _bring_up(self, served: ServedModel) -> None:
-        elsewhere = self._backend.brings_files(served.spec)
-        missing = () if elsewhere else catalog.missing_modules(served.spec)
+        remote = self._backend.fetches_files(served.spec)
+        missing = () if remote else catalog.missing_modules(served.spec)
         if missing:
             served.error = f"needs Python packages that are not installed: {', '.join(missing)}"
             served.hint = f"pip install 'antiphon[{served.spec.extra}]', then start the server again"
-        elif elsewhere or await self._files(served):
+        elif remote or await self._files(served):
             served.error = served.hint = None
             served.started = True
             await self.residency.add(served)
             return
         log.warning("model cannot run", model=served.name, error=served.error, hint=served.hint)
-        self._tell(served)
+        self._announce(served)
 
     async def _files(self, served: ServedModel) -> bool:
-        """Whether the model's files are there, in the end; fetches them, again and again while the network is down."""
+        """Fetches the model's missing files, and retries while the network is down; False if the settings forbid it."""
         if not catalog.missing(served.spec, self._settings.models_path):
             return True
         served.hint = f"antiphon pull {served.name} --output {self._settings.models_path}"
         while True:
             try:
-                # Without a network this still takes in files that were copied here by hand.
+                # Without a network, this still accepts files that the operator copied here.
                 await self._downloader.pull(served.spec, lambda p: self._pulling(served, p))
             except errors.DownloadFailed as e:
                 self.network = "offline" if isinstance(e, errors.Offline) else self.network
                 served.pull, served.error = None, e.message
-                self._tell(served)
+                self._announce(served)
                 if self._settings.offline or not self._settings.download:
                     return False
                 log.warning("download failed", model=served.name, error=e.message, again_in=RETRY_DOWNLOAD)
@@ -245,10 +247,10 @@ class ModelRegistry:
             self.network = "online"
         if first:
             log.info("fetching model", model=served.name, bytes_total=progress.bytes_total)
-            self._tell(served)
+            self._announce(served)
 
 
 def recommended() -> list[catalog.ModelSpec]:
-    """What `auto` serves, best first: the floor and every ranked model whose packages are installed."""
+    """The models that `auto` serves, best first: every ranked model whose packages are installed."""
     ranked = [s for s in catalog.MODELS.values() if s.rank > 0 and s.engine in plugins.engines()]
     return sorted((s for s in ranked if not catalog.missing_modules(s)), key=lambda s: -s.rank)

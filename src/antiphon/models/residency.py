@@ -1,7 +1,7 @@
-"""Which models are in memory: all of them where nothing bounds it, else those in use, never more than the budget holds.
+"""Residency: which models are in memory: all of them without a budget, else those in use, within the budget.
 
-A model that is not in memory sleeps: its capabilities are known, its work is taken and queued, and the first of it
-wakes the model. Room is made by putting to sleep what has been idle longest; while all are busy they take turns.
+An unloaded model still has its capabilities and a queue. The first job in the queue loads the model. To make room for
+it, the model that was idle longest is unloaded; while all models are busy, they take turns.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ import structlog
 
 log = structlog.get_logger("antiphon.models")
 
-#: Seconds that a busy model has the memory before another one that waits gets its turn; at least so many times as long
-#: as it takes to load, so that most of the time is spent on work.
+#: A busy model's turn in memory while another waits: at least so many seconds, and so many times its load time, so that
+#: most of the time is spent on work.
 TURN_SECONDS, TURN_LOADS = 15.0, 3.0
-#: Seconds that running work gets before a model is put to sleep.
+#: Seconds that running units get to finish before their model is unloaded.
 GRACE = 30.0
-#: Seconds between looks while something waits.
-LOOK = 0.25
+#: Seconds between steps while a model may have to be loaded or unloaded.
+STEP_INTERVAL = 0.25
 
 
 class MemoryTenant(Protocol):
-    """A model as this room sees it."""
+    """What residency needs to know of a model, and can do with it."""
 
     @property
     def name(self) -> str: ...
     @property
-    def need(self) -> int:
-        """Bytes it takes, or will take."""
+    def footprint(self) -> int:
+        """Bytes of memory that the model takes, or will take once loaded."""
         ...
 
     @property
-    def known(self) -> bool:
-        """Whether `need` is more than a guess."""
+    def footprint_known(self) -> bool:
+        """Whether `footprint` is more than a guess."""
         ...
 
     @property
@@ -54,11 +54,11 @@ class MemoryTenant(Protocol):
         ...
 
     async def load(self) -> None:
-        """Begins to; returns at once."""
+        """Begins to load; returns at once."""
         ...
 
     def hold(self, held: bool) -> None:
-        """Hands out nothing further while it is held."""
+        """While held, the model's workers get no further units."""
         ...
 
     async def unload(self, grace: float) -> None: ...
@@ -66,15 +66,17 @@ class MemoryTenant(Protocol):
 
 @dataclass(slots=True, eq=False)
 class ResidentModel:
+    """A model and its place in memory. Times are monotonic seconds."""
+
     tenant: MemoryTenant
     loaded: bool = False
-    #: Monotonic seconds: since when it is in memory, when it last had something to do, when it was asked for.
+    #: When it was loaded, when it last had work, and when a job asked for it while it was unloaded.
     loaded_at: float = 0.0
     used_at: float = 0.0
-    wanted_since: float | None = None
+    requested_at: float | None = None
     #: Seconds that its last load took; None while it loads.
     load_seconds: float | None = 0.0
-    #: Since when it is held, for it is to sleep.
+    #: When its unloading began; None while it is not being unloaded.
     unloading_since: float | None = None
     #: Why it can never be loaded.
     refused: str | None = None
@@ -82,10 +84,11 @@ class ResidentModel:
 
 @dataclass(slots=True)
 class Residency:
-    #: Bytes; 0: no bound.
+    #: Bytes that all models in memory may take; 0: no limit.
     budget: int = 0
-    #: Seconds of idleness by model's name, `*` for the others; 0: it stays.
+    #: Seconds after which an idle model is unloaded, by name, `*` for the others; 0: never.
     keep_alive: Mapping[str, float] = field(default_factory=dict)
+    #: Receives the name of a model that was unloaded or refused.
     on_change: Callable[[str], None] = lambda name: None
     clock: Callable[[], float] = time.monotonic
     residents: dict[str, ResidentModel] = field(default_factory=dict)
@@ -93,17 +96,19 @@ class Residency:
 
     @property
     def bounded(self) -> bool:
+        """Whether a budget or a keep-alive time can require unloading."""
         return bool(self.budget) or any(self.keep_alive.values())
 
     @property
-    def _moving(self) -> bool:
+    def _in_transition(self) -> bool:
+        """Whether a model is being loaded or unloaded."""
         return any(
             resident.unloading_since is not None or resident.load_seconds is None
             for resident in self.residents.values()
         )
 
     async def add(self, tenant: MemoryTenant) -> None:
-        """A model whose files are here; it is loaded once, so that what it can do is known."""
+        """Adds a model whose files are here, and loads it once so that its capabilities are known."""
         resident = self.residents[tenant.name] = ResidentModel(tenant)
         if self.budget:
             self.load(tenant.name)
@@ -111,49 +116,50 @@ class Residency:
             await self._begin_load(resident)
 
     def load(self, name: str) -> None:
-        """Somebody wants the model; does nothing if it is awake, or not ours."""
+        """Asks for a model to be loaded; does nothing if it is in memory, or not resident here."""
         resident = self.residents.get(name)
         if resident is None:
             return
         resident.used_at = self.clock()
-        if not resident.loaded and resident.wanted_since is None:
-            resident.wanted_since = self.clock()
+        if not resident.loaded and resident.requested_at is None:
+            resident.requested_at = self.clock()
             self._changed_event.set()
 
     def is_unloaded(self, name: str) -> bool:
+        """Whether a model is out of memory and can be loaded."""
         resident = self.residents.get(name)
         return resident is not None and not resident.loaded and resident.refused is None
 
     def unload(self, name: str) -> None:
-        """Puts a model to sleep once what runs is done, until somebody wants it; does nothing if it sleeps."""
+        """Unloads a model once its running units are done, until it is asked for again."""
         resident = self.residents[name]
-        resident.wanted_since = None
+        resident.requested_at = None
         if resident.loaded:
-            self._begin_unload(resident, "asked")
+            self._begin_unload(resident, "the operator asked for it")
 
     def changed(self) -> None:
-        """Something may have become idle, ready or free."""
+        """Wakes `run`, since a model may have become idle or ready."""
         self._changed_event.set()
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Loads and unloads models until it is cancelled."""
         while True:
             self._changed_event.clear()
             await self.step()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK if self.bounded or self._moving else None):
+                async with asyncio.timeout(STEP_INTERVAL if self.bounded or self._in_transition else None):
                     await self._changed_event.wait()
 
     async def step(self) -> None:
-        """One look at all: who is idle, who wants to be loaded, for whom there is room."""
-        self._notice()
-        await self._let_go()
-        self._keep_within()
+        """Loads the models that are asked for if there is room, and unloads those that were idle too long."""
+        self._update_times()
+        await self._finish_unloads()
+        self._enforce_budget()
         for resident in sorted(
-            (s for s in self.residents.values() if s.wanted_since is not None), key=lambda s: s.wanted_since or 0.0
+            (s for s in self.residents.values() if s.requested_at is not None), key=lambda s: s.requested_at or 0.0
         ):
-            if not self._room(resident):
-                break  # Whoever waits longest is next, however small the others are.
+            if not self._has_room(resident):
+                break  # The model that waits longest is next, however small the others are.
             if resident.refused is None:
                 await self._begin_load(resident)
         for resident in self.residents.values():
@@ -161,55 +167,55 @@ class Residency:
             if longest and resident.loaded and _idle(resident) and self.clock() - resident.used_at >= longest:
                 self._begin_unload(resident, f"idle for {longest:g} s")
 
-    def _notice(self) -> None:
-        """Who is at work now, and who sleeps although there is work."""
+    def _update_times(self) -> None:
+        """Notes which models have finished loading, which are at work, and which are unloaded but have work."""
         now = self.clock()
         for resident in self.residents.values():
             if resident.load_seconds is None and not resident.tenant.loading:
                 resident.load_seconds, resident.loaded_at = now - resident.loaded_at, now
             if not _idle(resident):
                 resident.used_at = now
-                if not resident.loaded and resident.wanted_since is None and resident.refused is None:
-                    resident.wanted_since = now
+                if not resident.loaded and resident.requested_at is None and resident.refused is None:
+                    resident.requested_at = now
 
-    def _keep_within(self) -> None:
-        """A model may turn out to need more than was guessed: then others leave at once."""
-        staying = [
+    def _enforce_budget(self) -> None:
+        """Unloads models at once if a model turned out to take more memory than was guessed."""
+        loaded = [
             resident for resident in self.residents.values() if resident.loaded and resident.unloading_since is None
         ]
-        over = sum(resident.tenant.need for resident in staying) - self.budget
-        while self.budget and over > 0 and len(staying) > 1 and (victim := self._victim(at_once=True)) is not None:
+        over = sum(resident.tenant.footprint for resident in loaded) - self.budget
+        while self.budget and over > 0 and len(loaded) > 1 and (victim := self._victim(at_once=True)) is not None:
             self._begin_unload(victim, "the memory for models is full")
-            over -= victim.tenant.need
-            staying.remove(victim)
+            over -= victim.tenant.footprint
+            loaded.remove(victim)
 
-    def _room(self, resident: ResidentModel) -> bool:
-        """Whether there is room for it; begins to make some if there is none."""
-        need = resident.tenant.need
+    def _has_room(self, resident: ResidentModel) -> bool:
+        """Whether there is room for a model; begins to unload others if there is none."""
+        need = resident.tenant.footprint
         if self.budget and need > self.budget:
-            resident.wanted_since = None
+            resident.requested_at = None
             resident.refused = (
                 f"it needs {need / 2**20:.0f} MiB; the memory for models is {self.budget / 2**20:.0f} MiB"
             )
             self.on_change(resident.tenant.name)
             return True
         loaded = [other for other in self.residents.values() if other.loaded]
-        if self.budget and any(other.load_seconds is None and not other.tenant.known for other in loaded):
-            # What that one needs is seen when it is there.
+        if self.budget and any(other.load_seconds is None and not other.tenant.footprint_known for other in loaded):
+            # How much memory that model takes is measured when it has loaded.
             return False
-        taken = sum(other.tenant.need for other in loaded)
+        taken = sum(other.tenant.footprint for other in loaded)
         if not self.budget or taken + need <= self.budget:
             return True
-        # What is about to leave is waited for before anybody else is asked to.
-        taken -= sum(other.tenant.need for other in loaded if other.unloading_since is not None)
+        # The memory of models that are being unloaded counts as free, so that no more are unloaded than necessary.
+        taken -= sum(other.tenant.footprint for other in loaded if other.unloading_since is not None)
         while taken + need > self.budget and (victim := self._victim()) is not None:
             self._begin_unload(victim, f"room for {resident.tenant.name}")
-            taken -= victim.tenant.need
+            taken -= victim.tenant.footprint
         return False
 
     def _victim(self, *, at_once: bool = False) -> ResidentModel | None:
-        """The longest idle; while all are at work, the one that has had its turn for longest, or, `at_once`, has been
-        there for longest."""
+        """The model to unload next: the longest idle; if all are busy, the one loaded longest ago whose turn is over,
+        or with `at_once` whether its turn is over or not. None if there is none."""
         settled = [
             s for s in self.residents.values() if s.loaded and s.unloading_since is None and s.load_seconds is not None
         ]
@@ -217,26 +223,27 @@ class Residency:
         if idle:
             return min(idle, key=lambda resident: resident.used_at)
         now = self.clock()
-        served = [
+        candidates = [
             resident
             for resident in settled
             if at_once or now - resident.loaded_at >= max(TURN_SECONDS, TURN_LOADS * (resident.load_seconds or 0.0))
         ]
-        return min(served, key=lambda resident: resident.loaded_at, default=None)
+        return min(candidates, key=lambda resident: resident.loaded_at, default=None)
 
     async def _begin_load(self, resident: ResidentModel) -> None:
-        resident.wanted_since, resident.loaded, resident.load_seconds = None, True, None
+        resident.requested_at, resident.loaded, resident.load_seconds = None, True, None
         resident.loaded_at = resident.used_at = self.clock()
         await resident.tenant.load()
 
     def _begin_unload(self, resident: ResidentModel, why: str) -> None:
         if resident.unloading_since is None:
-            log.info("model goes to sleep", model=resident.tenant.name, why=why)
+            log.info("unloading a model", model=resident.tenant.name, why=why)
             resident.unloading_since = self.clock()
             resident.tenant.hold(True)
             self._changed_event.set()
 
-    async def _let_go(self) -> None:
+    async def _finish_unloads(self) -> None:
+        """Stops the workers of models that are to be unloaded and have no running units, or whose grace is over."""
         for resident in self.residents.values():
             if resident.unloading_since is None or (
                 resident.tenant.running and self.clock() - resident.unloading_since < GRACE
@@ -245,8 +252,8 @@ class Residency:
             await resident.tenant.unload(2.0)
             resident.tenant.hold(False)
             resident.loaded, resident.unloading_since = False, None
-            if resident.tenant.waiting and resident.wanted_since is None:
-                resident.wanted_since = self.clock()
+            if resident.tenant.waiting and resident.requested_at is None:
+                resident.requested_at = self.clock()
             self.on_change(resident.tenant.name)
 
 

@@ -1,4 +1,4 @@
-"""Model selection: which model a request gets, the one it names or the best that can do it."""
+"""Model selection: which model serves a request: the one that it names, or the best that can."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from antiphon.domain.engine import has_voice
 from antiphon.domain.job import Kind
 from antiphon.models.served import ServedModel
 
-#: What OpenAI's clients send; here each means "the best you have".
+#: Model names that mean the best available model, among them those of OpenAI's clients.
 ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
-#: And of other kinds.
+#: OpenAI's names for models of other kinds than speech.
 KIND_ALIASES = frozenset(
     {"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "dall-e-2", "dall-e-3", "gpt-image-1"}
 )
-#: Answers of `choose` that are remembered.
+#: Answers of `choose` that are cached.
 REMEMBERED = 1000
 #: Seconds after which a client may ask again for a model that cannot run now.
 RETRY = 60.0
 
 
 class ModelSelector:
-    """Chooses among the models that are served, whatever state they are in."""
+    """Selects among the served models by their present states."""
 
     def __init__(self, served: Mapping[str, ServedModel]) -> None:
         self.served = served
         self._chosen: dict[tuple[str, str | None, bool], ServedModel] = {}
 
     def changed(self) -> None:
-        """A model's state changed, so `choose` may answer otherwise."""
+        """Drops cached answers. Called when a model's state changed."""
         self._chosen.clear()
 
     def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> ServedModel:
-        """The model for a request: the named one, else the best that has the voice, can clone, or speaks the language.
+        """The model for speech: the named one, else the best that can clone, has the voice, or speaks the language.
 
         Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES:
@@ -56,29 +56,29 @@ class ModelSelector:
             if served.kind != kind:
                 raise errors.InvalidRequest(f"The model {asked!r} does {served.kind}, not {kind}", param="model")
             return served
-        able = [h for h in self.ranked() if h.kind == kind]
-        for served in able:
+        candidates = [model for model in self.ranked() if model.kind == kind]
+        for served in candidates:
             if (
                 served.usable
                 and served.capabilities is not None
                 and (language is None or speaks(served.capabilities.languages, language))
             ):
                 return served
-        for served in able:
-            if served.coming:
+        for served in candidates:
+            if served.becoming_usable:
                 raise self._loading(served)
-        if any(h.usable for h in able):
+        if any(model.usable for model in candidates):
             raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
-        known = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
-        why = "; ".join(self._why_not(h) for h in able)
+        names = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
+        why = "; ".join(self._why_not(model) for model in candidates)
         raise errors.ModelUnavailable(
-            why or f"no model for {kind} is served; start the server with --model {known or 'FOLDER (docs/images.md)'}",
+            why or f"no model for {kind} is served; start the server with --model {names or 'FOLDER (docs/images.md)'}",
             param="model",
             retry_after=RETRY,
         )
 
     def _best_for(self, language: str, voice: str | None, clone: bool) -> ServedModel:
-        speech = [h for h in self.ranked() if h.kind == "speech"]
+        speech = [model for model in self.ranked() if model.kind == "speech"]
         suited = self._suited(speech, voice, clone)
         if suited is not None:
             return suited
@@ -86,25 +86,25 @@ class ModelSelector:
             if served.usable and served.capabilities is not None and speaks(served.capabilities.languages, language):
                 return served
         for served in speech:
-            if served.coming and speaks(served.spec.languages, language):
+            if served.becoming_usable and speaks(served.spec.languages, language):
                 raise self._loading(served)
         for served in speech:
             if not served.usable and speaks(served.spec.languages, language):
                 raise errors.ModelUnavailable(self._why_not(served), param="model", retry_after=RETRY)
-        if any(h.usable for h in speech):
-            names = ", ".join(h.name for h in speech if h.usable)
+        if any(model.usable for model in speech):
+            names = ", ".join(model.name for model in speech if model.usable)
             raise errors.UnsupportedLanguage(
                 f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try',
                 param="language",
             )
         raise errors.ModelUnavailable(
-            "; ".join(self._why_not(h) for h in speech) or "no speech model is served",
+            "; ".join(self._why_not(model) for model in speech) or "no speech model is served",
             retry_after=RETRY,
         )
 
     @staticmethod
     def _suited(speech: list[ServedModel], voice: str | None, clone: bool) -> ServedModel | None:
-        """A voice that one model has is as good as the model's name, and so is one that only some can imitate."""
+        """The best model that can clone, or that has the voice, if the request needs either; else None."""
         for served in speech:
             if served.usable and served.capabilities is not None:
                 if clone and served.capabilities.cloning:
@@ -117,13 +117,13 @@ class ModelSelector:
         served = self.served.get(name)
         if served is None:
             names = ", ".join(self.served)
-            known = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
+            hint = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
             raise errors.UnknownModel(
-                f"The model {name[:60]!r} is not served here (served: {names}).{known}", param="model"
+                f"The model {name[:60]!r} is not served here (served: {names}).{hint}", param="model"
             )
         if served.usable:
             return served
-        if served.coming:
+        if served.becoming_usable:
             raise self._loading(served)
         raise errors.ModelUnavailable(self._why_not(served), param="model", retry_after=RETRY)
 
@@ -138,33 +138,34 @@ class ModelSelector:
         return f"{served.name} cannot run: {reason}" + (f" (fix: {hint})" if hint else "")
 
     def ranked(self) -> list[ServedModel]:
-        """All of them, the best first."""
-        return sorted(self.served.values(), key=lambda h: -h.spec.rank)
+        """All served models, the best first."""
+        return sorted(self.served.values(), key=lambda model: -model.spec.rank)
 
     def cloning(self) -> list[ServedModel]:
-        """Those that can speak with an uploaded voice now, the best first."""
-        return [h for h in self.ranked() if h.usable and h.capabilities is not None and h.capabilities.cloning]
+        """The models that can speak with an uploaded voice now, the best first."""
+        return [m for m in self.ranked() if m.usable and m.capabilities is not None and m.capabilities.cloning]
 
     def best(self, kind: Kind = "speech") -> ServedModel | None:
-        """The model that `auto` means now, whatever the language."""
-        usable = [h for h in self.served.values() if h.usable and h.kind == kind]
-        return max(usable, key=lambda h: h.spec.rank, default=None)
+        """The best usable model of a kind, whatever the language."""
+        usable = [model for model in self.served.values() if model.usable and model.kind == kind]
+        return max(usable, key=lambda model: model.spec.rank, default=None)
 
     def for_stored_job(self, model: str, kind: Kind) -> ServedModel | None:
-        """The model for a job that was accepted earlier: its own, or the best of its kind if that is not served any
-        more. None as long as none has started."""
+        """The model for a job from the store: its own, or the best of its kind if that is no longer served. None until
+        such a model has started."""
         own = self.served.get(model)
         if own is None:
             return self.best(kind)
         return own if own.capabilities is not None else None
 
     def primary(self) -> ServedModel | None:
-        """The model that makes the server ready: the best that speaks, or the best of all where no served model is
-        meant to speak."""
-        speech = any(h.kind == "speech" for h in self.served.values())
-        usable = [h for h in self.served.values() if h.usable and (h.kind == "speech" or not speech)]
-        return max(usable, key=lambda h: h.spec.rank, default=None)
+        """The model that makes the server ready: the best usable speech model, or the best of all if no served model
+        speaks."""
+        speech = any(model.kind == "speech" for model in self.served.values())
+        usable = [model for model in self.served.values() if model.usable and (model.kind == "speech" or not speech)]
+        return max(usable, key=lambda model: model.spec.rank, default=None)
 
 
 def speaks(languages: tuple[str, ...], language: str) -> bool:
+    """Whether a language is among `languages`; no languages mean any."""
     return not languages or language in languages

@@ -1,4 +1,4 @@
-"""One model of this server, from the moment its files are wanted to the end."""
+"""Served model: one model of this server, its files, workers, queue and state."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from antiphon.schedule.dispatch import Dispatcher
 from antiphon.worker.channel import StartProgress
 from antiphon.worker.pool import Pool
 
-#: Bytes that a worker is thought to take before one was started, where its model does not say.
+#: Bytes that a worker is assumed to take until one was started, if the model's specification gives none.
 UNKNOWN = 64 * 1024 * 1024
 
 
 @dataclass(slots=True)
 class ServedModel:
-    """One model of this server, from the moment its files are wanted to the end."""
+    """One model that the settings name, from the start of the server to its end, whether it can run or not."""
 
     spec: catalog.ModelSpec
     pool: Pool
     dispatcher: Dispatcher
-    #: Set while files are being fetched.
+    #: Progress of fetching the model's files to this machine; None while none are fetched.
     pull: PullProgress | None = None
-    #: Why it cannot run, and what would help.
+    #: Why the model cannot run, and what would help.
     error: str | None = None
     hint: str | None = None
     started: bool = False
     last_state: str = "stopped"
-    #: Monotonic seconds since when it starts, None while it does not; and how long that took the last time.
+    #: When the present load began (monotonic seconds), None while the model is not loading; seconds of the last load.
     started_at: float | None = None
     load_seconds: float | None = None
-    #: Bytes that its workers were seen to take.
+    #: Most bytes that its workers took.
     _measured: int = 0
 
     @property
@@ -48,12 +48,12 @@ class ServedModel:
 
     @property
     def kind(self) -> Kind:
-        """What it does: as the engine says, or as the catalog does until the engine could."""
+        """The kind of work it does: from the engine's capabilities, or from the catalog until they are known."""
         return self.capabilities.kind if self.capabilities else self.spec.kind
 
     @property
     def state(self) -> str:
-        """missing, downloading, starting, loading, warming, ready, degraded, unavailable or asleep."""
+        """One of missing, downloading, starting, loading, warming, ready, degraded, unavailable, asleep."""
         if self.started:
             if self.error is not None:
                 return "unavailable"
@@ -68,30 +68,31 @@ class ServedModel:
 
     @property
     def fetching(self) -> PullProgress | StartProgress | None:
-        """How far its files are, here or where a worker waits for them; None while none are fetched."""
+        """Progress of fetching its files, here or on a worker's node; None while none are fetched."""
         return self.pull or self.pool.fetching
 
     @property
     def usable(self) -> bool:
+        """Whether requests for the model can be accepted."""
         return self.capabilities is not None and self.state not in ("unavailable", "missing", "downloading", "stopped")
 
     @property
-    def coming(self) -> bool:
-        """Not usable yet, but on its way."""
+    def becoming_usable(self) -> bool:
+        """Whether the model is not usable yet, but is being fetched or started."""
         return not self.usable and self.state in ("downloading", "starting", "loading", "warming")
 
-    # As a tenant of the memory
+    # Memory and load (`residency.MemoryTenant`)
 
     @property
-    def need(self) -> int:
-        """Bytes that its workers take together."""
+    def footprint(self) -> int:
+        """Bytes that its workers take together: the most that was measured, else an estimate."""
         if self.pool.size:
             self._measured = max(self._measured, self.pool.size)
-        guess = max(self.spec.footprint, self.spec.gpu_footprint, UNKNOWN) * max(1, self.pool.replicas)
-        return self._measured or guess
+        estimate = max(self.spec.footprint, self.spec.gpu_footprint, UNKNOWN) * max(1, self.pool.replicas)
+        return self._measured or estimate
 
     @property
-    def known(self) -> bool:
+    def footprint_known(self) -> bool:
         return bool(self._measured or self.spec.footprint or self.spec.gpu_footprint)
 
     @property
@@ -108,13 +109,13 @@ class ServedModel:
 
     @property
     def load_eta(self) -> float | None:
-        """Seconds until it can work, by what its last start took; None if it does not start, or never has before."""
+        """Seconds until the model is loaded, by its last load; None while it is not loading, or if it never was."""
         if self.started_at is None or self.load_seconds is None:
             return None
         return round(max(0.0, self.load_seconds - (time.monotonic() - self.started_at)), 1)
 
-    def note_start(self) -> None:
-        """Measures starts, as its state changes."""
+    def measure_load(self) -> None:
+        """Measures the seconds of a load. Called whenever the state may have changed."""
         if self.loading and not self.usable and self.fetching is None:
             self.started_at = self.started_at or time.monotonic()
         else:
@@ -123,7 +124,7 @@ class ServedModel:
             self.started_at = None
 
     async def load(self) -> None:
-        """Begins to start its workers."""
+        """Begins to start its workers; returns at once."""
         await self.pool.start()
 
     def hold(self, held: bool) -> None:
