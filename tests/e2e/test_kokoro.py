@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from antiphon.domain import errors
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines import _kokoro_voices as voices
-from antiphon.engines._kokoro_audio import RATE, pcm
-from antiphon.engines._kokoro_chinese import Chinese, spoken
-from antiphon.engines._kokoro_g2p import G2P, LANGUAGES
-from antiphon.engines.kokoro import CONTEXT, CUT, Kokoro
+from antiphon.engines.kokoro import CUT, Kokoro, voices
+from antiphon.engines.kokoro.audio import RATE, pcm
+from antiphon.engines.kokoro.chinese import Chinese, spoken
+from antiphon.engines.kokoro.engine import CONTEXT
+from antiphon.engines.kokoro.g2p import G2P, LANGUAGES
 from tests import ear
 
 pytest.importorskip("kokoro_onnx")

@@ -21,9 +21,9 @@ WORDS = (
 
 def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT, moods: bool = True) -> Path:
     """Writes the folder as `antiphon pull indextts-2` would."""
-    from antiphon.engines._indextts import second
+    from antiphon.engines.indextts import indextts2_package
 
-    second.mend()
+    indextts2_package.mend()
     import torch
     from indextts.s2mel.modules.commons import MyModel
     from indextts.utils.maskgct_utils import build_semantic_codec

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from antiphon.engines._indextts import compiled
+from antiphon.engines.indextts import torchaudio_stub
 from tests.conftest import Server, launch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if importlib.util.find_spec("torch") is not None:
-    compiled.do_without()
+    torchaudio_stub.do_without()
 pytest.importorskip("indextts25", reason="needs the extra [indextts25]; make test-indextts installs it")
 
 MODEL = "indextts-2.5"

@@ -17,8 +17,8 @@ import pytest
 from antiphon.audio import wav
 from antiphon.domain import errors
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines._indextts import pieces
-from antiphon.engines.indextts25 import FILES, IndexTTS25
+from antiphon.engines.indextts import pieces
+from antiphon.engines.indextts.indextts25 import FILES, IndexTTS25
 from tests.indextts import checkpoint
 from tests.indextts.conftest import MODEL
 

@@ -122,7 +122,7 @@ def test_a_killed_worker_is_replaced_and_the_job_ends(server: Server) -> None:
 WITHOUT = """
 import sys
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines.indextts2 import IndexTTS2
+from antiphon.engines.indextts.indextts2 import IndexTTS2
 
 class Nobody:
     def cancelled(self): return False

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from antiphon.domain import errors
-from antiphon.engines._indextts import emotion, pieces
-from antiphon.engines._indextts.conditioning import Conditioning
-from antiphon.engines._indextts.guard import Guard, letters
-from antiphon.engines._indextts.seeding import derive
+from antiphon.engines.indextts import emotion, pieces
+from antiphon.engines.indextts.conditioning import Conditioning
+from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.seeding import derive
 
 RATE = 1000
 TEXT = "One sentence is here, and it goes on. Another sentence follows behind it."

@@ -13,12 +13,12 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS
-from antiphon.engines._indextts import compiled, emotion, files, pieces, seeding
-from antiphon.engines._indextts.conditioning import Conditioning
-from antiphon.engines._indextts.guard import Guard, letters
-from antiphon.engines._indextts.interrupt import Interrupt, Interrupted
-from antiphon.engines._indextts.options import BOUNDS, STRENGTH, Options, generation, strength
-from antiphon.engines._indextts.recordings import Recording, Recordings
+from antiphon.engines.indextts import emotion, model_folder, pieces, seeding, torchaudio_stub
+from antiphon.engines.indextts.conditioning import Conditioning
+from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
+from antiphon.engines.indextts.options import BOUNDS, STRENGTH, Options, generation, strength
+from antiphon.engines.indextts.references import Recording, Recordings
 
 MODEL = "indextts-2.5"
 RATE = 22050
@@ -51,7 +51,7 @@ WARMING = {"zh": "今天是2026年。", "es": "Son las 8:00."}
 
 
 class IndexTTS25:
-    """Options: see `_indextts.options.Options`; and `voices`, the folder of the uploaded recordings."""
+    """Options: see `indextts.options.Options`; and `voices`, the folder of the uploaded recordings."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = Options.of(options)
@@ -62,16 +62,16 @@ class IndexTTS25:
     def load(self, phase: Phase) -> None:
         """Raises `FileNotFoundError` with the command that fetches what is missing."""
         given = self._options
-        files.check(given.folder, FILES, MODEL)
+        model_folder.check(given.folder, FILES, MODEL)
         # The grammars lie with the model: they go with it to a machine without a network.
-        files.seal({"XDG_CACHE_HOME": str(given.folder / "cache")})
+        model_folder.seal({"XDG_CACHE_HOME": str(given.folder / "cache")})
         phase("importing torch")
         import torch
 
         torch.set_num_threads(given.threads)
         self._recordings = Recordings(given.folder, given.voices)
         # Of no use to this version; where it is installed for the other one, transformers imports it.
-        compiled.do_without()
+        torchaudio_stub.do_without()
         phase("importing indextts25")
         from indextts25.infer_v2_5 import IndexTTS2
 
@@ -89,7 +89,7 @@ class IndexTTS25:
             # A grammar takes up to two minutes to build at the very first start, and is then read from a file.
             phase(f"building the grammar for {language}")
             model._prepare_text(WARMING.get(language, "It is 8:00 AM."), language, True)
-        self._revision = files.fingerprint(
+        self._revision = model_folder.fingerprint(
             given.folder, FILES, (f"{CODE} {given.deciding()}", *self._recordings.identity())
         )
 

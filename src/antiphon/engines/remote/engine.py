@@ -12,9 +12,9 @@ from typing import Any
 from antiphon.domain import errors, voice
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS
-from antiphon.engines._openai.options import Options
-from antiphon.engines._openai.remote import Known, Remote
-from antiphon.engines._openai.spawned import Spawned
+from antiphon.engines.remote.client import Known, Remote
+from antiphon.engines.remote.options import Options
+from antiphon.engines.remote.spawned import Spawned
 
 #: Raised when the same request sounds different.
 CODE = 1
@@ -31,7 +31,7 @@ class Down(Exception):
 
 
 class OpenAI:
-    """Options: see `_openai.options.Options`; and `voices`, the folder of the uploaded recordings."""
+    """Options: see `remote.options.Options`; and `voices`, the folder of the uploaded recordings."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = Options.of(options)

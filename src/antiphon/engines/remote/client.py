@@ -18,7 +18,7 @@ import httpx
 
 from antiphon.audio import wav
 from antiphon.domain import errors
-from antiphon.engines._openai.options import Options
+from antiphon.engines.remote.options import Options
 
 T = TypeVar("T")
 

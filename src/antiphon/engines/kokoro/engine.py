@@ -12,10 +12,10 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase
 from antiphon.domain.request import check_number
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines import _kokoro_voices as voices
-from antiphon.engines._kokoro_audio import RATE, pcm, silence
-from antiphon.engines._kokoro_g2p import G2P, LANGUAGES
-from antiphon.engines._kokoro_session import Interrupted, Session
+from antiphon.engines.kokoro import voices
+from antiphon.engines.kokoro.audio import RATE, pcm, silence
+from antiphon.engines.kokoro.g2p import G2P, LANGUAGES
+from antiphon.engines.kokoro.session import Interrupted, Session
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
 SPEED_MIN, SPEED_MAX = 0.5, 2.0

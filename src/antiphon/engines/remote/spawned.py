@@ -12,7 +12,7 @@ from collections import deque
 import httpx
 
 from antiphon.domain.engine import Phase
-from antiphon.engines._openai.options import Options
+from antiphon.engines.remote.options import Options
 
 #: Lines of what it said last, for the operator; seconds between two looks at it.
 LINES, LOOK = 12, 0.25
@@ -30,7 +30,7 @@ class Spawned:
             command += ["--deploy-config", options.deploy_config]
         command += [*options.arguments, "--host", "127.0.0.1", "--port", str(self.port)]
         self._said: deque[str] = deque(maxlen=LINES)
-        guard = [sys.executable, "-m", "antiphon.engines._openai.guard", *command]
+        guard = [sys.executable, "-m", "antiphon.engines.remote.process_guard", *command]
         self._process = subprocess.Popen(
             guard, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from pathlib import Path
 
-from antiphon.engines._kokoro_chinese import Chinese
-from antiphon.engines._kokoro_espeak import Espeak
+from antiphon.engines.kokoro.chinese import Chinese
+from antiphon.engines.kokoro.espeak import Espeak
 
 #: Languages that can be read here. The model has voices for Japanese and Hindi too, but nothing here reads those.
 LANGUAGES = ("en", "zh", "es", "fr", "it", "pt")

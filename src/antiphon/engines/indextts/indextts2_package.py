@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from antiphon.engines._indextts import compiled
+from antiphon.engines.indextts import torchaudio_stub
 
 #: Repositories as the package asks for them, and which of our files each one is.
 _REPOS = {
@@ -49,7 +49,7 @@ def mend() -> Any:
     """Imports the package in a way that works, and returns its module `infer_v2`."""
     import torch
 
-    compiled.do_without()
+    torchaudio_stub.do_without()
     from indextts.gpt import model_v2
 
     from indextts import infer_v2

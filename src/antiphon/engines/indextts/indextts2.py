@@ -11,12 +11,12 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS
-from antiphon.engines._indextts import emotion, files, pieces, second, seeding
-from antiphon.engines._indextts.conditioning import Conditioning
-from antiphon.engines._indextts.guard import Guard, letters
-from antiphon.engines._indextts.interrupt import Interrupt, Interrupted
-from antiphon.engines._indextts.options import BOUNDS, STRENGTH, Options, generation, strength
-from antiphon.engines._indextts.recordings import Recording, Recordings
+from antiphon.engines.indextts import emotion, indextts2_package, model_folder, pieces, seeding
+from antiphon.engines.indextts.conditioning import Conditioning
+from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
+from antiphon.engines.indextts.options import BOUNDS, STRENGTH, Options, generation, strength
+from antiphon.engines.indextts.references import Recording, Recordings
 
 MODEL = "indextts-2"
 #: Raised when the same files and request sound different.
@@ -50,7 +50,7 @@ FOOTPRINT = 8_500_000_000
 
 
 class IndexTTS2:
-    """Options: see `_indextts.options.Options`; and `voices`, the folder of the uploaded recordings."""
+    """Options: see `indextts.options.Options`; and `voices`, the folder of the uploaded recordings."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = Options.of(options)
@@ -61,23 +61,23 @@ class IndexTTS2:
     def load(self, phase: Phase) -> None:
         """Raises `FileNotFoundError` with the command that fetches what is missing."""
         given = self._options
-        files.check(given.folder, FILES, MODEL)
-        hub, config = second.lay_out(given.folder)
+        model_folder.check(given.folder, FILES, MODEL)
+        hub, config = indextts2_package.lay_out(given.folder)
         # The package writes pieces of texts, and a bar for every segment, into the log.
         quiet = {"INDEXTTS_LOG_LEVEL": "ERROR", "TQDM_DISABLE": "1"}
-        files.seal({"XDG_CACHE_HOME": str(given.folder / "cache"), "HF_HUB_CACHE": str(hub), **quiet})
+        model_folder.seal({"XDG_CACHE_HOME": str(given.folder / "cache"), "HF_HUB_CACHE": str(hub), **quiet})
         phase("importing torch")
         import torch
 
         torch.set_num_threads(given.threads)
         self._recordings = Recordings(given.folder, given.voices)
         phase("importing indextts")
-        package = second.mend()
+        package = indextts2_package.mend()
         self._moods = (given.folder / MOODS / "config.json").is_file()
         if not self._moods:
-            package.QwenEmotion = second.NoMoods
+            package.QwenEmotion = indextts2_package.NoMoods
         if not given.normalise:
-            second.plain(package.TextNormalizer)
+            indextts2_package.plain(package.TextNormalizer)
         # Reading the weights builds the grammars too: a minute or two at the very first start.
         phase("reading weights and grammars")
         device = given.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
@@ -91,7 +91,7 @@ class IndexTTS2:
         model = self._model
         self._interrupt = Interrupt(model.gpt.inference_model, model.s2mel.models["cfm"].estimator, model.bigvgan)
         decided = f"{CODE} {given.deciding()} {half}"
-        self._revision = files.fingerprint(given.folder, FILES, (decided, *self._recordings.identity()))
+        self._revision = model_folder.fingerprint(given.folder, FILES, (decided, *self._recordings.identity()))
 
     def warm(self) -> None:
         voice = self._recordings.of_voice("")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from antiphon.domain import errors
-from antiphon.engines._indextts.guard import Guard, letters
-from antiphon.engines._indextts.seeding import derive
+from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.seeding import derive
 
 #: Seeds that are tried for one piece before it is halved.
 TRIES = 3
