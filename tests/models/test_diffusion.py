@@ -69,7 +69,7 @@ async def test_it_keeps_the_contract(engine: Bench) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_it_says_what_it_can(engine: Bench) -> None:
-    can = engine.can
+    can = engine.capabilities
     assert can.canvas is not None
     assert (can.canvas.size, can.canvas.most, can.canvas.multiple, can.canvas.steps) == ((64, 64), 128, 8, 50)
     assert set(can.options) == {"steps", "guidance", "negative_prompt"}

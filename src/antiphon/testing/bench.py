@@ -67,7 +67,7 @@ class Bench:
         language = more.pop("language", self.capabilities.languages[0] if self.capabilities.languages else "en")
         voice = more.pop("voice", self.capabilities.voice_by_language.get(language, self.capabilities.default_voice))
         result = await self.run(SpeechParams(text, voice, language, **more).as_params())
-        expect(len(result.payload) % 2 == 0, "PCM of 16 bits has an even number of bytes")
+        expect(len(result.payload) % 2 == 0, "the audio has an odd number of bytes, but PCM has two per sample")
         return result.payload
 
     def seconds(self, audio: bytes) -> float:
