@@ -23,6 +23,6 @@ def references(folder: Path, store: JobStore, threads: Threads, space: DiskSpace
     return References(store, Library(folder / "voices"), threads, files, space or DiskSpace(folder, 0), 2**63, _unheard)
 
 
-def recordings(folder: Path, threads: Threads, bucket: Bucket | None = None, most: int = 2**63) -> RecordingStore:
+def recordings(folder: Path, threads: Threads, bucket: Bucket | None = None, max_bytes: int = 2**63) -> RecordingStore:
     files = FileStore(folder.parent, threads, bucket)
-    return RecordingStore(folder, threads, files, DiskSpace(folder, 0), most, frozenset)
+    return RecordingStore(folder, threads, files, DiskSpace(folder, 0), max_bytes, frozenset)

@@ -282,14 +282,14 @@ async def test_a_recording_to_be_written_down_is_had_by_all(
 ) -> None:
     bucket = Bucket(url, endpoint=storage_server.endpoint)
     one, two = (parts.recordings(tmp_path / name / "uploads", threads, bucket) for name in ("1", "2"))
-    taken = await one.take(io.BytesIO(codec.encode(tone(2, 24000, 300), 24000, "flac")))
-    await two.need(taken.digest)
+    taken = await one.put(io.BytesIO(codec.encode(tone(2, 24000, 300), 24000, "flac")))
+    await two.ensure_local(taken.digest)
     assert two.path(taken.digest).read_bytes() == one.path(taken.digest).read_bytes()
     # What comes is looked at: it goes to a model under this name.
     two.path(taken.digest).unlink()
     await bucket.put(f"uploads/{taken.digest}.pcm", b"something else")
     with pytest.raises(errors.NotFound):
-        await two.need(taken.digest)
+        await two.ensure_local(taken.digest)
     assert not list((tmp_path / "2" / "uploads").iterdir())
 
 

@@ -113,8 +113,8 @@ def test_what_the_model_does_not_know_is_a_warning_and_no_other_recipe() -> None
         "m knows no guidance; that was not used",
         "m knows no negative prompts; that was not used",
     )
-    able = replace(CAN, options=("steps", "guidance", "negative_prompt"))
-    other = imaging.ImagePlan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", able)
+    capable = replace(CAN, options=("steps", "guidance", "negative_prompt"))
+    other = imaging.ImagePlan(ImageRequest(PROMPT, guidance=7.5, negative_prompt="fog"), "m", capable)
     assert other.warnings == ()
     assert other.keys != plain.keys
     # No guidance at all is something else than the model's own.
@@ -140,8 +140,8 @@ def test_a_canvas_that_refuses_its_own_size_is_a_defect(canvas: Canvas) -> None:
 # Files
 
 
-class Made:
-    """A run whose images are there."""
+class FinishedRun:
+    """A run whose images are done."""
 
     job = "0" * 26
 
@@ -157,7 +157,7 @@ def write(folder: Path, *payloads: bytes, **fields: Any) -> Any:
     plan = imaging.ImagePlan(ImageRequest(PROMPT, seed=3, n=len(payloads), **fields), "m", CAN)
     threads = Threads()
     try:
-        return asyncio.run(imaging.write(Made(*payloads), plan, folder, threads))  # type: ignore[arg-type]
+        return asyncio.run(imaging.write(FinishedRun(*payloads), plan, folder, threads))  # type: ignore[arg-type]
     finally:
         threads.close()
 
@@ -209,6 +209,6 @@ def test_a_damaged_png_is_the_engines_fault() -> None:
 
 def test_the_files_of_one_result_go_together() -> None:
     first = imaging.name_of("j", 0, "jpeg")
-    assert {imaging.name_of("j", index, "jpeg") for index in range(10)} == set(imaging.siblings(first))
+    assert {imaging.name_of("j", index, "jpeg") for index in range(10)} == set(imaging.result_files(first))
     for other in ("speech_j.wav", "speech_j_1.wav", "image_j.png", "image_j_1.txt"):
-        assert list(imaging.siblings(other)) == [other]
+        assert list(imaging.result_files(other)) == [other]

@@ -60,7 +60,7 @@ class ImageFields(BaseModel):
             raise errors.InvalidRequest(f"steps must be between 1 and {MAX_STEPS}", param="steps")
         return ImageRequest(
             self.prompt,
-            seed=imaging.any_seed() if self.seed is None else self.seed,
+            seed=imaging.random_seed() if self.seed is None else self.seed,
             n=1 if self.n is None else self.n,
             width=width,
             height=height,

@@ -137,7 +137,7 @@ class RecordingReader:
         """The request with its recording, decoded and stored. Raises `InvalidRequest`, `ModelLoading` and its kin."""
         # A model that is not served is reported before minutes are spent on the recording.
         self.selector.choose_kind(request.model, request.type, request.language)
-        recording = await self.store.take(file)
+        recording = await self.store.put(file)
         return replace(request, audio=recording.digest, bounds=recording.bounds, seconds=recording.seconds)
 
 

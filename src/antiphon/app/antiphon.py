@@ -271,14 +271,14 @@ class Antiphon:
     async def transcribe(self, file: Path, *, format: Format = "text", **options: Any) -> str:
         """The transcript of a recording, in the format; `options` are fields of `TranscriptionRequest`."""
         with file.open("rb") as opened:
-            recording = await self.recordings.take(opened)
+            recording = await self.recordings.put(opened)
         request = TranscriptionRequest(recording.digest, recording.bounds, recording.seconds, format=format, **options)
         async with self.jobs.waiting(request, "local") as job:
             return (await transcription.whole(job)).decode()
 
     async def imagine(self, prompt: str, **options: Any) -> list[bytes]:
         """Draws images of a prompt and returns the files' bytes; `options` are the fields of `ImageRequest`."""
-        options.setdefault("seed", imaging.any_seed())
+        options.setdefault("seed", imaging.random_seed())
         async with self.jobs.waiting(ImageRequest(prompt, **options), "local") as job:
             return [image.data for image in await imaging.whole(job, self.threads)]
 

@@ -1,1 +1,3 @@
-"""Concurrency: threads and tasks, named and watched."""
+"""Concurrency: background tasks and threads.
+
+Entry points: `tasks.TaskSet`, `tasks.retry_until`, `threads.Threads`."""

@@ -1,4 +1,4 @@
-"""Tasks: background tasks that are named and watched, and attempts that are repeated until they succeed."""
+"""Tasks: watches named background tasks, and repeats attempts until they succeed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class TaskSet:
         return len(self._tasks)
 
     def spawn(self, coroutine: Coroutine[Any, Any, T], name: str, *, idle: bool = False) -> asyncio.Task[T]:
-        """Starts a task. An `idle` one only waits for a better moment, so `stop` gives it no time to finish."""
+        """Starts a task. An `idle` task only waits until it can do something, so `stop` cancels it at once."""
         task = asyncio.create_task(coroutine, name=name)
         self._tasks.add(task)
         if idle:

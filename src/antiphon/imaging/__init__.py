@@ -1,1 +1,3 @@
-"""Imaging: a prompt becomes a plan, its units become image files."""
+"""Imaging: plans a prompt as one unit for each image, and encodes the images.
+
+Entry points: `kind.kind` for jobs, `kind.whole` and `kind.finished` for waiting requests, `image_codec.convert`."""

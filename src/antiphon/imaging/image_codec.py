@@ -1,4 +1,4 @@
-"""Pictures as files: engines draw PNG, and clients may want JPEG or WebP."""
+"""Image codec: converts the PNG files of engines to JPEG or WebP."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from antiphon.domain.image import Format
 
 MEDIA_TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-#: Container, codec, pixel format and options of the encoders (FFmpeg's names). JPEG's scale of quality ends at 2, the
-#: best of its settings that still compresses.
+#: Container, codec, pixel format and options of the encoders, by FFmpeg's names. 2 is the best quality of JPEG that
+#: still compresses.
 _ENCODERS = {
     "jpeg": ("mjpeg", "mjpeg", "yuvj444p", {"qmin": "2", "qmax": "2"}),
     "webp": ("webp", "libwebp", "bgra", {"quality": "90"}),
@@ -24,7 +24,7 @@ _ENCODERS = {
 
 
 def size(png: bytes) -> tuple[int, int]:
-    """(width, height) in pixels. Raises `UnitFailed` for what is no PNG file (ISO 15948, 5.2 and 11.2.2)."""
+    """(width, height) in pixels. Raises `UnitFailed` if it is not a PNG file (ISO 15948, 5.2 and 11.2.2)."""
     if png[:8] != _SIGNATURE or png[12:16] != b"IHDR" or len(png) < 33:
         raise errors.UnitFailed("The engine's result is no PNG file")
     width, height = struct.unpack(">II", png[16:24])
@@ -32,7 +32,7 @@ def size(png: bytes) -> tuple[int, int]:
 
 
 def convert(png: bytes, fmt: Format) -> bytes:
-    """The same picture in a format. Blocking. Raises `UnitFailed` if the PNG file is damaged."""
+    """The image in another format. Blocking. Raises `UnitFailed` if the PNG file is damaged."""
     if fmt == "png":
         return png
     try:

@@ -1,4 +1,4 @@
-"""Image kind: a prompt is planned as one unit for each image, and the images become files or bytes."""
+"""Image kind: plans a prompt as one unit for each image, and turns the results into files or bytes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ from antiphon.jobs.waiting import WaitingJob
 from antiphon.models.selection import ModelSelector
 from antiphon.models.served import ServedModel
 
-#: Pixels of the image whose steps are the measure of work.
-MEASURE = 512 * 512
+#: Pixels of the image whose denoising steps are the unit of length.
+REFERENCE_PIXELS = 512 * 512
 TRAITS = KindTraits(ImageRequest.type, length_unit="steps at 512×512 pixels", reference_length=20.0, audio=False)
-#: How image files begin that browsers show.
-IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
+#: First bytes of the image files that browsers show.
+SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
-#: What a model may be unable to do, by field: its value where nothing is asked, and what a warning calls it.
+#: Fields that a model may not support: the value that asks for nothing, and the name in a warning.
 _ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
 
 
 @dataclass(slots=True)
 class ImagePlan:
+    """The units of a request for one model; implements `domain.work.Plan`."""
+
     request: ImageRequest
     model: str
     capabilities: Capabilities
@@ -67,18 +69,18 @@ class ImagePlan:
 
     @property
     def nbytes(self) -> int:
-        """Of what is kept of the request; the images are in the cache and on disk."""
+        """Bytes that the request takes in memory; the images are in the cache and on disk."""
         return 200 + 4 * len(self.request.prompt) + 4 * len(self.request.negative_prompt)
 
     def _recipe(self, index: int) -> Recipe:
-        request, able = self.request, self.capabilities.options
+        request, supported = self.request, self.capabilities.options
         params: dict[str, Any] = {
             "prompt": request.prompt.strip(),
-            "negative_prompt": request.negative_prompt.strip() if "negative_prompt" in able else "",
+            "negative_prompt": request.negative_prompt.strip() if "negative_prompt" in supported else "",
             "width": self.width,
             "height": self.height,
-            "steps": request.steps if "steps" in able else 0,
-            "guidance": request.guidance if "guidance" in able else None,
+            "steps": request.steps if "steps" in supported else 0,
+            "guidance": request.guidance if "guidance" in supported else None,
             "seed": request.seed_of(index),
         }
         return Recipe("image", self.model, self.capabilities.revision, params)
@@ -87,12 +89,12 @@ class ImagePlan:
         return Unit(job, index, self._recipe(index), self.length(index))
 
     def length(self, index: int) -> float:
-        """Steps of denoising, as many as an image of 512×512 pixels would take for the same work."""
+        """Denoising steps of an image of 512×512 pixels that takes as much work."""
         steps = self.request.steps if "steps" in self.capabilities.options else 0
-        return (steps or self.canvas.steps) * self.width * self.height / MEASURE
+        return (steps or self.canvas.steps) * self.width * self.height / REFERENCE_PIXELS
 
     def problem(self, result: UnitResult) -> str | None:
-        return None if result.payload.startswith(IMAGES) else "it is no PNG, JPEG or WebP"
+        return None if result.payload.startswith(SIGNATURES) else "it is no PNG, JPEG or WebP"
 
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
@@ -102,13 +104,13 @@ class ImagePlan:
         return image_codec.MEDIA_TYPES[self.request.format]
 
 
-def any_seed() -> int:
-    """For those who name none: another image every time, and a number to get it again."""
+def random_seed() -> int:
+    """A seed for a request that names none; the response gives it, so that the image can be made again."""
     return secrets.randbelow(MAX_SEED + 1)
 
 
 def check_canvas(canvas: Canvas, width: int, height: int) -> None:
-    """Raises `InvalidRequest` with what the model can draw."""
+    """Raises `InvalidRequest`, with the sizes that the model can draw, for another size."""
     sides = (width, height)
     if all(canvas.least <= side <= canvas.most and side % canvas.multiple == 0 for side in sides):
         return
@@ -122,12 +124,13 @@ def check_canvas(canvas: Canvas, width: int, height: int) -> None:
 
 @dataclass(slots=True)
 class ImagePlanner:
-    """Which model draws, and the plan for it."""
+    """Selects the model that draws, and makes the plan for it."""
 
     selector: ModelSelector
 
     async def prepare(self, request: ImageRequest, owner: str) -> tuple[ServedModel, ImagePlan]:
-        """Raises `UnknownModel`, `InvalidRequest`, `ModelLoading`, `ModelUnavailable`."""
+        """The model and the plan for a request. Raises `UnknownModel`, `InvalidRequest`, `ModelLoading`,
+        `ModelUnavailable`."""
         served = self.selector.choose_kind(request.model, request.type)
         return served, await self.plan(request, served)
 
@@ -137,6 +140,7 @@ class ImagePlanner:
 
 
 def kind(selector: ModelSelector) -> JobKind:
+    """The functions with which jobs of this kind are planned and written."""
     planner = ImagePlanner(selector)
     return JobKind(
         TRAITS,
@@ -145,14 +149,14 @@ def kind(selector: ModelSelector) -> JobKind:
         planner.plan,
         write,
         file_prefix="image",
-        file_names=siblings,
+        file_names=result_files,
         subtitles=False,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One finished image, encoded as it was asked for."""
+    """One finished image in the format of the request. Sizes are in pixels."""
 
     index: int
     data: bytes
@@ -161,8 +165,8 @@ class Image:
     seed: int
 
 
-async def drawn(run: JobRun, plan: ImagePlan, threads: Threads) -> AsyncGenerator[Image]:
-    """The images in order, each as soon as it and those before it are done. Raises what ended the run."""
+async def finished(run: JobRun, plan: ImagePlan, threads: Threads) -> AsyncGenerator[Image]:
+    """The images in order, each once it and all before it are done. Raises what ended the run."""
     index = 0
     async with contextlib.aclosing(run.entries()) as entries:
         async for entry in entries:
@@ -173,10 +177,10 @@ async def drawn(run: JobRun, plan: ImagePlan, threads: Threads) -> AsyncGenerato
 
 
 async def write(run: JobRun, plan: ImagePlan, folder: Path, threads: Threads) -> Result:
-    """Each image as a file of its own, all of them or none."""
+    """Writes each image to a file of its own; on an error no file is left."""
     files: list[dict[str, Any]] = []
     try:
-        async with contextlib.aclosing(drawn(run, plan, threads)) as images:
+        async with contextlib.aclosing(finished(run, plan, threads)) as images:
             async for image in images:
                 name = name_of(run.job, image.index, plan.request.format)
                 files.append({"name": name})
@@ -197,9 +201,9 @@ async def write(run: JobRun, plan: ImagePlan, folder: Path, threads: Threads) ->
 
 
 async def whole(job: WaitingJob, threads: Threads) -> list[Image]:
-    """The answer to a caller who waits for the images themselves; ends the job. Raises what ended the run."""
+    """The images of a waiting request; ends the job. Raises what ended the run."""
     plan = plan_of(job)
-    images = [image async for image in drawn(job.run, plan, threads)]
+    images = [image async for image in finished(job.run, plan, threads)]
     job.succeed(result_of(sum(len(image.data) for image in images), plan))
     return images
 
@@ -210,16 +214,17 @@ def plan_of(job: WaitingJob) -> ImagePlan:
 
 
 def result_of(size: int, plan: ImagePlan) -> Result:
-    """Of a request whose answer held the images themselves: no file."""
+    """The result of a waiting request, whose response held the images: no file."""
     return Result("", plan.media_type, size, 0.0, "", ())
 
 
 def name_of(job: str, index: int, fmt: str) -> str:
+    """The file name of an image of a job."""
     return f"image_{job}_{index + 1}{EXTENSIONS[fmt]}"
 
 
-def siblings(name: str) -> Iterator[str]:
-    """The names that the files of one result may have, by that of the first; any other name stands for itself alone."""
+def result_files(name: str) -> Iterator[str]:
+    """The names that the files of a result may have, from the name of its first file; only `name` if it is not one."""
     stem, _, ending = name.rpartition(".")
     what, *rest = stem.split("_")
     if what != "image" or len(rest) != 2 or f".{ending}" not in {EXTENSIONS[fmt] for fmt in FORMATS}:

@@ -1,7 +1,7 @@
-"""Statistics: what the last day was like, hour by hour and model by model. Pure: the clock is passed in.
+"""Daily statistics: figures of the last day by hour and model. The clock is passed in.
 
-Bounded: a day of hours and an hour of minutes for each model, percentiles from sketches. Names of clients, texts and
-jobs never get here.
+Memory is bounded: 24 hours and 60 minutes for each model, with sketches for percentiles. No client, text or job id is
+recorded.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 from antiphon.stats.hour import HourStats, merged
 
 HOURS, MINUTES = 24, 60
-#: Models that are remembered, at most; there are far fewer in the catalog.
+#: Most models that are read back; the catalog has far fewer.
 MODELS = 64
 
 
 class Statistics:
-    """Hours are counted from the epoch, so those of an earlier life of the server fit in."""
+    """The statistics of a server. Hours are numbered from the epoch, so that those of a previous process fit in."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since the epoch."""
@@ -28,10 +28,10 @@ class Statistics:
         #: Minute since the epoch and requests in it, by model.
         self._minutes: dict[str, deque[tuple[int, int]]] = {}
 
-    # Take in
+    # Record
 
     def now(self, model: str) -> HourStats:
-        """The hour to count into."""
+        """The statistics of the present hour, to count into."""
         number = int(self._clock() // 3600)
         hours = self._hours.setdefault(model, {})
         hour = hours.get(number)
@@ -41,6 +41,7 @@ class Statistics:
         return hour
 
     def request(self, model: str) -> None:
+        """Counts an accepted request."""
         self.now(model).requests += 1
         minute = int(self._clock() // 60)
         minutes = self._minutes.setdefault(model, deque(maxlen=MINUTES))
@@ -50,25 +51,25 @@ class Statistics:
             minutes.append((minute, 1))
 
     def passed(self, model: str, seconds: float, slots: int) -> None:
-        """So many seconds went by with so many slots."""
+        """Counts `seconds` during which the server ran and the model had so many slots."""
         hour = self.now(model)
         hour.seen += seconds
         hour.available += seconds * slots
 
-    # Ask
+    # Read
 
     @property
     def models(self) -> list[str]:
         return list(self._hours)
 
     def day(self, model: str | None = None) -> HourStats:
-        """The last 24 hours, the present one among them; of all models for None."""
+        """The sum of the last 24 hours with the present one, for one model or, for None, all."""
         first = self._first()
         chosen = self._hours.values() if model is None else [self._hours.get(model, {})]
         return merged(hour for hours in chosen for number, hour in hours.items() if number >= first)
 
     def hours(self, model: str | None = None) -> list[tuple[float, HourStats]]:
-        """The last 24 hours, oldest first: when each began (seconds since the epoch), and what it was like."""
+        """The last 24 hours, oldest first, each with its start in seconds since the epoch."""
         chosen = list(self._hours.values()) if model is None else [self._hours.get(model, {})]
         first = self._first()
         return [(n * 3600.0, merged(hours[n] for hours in chosen if n in hours)) for n in range(first, first + HOURS)]
@@ -88,13 +89,14 @@ class Statistics:
         return int(self._clock() // 3600) - HOURS + 1
 
     def _prune(self, hours: dict[int, HourStats], newest: int) -> None:
-        # A clock that was set back leaves hours of the future; they are no truer than those that are too old.
+        # If the clock was set back, there are hours in the future; they are removed like those that are too old.
         for number in [n for n in hours if not newest - HOURS < n <= newest]:
             del hours[number]
 
-    # Keep
+    # Store
 
     def to_json(self) -> dict[str, Any]:
+        """The hours of the last day as JSON values."""
         first = self._first()
         return {
             model: {str(n): hour.to_json() for n, hour in hours.items() if n >= first}
@@ -102,17 +104,17 @@ class Statistics:
         }
 
     def load_json(self, data: object) -> None:
-        """Goes on from what `to_json` gave. What cannot be read is left out, and so is what is too old."""
+        """Adds what `to_json` gave. Passes over what is malformed or too old."""
         if not isinstance(data, Mapping):
             return
         newest = int(self._clock() // 3600)
-        for model, kept in list(data.items())[:MODELS]:
-            if not isinstance(kept, Mapping):
+        for model, stored in list(data.items())[:MODELS]:
+            if not isinstance(stored, Mapping):
                 continue
-            for number, hour in kept.items():
+            for number, hour in stored.items():
                 try:
-                    when, was = int(number), HourStats.from_json(hour)
+                    when, stats = int(number), HourStats.from_json(hour)
                 except (ValueError, TypeError, KeyError, AttributeError):
                     continue
                 if newest - HOURS < when <= newest:
-                    self._hours.setdefault(str(model), {}).setdefault(when, HourStats()).merge(was)
+                    self._hours.setdefault(str(model), {}).setdefault(when, HourStats()).merge(stats)

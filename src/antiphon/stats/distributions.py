@@ -1,4 +1,4 @@
-"""Distributions in bounded memory: a sketch that is asked for percentiles, and counts in fixed buckets for a scrape."""
+"""Distributions in bounded memory: a sketch for percentiles, and a histogram with fixed buckets for Prometheus."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: A percentile is off by no more than this part of itself.
+#: Largest relative error of a percentile.
 ACCURACY = 0.05
-#: Seconds; smaller and greater numbers count as these, so that there are never more than about 230 buckets.
-LEAST, MOST = 1e-4, 1e6
+#: Seconds; smaller and larger values count as these, which bounds the buckets to about 230.
+MIN_VALUE, MAX_VALUE = 1e-4, 1e6
 
 _LOG_GAMMA = math.log((1 + ACCURACY) / (1 - ACCURACY))
 
 
 class Sketch:
-    """Numbers ≥ 0 counted by their relative size, with their sum and the sum of their squares.
+    """Counts numbers ≥ 0 in buckets of constant relative width, with their sum and the sum of their squares.
 
-    Buckets grow by a constant factor (Masson, Rim and Lee, "DDSketch", VLDB 2019), so sketches can be added up.
+    The bounds of buckets grow by a constant factor (Masson, Rim and Lee, "DDSketch", VLDB 2019), so that sketches can
+    be merged.
     """
 
     __slots__ = ("buckets", "count", "largest", "squares", "total")
@@ -29,10 +30,10 @@ class Sketch:
         self.total = self.squares = self.largest = 0.0
 
     def add(self, value: float) -> None:
-        """Takes a number in; what cannot be is ignored."""
+        """Adds a number; ignores one that is negative, infinite or NaN."""
         if not 0 <= value < math.inf:
             return
-        index = math.ceil(math.log(min(max(value, LEAST), MOST)) / _LOG_GAMMA)
+        index = math.ceil(math.log(min(max(value, MIN_VALUE), MAX_VALUE)) / _LOG_GAMMA)
         self.buckets[index] = self.buckets.get(index, 0) + 1
         self.count += 1
         self.total += value
@@ -56,12 +57,12 @@ class Sketch:
         return max(0.0, self.squares / self.count - self.mean**2) if self.count else 0.0
 
     def percentile(self, part: float) -> float | None:
-        """The number that `part` (0 to 1) of all are no greater than, within `ACCURACY`; None if there are none."""
+        """The number that a `part` (0 to 1) of all numbers does not exceed, within `ACCURACY`; None without numbers."""
         rank, seen = max(1, math.ceil(part * self.count)), 0
         for index in sorted(self.buckets):
             seen += self.buckets[index]
             if seen >= rank:
-                # The middle of a bucket, by relative error.
+                # The value with the same relative error to both bounds of the bucket.
                 middle = 2 * math.exp(index * _LOG_GAMMA) / (1 + math.exp(_LOG_GAMMA))
                 return min(middle, self.largest)
         return None
@@ -72,26 +73,26 @@ class Sketch:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Sketch:
-        """What `to_json` gave. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
-        made = cls()
-        made.buckets = {int(index): int(count) for index, count in data["buckets"]}
-        made.total, made.squares, made.largest = (float(data[name]) for name in ("total", "squares", "largest"))
-        made.count = sum(made.buckets.values())
-        bounds = (math.floor(math.log(LEAST) / _LOG_GAMMA), math.ceil(math.log(MOST) / _LOG_GAMMA))
-        if any(not bounds[0] <= index <= bounds[1] or count < 0 for index, count in made.buckets.items()):
+        """The sketch that `to_json` wrote. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
+        sketch = cls()
+        sketch.buckets = {int(index): int(count) for index, count in data["buckets"]}
+        sketch.total, sketch.squares, sketch.largest = (float(data[name]) for name in ("total", "squares", "largest"))
+        sketch.count = sum(sketch.buckets.values())
+        bounds = (math.floor(math.log(MIN_VALUE) / _LOG_GAMMA), math.ceil(math.log(MAX_VALUE) / _LOG_GAMMA))
+        if any(not bounds[0] <= index <= bounds[1] or count < 0 for index, count in sketch.buckets.items()):
             raise ValueError("not a sketch: a bucket is out of range")
-        if not all(0 <= number < math.inf for number in (made.total, made.squares, made.largest)):
+        if not all(0 <= number < math.inf for number in (sketch.total, sketch.squares, sketch.largest)):
             raise ValueError("not a sketch: a number is out of range")
-        return made
+        return sketch
 
 
 class Histogram:
-    """Counts in fixed buckets since the start, as Prometheus wants them."""
+    """Counts in fixed buckets, in the form of Prometheus."""
 
     __slots__ = ("bounds", "counts", "total")
 
     def __init__(self, bounds: Sequence[float]) -> None:
-        """`bounds`: upper bounds of all buckets but the last, which has none; ascending."""
+        """`bounds`: ascending upper bounds of all buckets except the last, which has none."""
         self.bounds = bounds
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0

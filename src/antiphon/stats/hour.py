@@ -1,4 +1,4 @@
-"""What one model did in one hour, small enough to keep a day of them through a restart."""
+"""Hour statistics: what one model did in one hour, small enough to store a day of them for a restart."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ _SKETCHES = ("waits", "synthesis", "service")
 
 @dataclass(slots=True)
 class HourStats:
-    """Everything adds up, so hours are merged to longer times."""
+    """Figures that add up, so that hours can be merged into longer periods."""
 
-    #: Requests and jobs that were accepted; of those that succeeded, how many the cache answered whole, or in part.
+    #: Accepted requests and jobs; those that succeeded and came from the cache entirely, or in part.
     requests: int = 0
     hits: int = 0
     partial: int = 0
     failed: int = 0
     cancelled: int = 0
-    #: Segments that came and needed a slot, and those that the cache answered.
+    #: Segments that needed a slot, and segments found in the cache.
     arrived: int = 0
     cached_units: int = 0
-    #: Seconds of audio made; of slots that were there; of the hour, during which the server ran.
+    #: Seconds of audio computed; slot seconds available; seconds of the hour during which the server ran.
     audio: float = 0.0
     available: float = 0.0
     seen: float = 0.0
-    #: Seconds from accepted to started, and from started to the end, by request; slot seconds, by segment.
+    #: Seconds from accepted to started and from started to the end of a request; slot seconds of a segment.
     waits: Sketch = field(default_factory=Sketch)
     synthesis: Sketch = field(default_factory=Sketch)
     service: Sketch = field(default_factory=Sketch)
@@ -44,7 +44,7 @@ class HourStats:
 
     @property
     def utilisation(self) -> float | None:
-        """Part of the slots' time that was worked; None while there were none."""
+        """Busy part of the available slot seconds; None if there were none."""
         return min(1.0, self.service.total / self.available) if self.available > 0 else None
 
     def to_json(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class HourStats:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> HourStats:
-        """What `to_json` gave. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
+        """The hour that `to_json` wrote. Raises `ValueError`, `TypeError` or `KeyError` for anything else."""
         counts = {name: int(data[name]) for name in _COUNTS}
         seconds = {name: float(data[name]) for name in _SECONDS}
         if not all(0 <= number < math.inf for number in (*counts.values(), *seconds.values())):
@@ -63,6 +63,7 @@ class HourStats:
 
 
 def merged(hours: Iterable[HourStats]) -> HourStats:
+    """The sum of several hours."""
     total = HourStats()
     for hour in hours:
         total.merge(hour)

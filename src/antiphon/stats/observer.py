@@ -1,6 +1,6 @@
-"""The observer: hears what happens to jobs, segments and requests, and counts it. Nothing waits for it.
+"""Observer: counts what happens to jobs, segments and requests, without delaying them.
 
-It feeds two books: the tally, which Prometheus reads, and the statistics, which people read.
+It updates the counters for Prometheus and the daily statistics for operators.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from antiphon.domain.unit import UnitResult
 from antiphon.stats.counters import Counters
 from antiphon.stats.daily import Statistics
 
-#: Seconds; a promise of less is not measured, since what it is off by is chance.
-LEAST_PROMISE = 0.1
+#: Seconds; shorter predictions are not compared with what the job took, since their error is chance.
+MIN_PROMISE = 0.1
 
 
 class Model(Protocol):
@@ -34,7 +34,7 @@ class ObservedJob(Protocol):
     started_at: float | None
     #: Set for a job of a previous process.
     arrived: float | None
-    #: The seconds that its owner was told it takes.
+    #: Seconds from acceptance to the end, as predicted to its owner.
     promised_seconds: float | None
     last_unit_at: float | None
 
@@ -42,11 +42,13 @@ class ObservedJob(Protocol):
     def served(self) -> Model: ...
 
 
-#: Receives an active job's events at once; it must be quick and must not raise.
+#: Receives an event of an active job as it is published; must be quick and must not raise.
 Listener = Callable[[Any, EventType], None]
 
 
 class Observer:
+    """The counters and statistics of a server, and the listeners to its jobs' events. Used in one event loop."""
+
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         """`clock`: seconds since the epoch."""
         self._clock = clock
@@ -55,12 +57,13 @@ class Observer:
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
+        """Adds a listener, which receives every event after it is counted."""
         self._listeners.append(listener)
 
     # Jobs
 
     def job_event(self, job: ObservedJob, event: EventType, extra: Mapping[str, Any] | None = None) -> None:
-        """Every event of a job, at the moment when it is published."""
+        """Counts an event of a job. Called for every event as it is published."""
         match event:
             case "job.queued":
                 self._queued(job)
@@ -78,7 +81,7 @@ class Observer:
             listener(job, event)
 
     def _queued(self, job: ObservedJob) -> None:
-        # What an earlier life accepted was counted there.
+        # The previous process counted the jobs that it accepted.
         if job.arrived is None:
             self.counters.jobs[job.served.name, job.priority, "accepted"] += 1
             self.statistics.request(job.served.name)
@@ -108,7 +111,7 @@ class Observer:
             seconds = max(0.0, now - (job.started_at or now))
             self.counters.synthesis[model,].add(seconds)
             hour.synthesis.add(seconds)
-        if job.promised_seconds is not None and job.promised_seconds >= LEAST_PROMISE:
+        if job.promised_seconds is not None and job.promised_seconds >= MIN_PROMISE:
             self.counters.eta.add((now - job.created_at) / job.promised_seconds)
 
     def _cached(self, model: str, units: int) -> None:
@@ -117,26 +120,26 @@ class Observer:
             self.statistics.now(model).cached_units += units
 
     def promised(self, job: ObservedJob, eta: float | None) -> None:
-        """A job was accepted, and its owner told when it will be done."""
+        """Notes the seconds predicted to the owner of an accepted job."""
         job.promised_seconds = eta
 
     def committed(self, seconds: float) -> None:
-        """It took so long until an accepted job was on disk."""
+        """Counts the seconds until an accepted job was on disk."""
         self.counters.commit.add(seconds)
 
     # Segments
 
     def arrived(self, job: ObservedJob, units: int) -> None:
-        """So many segments of a job need a slot."""
+        """Counts segments of a job that need a slot."""
         if job.arrived is None:
             self.statistics.now(job.served.name).arrived += units
 
-    def served(self, model: str, result: UnitResult, took: float) -> None:
-        """A worker made a segment; its slot was taken for so many seconds."""
+    def served(self, model: str, result: UnitResult, seconds: float) -> None:
+        """Counts a unit that a worker finished, and the `seconds` for which it occupied a slot."""
         self.counters.units[model, "worker"] += 1
-        self.counters.service[model,].add(took)
+        self.counters.service[model,].add(seconds)
         hour = self.statistics.now(model)
-        hour.service.add(took)
+        hour.service.add(seconds)
         rate = result.meta.get("sample_rate")
         if rate:
             audio = pcm.duration(len(result.payload), int(rate))
@@ -157,7 +160,7 @@ class Observer:
     # Time
 
     def ticked(self, late: float, passed: float, slots: Iterable[tuple[str, int]]) -> None:
-        """The event loop came `late` seconds to its tick; so many passed since the last, with these slots by model."""
+        """Counts a tick of the event loop: seconds of delay, seconds since the last tick, slots by model."""
         self.counters.lag.add(late)
         for model, count in slots:
             self.statistics.passed(model, passed, count)

@@ -1,1 +1,3 @@
-"""Transcription: a recording becomes a plan, its pieces become text."""
+"""Transcription: plans a recording as pieces, and joins their transcripts.
+
+Entry points: `kind.kind` for jobs, `kind.whole` and `kind.pieces` for waiting requests, `recordings.RecordingStore`."""

@@ -1,4 +1,4 @@
-"""Transcription kind: a recording's pieces are planned as units, and their transcripts are joined again."""
+"""Transcription kind: plans the pieces of a recording as units, and joins their transcripts."""
 
 from __future__ import annotations
 
@@ -38,6 +38,8 @@ EXTENSIONS = {"json": ".json", "verbose_json": ".json", "text": ".txt", "srt": "
 
 @dataclass(slots=True)
 class TranscriptionPlan:
+    """The units of a request for one model; implements `domain.work.Plan`."""
+
     request: TranscriptionRequest
     model: str
     revision: str
@@ -55,7 +57,7 @@ class TranscriptionPlan:
 
     @property
     def nbytes(self) -> int:
-        """Of what is kept of the request; the samples are on disk."""
+        """Bytes that the request takes in memory; the samples are on disk."""
         return 200 + 32 * len(self.keys)
 
     def _recipe(self, index: int) -> Recipe:
@@ -115,24 +117,25 @@ def _is_segment(found: object) -> bool:
 
 @dataclass(slots=True)
 class TranscriptionPlanner:
-    """Which model transcribes, and the plan for it."""
+    """Selects the model that transcribes, and makes the plan for it."""
 
     selector: ModelSelector
     recordings: RecordingStore
 
     async def prepare(self, request: TranscriptionRequest, owner: str) -> tuple[ServedModel, TranscriptionPlan]:
-        """Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`, `NotFound` if the recording
-        is gone."""
+        """The model and the plan for a request. Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`,
+        `ModelUnavailable`, `NotFound` if the recording no longer exists."""
         served = self.selector.choose_kind(request.model, request.type, request.language)
         return served, await self.plan(request, served)
 
     async def plan(self, request: TranscriptionRequest, served: ServedModel) -> TranscriptionPlan:
         assert served.capabilities is not None
-        await self.recordings.need(request.audio)
+        await self.recordings.ensure_local(request.audio)
         return TranscriptionPlan(request, served.name, served.capabilities.revision)
 
 
 def kind(selector: ModelSelector, recordings: RecordingStore) -> JobKind:
+    """The functions with which jobs of this kind are planned and written."""
     planner = TranscriptionPlanner(selector, recordings)
     return JobKind(
         TRAITS,
@@ -145,7 +148,7 @@ def kind(selector: ModelSelector, recordings: RecordingStore) -> JobKind:
 
 
 async def pieces(run: JobRun, plan: TranscriptionPlan) -> AsyncGenerator[dict[str, Any]]:
-    """What was heard in each piece, in order, with times from the beginning of the whole. Raises what ended the run."""
+    """The transcript of each piece, in order, with times from the start of the recording. Raises what ended the run."""
     index = 0
     async for entry in run.entries():
         piece = json.loads(entry.payload)
@@ -154,13 +157,14 @@ async def pieces(run: JobRun, plan: TranscriptionPlan) -> AsyncGenerator[dict[st
 
 
 async def transcript_of(run: JobRun, plan: TranscriptionPlan) -> dict[str, Any]:
-    """All of it: task, language, duration, text, segments."""
+    """The transcript of the whole recording: task, language, duration, text, segments."""
     parts = [part async for part in pieces(run, plan)]
     return transcript.joined(parts, plan.request.task, plan.request.seconds)
 
 
 async def write(run: JobRun, plan: TranscriptionPlan, folder: Path, threads: Threads) -> Result:
-    """As a file in the request's format; the segments go with it, for subtitles in any other."""
+    """Writes the transcript to a file in the request's format. The result holds the segments, for subtitles in other
+    formats."""
     found = await transcript_of(run, plan)
     data = encode(found, plan.request)
     name = f"transcript_{run.job}{EXTENSIONS[plan.request.format]}"
@@ -169,7 +173,7 @@ async def write(run: JobRun, plan: TranscriptionPlan, folder: Path, threads: Thr
 
 
 def encode(found: Mapping[str, Any], request: TranscriptionRequest) -> bytes:
-    """In the request's format."""
+    """A transcript in the request's format, UTF-8."""
     match request.format:
         case "text":
             text = f"{found['text']}\n"
@@ -185,7 +189,7 @@ def encode(found: Mapping[str, Any], request: TranscriptionRequest) -> bytes:
 
 
 async def whole(job: WaitingJob) -> bytes:
-    """The answer to a caller who waits, in the request's format; ends the job. Raises what ended the run."""
+    """The answer to a waiting request, in its format; ends the job. Raises what ended the run."""
     plan = plan_of(job)
     data = encode(await transcript_of(job.run, plan), plan.request)
     job.succeed(result_of(len(data), plan))
@@ -198,5 +202,5 @@ def plan_of(job: WaitingJob) -> TranscriptionPlan:
 
 
 def result_of(size: int, plan: TranscriptionPlan) -> Result:
-    """Of a request whose caller waited: no file."""
+    """The result of a waiting request, which has no file."""
     return Result("", plan.media_type, size, plan.request.seconds, "", ())
