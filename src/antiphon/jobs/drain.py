@@ -10,6 +10,9 @@ from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.lifecycle import JobLifecycle
 from antiphon.store.base import JobStore
 
+#: Seconds that the store gets to write a job's start, which waits for space on a full disk.
+START_TIMEOUT = 1.0
+
 
 class Drain:
     def __init__(self, lifecycle: JobLifecycle, store: JobStore) -> None:
@@ -44,6 +47,7 @@ class Drain:
             job.task.cancel()
         self._lifecycle.drop(job)
         if job.durable and job.fence is not None:
-            fence = await job.fence
-            if fence is not None:
-                await self._store.release(job.id, fence, spend=False)
+            with contextlib.suppress(TimeoutError):
+                fence = await asyncio.wait_for(job.fence, START_TIMEOUT)
+                if fence is not None:
+                    await self._store.release(job.id, fence, spend=False)

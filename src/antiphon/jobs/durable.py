@@ -178,7 +178,8 @@ class DurableRunner:
     async def _carry(self, active: ActiveJob) -> None:
         """Joins the job's units into its file and ends the job in the store, by the fence of this attempt."""
         assert active.fence is not None
-        fence = await active.fence
+        # The store goes on with the start when this task is cancelled: a drain still needs the fence.
+        fence = await asyncio.shield(active.fence)
         if fence is None:
             # It was cancelled between its queueing and its start.
             self._lifecycle.forget(active)
