@@ -11,9 +11,10 @@ from typing import Any, Protocol, Self
 
 import structlog
 
-from antiphon.app import kinds, stores
+from antiphon.app import stores
 from antiphon.app.cluster import Cluster
 from antiphon.app.data_folder import DataFolder
+from antiphon.app.kinds import KINDS, KindParts, KindRegistry, make_kinds, traits_of
 from antiphon.app.learned import LearnedFigures
 from antiphon.app.loop_lag import LoopLag
 from antiphon.app.retention import Retention
@@ -85,15 +86,16 @@ class Opened:
 class Antiphon:
     """The service without HTTP: `async with Antiphon(data_dir=…) as a: audio = await a.speak("Hello")`."""
 
-    def __init__(self, settings: Settings | None = None, **options: Any) -> None:
+    def __init__(self, settings: Settings | None = None, *, kinds: KindRegistry = KINDS, **options: Any) -> None:
+        """`kinds`: the kinds of jobs that it does."""
         self.settings = settings or load(flags=options)
         self.started_at = time.time()
         #: Set when the store can no longer be trusted; the process must end.
         self.broken = asyncio.Event()
         self._started: list[Part] = []
         self._wire_floor()
-        self._wire_models()
-        self._wire_jobs()
+        self._wire_models(kinds)
+        self._wire_jobs(kinds)
         #: In the order in which they start; they stop in reverse.
         self._parts: tuple[Part, ...] = (
             DataFolder(self.settings),
@@ -128,7 +130,7 @@ class Antiphon:
         self.observer = Observer()
         self.webhooks = Webhooks(self.store, self.bus, private=s.webhook_private)
 
-    def _wire_models(self) -> None:
+    def _wire_models(self, registry: KindRegistry) -> None:
         s, costs, load_seconds = self.settings, CostModels(), dict[str, float]()
         self._learned = LearnedFigures(self.store, costs, load_seconds, self.observer.statistics)
         self.models = ModelRegistry(
@@ -143,10 +145,10 @@ class Antiphon:
             ),
             self._servers,
             load_seconds,
-            kinds.TRAITS,
+            traits_of(registry),
         )
 
-    def _wire_jobs(self) -> None:
+    def _wire_jobs(self, registry: KindRegistry) -> None:
         s = self.settings
         self.references = References(
             self.store,
@@ -166,7 +168,7 @@ class Antiphon:
             lambda: self.lifecycle.sources(),
         )
         planner = SpeechPlanner(self.models.selector, self.threads, self.references)
-        self.kinds = kinds.make(self.models.selector, planner, self.recordings)
+        self.kinds = make_kinds(registry, KindParts(self.models.selector, planner, self.recordings))
         work = Admission(
             client_seconds=s.max_client_seconds,
             total_seconds=s.max_queue_seconds,

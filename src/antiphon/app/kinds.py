@@ -25,14 +25,19 @@ class KindParts:
     recordings: RecordingStore
 
 
-KINDS: Mapping[KindTraits, Callable[[KindParts], JobKind]] = {
+#: How each kind is made, by its traits.
+KindRegistry = Mapping[KindTraits, Callable[[KindParts], JobKind]]
+
+KINDS: KindRegistry = {
     speech.TRAITS: lambda parts: speech.kind(parts.planner),
     transcription.TRAITS: lambda parts: transcription.kind(parts.selector, parts.recordings),
     imaging.TRAITS: lambda parts: imaging.kind(parts.selector),
 }
-TRAITS: Mapping[Kind, KindTraits] = {traits.name: traits for traits in KINDS}
 
 
-def make(selector: ModelSelector, planner: SpeechPlanner, recordings: RecordingStore) -> Kinds:
-    parts = KindParts(selector, planner, recordings)
-    return {traits.name: make_kind(parts) for traits, make_kind in KINDS.items()}
+def traits_of(registry: KindRegistry) -> Mapping[Kind, KindTraits]:
+    return {traits.name: traits for traits in registry}
+
+
+def make_kinds(registry: KindRegistry, parts: KindParts) -> Kinds:
+    return {traits.name: make_kind(parts) for traits, make_kind in registry.items()}

@@ -24,7 +24,8 @@ class JobKind:
     """`Any` stands for the kind's own request and plan."""
 
     traits: KindTraits
-    #: The request that `Request.to_json` wrote.
+    #: The request that `Request.to_json` wrote. For a kind without a body model in `api.job_bodies` also a client's
+    #: JSON. Raises `InvalidRequest`, `KeyError`, `TypeError` or `ValueError` for anything else.
     parse: Callable[[Mapping[str, Any]], Request]
     #: The model that answers an owner's request, and the plan for it. Raises `InvalidRequest` and its kin for what can
     #: never work, `ModelLoading` and `ModelUnavailable`.
