@@ -1,1 +1,6 @@
-"""The HTTP faces: the article's, OpenAI's, and our own. They validate, ask the service, and answer."""
+"""HTTP: routes, WebSockets and the layers around them. Entry point: `app.create_app`.
+
+A module of routes has a function `routes` that takes the services it uses: `tts` for the article's routes, `speech`,
+`transcriptions` and `images` for OpenAI's, `compat` and `speech_batch` for those of other servers. Before a route, a
+request passes `tracing`, `request_log`, `guard` and `fast_path`.
+"""

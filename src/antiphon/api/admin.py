@@ -44,14 +44,14 @@ def _add_queue(router: APIRouter, control: QueueControl) -> None:
     def view() -> Response:
         return reply({"object": "queue", "paused": control.paused, "data": control.rows(SHOWN)})
 
-    @router.get("/v1/queue", summary="Everybody's queue, by expected end", responses={200: {"model": QueueView}})
+    @router.get("/v1/queue", summary="The queue of all clients, by expected end", responses={200: {"model": QueueView}})
     async def queue(request: Request) -> Response:
         callers.require_admin(request)
         return view()
 
     @router.post(
         "/v1/queue/pause",
-        summary="Hand out nothing of a job, a client or anything; what runs goes on",
+        summary="Pause a job, a client or everything; running segments go on",
         responses=responses,
         openapi_extra=openapi.takes(HoldBody),
     )
@@ -62,7 +62,7 @@ def _add_queue(router: APIRouter, control: QueueControl) -> None:
 
     @router.post(
         "/v1/queue/resume",
-        summary="End what the same pause began",
+        summary="Resume a job, a client or everything that was paused",
         responses=responses,
         openapi_extra=openapi.takes(HoldBody),
     )
@@ -97,14 +97,14 @@ def _add_jobs(router: APIRouter, control: QueueControl, jobs: JobService) -> Non
         body = request_body.parse(ClassBody, await request_body.body(request, 4096))
         return reply(control.change_class(id, body.priority))
 
-    @router.delete("/v1/queue/{id}", summary="Cancel anybody's job", responses=responses)
+    @router.delete("/v1/queue/{id}", summary="Cancel any client's job", responses=responses)
     async def cancel(request: Request, id: str) -> Response:
         callers.require_admin(request)
         return reply(await jobs.cancel(id))
 
 
 def _add_insight(router: APIRouter, models: ModelRegistry, webhooks: Webhooks) -> None:
-    @router.get("/v1/webhooks/secret", summary="What webhooks without a secret of their own are signed with")
+    @router.get("/v1/webhooks/secret", summary="The secret that signs webhooks without a secret of their own")
     async def secret(request: Request) -> Response:
         callers.require_admin(request)
         return reply({"secret": webhooks.secret})

@@ -20,9 +20,9 @@ def owner(connection: HTTPConnection) -> str:
 
 
 def visible_owner(connection: HTTPConnection) -> str | None:
-    """Whose jobs the caller may see: only their own where there are API keys, else every owner's (None).
+    """Whose jobs the caller may see: with an API key the key's own, without one and for an admin every owner's (None).
 
-    For routes that have never told owners apart by their address."""
+    For the article's routes, which do not tell clients apart by their address."""
     found = caller(connection)
     return found.owner if found.key is not None and not found.admin else None
 

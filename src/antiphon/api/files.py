@@ -30,7 +30,7 @@ class FinishedFiles:
     store: FileStore
 
     async def respond(self, request: Request, name: str) -> Response:
-        """A file of the output directory. Raises `NotFound` for a name that the server has not made."""
+        """A file of the output directory. Raises `NotFound` for any name that the server did not create."""
         match = _NAME.match(name)
         if match is None:
             raise errors.NotFound("There is no such file")
@@ -47,7 +47,7 @@ class FinishedFiles:
         return await self._shared(request, name, digest, job.result.bytes_of(name), job.result.media_type)
 
     async def _shared(self, request: Request, name: str, digest: str, size: int, media_type: str) -> Response:
-        """A file that another server made, passed on while it comes from the storage.
+        """A file of another server, passed on while it comes from the storage.
 
         Raises `NotFound`, `StorageDown`."""
         headers = _headers(digest)
@@ -80,7 +80,7 @@ class FinishedFiles:
 
 
 def plain_file(request: Request, path: Path, digest: str, media_type: str) -> Response:
-    """A file whose name the server made, and whose bytes never change: its digest is the entity tag."""
+    """A file whose bytes never change: its digest is the entity tag."""
     headers = _headers(digest)
     etag = headers["ETag"]
     if matches(request.headers.get("if-none-match"), etag):
@@ -137,10 +137,10 @@ def _rewrite_ranges(request: Request, etag: str, size: int) -> None:
     Starlette answers 400 or 416 to headers that RFC 9110 wants ignored (14.2) or served in part (15.5.17).
     """
     ranges = requested_ranges(request, etag, size)
-    kept = [(k, v) for k, v in request.scope["headers"] if k not in (b"range", b"if-range")]
+    headers = [(k, v) for k, v in request.scope["headers"] if k not in (b"range", b"if-range")]
     if ranges is not None:
-        kept.append((b"range", ("bytes=" + ",".join(f"{a}-{b - 1}" for a, b in ranges)).encode()))
-    request.scope["headers"] = kept
+        headers.append((b"range", ("bytes=" + ",".join(f"{a}-{b - 1}" for a, b in ranges)).encode()))
+    request.scope["headers"] = headers
 
 
 def parse_ranges(header: str, size: int) -> list[tuple[int, int]] | None:

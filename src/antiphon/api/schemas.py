@@ -14,8 +14,8 @@ class TtsAnswer(BaseModel):
     status: Literal["succeeded"]
     audio_path: str = Field(examples=["/output/speech_01k….wav"])
     duration: float = Field(description="Seconds of audio.")
-    cached: bool = Field(description="Whether all of it was made before.")
-    warnings: list[str] | None = Field(None, description="What the model could not do of what was asked.")
+    cached: bool = Field(description="Whether all of it came from the cache.")
+    warnings: list[str] | None = Field(None, description="What the model cannot do and left out.")
 
 
 class Accepted(BaseModel):
@@ -56,7 +56,7 @@ class Health(BaseModel):
     models: list[ModelHealth]
     network: Literal["online", "offline", "unknown"]
     version: str
-    storage: str | None = Field(description="With shared object storage: ok, or why its last answer was none.")
+    storage: str | None = Field(description="With shared object storage: ok, or why its last request failed.")
 
 
 class ErrorText(BaseModel):
@@ -89,7 +89,7 @@ class ImageView(BaseModel):
 
 
 class ResultView(BaseModel):
-    path: str | None = Field(description="null for a request that somebody waited for: its audio was the answer.")
+    path: str | None = Field(description="null for a request whose caller waited: its audio was the answer.")
     media_type: str
     bytes: int
     duration: float

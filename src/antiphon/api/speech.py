@@ -38,7 +38,7 @@ def routes(service: SpeechService, jobs: JobService, files: FinishedFiles, setti
     router = APIRouter(prefix="/v1/audio", tags=["speech"])
     answers = SpeechAnswers(service, jobs, files, settings.log_text)
     responses = {200: openapi.audio(), **openapi.errors(400, 404, 413, 422, 429, 500, 503)}
-    headers = {"Cache-Control": "no-cache: make it anew; no-store: keep nothing", **openapi.IDEMPOTENCY}
+    headers = {"Cache-Control": "no-cache: synthesise again; no-store: store nothing", **openapi.IDEMPOTENCY}
 
     @router.post(
         "/speech",

@@ -34,7 +34,7 @@ class Requests(BaseModel):
     day: int = Field(description="Accepted in the last 24 hours.")
     failed: int
     cancelled: int
-    per_minute: list[int] = Field(description="The last 60 minutes, oldest first; not kept over a restart.")
+    per_minute: list[int] = Field(description="The last 60 minutes, oldest first; lost in a restart.")
     per_hour: list[int] = Field(description="The last 24 hours, oldest first.")
     peak_hour: PeakHour | None
 
@@ -43,10 +43,10 @@ class Section(BaseModel):
     requests: Requests
     wait: Times = Field(description="From accepted to started, of requests that needed a worker.")
     synthesis: Times = Field(description="From started to the end, of requests that needed a worker.")
-    segment: Times = Field(description="Seconds that a segment took a worker.")
-    utilisation: float | None = Field(description="Part of the workers' time that was worked.")
+    segment: Times = Field(description="Seconds of a worker that a segment took.")
+    utilisation: float | None = Field(description="Part of their time that workers computed.")
     utilisation_peak: float | None = Field(description="In the busiest hour.")
-    cached_share: float | None = Field(description="Part of all answers that the cache gave whole.")
+    cached_share: float | None = Field(description="Part of all answers that came whole from the cache.")
     audio_seconds: float
 
 
@@ -61,7 +61,7 @@ class CacheSection(BaseModel):
     bytes: int
     hits: int
     misses: int
-    hit_share: float | None = Field(description="Of all questions since the start, segments and whole answers alike.")
+    hit_share: float | None = Field(description="Of all lookups since the start, of segments and whole answers.")
 
 
 class Prediction(BaseModel):
@@ -75,14 +75,14 @@ class ModelAdvice(BaseModel):
     model: str
     enough_data: bool
     workers: int
-    workers_needed: int | None = Field(description="With which 95 % wait no longer than the target.")
+    workers_needed: int | None = Field(description="The number with which 95 % wait no longer than the target.")
     peak_hour: float | None = Field(description="When the busiest hour began, in seconds since the epoch.")
     peak_segments: int | None = Field(description="Segments that needed a worker in it.")
     arrivals_per_second: float | None
-    service_seconds: float | None = Field(description="Mean seconds that a segment takes a worker.")
+    service_seconds: float | None = Field(description="Mean seconds of a worker that a segment takes.")
     service_variance: float | None
     measured_wait_p95: float | None
-    predictions: list[Prediction] = Field(description="With one worker less, with those there are, with one more.")
+    predictions: list[Prediction] = Field(description="With one worker less, with the present number, with one more.")
 
 
 class Advice(BaseModel):

@@ -43,7 +43,7 @@ _FORM: dict[str, Any] = {
     "model": {"type": "string", "description": "whisper-base …; whisper-1 and auto mean the best that is served."},
     "language": {
         "type": "string",
-        "description": "Of what is said, such as en or zh; without it, found out.",
+        "description": "Of the speech, such as en or zh; detected if absent.",
     },
     "prompt": {"type": "string", "maxLength": 1000, "description": "Spelling and style to go by."},
     "response_format": {"type": "string", "enum": list(FORMATS), "default": "json"},
@@ -52,7 +52,7 @@ _FORM: dict[str, Any] = {
     "stream": {
         "type": "boolean",
         "default": False,
-        "description": "Each part as soon as it is heard, as SSE.",
+        "description": "Each part as soon as it is transcribed, as SSE.",
     },
     "priority": {"type": "string", "enum": ["vip", "normal", "bulk"], "default": "normal"},
 }

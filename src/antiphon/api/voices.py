@@ -39,7 +39,7 @@ class UploadedVoice(BaseModel):
     name: str
     consent: str
     created_at: int = Field(description="Seconds since the epoch.")
-    file_size: int = Field(description="Bytes of the recording as it is kept.")
+    file_size: int = Field(description="Bytes of the stored recording.")
     mime_type: str
     seconds: float = Field(description="Length of the recording without the silence at its ends.")
     ref_text: str | None = None

@@ -47,7 +47,8 @@ class Drain:
             job.task.cancel()
         self._lifecycle.drop(job)
         if job.durable and job.fence is not None:
+            fence: int | None = None
             with contextlib.suppress(TimeoutError):
                 fence = await asyncio.wait_for(job.fence, START_TIMEOUT)
-                if fence is not None:
-                    await self._store.release(job.id, fence, spend=False)
+            if fence is not None:
+                await self._store.release(job.id, fence, spend=False)

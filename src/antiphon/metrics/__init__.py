@@ -1,1 +1,4 @@
-"""What machines read of the server: metrics for Prometheus, traces for OpenTelemetry."""
+"""Figures for the operator: `exposition` for Prometheus, `report` for /v1/stats, `traces` for OpenTelemetry.
+
+`advice` says how many workers the load needs, by the queueing theory of `queueing`.
+"""

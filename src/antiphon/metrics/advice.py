@@ -1,7 +1,7 @@
 """Advice: how many workers the load of the last day needs, in words and with the numbers behind it. Pure.
 
-What is counted is segments, since the segment is what is scheduled: a book is many short customers and not a long one,
-and whoever comes meanwhile waits for one of them. So a wait here is the time until a segment gets its slot.
+The model counts segments, since the server schedules segments: a book is many short customers instead of a long one,
+and another client's request waits for one of them only. So a wait is the time until a segment gets its slot.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from antiphon.metrics import queueing
 from antiphon.metrics.queueing import Wait
 from antiphon.stats.hour import HourStats, merged
 
-#: Segments, and seconds of a running server, from which an hour says something.
+#: Segments, and seconds of a running server, that an hour needs to count.
 ENOUGH, ENOUGH_SECONDS = 50, 600.0
 #: Part of all waits that is to be under the target.
 PART = 0.95
@@ -24,7 +24,7 @@ PART = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a model had to do in its busiest hour."""
+    """A model's work in its busiest hour."""
 
     #: Seconds since the epoch.
     hour: float
@@ -38,7 +38,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """`waits` are those of one worker less (if there is another), of as many as there are, and of one more."""
+    """`waits`: with one worker less (if there are two or more), with the present number, and with one more."""
 
     model: str
     workers: int
@@ -46,7 +46,7 @@ class Advice:
     load: Load | None
     needed: int | None = None
     waits: tuple[tuple[int, Wait], ...] = ()
-    #: The wait of 95 % of all requests as it was measured.
+    #: The measured wait that 95 % of all requests stayed under, in seconds.
     measured: float | None = None
 
     def to_json(self) -> dict[str, Any]:

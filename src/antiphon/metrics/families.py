@@ -71,8 +71,8 @@ def _queue(models: ModelRegistry, jobs: JobService) -> Iterator[Metric]:
 
 def _jobs(counters: Counters, jobs: JobService) -> Iterator[Metric]:
     both = ("model", "class")
-    yield _counter("jobs", "Jobs and requests, by what became of them.", (*both, "outcome"), counters.jobs)
-    yield _counter("units", "Segments, by where their audio came from.", ("model", "source"), counters.units)
+    yield _counter("jobs", "Jobs and requests, by outcome.", (*both, "outcome"), counters.jobs)
+    yield _counter("units", "Segments, by the source of their audio.", ("model", "source"), counters.units)
     yield _counter("audio_seconds", "Seconds of audio that workers made.", ("model",), counters.audio)
     yield _histogram("wait_seconds", "From accepted to the first segment's start.", both, counters.waits)
     yield _histogram("synthesis_seconds", "From a request's start to its end.", ("model",), counters.synthesis)
@@ -81,7 +81,9 @@ def _jobs(counters: Counters, jobs: JobService) -> Iterator[Metric]:
     yield _histogram(
         "first_audio_seconds", "From a speech request to its first byte of audio.", (), {(): counters.first_audio}
     )
-    yield _histogram("eta_ratio", "What a job took, over what its owner was told at once.", (), {(): counters.eta})
+    yield _histogram(
+        "eta_ratio", "A job's time, divided by the prediction when it was accepted.", (), {(): counters.eta}
+    )
     followed: dict[Labels, float] = {(): jobs.lifecycle.shared.followed}
     yield _counter("single_flight_followers", "Segments that waited for another job's.", (), followed)
 
@@ -89,8 +91,8 @@ def _jobs(counters: Counters, jobs: JobService) -> Iterator[Metric]:
 def _cache(cache: Cache) -> Iterator[Metric]:
     stats = cache.stats()
     for name, text, value in (
-        ("hits", "Questions that the cache answered.", stats.hits),
-        ("misses", "Questions that it did not.", stats.misses),
+        ("hits", "Lookups that found an entry.", stats.hits),
+        ("misses", "Lookups that found none.", stats.misses),
         ("evictions", "Entries that were removed from disk to make room.", stats.evictions),
         ("corrupt", "Files that were found damaged.", stats.corrupt),
         ("dropped", "Entries that could not be written.", stats.dropped),
@@ -111,7 +113,9 @@ def _storage(bucket: Bucket | None, cache: Cache) -> Iterator[Metric]:
     shared: dict[Labels, float] = {}
     if remote is not None:
         shared = {("found",): remote.found, ("sent",): remote.sent, ("dropped",): remote.dropped}
-    yield _counter("cache_shared", "Segments found in, sent to and kept from the shared storage.", ("what",), shared)
+    yield _counter(
+        "cache_shared", "Segments found in, sent to and withheld from the shared storage.", ("what",), shared
+    )
 
 
 def _workers(models: ModelRegistry) -> Iterator[Metric]:
@@ -129,14 +133,14 @@ def _workers(models: ModelRegistry) -> Iterator[Metric]:
         restarts[model, name], recycled[model, name] = worker.restarts, worker.recycled
     yield _gauge("worker_resident_memory_bytes", "Main memory of a worker.", both, rss)
     yield _gauge("worker_video_memory_bytes", "GPU memory of a worker.", both, vram)
-    yield _counter("worker_restarts", "Workers that were started anew after a failure.", both, restarts)
+    yield _counter("worker_restarts", "Workers that were restarted after a failure.", both, restarts)
     yield _counter("worker_recycles", "Workers that were replaced for wear.", both, recycled)
     memory: dict[Labels, float] = {
         (str(gpu.index), gpu.name, kind): size
         for gpu in models.gpus
         for kind, size in (("used", gpu.used), ("total", gpu.total))
     }
-    yield _gauge("gpu_memory_bytes", "Memory of a GPU, whoever uses it.", ("gpu", "name", "kind"), memory)
+    yield _gauge("gpu_memory_bytes", "Memory of a GPU, of all programs.", ("gpu", "name", "kind"), memory)
 
 
 def place(model: str, worker: WorkerInfo) -> str:
@@ -150,14 +154,14 @@ def _requests(counters: Counters, bus: Bus) -> Iterator[Metric]:
         "http_request_seconds", "From a request to the end of its answer.", ("route",), counters.http_seconds
     )
     yield _counter(
-        "refusals", "Requests that were refused to keep the server well, by why.", ("reason",), counters.refusals
+        "refusals", "Requests that were refused to protect the server, by reason.", ("reason",), counters.refusals
     )
-    yield _gauge("open_connections", "Answers on their way now.", ("protocol",), counters.open)
+    yield _gauge("open_connections", "Answers that are being sent.", ("protocol",), counters.open)
     yield GaugeMetricFamily("antiphon_event_streams", "Open streams of events.", bus.subscribers)
 
 
 def _server(counters: Counters, models: ModelRegistry, jobs: JobService) -> Iterator[Metric]:
-    yield _histogram("event_loop_lag_seconds", "By which the event loop was late.", (), {(): counters.lag})
+    yield _histogram("event_loop_lag_seconds", "Seconds by which the event loop was late.", (), {(): counters.lag})
     yield GaugeMetricFamily("antiphon_event_loop_tasks", "Tasks of the event loop that have not ended.", _tasks())
     yield _histogram("store_commit_seconds", "Until an accepted job was on disk.", (), {(): counters.commit})
     seconds, nbytes, _ = jobs.lifecycle.admission.work.queued()

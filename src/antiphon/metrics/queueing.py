@@ -1,4 +1,4 @@
-"""Capacity: how long work waits for so many servers, and how many keep the wait under a target. Pure.
+"""Queueing: how long work waits for a number of servers, and how many keep the wait under a target. Pure.
 
 The model is M/G/c: arrivals at random (Poisson), any distribution of service times, c equal servers, first come first
 served.
@@ -19,20 +19,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-#: Servers beyond which nothing is searched: no machine of ours has as many.
-MOST = 4096
+#: Servers at which the search ends; no machine has as many.
+MAX_SERVERS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """What arrivals meet. Without an end of waiting (utilisation ≥ 1) the times are infinite."""
+    """The wait of arrivals. With a utilisation of 1 or more the times are infinite."""
 
     servers: int
-    #: Part of the time that a server is busy, as offered: above 1 the queue grows for ever.
+    #: Offered load of one server, as a part of its time: above 1 the queue grows for ever.
     utilisation: float
     #: Chance that an arrival finds no server free.
     chance: float
-    #: Seconds, over all arrivals, those who need not wait among them.
+    #: Seconds, over all arrivals, with those that need not wait.
     mean: float
 
     def percentile(self, part: float = 0.95) -> float:
@@ -45,7 +45,7 @@ class Wait:
 
 
 def erlang_b(servers: int, load: float) -> float:
-    """Chance that all servers are busy where nobody waits. `load`: arrivals times mean service, in Erlang."""
+    """Chance that all servers are busy, in a system without a queue. `load`: arrivals times mean service, in Erlang."""
     blocked = 1.0
     for n in range(1, servers + 1):
         blocked = load * blocked / (n + load * blocked)
@@ -84,9 +84,9 @@ def needed(
 ) -> int | None:
     """The least number of servers, a multiple of `step`, with which `part` of all wait no longer than `target` seconds.
 
-    None: not even with `MOST`.
+    None: not even with `MAX_SERVERS`.
     """
-    for servers in range(step, MOST + 1, step):
+    for servers in range(step, MAX_SERVERS + 1, step):
         if wait(arrivals, service, variance, servers).percentile(part) <= target:
             return servers
     return None
