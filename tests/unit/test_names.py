@@ -76,6 +76,7 @@ def test_every_entry_can_be_found() -> None:
         owner = re.search(r"\((\w+)[|)]", each.line)
         uses = (
             each.hint,
+            f"{each.hint}audio",
             f"class {leaf}:",
             f"class {leaf}(Message):",
             f"frames.{leaf}",
