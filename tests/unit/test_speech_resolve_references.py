@@ -33,7 +33,7 @@ def resolved(request: SpeechRequest, can: Capabilities, cloning: list[str] | Non
 @pytest.mark.parametrize("asked", ["Anna", ANNA.id])
 def test_an_uploaded_voice(asked: str) -> None:
     request = SpeechRequest("Hi", voice=asked, turns=(Turn("Hi", asked), Turn("Ho", "af_nova"), Turn("Hum")))
-    assert resolve_references.wanted(request, MINE)
+    assert resolve_references.needs_cloning(request, MINE)
     made = resolved(request, CLONES)
     assert made.voice == "ref:" + "ab" * 32
     assert [turn.voice for turn in made.turns] == ["ref:" + "ab" * 32, "af_nova", None]
@@ -62,7 +62,7 @@ def test_the_mood_of_a_recording() -> None:
 @pytest.mark.parametrize("can", [CAN, CLONES], ids=["plain", "clones"])
 def test_the_voices_of_others_do_not_exist(asked: str, can: Capabilities) -> None:
     request = SpeechRequest("Hi", voice=asked)
-    assert not resolve_references.wanted(request, MINE)
+    assert not resolve_references.needs_cloning(request, MINE)
     assert resolved(request, can).voice == asked
     with pytest.raises(errors.UnknownVoice):
         voice_selection.choose(asked, "en", can)

@@ -1,4 +1,4 @@
-"""Speech kind: texts that are spoken."""
+"""Speech kind: the traits of speech, and the functions with which its jobs are planned and written."""
 
 from __future__ import annotations
 

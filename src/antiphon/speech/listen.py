@@ -1,6 +1,7 @@
-"""A durable job's sound while it is made, for listeners who take no slot and no place in line.
+"""Listen: streams the audio of a durable job while its segments are computed.
 
-They read what the job's own run has put into the cache, as its events tell of it."""
+A listener takes no slot and no place in the queue: it reads from the cache what the job's own run has put there, and
+learns from the job's events when that is."""
 
 from __future__ import annotations
 
@@ -19,13 +20,13 @@ from antiphon.speech.plan import SpeechPlan
 
 
 class NotStreamable(errors.Conflict):
-    """The job is not being made here, or no more: whoever listens waits for its end and takes the file."""
+    """The job does not run on this server now: the client has to wait for its end and fetch the file."""
 
 
 async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenerator[bytes]:
-    """Encoded audio from the beginning, each part as soon as its segment is done.
+    """Encoded audio from the beginning of the text, each part as soon as its segment is done.
 
-    Raises what ended the job, and `NotStreamable`, mostly before the first part, for a job without a run."""
+    Raises what ended the job, and `NotStreamable` for a job that does not run here, mostly before the first part."""
     with jobs.lifecycle.bus.subscribe(job=job_id) as events:
         plan = await _plan(jobs, job_id, events)
         run = JobRun(
@@ -35,12 +36,12 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
             RunCallbacks(
                 on_unit=lambda index, cached: None,
                 on_failure=lambda error: None,
-                # What the cache has lost meanwhile, the finished file still has.
+                # The cache has evicted a segment meanwhile; the finished file will contain it.
                 requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
             ),
         )
         if job_id not in jobs.active:
-            await _ended(jobs, job_id, run)
+            await _apply_state(jobs, job_id, run)
         feeding = asyncio.create_task(_feed(jobs, job_id, run, events), name=f"follow {job_id}")
         try:
             async with contextlib.aclosing(render.stream(run, plan, threads, render.Timeline())) as parts:
@@ -52,11 +53,11 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
 
 
 async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPlan:
-    """The plan of the job's own run, which it has from its first slot on."""
+    """The plan of the job's own run; waits until its first unit is due, when the run is made."""
     while True:
         active = jobs.active.get(job_id)
         if active is None:
-            # It has ended since it was looked up, or it waits for something, such as a model that is not served.
+            # The job has ended since it was read, or waits for something, such as a model that is not served.
             raise NotStreamable("The job is not being made now; ask for its result when it is done")
         if active.run is not None:
             assert isinstance(active.run.plan, SpeechPlan)
@@ -66,17 +67,17 @@ async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPl
 
 
 async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription) -> None:
-    """Tells the listener's run which units are made, until the job ends."""
+    """Marks units in the listener's run as cached when they are done, until the job ends."""
     async for event in events:
         if event.type == "unit.done":
             run.mark_cached(event.data["index"])
         elif event.type == "gap" or event.type in FINAL_EVENTS:
-            await _ended(jobs, job_id, run)
+            await _apply_state(jobs, job_id, run)
     run.stop(errors.Draining(retry_after=5.0))
 
 
-async def _ended(jobs: JobService, job_id: str, run: JobRun) -> None:
-    """All that the cache has; and if the job failed, why there will be no more."""
+async def _apply_state(jobs: JobService, job_id: str, run: JobRun) -> None:
+    """Marks all units in the cache, and stops the run if the job failed or was cancelled."""
     job = await jobs.stored(job_id)
     for index, key in enumerate(run.keys):
         if job.result is not None or jobs.lifecycle.shared.cache.contains(key):

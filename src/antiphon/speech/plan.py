@@ -1,4 +1,4 @@
-"""A plan: a request turned into units for one model, with a warning wherever the model cannot do what was asked."""
+"""Speech plan: a request as segments for one model, with a warning for everything that the model cannot do."""
 
 from __future__ import annotations
 
@@ -19,48 +19,48 @@ from antiphon.text import markup
 from antiphon.text.normalise import clean
 from antiphon.text.segment import Segment, line_pause, segment
 
-#: Part of a finished result's name in the cache: raised when joining or encoding changes.
+#: Part of the cache key of a whole answer; to be raised when joining or encoding changes.
 JOIN_FORMAT = 2
-#: Seconds of silence between two speakers.
+#: Seconds of silence between the turns of a dialogue.
 TURN_PAUSE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Voicing:
-    """How a segment is spoken; many segments share one."""
+    """How a segment is spoken. Many segments share one."""
 
     voice: str
     language: str
     emotion: dict[str, float]
-    #: What the engine is asked for, and by what factor its audio is then stretched to the speed that was asked for.
+    #: The speed asked of the engine, and the factor by which its audio is then stretched to the requested speed.
     speed: float
     stretch: float
-    #: For subtitles; None where one voice speaks all.
+    #: Name in the subtitles; None outside a dialogue.
     speaker: str | None = None
 
 
 @dataclass(slots=True)
 class SpeechPlan:
-    """What will be done for one request. The same request, model and revision give the same plan again."""
+    """The segments of a request for one model; implements `domain.work.Plan`."""
 
     request: SpeechRequest
     model: str
     capabilities: Capabilities
-    #: Their pauses are seconds as they will be heard.
+    #: Their pauses are seconds in the final audio.
     segments: list[Segment]
     #: One for each segment.
     voicings: list[Voicing]
     warnings: tuple[str, ...]
-    #: What else the engine is told: those of the request's options that it understands.
+    #: The request's options that the engine understands.
     options: dict[str, Any] = field(default_factory=dict)
-    #: Seconds of silence before the first.
+    #: Seconds of silence before the first segment.
     lead: float = 0.0
-    #: Names of the units' recipes, and their lengths in characters at normal speed, in order.
+    #: Cache keys of the units' recipes, and their lengths in characters at normal speed, in order.
     keys: list[str] = field(init=False)
     lengths: list[float] = field(init=False)
 
     def __post_init__(self) -> None:
-        # Here, because a long text is planned in a thread, and hashing thousands of recipes is long too.
+        # Computed here, since a long text is planned in a thread, and hashing thousands of recipes takes long too.
         self.keys = [self.recipe(index).key() for index in range(len(self.segments))]
         self.lengths = [
             languages.length(segment.text) / how.speed
@@ -76,7 +76,7 @@ class SpeechPlan:
             language=how.language,
             emotion=how.emotion,
             speed=how.speed,
-            # A seed means nothing to an engine that always gives the same samples: one recipe, one cache entry.
+            # A deterministic engine ignores the seed: without it, all seeds share one cache entry.
             seed=0 if self.capabilities.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
             options={**self.options, "take": take} if take else self.options,
         )
@@ -89,7 +89,7 @@ class SpeechPlan:
         return self.lengths[index]
 
     def result_key(self) -> str:
-        """The name in the cache of the whole encoded answer, from the names of its units."""
+        """The cache key of the whole encoded answer, derived from those of its units."""
         request = self.request
         joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
         form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
@@ -126,10 +126,11 @@ def make(
     quick_first: bool = False,
     language: str | None = None,
 ) -> SpeechPlan:
-    """Plans a request whose text is clean. Raises `UnknownVoice`, `InvalidText`; pure computing, linear in the text.
+    """Plans a request whose text is clean; only computes, in time linear in the text. Raises `UnknownVoice`,
+    `InvalidText`.
 
-    `quick_first` cuts the first segment short where that brings the first sound earlier; `language` is that of the
-    text, if it was found out before.
+    `quick_first` cuts the first segment short if that brings the first audio earlier. `language` is that of the text,
+    if the caller has detected it.
     """
     planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
     for turn in turns(request):
@@ -138,30 +139,32 @@ def make(
 
 
 class _Planner:
+    """Collects the segments of a plan, turn by turn."""
+
     def __init__(
         self, request: SpeechRequest, model: str, capabilities: Capabilities, *, quick_first: bool, language: str | None
     ) -> None:
         self.request, self.model, self.capabilities, self.quick_first = request, model, capabilities, quick_first
-        # Of a dialogue each turn has its own.
+        # Each turn of a dialogue may have another language.
         self.language = None if request.turns else language
         self.segments: list[Segment] = []
         self.voicings: list[Voicing] = []
         self.lead = 0.0
         self.offset = 0
-        #: In the order in which they came up, each once.
+        #: Each warning once, in the order of the text.
         self.warnings: dict[str, None] = {}
 
     def add(self, turn: Turn) -> None:
-        """One speaker's text, behind what is there."""
+        """Appends the segments of one turn."""
         if self.segments:
             self._pause(TURN_PAUSE)
         spans = markup.parse(turn.text, ssml=self.request.ssml)
         how = self._voicing(turn, " ".join(span.text for span in spans) if len(spans) > 1 else spans[0].text)
         plain = len(spans) == 1 and spans[0].text is self.request.text
         for span in spans:
-            # Cleaned here and not before: to a text's marks, its spaces and brackets mean something.
+            # Cleaned only here, since spaces and brackets have a meaning in the markup.
             self._span(span.text if plain else clean(span.text), span.rate, how, turn)
-            # Where the tempo changes at the end of a line, its pause would be lost with the line's end.
+            # A tempo change at the end of a line separates the line end from the text, so its pause is added here.
             self._pause(span.pause or (line_pause(span.text) if span is not spans[-1] else 0.0))
 
     def _span(self, text: str, rate: float, how: Voicing, turn: Turn) -> None:
@@ -169,8 +172,8 @@ class _Planner:
             return
         speed = self._speed(turn, rate)
         if rate != 1.0:
-            engine = self._engine_speed(speed)
-            how = replace(how, speed=engine, stretch=speed / engine)
+            engine_speed = self._engine_speed(speed)
+            how = replace(how, speed=engine_speed, stretch=speed / engine_speed)
         quick = self.quick_first and not self.segments
         for part in segment(text, self.capabilities.cut, how.language, quick_first=quick):
             self.segments.append(
@@ -194,21 +197,21 @@ class _Planner:
             self._warn(f"{self.model} does not speak language {language} well")
         asked = turn.voice or request.voice
         recorded = asked if asked and digest_of(asked) else None
-        voice, bent = (recorded, None) if recorded else voice_selection.choose(asked, language, capabilities)
-        if bent:
-            self._warn(bent)
-        mood = request.emotion if turn.emotion is None else turn.emotion
-        for name in mood:
+        voice, warning = (recorded, None) if recorded else voice_selection.choose(asked, language, capabilities)
+        if warning:
+            self._warn(warning)
+        emotion = request.emotion if turn.emotion is None else turn.emotion
+        for name in emotion:
             if name not in capabilities.emotions and name != "calm":
                 self._warn(f"{self.model} cannot sound {name}; the emotion was left out")
         speed = self._speed(turn, 1.0)
-        engine = self._engine_speed(speed)
+        engine_speed = self._engine_speed(speed)
         return Voicing(
             voice=voice,
             language=language,
-            emotion={name: weight for name, weight in mood.items() if name in capabilities.emotions},
-            speed=engine,
-            stretch=speed / engine,
+            emotion={name: weight for name, weight in emotion.items() if name in capabilities.emotions},
+            speed=engine_speed,
+            stretch=speed / engine_speed,
             speaker=(turn.speaker or asked or voice) if request.turns else None,
         )
 
@@ -216,7 +219,7 @@ class _Planner:
         return min(max(self.request.speed * turn.speed * rate, SPEED_MIN), SPEED_MAX)
 
     def _engine_speed(self, speed: float) -> float:
-        """What of a speed the engine does itself; the rest is done to its audio."""
+        """The part of a speed that the engine can do; its audio is stretched by the rest."""
         return min(max(speed, self.capabilities.speed_min), self.capabilities.speed_max)
 
     def _warn(self, message: str) -> None:
@@ -242,5 +245,5 @@ class _Planner:
 
 
 def turns(request: SpeechRequest) -> tuple[Turn, ...]:
-    """Who says what; one turn where one voice says all."""
+    """The turns of a request: one turn with the whole text if it is not a dialogue."""
     return request.turns or (Turn(request.text),)

@@ -1,4 +1,4 @@
-"""Speech planner: which model answers a request, and the plan for it."""
+"""Speech planner: selects the model for a request, and makes the plan for it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
 
-#: Characters up to which a text is cleaned and split on the event loop.
+#: Characters up to which a text is cleaned and split on the event loop; longer texts go to a thread.
 INLINE_TEXT = 4000
 
 
 @dataclass(slots=True)
 class SpeechPlanner:
+    """Used in one event loop."""
+
     selector: ModelSelector
     threads: Threads
     references: References
@@ -32,10 +34,10 @@ class SpeechPlanner:
     async def prepare(
         self, request: SpeechRequest, owner: str, *, quick_first: bool = False, trusted: bool = False
     ) -> tuple[ServedModel, SpeechPlan]:
-        """The model that answers and the plan for it. The plan's request has the cleaned text, and the recordings of
-        voices in place of the names that their owner gave them; a `trusted` request has been through this before.
+        """The model and the plan for a request. The plan's request has the cleaned text, and digests of recordings in
+        place of the names of uploaded voices. A `trusted` request was prepared before, and names digests already.
 
-        Raises `InvalidRequest` and its kin for what can never work, `ModelLoading` and `ModelUnavailable`.
+        Raises `InvalidRequest` and its subclasses for what can never work, `ModelLoading` and `ModelUnavailable`.
         """
         short = len(request.text) <= INLINE_TEXT
         request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
@@ -44,23 +46,23 @@ class SpeechPlanner:
             served = self.selector.choose(request.model, language)
             return served, await self.plan(request, served, quick_first=quick_first, language=language)
         resolve_references.check(request)
-        # A request that names no voice does not need the store, which may be away.
-        known = await self.references.by_name(owner) if resolve_references.names(request) else {}
-        abilities = (h.capabilities for h in self.selector.served.values() if h.capabilities is not None)
-        if self.references.shared and resolve_references.strange(request, known, abilities):
-            known = await self.references.by_name(owner, refresh=True)
-        clone = resolve_references.wanted(request, known)
+        # A request that names no voice does not read the store, which may be down.
+        uploaded = await self.references.by_name(owner) if resolve_references.names(request) else {}
+        models = (m.capabilities for m in self.selector.served.values() if m.capabilities is not None)
+        if self.references.shared and resolve_references.has_unknown_voice(request, uploaded, models):
+            uploaded = await self.references.by_name(owner, refresh=True)
+        clone = resolve_references.needs_cloning(request, uploaded)
         served = self.selector.choose(request.model, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
             assert served.capabilities is not None
-            able = [served.name for served in self.selector.cloning()]
-            request = await resolve_references.resolve(request, known, served.capabilities, able, self.references)
+            cloning = [model.name for model in self.selector.cloning()]
+            request = await resolve_references.resolve(request, uploaded, served.capabilities, cloning, self.references)
         return served, await self.plan(request, served, quick_first=quick_first, language=language)
 
     async def plan(
         self, request: SpeechRequest, served: ServedModel, *, quick_first: bool = False, language: str | None = None
     ) -> SpeechPlan:
-        """Raises `StorageDown` if a recording is needed that only other servers have, and cannot be had now."""
+        """The plan for a prepared request. Raises `StorageDown` if it needs a recording that cannot be fetched now."""
         assert served.capabilities is not None
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
@@ -71,8 +73,8 @@ class SpeechPlanner:
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
-    """The request as it is kept, and what will be spoken. A text with marks is kept as it came: they are read
-    again whenever it is planned. Raises `InvalidText`."""
+    """The request with cleaned text, and the text that is spoken. A text with markup stays as it is, since it is parsed
+    whenever the request is planned. Raises `InvalidText`."""
     if request.turns or markup.has_markup(request.text, request.ssml):
         spans = (span for turn in plans.turns(request) for span in markup.parse(turn.text, ssml=request.ssml))
         text = clean("\n".join(span.text for span in spans))

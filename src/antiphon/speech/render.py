@@ -1,4 +1,4 @@
-"""Render: a run's segments become one encoded answer, streamed while it is made or written to a file."""
+"""Render: joins a run's segments into one encoded answer, streamed or written to a file."""
 
 from __future__ import annotations
 
@@ -18,29 +18,31 @@ from antiphon.files import atomic
 from antiphon.jobs.run import JobRun
 from antiphon.speech.plan import SpeechPlan
 
-#: Bytes of PCM that are copied on the event loop; more, or anything compressed, goes to a thread.
+#: Bytes of PCM that are copied on the event loop; longer or compressed audio goes to a thread.
 INLINE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One segment's audio in its place."""
+    """One segment's audio and its place in the answer."""
 
     index: int
+    #: Mono signed 16-bit little-endian.
     pcm: bytes
+    #: Hz.
     rate: int
-    #: Seconds from the beginning of the whole.
+    #: Seconds from the beginning of the answer.
     start: float
     end: float
     #: Seconds of silence that follow.
     pause: float
-    #: Seconds of silence before it; only the first may have some.
+    #: Seconds of silence before it; only the first segment may have some.
     lead: float = 0.0
 
 
 @dataclass(slots=True)
 class Timeline:
-    """Where each segment lies in the whole; what subtitles are made of."""
+    """The place of each segment in the answer, from which subtitles are made."""
 
     segments: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
@@ -68,11 +70,11 @@ async def pieces(run: JobRun, plan: SpeechPlan, threads: Threads) -> AsyncGenera
             del entry
             if plan.voicings[index].stretch != 1.0:
                 audio = await threads.run(tempo.stretch, audio, rate, plan.voicings[index].stretch)
-            made = [Piece(index, audio, rate, at, at + pcm.duration(len(audio), rate), pause, lead)]
+            piece = [Piece(index, audio, rate, at, at + pcm.duration(len(audio), rate), pause, lead)]
             del audio
-            at, lead, index = made[0].end + pause, 0.0, index + 1
-            # Handed over, not lent: a reader that takes its time would keep every copy on the way alive.
-            yield made.pop()
+            at, lead, index = piece[0].end + pause, 0.0, index + 1
+            # Popped, so that this generator holds no reference to the audio while a slow reader has it.
+            yield piece.pop()
 
 
 async def stream(run: JobRun, plan: SpeechPlan, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
@@ -80,15 +82,15 @@ async def stream(run: JobRun, plan: SpeechPlan, threads: Threads, timeline: Time
     request = plan.request
     encoder: codec.Encoder | None = None
     try:
-        async with contextlib.aclosing(pieces(run, plan, threads)) as made_pieces:
-            async for piece in made_pieces:
+        async with contextlib.aclosing(pieces(run, plan, threads)) as rendered:
+            async for piece in rendered:
                 timeline.add(plan, piece)
                 if encoder is None:
                     encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
-                made = [await _feed(encoder, piece, threads)]
+                encoded = [await _feed(encoder, piece, threads)]
                 del piece
-                if made[0]:
-                    yield made.pop()
+                if encoded[0]:
+                    yield encoded.pop()
         if encoder is not None:
             tail = await threads.run(encoder.finish)
             if tail:
@@ -106,21 +108,21 @@ async def _feed(encoder: codec.Encoder, piece: Piece, threads: Threads) -> bytes
 
 
 def padded(piece: Piece) -> bytes:
-    """The piece with the silence around it."""
+    """The piece's samples with the silence before and after them."""
     if not piece.pause and not piece.lead:
         return piece.pcm
     return pcm.silence(piece.lead, piece.rate) + piece.pcm + pcm.silence(piece.pause, piece.rate)
 
 
 async def encode(audio: bytes, rate: int, fmt: Format, rate_out: int | None, threads: Threads) -> bytes:
-    """The whole at once."""
+    """A whole answer, encoded at once."""
     if fmt in ("wav", "pcm") and rate_out in (None, rate) and len(audio) <= INLINE:
         return codec.encode(audio, rate, fmt, rate_out)
     return await threads.run(codec.encode, audio, rate, fmt, rate_out)
 
 
 async def write(run: JobRun, plan: SpeechPlan, folder: Path, threads: Threads) -> Result:
-    """The whole answer as a file: under a temporary name until it is complete, then under its own, all or nothing."""
+    """Writes the answer to a file, which gets its name once it is complete; on an error no file is left."""
     request = plan.request
     name = f"speech_{run.job}{codec.EXTENSIONS[request.format]}"
     part, path = atomic.paths(folder, name)
@@ -145,7 +147,7 @@ async def write(run: JobRun, plan: SpeechPlan, folder: Path, threads: Threads) -
 
 
 async def _open(part: str, request: SpeechRequest, rate: int, threads: Threads) -> codec.FileWriter:
-    """Opens the file in a thread; a cancel meanwhile does not leave it open with nobody to close it."""
+    """Opens the file in a thread; if the caller is cancelled meanwhile, the file is closed and removed."""
     opening = asyncio.ensure_future(threads.run(codec.FileWriter, part, request.format, rate, request.sample_rate))
     try:
         return await asyncio.shield(opening)

@@ -1,4 +1,4 @@
-"""Recordings in a request: data: URLs, and names that their owner gave, become the digests that engines are told."""
+"""Resolved references: replaces data: URLs and the names of uploaded voices in a request by digests of recordings."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from antiphon.references.service import References
 from antiphon.speech import voice_selection
 
 
-def wanted(request: SpeechRequest, known: Mapping[str, Reference]) -> bool:
-    """Whether some voice of the request is a recording, so that a model that can imitate it is called for."""
-    return any(asked in known or asked.startswith("data:") for asked in _voices(request))
+def needs_cloning(request: SpeechRequest, uploaded: Mapping[str, Reference]) -> bool:
+    """Whether a voice of the request is a recording, so that it needs a model that can clone."""
+    return any(asked in uploaded or asked.startswith("data:") for asked in _voices(request))
 
 
 def check(request: SpeechRequest) -> None:
-    """Raises `UnknownVoice` for a recording named by its digest: whose it is cannot be told from that."""
+    """Raises `UnknownVoice` for a recording named by its digest, which does not show whose recording it is."""
     for asked in (*_voices(request), str(request.options.get("emotion_ref", ""))):
         if asked.lower().startswith(voice.PREFIX) or voice.is_digest(asked.lower()):
             raise errors.UnknownVoice(
@@ -30,19 +30,20 @@ def check(request: SpeechRequest) -> None:
 
 async def resolve(
     request: SpeechRequest,
-    known: Mapping[str, Reference],
+    uploaded: Mapping[str, Reference],
     capabilities: Capabilities,
     cloning: list[str],
     references: References,
 ) -> SpeechRequest:
-    """The request for a model of these `capabilities`, with digests. `cloning` names the served models that can clone.
+    """The request with digests of recordings, for a model with these `capabilities`.
 
-    Raises `UnknownVoice` for a recording that the model cannot use, `InvalidRequest` for one that cannot be read.
+    `uploaded` holds the owner's voices by id and by name, `cloning` the names of the served models that can clone.
+    Raises `UnknownVoice` for a recording that the model cannot use, `InvalidRequest` for one that cannot be decoded.
     """
 
     async def digest(asked: str, param: str) -> str | None:
-        if asked in known:
-            return known[asked].digest
+        if asked in uploaded:
+            return uploaded[asked].digest
         if not asked.startswith("data:"):
             return None
         try:
@@ -51,7 +52,7 @@ async def resolve(
             raise errors.InvalidRequest(e.message, param=param) from e
 
     async def resolved(asked: str | None, param: str) -> str | None:
-        if asked is None or not (asked in known or asked.startswith("data:")):
+        if asked is None or not (asked in uploaded or asked.startswith("data:")):
             return asked
         if not capabilities.cloning:
             if has_voice(capabilities, asked) or asked.lower() in voice_selection.OPENAI:
@@ -62,36 +63,38 @@ async def resolve(
 
     options = dict(request.options)
     if "emotion_ref" in options:
-        mood = await digest(str(options["emotion_ref"]), "emotion_audio")
-        if mood is None:
+        emotion_ref = await digest(str(options["emotion_ref"]), "emotion_audio")
+        if emotion_ref is None:
             raise errors.UnknownVoice(
                 "emotion_audio must be a data: URL, or the name of a voice that you uploaded", param="emotion_audio"
             )
-        options["emotion_ref"] = mood
+        options["emotion_ref"] = emotion_ref
     turns = [replace(turn, voice=await resolved(turn.voice, "turns")) for turn in request.turns]
     return replace(request, voice=await resolved(request.voice, "ref_audio"), turns=tuple(turns), options=options)
 
 
-def strange(request: SpeechRequest, known: Mapping[str, Reference], able: Iterable[Capabilities]) -> bool:
-    """Whether some voice of the request is neither known nor any model's: another server may have taken it in."""
-    models = [*able]
+def has_unknown_voice(
+    request: SpeechRequest, uploaded: Mapping[str, Reference], models: Iterable[Capabilities]
+) -> bool:
+    """Whether a voice of the request is neither uploaded nor a model's; it may have been uploaded to another server."""
+    capabilities_of_all = [*models]
     return any(
-        not (asked in known or asked.startswith("data:") or asked.lower() in (*voice_selection.OPENAI, "default"))
-        and not any(has_voice(capabilities, asked) for capabilities in models)
+        not (asked in uploaded or asked.startswith("data:") or asked.lower() in (*voice_selection.OPENAI, "default"))
+        and not any(has_voice(capabilities, asked) for capabilities in capabilities_of_all)
         for asked in names(request)
     )
 
 
 def digests(request: SpeechRequest) -> set[str]:
-    """The recordings that a request for a model names, once `resolve` has been through it."""
+    """Digests of the recordings in a request that `resolve` returned."""
     named = {text.removeprefix(voice.PREFIX) for text in names(request) if text.startswith(voice.PREFIX)}
     return named | {text for text in (str(request.options.get("emotion_ref", "")),) if voice.is_digest(text)}
 
 
 def names(request: SpeechRequest) -> list[str]:
-    """What it calls voices and recordings, wherever in it."""
-    mood = request.options.get("emotion_ref")
-    return _voices(request) + ([str(mood)] if mood else [])
+    """All names of voices and recordings in a request."""
+    emotion_ref = request.options.get("emotion_ref")
+    return _voices(request) + ([str(emotion_ref)] if emotion_ref else [])
 
 
 def _voices(request: SpeechRequest) -> list[str]:

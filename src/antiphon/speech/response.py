@@ -1,4 +1,4 @@
-"""Speech response: the answer to a caller who waits, whole, as a file, or streamed while it is made."""
+"""Speech response: the answer to a waiting request: whole, as a file, or streamed while it is computed."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from antiphon.jobs.waiting import WaitingJob
 from antiphon.speech import render
 from antiphon.speech.plan import SpeechPlan
 
-#: Bytes of a finished answer that are kept in the cache; longer ones are joined again from their segments.
-KEEP_WHOLE = 1024 * 1024
-#: The digest of what was answered and not filed: nobody can ask for it again, so it is not worth hashing.
+#: Most bytes of a whole answer that is cached; longer answers are joined again from their segments.
+MAX_CACHED = 1024 * 1024
+#: The digest of an answer without a file: no client can fetch it again, so it is not hashed.
 NO_FILE = ""
-#: Bytes that are handed on at a time: what is handed on cannot be taken back from a reader that is slow.
+#: Bytes passed on at a time, so that a slow reader holds little audio in memory.
 SLICE = 64 * 1024
 
 
 @dataclass(slots=True)
 class SpeechResponse:
-    """One waiting request. Read it once, by `whole`, `file` or `stream`, and `close` it in any case: a reader that
-    goes away before the end gives its place back at once."""
+    """The answer to one waiting request. Read it once, by `whole`, `file` or `stream`, and `close` it in any case: that
+    frees its place in the queue if the client disconnects before the end."""
 
     job: WaitingJob
     plan: SpeechPlan
     cache: Cache
     threads: Threads
     files: FileStore
-    #: Set once everything is made.
+    #: Set once the answer is complete.
     result: Result | None = None
 
     @property
@@ -46,7 +46,7 @@ class SpeechResponse:
 
     @property
     def cache_status(self) -> str:
-        """How much of it the cache answered: hit, miss or partial."""
+        """How much of the answer came from the cache: hit, miss or partial."""
         return self.job.cache_status
 
     @property
@@ -54,22 +54,22 @@ class SpeechResponse:
         return self.job.run
 
     async def whole(self) -> bytes:
-        """The complete encoded audio with true headers. Raises what ended the job."""
+        """The complete encoded audio; its header has the true length. Raises what ended the job."""
         with self._failing():
             data, self.result = await self._whole()
         self.job.succeed(self.result)
         return data
 
     async def file(self) -> Result:
-        """The audio as a file in the output directory. Raises what ended the job, `StorageFull` if the disk is."""
+        """Writes the audio to a file in the output directory. Raises what ended the job, `StorageFull`."""
         with self._failing():
-            data, made = await self._whole()
+            data, result = await self._whole()
             name = f"speech_{self.id}{codec.EXTENSIONS[self.plan.request.format]}"
             try:
                 digest = await self.threads.run(atomic.write, self.files.output, name, data)
             except OSError as e:
                 raise errors.StorageFull(f"cannot write the audio: {e.strerror}", retry_after=10.0) from e
-        self.result = replace(made, name=name, digest=digest)
+        self.result = replace(result, name=name, digest=digest)
         await self.files.publish_soon(self.result)
         self.job.succeed(self.result)
         return self.result
@@ -82,31 +82,31 @@ class SpeechResponse:
             return
         parts: list[bytes] = []
         size = 0
-        # A streamed WAV has no true length in its header, so it is not what `whole` may answer with.
-        keeps = self.run.writes_cache and self.plan.request.format not in ("wav", "flac")
+        # The header of a streamed WAV has no true length, so `whole` must not return it from the cache.
+        cacheable = self.run.writes_cache and self.plan.request.format not in ("wav", "flac")
         timeline = render.Timeline()
         with self._failing():
-            async with contextlib.aclosing(render.stream(self.run, self.plan, self.threads, timeline)) as made:
-                async for data in made:
+            async with contextlib.aclosing(render.stream(self.run, self.plan, self.threads, timeline)) as encoded:
+                async for data in encoded:
                     size += len(data)
-                    if keeps and size <= KEEP_WHOLE:
+                    if cacheable and size <= MAX_CACHED:
                         parts.append(data)
                     else:
                         parts.clear()
                     for part in _slices(data):
                         yield part
         self.result = self._result(size, timeline)
-        if keeps and size <= KEEP_WHOLE:
-            self._keep(b"".join(parts), self.result)
+        if cacheable and size <= MAX_CACHED:
+            self._put_in_cache(b"".join(parts), self.result)
         self.job.succeed(self.result)
 
     def close(self) -> None:
-        """Gives the place in the queue back if the end was not reached; after the end it does nothing."""
+        """Cancels the job unless it has ended, which frees its place in the queue."""
         self.job.cancel()
 
     @contextlib.contextmanager
     def _failing(self) -> Iterator[None]:
-        """An error of ours that leaves the block fails the job."""
+        """Fails the job with an `AntiphonError` that leaves the block."""
         try:
             yield
         except errors.AntiphonError as e:
@@ -117,11 +117,11 @@ class SpeechResponse:
         return Result("", self.plan.media_type, size, timeline.seconds, NO_FILE, tuple(timeline.segments))
 
     async def _whole(self) -> tuple[bytes, Result]:
-        stored = await self._stored()
-        if stored is not None:
-            meta = stored.meta
-            size, segments = len(stored.payload), tuple(meta["segments"])
-            return stored.payload, Result("", meta["media_type"], size, meta["duration"], NO_FILE, segments)
+        cached = await self._cached()
+        if cached is not None:
+            meta = cached.meta
+            size, segments = len(cached.payload), tuple(meta["segments"])
+            return cached.payload, Result("", meta["media_type"], size, meta["duration"], NO_FILE, segments)
         timeline = render.Timeline()
         audio: list[bytes] = []
         async for piece in render.pieces(self.run, self.plan, self.threads):
@@ -130,21 +130,22 @@ class SpeechResponse:
         request = self.plan.request
         data = await render.encode(b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads)
         result = self._result(len(data), timeline)
-        # A WAV is its segments behind a header: joining them again is cheaper than a second copy on disk.
-        if len(data) <= KEEP_WHOLE and self.plan.request.format != "wav":
-            self._keep(data, result)
+        # A WAV file is not cached: joining its segments again is cheaper than a second copy on disk.
+        if len(data) <= MAX_CACHED and self.plan.request.format != "wav":
+            self._put_in_cache(data, result)
         return data, result
 
-    async def _stored(self) -> Entry | None:
+    async def _cached(self) -> Entry | None:
+        """The whole answer from the cache, if it is there and all its segments are."""
         if self.run.missing():
             return None
         key = self.plan.result_key()
-        hot = self.cache.get_in_memory(key)
-        if hot is None and self.cache.contains(key):
+        entry = self.cache.get_in_memory(key)
+        if entry is None and self.cache.contains(key):
             return await self.cache.get(key)
-        return hot
+        return entry
 
-    def _keep(self, data: bytes, result: Result) -> None:
+    def _put_in_cache(self, data: bytes, result: Result) -> None:
         meta: dict[str, Any] = {
             "media_type": result.media_type,
             "duration": result.duration,

@@ -1,4 +1,4 @@
-"""Speech service: speaks texts for callers who wait, and lets listeners hear a durable job while it is made."""
+"""Speech service: speaks texts for waiting requests, and streams durable jobs while they are computed."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class SpeechService:
         write_cache: bool = True,
         trusted: bool = False,
     ) -> SpeechResponse:
-        """Takes a request whose caller waits. The answer's audio is made while it is read; `close` it in any case.
+        """Accepts a waiting request. Its audio is computed while the response is read; `close` that in any case.
 
-        `streamed` cuts the first segment short so that the first sound comes early; `trusted` says that this server
-        has checked and kept the request before. Raises `InvalidRequest` and its kin for what can never work, `Busy`
-        and its kin with a true `retry_after`.
+        `streamed` cuts the first segment short so that the first audio comes early. `trusted` says that this server
+        has checked and stored the request before. Raises `InvalidRequest` and its subclasses for what can never work,
+        `Busy` and its subclasses with a true `retry_after`.
         """
         lifecycle = self._jobs.lifecycle
         lifecycle.check_open()
@@ -57,7 +57,7 @@ class SpeechService:
     async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
         """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
 
-        Raises `NotFound`, what ended the job, and `NotStreamable` where nothing can be heard before its end."""
+        Raises `NotFound`, what ended the job, and `NotStreamable` for a job that cannot be streamed now."""
         job = await self._jobs.stored(job_id, owner)
         if job.type != SpeechRequest.type:
             raise listen.NotStreamable("Only speech is sent while it is made; ask again when the job is done")

@@ -1,4 +1,4 @@
-"""A speech session: text comes in as it is written, its sentences are spoken in order, and it can be interrupted."""
+"""Speech session: takes text as it is written, speaks its sentences in order, and can be interrupted."""
 
 from __future__ import annotations
 
@@ -14,59 +14,61 @@ from antiphon.speech.response import SpeechResponse
 from antiphon.speech.service import SpeechService
 from antiphon.text.incremental import MAX_HELD, Granularity, Splitter
 
-#: Sentences in work at once, the one that is being sent among them: the next is made meanwhile.
+#: Sentences computed at the same time, among them the one that is being sent.
 AHEAD = 3
-#: Characters of the sentences that are made ahead: half a megabyte of 24 kHz audio.
+#: Characters of the sentences computed ahead: half a megabyte of 24 kHz audio.
 AHEAD_CHARS = 160
-#: Sentences and ends of utterances that may wait: what a client that sends and never reads can make us hold.
+#: Sentences and ends of utterances that may wait, which bounds the memory for a client that sends and never reads.
 MAX_WAITING = 4096
-#: Characters up to which a sentence is given in one piece where that is asked for.
+#: Characters up to which a sentence is sent in one piece if the client asks for that.
 WHOLE = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """How the sentences that follow are to be spoken."""
+    """How the following sentences are spoken."""
 
-    #: Everything but the text.
+    #: The request without its text.
     request: SpeechRequest
     granularity: Granularity = "sentence"
-    #: Whether a sentence's audio is given as it is made, else in one piece (`WHOLE`).
+    #: Whether a sentence's audio is sent as it is computed, or in one piece (`WHOLE`).
     streamed: bool = True
 
 
 @dataclass(eq=False, slots=True)
 class Sentence:
-    """One part of an utterance, on its way to be spoken."""
+    """One sentence of an utterance, waiting or being spoken."""
 
     utterance: int
     index: int
     text: str
     voice: Voice
-    #: Set as soon as it is in work.
+    #: Computes the response; None until it is started.
     task: asyncio.Task[SpeechResponse] | None = None
     cancelled: bool = False
 
-    def wanted(self) -> bool:
-        """Whether nobody has interrupted it so far."""
+    def active(self) -> bool:
+        """Whether it is not cancelled; a method, since that may change during any `await`."""
         return not self.cancelled
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
+    """The audio of a sentence follows."""
+
     sentence: Sentence
     speech: SpeechResponse
 
     @property
     def sample_rate(self) -> int:
-        """Hz of the audio that follows."""
+        """Sample rate in Hz of the audio that follows."""
         capabilities = self.speech.job.active.served.capabilities
         return self.speech.plan.request.sample_rate or (capabilities.sample_rate if capabilities is not None else 24000)
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The end of a sentence that was started, or that could not be."""
+    """A sentence has ended: it was sent, was interrupted, or could not be spoken."""
 
     sentence: Sentence
     bytes: int
@@ -75,6 +77,8 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class UtteranceEnded:
+    """All sentences of an utterance have ended."""
+
     utterance: int
     sentences: int
     cancelled: bool
@@ -84,7 +88,7 @@ Event = Started | bytes | Ended | UtteranceEnded
 
 
 class SpeechSession:
-    """One conversation's voice. `events` must be read; `close` it in any case, which frees what it holds."""
+    """Speaks one conversation. Read `events`, and `close` the session in any case, which cancels its work."""
 
     def __init__(self, speech: SpeechService, owner: str, voice: Voice) -> None:
         self._speech, self._owner, self._voice = speech, owner, voice
@@ -96,18 +100,18 @@ class SpeechSession:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is left to be spoken of what is known to be complete."""
+        """Whether all complete sentences have been spoken."""
         return self._current is None and not self._queue
 
     def configure(self, voice: Voice) -> None:
-        """For the text that follows. Raises `InvalidRequest` in the middle of an utterance."""
+        """Sets the voice of the following text. Raises `InvalidRequest` in the middle of an utterance."""
         if self._count or self._splitter.held:
             raise errors.InvalidRequest("Send session.config before an utterance's first text or after input.done")
         self._voice = voice
         self._splitter = self._new_splitter()
 
     def put(self, text: str) -> None:
-        """More of the utterance. Raises `InvalidText`, and takes nothing, when too much waits to be spoken."""
+        """Adds text to the utterance. Raises `InvalidText`, and adds nothing, if too much waits to be spoken."""
         self._check_room()
         waiting = sum(len(s.text) for s in self._queue if isinstance(s, Sentence)) + self._splitter.held
         if waiting + len(text) > MAX_HELD:
@@ -116,13 +120,13 @@ class SpeechSession:
             self._add(piece)
 
     def done(self) -> None:
-        """The utterance is complete: what is held is spoken too. Raises `InvalidText` when too much waits."""
+        """Ends the utterance; the rest of its text is spoken too. Raises `InvalidText` if too much waits."""
         self._check_room()
         self._add(self._splitter.flush())
         self._end(cancelled=False)
 
     def cancel(self) -> None:
-        """Stops at once: what runs is cancelled, what waits is dropped, and new text is a new utterance."""
+        """Stops at once: cancels running sentences, drops waiting ones, and starts a new utterance."""
         for sentence in self._sentences():
             _drop(sentence)
         ends = [replace(item, cancelled=True) for item in self._queue if isinstance(item, UtteranceEnded)]
@@ -132,7 +136,7 @@ class SpeechSession:
         self._end(cancelled=True)
 
     async def events(self) -> AsyncGenerator[Event]:
-        """What is to be told and sent, in order; waits while there is nothing. Read it once."""
+        """Events and audio in order; waits while there are none. Read it once."""
         while True:
             while not self._queue:
                 self._wake.clear()
@@ -152,6 +156,7 @@ class SpeechSession:
                 _drop(item)
 
     def close(self) -> None:
+        """Cancels all sentences."""
         for sentence in self._sentences():
             _drop(sentence)
         self._queue.clear()
@@ -161,18 +166,18 @@ class SpeechSession:
         size, error = 0, None
         try:
             await asyncio.wait((sentence.task,))
-            if sentence.wanted():
+            if sentence.active():
                 speech = sentence.task.result()
                 yield Started(sentence, speech)
                 if not sentence.voice.streamed and len(sentence.text) <= WHOLE:
                     data = await speech.whole()
-                    if sentence.wanted():
+                    if sentence.active():
                         yield data
                         size = len(data)
                 else:
                     async with contextlib.aclosing(speech.stream()) as parts:
                         async for part in parts:
-                            if not sentence.wanted():
+                            if not sentence.active():
                                 break
                             yield part
                             size += len(part)
@@ -181,7 +186,7 @@ class SpeechSession:
         yield Ended(sentence, size, error)
 
     def _work_ahead(self) -> None:
-        """Starts the current sentence, and those after it as far as there is room for what they will hold."""
+        """Starts the current sentence, and the next ones within `AHEAD` and `AHEAD_CHARS`."""
         chars = 0
         for number, sentence in enumerate(self._sentences()):
             if number:
@@ -221,10 +226,10 @@ class SpeechSession:
 
 
 def _drop(sentence: Sentence) -> None:
-    """Gives its place back; after its end it does nothing."""
+    """Cancels a sentence, which frees its place in the queue; does nothing after its end."""
     sentence.cancelled = True
     if sentence.task is None or sentence.task.cancel():
         return
     if not sentence.task.cancelled() and sentence.task.exception() is None:
-        # This ends its run too, so whoever waits for its audio hears of it at once.
+        # Closing the response also ends its run, so that a reader of its audio does not wait.
         sentence.task.result().close()

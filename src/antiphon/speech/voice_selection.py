@@ -1,4 +1,4 @@
-"""Which of a model's voices a request means: its own names, OpenAI's names, or none."""
+"""Voice selection: the voice of a model for a request that names one of its voices, a voice of OpenAI, or none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Voice
 
-#: OpenAI's voices and how they sound; what decides when a model has no voice of that name.
+#: OpenAI's voices with their gender, by which a substitute is chosen.
 OPENAI: dict[str, str] = {
     "alloy": "female", "ash": "male", "ballad": "male", "coral": "female", "echo": "male", "fable": "male",
     "nova": "female", "onyx": "male", "sage": "female", "shimmer": "female", "verse": "male",
@@ -19,7 +19,7 @@ _MIX = re.compile(r"^[\w.\-]+(\(\d+(\.\d+)?\))?(\+[\w.\-]+(\(\d+(\.\d+)?\))?)*$"
 
 
 def choose(asked: str | None, language: str, capabilities: Capabilities) -> tuple[str, str | None]:
-    """The engine's voice for a request and, where it had to be bent, a warning. Raises `UnknownVoice`."""
+    """The model's voice for a request, and a warning if the voice does not suit the language. Raises `UnknownVoice`."""
     speaking = [v for v in capabilities.voices if language in v.languages]
     if asked is None or asked in ("", "default"):
         return default(language, capabilities, speaking), None
@@ -29,7 +29,7 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
             return voice.id, f"voice {voice.id} is not made for language {language}"
         return voice.id, None
     if asked.lower() in OPENAI:
-        return stand_in(asked.lower(), language, capabilities, speaking), None
+        return substitute(asked.lower(), language, capabilities, speaking), None
     if "+" in asked or "(" in asked:
         return mix(asked, capabilities), None
     raise errors.UnknownVoice(
@@ -39,13 +39,14 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
 
 
 def cannot_clone(asked: str, cloning: Sequence[str], param: str) -> errors.UnknownVoice:
-    """Why an uploaded voice is refused by a model that cannot imitate, and what would help."""
+    """The error for an uploaded voice and a model that cannot clone; names the models of `cloning`, which can."""
     what = "a recording was given" if asked.startswith("data:") else f"{asked[:60]!r} is an uploaded voice"
     help = f'name one that can with "model": {", ".join(cloning)}' if cloning else "no model that is served here can"
     return errors.UnknownVoice(f"{what}, and this model cannot imitate one; {help}", param=param)
 
 
 def default(language: str, capabilities: Capabilities, speaking: list[Voice]) -> str:
+    """The voice for a request that names none; `speaking` are the model's voices for the language."""
     if language in capabilities.voice_by_language:
         return capabilities.voice_by_language[language]
     if speaking and capabilities.default_voice not in {v.id for v in speaking}:
@@ -53,8 +54,9 @@ def default(language: str, capabilities: Capabilities, speaking: list[Voice]) ->
     return capabilities.default_voice
 
 
-def stand_in(name: str, language: str, capabilities: Capabilities, speaking: list[Voice]) -> str:
-    """The model's own voice of that name if it speaks the language, else one of the same gender, always the same."""
+def substitute(name: str, language: str, capabilities: Capabilities, speaking: list[Voice]) -> str:
+    """The model's voice for a voice of OpenAI: one of that name that speaks the language, else one of its gender, the
+    same every time."""
     for voice in speaking:
         if voice.id.rpartition("_")[2] == name:
             return voice.id
@@ -65,7 +67,7 @@ def stand_in(name: str, language: str, capabilities: Capabilities, speaking: lis
 
 
 def mix(asked: str, capabilities: Capabilities) -> str:
-    """A mix such as `a(2)+b`, checked part by part."""
+    """A voice mix such as `a(2)+b`, after a check of its parts. Raises `UnknownVoice`."""
     if not _MIX.match(asked) or len(asked) > 300:
         raise errors.UnknownVoice(f"{asked[:60]!r} is no voice mix; write it like af_bella(2)+af_sky", param="voice")
     if not capabilities.mixing:
