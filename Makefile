@@ -63,7 +63,7 @@ test-over: $(CLUSTER)/.installed ## end-to-end tests over other parts; make test
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -p tests.cluster.over $(addprefix --over=,$(OVER)) -rs \
 		-n 2 --dist loadfile -m "not alone" $(or $(ARGS),tests/e2e)
 
-check: lint types ## style, types, layers
+check: lint types ## style, layers, retired names, types
 
 lint: install ## style, layers, retired names
 	$(BIN)/ruff check .
