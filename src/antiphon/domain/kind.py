@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Kind
+from antiphon.domain.unit import UnitResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +17,8 @@ class KindTraits:
     length_unit: str
     #: Length of an ordinary unit. Its predicted seconds are the level by which prices are compared.
     reference_length: float
+    #: Why an engine's result is not what this kind of work gives; None: it is. The rest of the server relies on it.
+    check_result: Callable[[Capabilities, UnitResult], str | None]
     #: Whether audio goes in or comes out, so that an engine has to say its sample rate.
     audio: bool = True
 

@@ -68,10 +68,6 @@ class Plan(Protocol):
         """What the cost model measures the unit's work by."""
         ...
 
-    def problem(self, result: UnitResult) -> str | None:
-        """Why an engine's result is not what this kind of work gives; None: it is. The rest relies on it."""
-        ...
-
     def audio_seconds(self, result: UnitResult) -> float | None:
         """Seconds of audio that were made; None for work that makes none."""
         ...

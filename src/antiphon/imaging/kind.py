@@ -27,12 +27,22 @@ from antiphon.models.served import ServedModel
 
 #: Pixels of the image whose denoising steps are the unit of length.
 REFERENCE_PIXELS = 512 * 512
-TRAITS = KindTraits(ImageRequest.type, length_unit="steps at 512×512 pixels", reference_length=20.0, audio=False)
 #: First bytes of the image files that browsers show.
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
+#: How image files begin that browsers show.
+IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 #: Fields that a model may not support: the value that asks for nothing, and the name in a warning.
 _ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
+
+
+def check_result(capabilities: Capabilities, result: UnitResult) -> str | None:
+    return None if result.payload.startswith(IMAGES) else "it is no PNG, JPEG or WebP"
+
+
+TRAITS = KindTraits(
+    ImageRequest.type, "steps at 512×512 pixels", reference_length=20.0, check_result=check_result, audio=False
+)
 
 
 @dataclass(slots=True)
@@ -92,9 +102,6 @@ class ImagePlan:
         """Denoising steps of an image of 512×512 pixels that takes as much work."""
         steps = self.request.steps if "steps" in self.capabilities.options else 0
         return (steps or self.canvas.steps) * self.width * self.height / REFERENCE_PIXELS
-
-    def problem(self, result: UnitResult) -> str | None:
-        return None if result.payload.startswith(SIGNATURES) else "it is no PNG, JPEG or WebP"
 
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None

@@ -102,7 +102,7 @@ class ActiveJob:
 
     def done(self, index: int, result: UnitResult) -> None:
         assert self.run is not None
-        if (problem := self.run.plan.problem(result)) is not None:
+        if (problem := self.served.problem(result)) is not None:
             words = f"The model's answer is not what a model for {self.type} gives: {problem}"
             self.run.failed(index, errors.UnitFailed(words))
             return

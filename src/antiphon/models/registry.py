@@ -159,7 +159,7 @@ class ModelRegistry:
         return list(specs.values())
 
     def _serve(self, spec: catalog.ModelSpec) -> ServedModel:
-        callbacks = self._callbacks
+        callbacks, traits = self._callbacks, self._traits[spec.kind]
         pool = self._backend.pool(spec, lambda: self._changed(spec.name), callbacks.on_progress)
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
         dispatcher = Dispatcher(
@@ -167,13 +167,13 @@ class ModelRegistry:
             queue,
             pool,
             self._costs.model(spec.name, spec.prior),
-            reference_length=self._traits[spec.kind].reference_length,
+            reference_length=traits.reference_length,
             on_price_level=lambda: callbacks.on_price_level(served),
             on_served=lambda result, seconds: callbacks.on_served(spec.name, result, seconds),
         )
         if (device := self._backend.device(spec)) is not None:
             dispatcher.share(device)
-        served = ServedModel(spec, pool, dispatcher, load_seconds=self._load_seconds.get(spec.name))
+        served = ServedModel(spec, pool, dispatcher, traits, load_seconds=self._load_seconds.get(spec.name))
         return served
 
     def _backlog(self, name: str) -> tuple[float, int]:

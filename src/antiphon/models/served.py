@@ -10,6 +10,8 @@ from antiphon.catalog import models as catalog
 from antiphon.catalog.download import PullProgress
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Kind
+from antiphon.domain.kind import KindTraits
+from antiphon.domain.unit import UnitResult
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.worker.channel import StartProgress
 from antiphon.worker.pool import Pool
@@ -25,6 +27,7 @@ class ServedModel:
     spec: catalog.ModelSpec
     pool: Pool
     dispatcher: Dispatcher
+    traits: KindTraits
     #: Progress of fetching the model's files to this machine; None while none are fetched.
     pull: PullProgress | None = None
     #: Why the model cannot run, and what would help.
@@ -41,6 +44,11 @@ class ServedModel:
     @property
     def name(self) -> str:
         return self.spec.name
+
+    def problem(self, result: UnitResult) -> str | None:
+        """Why a worker's result is not what the model's kind of work gives; None: it is."""
+        assert self.capabilities is not None
+        return self.traits.check_result(self.capabilities, result)
 
     @property
     def capabilities(self) -> Capabilities | None:

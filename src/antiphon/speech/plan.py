@@ -103,13 +103,6 @@ class SpeechPlan:
     def nbytes(self) -> int:
         return len(self.request.text.encode("utf-8"))
 
-    def problem(self, result: UnitResult) -> str | None:
-        if len(result.payload) % 2:
-            return f"the audio ends in the middle of a sample: it has {len(result.payload)} bytes, an odd number"
-        if (rate := result.meta.get("sample_rate")) != self.capabilities.sample_rate:
-            return f"its sample rate is {rate!r}, and was {self.capabilities.sample_rate} when it started"
-        return None
-
     def audio_seconds(self, result: UnitResult) -> float | None:
         return pcm.duration(len(result.payload), int(result.meta["sample_rate"]))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon import plugins
+from antiphon.app.kinds import KINDS, traits_of
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
@@ -54,9 +55,12 @@ class Bench:
         """One unit. Raises what the engine raised, or `Broken` if the worker died over it."""
         unit = self.unit(params)
         try:
-            return await self.worker.run(unit)
+            result = await self.worker.run(unit)
         except errors.WorkerDied as e:
             raise Broken(f"the worker died: {e.message}") from e
+        if problem := traits_of(KINDS)[self.capabilities.kind].check_result(self.capabilities, result):
+            raise errors.UnitFailed(f"The model's answer is not what a model for its kind of work gives: {problem}")
+        return result
 
     def unit(self, params: Mapping[str, Any]) -> Unit:
         recipe = Recipe(self.capabilities.kind, self.worker.name, self.capabilities.revision, dict(params))
@@ -67,7 +71,6 @@ class Bench:
         language = more.pop("language", self.capabilities.languages[0] if self.capabilities.languages else "en")
         voice = more.pop("voice", self.capabilities.voice_by_language.get(language, self.capabilities.default_voice))
         result = await self.run(SpeechParams(text, voice, language, **more).as_params())
-        expect(len(result.payload) % 2 == 0, "the audio has an odd number of bytes, but PCM has two per sample")
         return result.payload
 
     def seconds(self, audio: bytes) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 from antiphon.audio import subtitles
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Result
 from antiphon.domain.kind import KindTraits
 from antiphon.domain.transcription import TranscriptionRequest
@@ -25,7 +26,6 @@ from antiphon.sandbox import speech_audio
 from antiphon.text import transcript
 from antiphon.transcription.recordings import RecordingStore
 
-TRAITS = KindTraits(TranscriptionRequest.type, length_unit="seconds", reference_length=30.0)
 MEDIA_TYPES = {
     "json": "application/json",
     "verbose_json": "application/json",
@@ -34,6 +34,32 @@ MEDIA_TYPES = {
     "vtt": "text/vtt; charset=utf-8",
 }
 EXTENSIONS = {"json": ".json", "verbose_json": ".json", "text": ".txt", "srt": ".srt", "vtt": ".vtt"}
+
+
+def check_result(capabilities: Capabilities, result: UnitResult) -> str | None:
+    try:
+        found = json.loads(result.payload)
+    except ValueError:
+        return "it is not JSON"
+    if not (isinstance(found, dict) and all(isinstance(found.get(name), str) for name in ("text", "language"))):
+        return "it must be an object with `text` and `language`"
+    segments = found.get("segments", [])
+    if not isinstance(segments, list) or not all(map(_is_segment, segments)):
+        return "`segments` must be a list of objects with `start`, `end` and `text`"
+    return None
+
+
+def _is_segment(found: object) -> bool:
+    return (
+        isinstance(found, dict)
+        and isinstance(found.get("text"), str)
+        and isinstance(found.get("start"), int | float)
+        and isinstance(found.get("end"), int | float)
+        and 0 <= found["start"] <= found["end"]
+    )
+
+
+TRAITS = KindTraits(TranscriptionRequest.type, "seconds", reference_length=30.0, check_result=check_result)
 
 
 @dataclass(slots=True)
@@ -85,34 +111,12 @@ class TranscriptionPlan:
         first, last = self.request.bounds[index]
         return (last - first) / speech_audio.RATE
 
-    def problem(self, result: UnitResult) -> str | None:
-        try:
-            found = json.loads(result.payload)
-        except ValueError:
-            return "it is not JSON"
-        if not (isinstance(found, dict) and all(isinstance(found.get(name), str) for name in ("text", "language"))):
-            return "it must be an object with `text` and `language`"
-        segments = found.get("segments", [])
-        if not isinstance(segments, list) or not all(map(_is_segment, segments)):
-            return "`segments` must be a list of objects with `start`, `end` and `text`"
-        return None
-
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
 
     @property
     def media_type(self) -> str:
         return MEDIA_TYPES[self.request.format]
-
-
-def _is_segment(found: object) -> bool:
-    return (
-        isinstance(found, dict)
-        and isinstance(found.get("text"), str)
-        and isinstance(found.get("start"), int | float)
-        and isinstance(found.get("end"), int | float)
-        and 0 <= found["start"] <= found["end"]
-    )
 
 
 @dataclass(slots=True)
