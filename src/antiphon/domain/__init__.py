@@ -1,1 +1,3 @@
-"""The words of the trade: what a request, a job, a unit, an engine and an event are. Standard library only."""
+"""Domain: the types that all rooms share: requests, jobs, units, engines, events, errors. Standard library only.
+
+Start with `request.SpeechRequest`, `unit.Unit`, `job.Job`, `engine.Engine`, `work.Plan`."""

@@ -1,4 +1,4 @@
-"""Every error that Antiphon raises on purpose: one tree, stable codes, messages that say what to do."""
+"""Errors: one tree with stable codes, whose messages say what happened and what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class AntiphonError(Exception):
     def __init__(
         self, message: str | None = None, *, param: str | None = None, retry_after: float | None = None
     ) -> None:
-        """`param` names the offending field; `retry_after` is in seconds and must be true, not a guess."""
+        """`param` names the wrong field; `retry_after` is in seconds and must be a sound prediction."""
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
         self.param = param
         self.retry_after = retry_after
@@ -21,7 +21,7 @@ class AntiphonError(Exception):
         return str(self.args[0])
 
 
-# What the caller got wrong
+# Wrong requests
 
 
 class InvalidRequest(AntiphonError):
@@ -84,7 +84,7 @@ class IdempotencyMismatch(AntiphonError):
     code = "idempotency_mismatch"
 
 
-# What the server cannot do now
+# Requests that the server cannot take now
 
 
 class Busy(AntiphonError):
@@ -147,7 +147,7 @@ class StorageDown(Busy):
     code = "storage_down"
 
 
-# What went wrong with the work
+# Failed work
 
 
 class UnitFailed(AntiphonError):

@@ -1,4 +1,4 @@
-"""Events: observed facts, in the past tense, as subscribers receive them."""
+"""Events: observed facts, named in the past tense, in the form that subscribers receive."""
 
 from __future__ import annotations
 
@@ -19,25 +19,27 @@ EventType = Literal[
     "model.state",
     "gap",
 ]
-#: The last event of a job, by the state in which the job ended.
+#: The last event of a job by its final state.
 FINAL_EVENT_OF: Mapping[State, EventType] = {
     State.SUCCEEDED: "job.succeeded",
     State.FAILED: "job.failed",
     State.CANCELLED: "job.cancelled",
 }
-#: The state in which a job ended, by its last event.
+#: The final state of a job by its last event.
 FINAL_EVENTS: Mapping[str, State] = {event: state for state, event in FINAL_EVENT_OF.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    #: Grows by at least one with every event, also over restarts. A subscriber that saw n asks for what follows n.
+    """One fact about a job or the server."""
+
+    #: Increases with every event, also over restarts. A subscriber that received n resumes after n.
     id: int
     type: EventType
     #: Seconds since the epoch.
     at: float
-    #: The job it is about; None for events of the whole server.
+    #: Id of the job that it is about; None for an event of the server.
     job: str | None = None
-    #: Who may receive it; None for everybody.
+    #: The owner that may receive it; None: every client.
     owner: str | None = None
     data: Mapping[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What can be asked of an image model."""
+"""Image requests: what a client can ask of an image model."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from antiphon.domain.request import MAX_SEED, check_choice, check_number
 Format = Literal["png", "jpeg", "webp"]
 FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
 
-#: Characters. Most models read the first hundred words or so; what is longer is a mistake.
+#: Characters. Most models read about the first hundred words; a longer prompt is a mistake.
 MAX_PROMPT = 4000
 MAX_IMAGES = 10
 MAX_STEPS = 150
 MAX_GUIDANCE = 30.0
-#: Pixels of a side. A model may know fewer sizes; see `domain.engine.Canvas`.
+#: Pixels of a side. A model may support fewer sizes; see `domain.engine.Canvas`.
 SIDE_MIN, SIDE_MAX, SIDE_MULTIPLE = 64, 4096, 8
 _SIZE = re.compile(r"([0-9]{1,5})[x×]([0-9]{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """Images of one prompt. Values are in range; whether the model can draw that size is asked later."""
+    """Images of one prompt. Values are in range; planning checks whether the model can draw that size."""
 
     type: ClassVar[Kind] = "image"
     prompt: str
-    #: Of the first image; each further one has the next number. Surfaces draw one for those who name none.
+    #: Of the first image; each further image has the next number. The API picks one if the client names none.
     seed: int = 0
     n: int = 1
-    #: Pixels; both 0: the model's own size.
+    #: Pixels; both 0: the model's default size.
     width: int = 0
     height: int = 0
-    #: Steps of denoising; 0: the model's own number.
+    #: Denoising steps; 0: the model's default.
     steps: int = 0
-    #: How closely the prompt is followed (classifier-free guidance); None: the model's own.
+    #: Strength of classifier-free guidance; None: the model's default.
     guidance: float | None = None
-    #: What is not to be seen.
+    #: What the images should not show.
     negative_prompt: str = ""
     model: str | None = None
     format: Format = "png"
     priority: Priority = "normal"
     #: Seconds since the epoch.
     deadline: float | None = None
-    #: How often an image (its number, as text) was asked for anew.
+    #: How often the client asked for another version of an image, by its number as text.
     takes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class ImageRequest:
         check_choice("priority", self.priority, PRIORITIES)
 
     def seed_of(self, index: int) -> int:
-        """The seed of an image. Made anew it gets one that none of the others has: the same would be the same image."""
+        """The seed of an image. Another version of an image gets a seed that no other image of the request has."""
         return (self.seed + index + self.n * self.takes.get(str(index), 0)) % (MAX_SEED + 1)
 
     def to_json(self) -> dict[str, Any]:
@@ -91,6 +91,7 @@ class ImageRequest:
 
 
 def check_sides(*sides: int) -> None:
+    """Raises `InvalidRequest` for sides that no model can draw."""
     if any(not SIDE_MIN <= side <= SIDE_MAX or side % SIDE_MULTIPLE for side in sides):
         raise errors.InvalidRequest(
             f"size must have sides of {SIDE_MIN} to {SIDE_MAX} pixels, in multiples of {SIDE_MULTIPLE}", param="size"
@@ -105,6 +106,6 @@ def parse_size(text: str | None) -> tuple[int, int]:
     if match is None:
         raise errors.InvalidRequest(f"size must be like 512x512, or auto, not {(text or '')[:20]!r}", param="size")
     width, height = int(match[1]), int(match[2])
-    # Zero stands for the model's own size here, and is no size that anybody can ask for.
+    # (0, 0) means the model's default size; a client cannot ask for it by number.
     check_sides(width, height)
     return width, height

@@ -1,4 +1,4 @@
-"""Durable work and its states."""
+"""Jobs: durable work, its states, progress and result."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ PRIORITIES: tuple[Priority, ...] = ("vip", "normal", "bulk")
 
 
 class State(enum.StrEnum):
-    """Where a job is. The last three are final: nothing moves a job out of them."""
+    """The state of a job. The last three are final: a job never leaves them."""
 
-    #: On disk and waiting for its first free slot. Moved on by dispatch, or by a cancel.
+    #: On disk, waiting for its first free slot. Ends by dispatch or a cancel.
     QUEUED = "queued"
-    #: At least one unit was started or found in the cache. Moved on by its last unit, a failure or a cancel;
-    #: a drain or a rescue moves it back to queued.
+    #: At least one unit was started or found in the cache. Ends by the last unit, a failure or a cancel; a drain or a
+    #: rescue returns the job to queued.
     RUNNING = "running"
     #: The result is complete and stored.
     SUCCEEDED = "succeeded"
     #: A unit failed for good; `error` says why.
     FAILED = "failed"
-    #: Somebody asked for its end.
+    #: The owner or an operator cancelled it.
     CANCELLED = "cancelled"
 
     @property
@@ -32,23 +32,25 @@ class State(enum.StrEnum):
 
 
 FINAL = frozenset({State.SUCCEEDED, State.FAILED, State.CANCELLED})
-#: A kind of work by name, such as `speech`; `app.kinds` lists those that this server does.
+#: Name of a kind of work, such as `speech`; `app.kinds` lists those that this server does.
 Kind = str
 
 
 @dataclass(frozen=True, slots=True)
 class Units:
-    """Progress, counted in units."""
+    """Progress of a job, counted in units."""
 
     total: int = 0
     done: int = 0
-    #: Of those done, found in the cache.
+    #: Of the done units, those found in the cache.
     cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    #: Name of the file in the output directory; of several images the first one's.
+    """The outcome of a job: its file or files, and what they contain."""
+
+    #: Name of the file in the output directory; for images that of the first. Empty: no file.
     name: str
     media_type: str
     bytes: int
@@ -56,38 +58,40 @@ class Result:
     duration: float
     #: SHA-256 of the file's bytes, hexadecimal.
     digest: str
-    #: For speech, one entry per segment: {"text","start","end"} in characters of audio time (seconds); for images one
-    #: per file: {"name","digest","bytes","width","height","seed"}.
+    #: For speech, one entry per segment: {"text","start","end"}, in seconds of the audio; for images, one per file:
+    #: {"name","digest","bytes","width","height","seed"}.
     segments: tuple[Mapping[str, Any], ...] = ()
 
     def digest_of(self, name: str) -> str | None:
-        """Of one of its files; None if none has that name."""
+        """The digest of one of its files; None if no file has that name."""
         if name == self.name:
             return self.digest
         return next((part["digest"] for part in self.segments if part.get("name") == name), None)
 
     def bytes_of(self, name: str) -> int:
-        """The size of one of its files."""
+        """The bytes of one of its files."""
         return next((part["bytes"] for part in self.segments if part.get("name") == name), self.bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
+    """Why a job failed: code and message of the error."""
+
     code: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One durable piece of work, as the store keeps it. Times are seconds since the epoch."""
+    """One job in the store. Times are seconds since the epoch."""
 
     id: str
     type: Kind
     state: State
-    #: Key id or client address: who may see it, and the flow it is scheduled in.
+    #: Key id or client address: the owner may see the job, and its jobs form one flow of the queue.
     owner: str
     priority: Priority
-    #: The validated request, JSON; what the job is run from after a restart.
+    #: The validated request as JSON, from which the job is run.
     request: Mapping[str, Any]
     created_at: float
     started_at: float | None = None
@@ -95,13 +99,14 @@ class Job:
     units: Units = field(default_factory=Units)
     result: Result | None = None
     error: Failure | None = None
-    #: How often it was started; also the fence: a finish with another number is refused.
+    #: Number of the present attempt; also the fence: the store refuses a result from another attempt.
     attempt: int = 0
     #: False: the caller waited for the answer, `request` is a summary, and the job cannot be run again.
     kept: bool = True
 
     @property
     def progress(self) -> float:
+        """The done part of the units, 0 to 1."""
         if self.state is State.SUCCEEDED:
             return 1.0
         return self.units.done / self.units.total if self.units.total else 0.0

@@ -1,4 +1,4 @@
-"""API keys: who may use the server, with what right and for how much."""
+"""API keys: who may use the server, with which rights and quota."""
 
 from __future__ import annotations
 
@@ -10,41 +10,42 @@ from dataclasses import dataclass
 from antiphon.domain import errors
 from antiphon.domain.job import Priority
 
-#: Begins every key, so that one that lies around is recognised as such.
+#: Prefix of every key, by which secret scanners and people recognise one.
 PREFIX = "ak_"
 _NAME = re.compile(r"[^\W_][\w .@-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What the server keeps of a key: never the key itself."""
+    """What the server stores of a key; never the key itself."""
 
     id: str
-    #: Unique among those that are not revoked.
+    #: Unique among the keys that are not revoked.
     name: str
     #: SHA-256 of the key, hexadecimal.
     digest: str
-    #: The highest class that its requests may have.
+    #: The highest priority that its requests may have.
     priority: Priority
-    #: May look at and change everybody's work.
+    #: Whether it may see and change the work of all owners.
     admin: bool
-    #: Seconds of audio per day (UTC); None: as much as it likes.
+    #: Seconds of audio per day (UTC); None: no limit.
     quota: float | None
     created_at: float
     revoked_at: float | None = None
 
 
 def new_token() -> str:
-    """256 random bits behind a prefix; shown once, and kept by its owner only."""
+    """A new key: the prefix and 256 random bits. It is shown once, and only its owner stores it."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def digest(token: str) -> str:
-    """By which a key is found. The key has 256 random bits, so that a quick hash cannot be turned round."""
+    """The digest under which a key is stored. A fast hash suffices, since the key has 256 random bits."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_name(name: str) -> None:
+    """Raises `InvalidRequest` for a name that a key cannot have."""
     if not _NAME.fullmatch(name):
         raise errors.InvalidRequest(
             "A key's name begins with a letter or a digit and has at most 64 letters, digits, spaces or . @ _ -",

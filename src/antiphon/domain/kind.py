@@ -1,4 +1,4 @@
-"""Kind traits: what the lower rooms have to know of a kind of work."""
+"""Kind traits: what schedule, models and store need to know of a kind of work."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from antiphon.domain.unit import UnitResult
 
 @dataclass(frozen=True, slots=True)
 class KindTraits:
+    """Properties that all work of a kind shares."""
+
     name: Kind
-    #: What the length of a unit counts, such as characters; the cost model learns seconds per that.
+    #: The unit of length, such as characters; the cost model learns seconds per unit of length.
     length_unit: str
-    #: Length of an ordinary unit. Its predicted seconds are the level by which prices are compared.
+    #: Length of a typical unit; its predicted seconds are the price level of a model.
     reference_length: float
-    #: Why an engine's result is not what this kind of work gives; None: it is. The rest of the server relies on it.
+    #: Why an engine's result is malformed, by its capabilities; None if it is not. All further steps rely on it.
     check_result: Callable[[Capabilities, UnitResult], str | None]
-    #: Whether audio goes in or comes out, so that an engine has to say its sample rate.
+    #: Whether the work takes or gives audio, so that its engines must state a sample rate.
     audio: bool = True
 
     def problem(self, capabilities: Capabilities) -> str | None:
-        """What is wrong with the capabilities of an engine of this kind; None: nothing."""
+        """What is wrong with the capabilities of an engine of this kind; None if nothing is."""
         if self.audio and not capabilities.sample_rate:
             return f"an engine for {self.name} must say its sample_rate"
         return None

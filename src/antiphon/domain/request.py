@@ -1,4 +1,4 @@
-"""What somebody asks for, checked: the request in our own words, whatever surface it came in by."""
+"""Speech requests: what a client asks for, checked, in one form for all HTTP interfaces."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SAYABLE = re.compile(r"[^\W_]")
 Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 FORMATS: tuple[Format, ...] = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
-#: IndexTTS2's eight, in its own order; `neutral` is the absence of all of them.
+#: The eight emotions of IndexTTS2 in its order; `neutral` means none of them.
 EMOTIONS: tuple[str, ...] = (
     "happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm",
 )  # fmt: skip
@@ -29,18 +29,16 @@ MAX_TEXT = 1_000_000
 SPEED_MIN, SPEED_MAX = 0.25, 4.0
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MAX_SEED = 2**32 - 1
-
-
 MAX_TURNS = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one speaker says in a dialogue. What is None is as in the request that the turn belongs to."""
+    """What one speaker says in a dialogue. A field that is None has the value of the request."""
 
     text: str
     voice: str | None = None
-    #: Name in the subtitles; None: the voice's.
+    #: Name in the subtitles; None: the name of the voice.
     speaker: str | None = None
     emotion: Mapping[str, float] | None = None
     speed: float = 1.0
@@ -57,11 +55,11 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class SpeechRequest:
-    """Text to be spoken. Values are in range; whether this machine has the model and the voice is asked later."""
+    """Text to be spoken. Values are in range; planning checks whether this server has the model and the voice."""
 
     type: ClassVar[Kind] = "speech"
     text: str
-    #: None: whatever speaks best here now.
+    #: None: the best usable model for the request.
     model: str | None = None
     #: None: the model's default for the language.
     voice: str | None = None
@@ -70,18 +68,18 @@ class SpeechRequest:
     speed: float = 1.0
     seed: int = 0
     format: Format = "wav"
-    #: Hz; None: the model's own (for pcm 24000, as OpenAI's).
+    #: Hz; None: the model's own, but 24000 for pcm, like OpenAI.
     sample_rate: int | None = None
     priority: Priority = "normal"
-    #: Seconds since the epoch by which a durable job should be done; it is bulk work until it must be sped up.
+    #: Seconds since the epoch by which a job should be done; its priority is bulk until it must be raised.
     deadline: float | None = None
     #: Engine-specific extras.
     options: Mapping[str, Any] = field(default_factory=dict)
     #: Whether the text is SSML; None: if it is wrapped in `<speak>`.
     ssml: bool | None = None
-    #: Who says what; then `text` is all of it, a line each. Empty: one voice.
+    #: The turns of a dialogue, whose texts are the lines of `text`. Empty: no dialogue.
     turns: tuple[Turn, ...] = ()
-    #: How often a segment (its number, as text) was asked for anew; each time it is made again, not found.
+    #: How often the client asked for another version of a segment, by its number as text; each is computed again.
     takes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -98,7 +96,7 @@ class SpeechRequest:
             raise errors.InvalidRequest(f"sample_rate must be one of {rates}", param="sample_rate")
 
     def to_json(self) -> dict[str, Any]:
-        """Only what differs from the defaults, so that old rows mean the same after a new field appears."""
+        """Only what differs from the defaults, so that stored requests keep their meaning when a field is added."""
         out: dict[str, Any] = {}
         for f in fields(self):
             value = getattr(self, f.name)
@@ -121,11 +119,12 @@ class SpeechRequest:
         return replace(self, takes={**self.takes, str(index): self.takes.get(str(index), 0) + 1})
 
     def with_text(self, text: str) -> SpeechRequest:
+        """The same request with another text."""
         return replace(self, text=text)
 
 
 def check_text(text: str, limit: int) -> None:
-    """At least one character that can be said, and at most `limit` characters."""
+    """Raises `InvalidText` for a text without a letter or digit, or with more than `limit` characters."""
     if not len(text.strip()) >= 1 or len(text) > limit:
         raise errors.InvalidText(f"Text must be 1-{limit} characters", param="text")
     if not sayable(text):
@@ -133,24 +132,26 @@ def check_text(text: str, limit: int) -> None:
 
 
 def sayable(text: str) -> bool:
-    """Whether it holds a letter or a digit."""
+    """Whether a text contains a letter or a digit."""
     return _SAYABLE.search(text) is not None
 
 
 def check_number(name: str, value: float, low: float, high: float, *, param: str | None = None) -> None:
+    """Raises `InvalidRequest` unless `value` is finite and from `low` to `high`."""
     if not (math.isfinite(value) and low <= value <= high):
         raise errors.InvalidRequest(f"{name} must be between {low} and {high}", param=param or name)
 
 
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Raises `InvalidRequest` unless `value` is one of `allowed`."""
     if value not in allowed:
         raise errors.InvalidRequest(f"{name} must be one of {', '.join(allowed)}", param=name)
 
 
 def parse_deadline(text: str, now: datetime) -> float:
-    """`06:00`, the next time it is that late where the server stands, or an ISO 8601 time; seconds since the epoch.
+    """Seconds since the epoch for `06:00` (the next such time in the server's time zone) or an ISO 8601 time.
 
-    `now` is aware. A time without an offset is the server's. Raises `InvalidRequest`, also for a time that is over.
+    `now` is time-zone aware; a time without an offset is in its zone. Raises `InvalidRequest`, also for a past time.
     """
     wrong = errors.InvalidRequest("deadline must be like 06:00 or 2026-12-24T06:00:00+08:00", param="deadline")
     try:
@@ -168,9 +169,9 @@ def parse_deadline(text: str, now: datetime) -> float:
 
 
 def parse_emotion(value: object) -> dict[str, float]:
-    """A name, `{name: weight}` or eight weights in the order of `EMOTIONS`, as weights by name (0 to 1.2).
+    """Weights by name (0 to 1.2) from a name, `{name: weight}`, or eight weights in the order of `EMOTIONS`.
 
-    `neutral`, None and all-zero weights are the empty mapping.
+    `neutral`, None and weights of zero give an empty mapping. Raises `InvalidRequest`.
     """
     names = (*EMOTIONS, "neutral")
     if value is None or value == "neutral":

@@ -1,4 +1,4 @@
-"""What can be asked of speech recognition."""
+"""Transcription requests: what a client can ask of speech recognition."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ MAX_PROMPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """Audio to be written down. The audio itself is in the server's store of uploads, by its digest."""
+    """A recording to be transcribed. Its samples are in `transcription.recordings`, under their digest."""
 
     type: ClassVar[Kind] = "transcription"
     #: SHA-256 of the samples, hexadecimal.
     audio: str
-    #: (first sample, one after the last) of each unit, at 16 kHz.
+    #: Bounds of each unit in samples at 16 kHz: (first, one after the last).
     bounds: tuple[tuple[int, int], ...]
-    #: Of all of it.
+    #: Of the whole recording.
     seconds: float
     task: Task = "transcribe"
     model: str | None = None
-    #: BCP-47 primary tag of what is said; None: found out.
+    #: BCP-47 primary tag of the spoken language; None: the model detects it.
     language: str | None = None
-    #: Spelling and style to go by.
+    #: Text whose spelling and style the transcript should follow.
     prompt: str = ""
     temperature: float = 0.0
     format: Format = "json"
-    #: Whether each word has its time.
+    #: Whether the transcript gives the time of each word.
     words: bool = False
     priority: Priority = "normal"
     #: Seconds since the epoch.
     deadline: float | None = None
-    #: How often a unit (its number, as text) was asked for anew.
+    #: How often the client asked for another version of a unit, by its number as text.
     takes: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The piece that is scheduled: a unit, its recipe (what is asked for), and its result."""
+"""Units: the pieces of work that are scheduled, each with its recipe (what is asked for) and its result."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from typing import Any
 
 from antiphon.domain.job import Kind
 
-#: Raised when what a recipe means changes, so that audio made by older rules is never taken for newer.
+#: To be raised when the meaning of recipes changes, so that cached results of older rules are not used.
 RECIPE_FORMAT = 2
 _UNSET = object()
-#: Made once: `json.dumps` makes a new one for every call that asks for anything but its defaults.
+#: Shared, since `json.dumps` creates an encoder for every call with options.
 _CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides what a unit's result is, and nothing else: two equal recipes are one piece of work."""
+    """Everything that determines a unit's result, and nothing else: units with equal recipes are computed once."""
 
     kind: Kind
     model: str
-    #: Version of the weights and of the engine's code; another revision sounds different.
+    #: Version of the weights and of the engine's code; another revision may give another result.
     revision: str
-    #: What the engine is given, JSON values only; for speech the fields of `SpeechParams`.
+    #: The engine's parameters, JSON values only; for speech the fields of `SpeechParams`.
     params: Mapping[str, Any]
-    #: The values of parameters that nothing was asked for.
+    #: Default values of parameters.
     defaults: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def key(self) -> str:
-        """SHA-256 over the canonical form, 64 hexadecimal digits: the recipe's name in the cache.
+        """SHA-256 of the canonical form, 64 hexadecimal digits: the recipe's key in the cache.
 
-        Only parameters that differ from their defaults are written, so that a new parameter leaves the names of all
+        Only parameters that differ from their defaults are written, so that a new parameter does not change the keys of
         recipes that do not use it.
         """
         written = {name: value for name, value in self.params.items() if self.defaults.get(name, _UNSET) != value}
@@ -43,7 +43,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class SpeechParams:
-    """What a speech engine is asked to say, and how. Every value is already valid for that engine."""
+    """The text that a speech engine speaks, and how. Every value is valid for that engine."""
 
     text: str
     #: The engine's own voice name, or `ref:<digest>` for an uploaded reference.
@@ -54,7 +54,7 @@ class SpeechParams:
     emotion: Mapping[str, float] = field(default_factory=dict)
     speed: float = 1.0
     seed: int = 0
-    #: Engine-specific extras, JSON values.
+    #: Engine-specific options, JSON values.
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def recipe(self, model: str, revision: str) -> Recipe:
@@ -73,7 +73,7 @@ class SpeechParams:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> SpeechParams:
-        """The inverse of `as_params`; unknown names are a TypeError, so a newer parent is noticed."""
+        """The inverse of `as_params`. Raises `TypeError` for unknown names, such as those of a newer server."""
         return cls(**params)
 
 
@@ -87,8 +87,8 @@ class Unit:
     job: str
     index: int
     recipe: Recipe
-    #: What the cost model measures work by: characters for speech, seconds for transcription, steps for
-    #: images (of 512×512 pixels; larger ones count for more).
+    #: Length by which the cost model predicts: characters for speech, seconds for transcription, denoising steps at
+    #: 512×512 pixels for images.
     length: float
 
     @property
@@ -98,13 +98,13 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class UnitResult:
-    """What a worker made of a unit."""
+    """What a worker computed for a unit."""
 
     #: For speech: mono signed 16-bit little-endian PCM.
     payload: bytes
-    #: For speech at least `sample_rate` (Hz).
+    #: For speech with `sample_rate` (Hz).
     meta: Mapping[str, Any]
-    #: Seconds of computing in the worker.
+    #: Seconds that the worker computed.
     seconds: float
-    #: Name of the worker that made it.
+    #: Name of the worker.
     worker: str

@@ -1,4 +1,4 @@
-"""A reference: a recording whose voice an engine imitates, who gave it, and on whose word."""
+"""Voice references: recordings whose voices engines clone, with owner and consent."""
 
 from __future__ import annotations
 
@@ -9,59 +9,60 @@ from dataclasses import dataclass
 
 from antiphon.domain import errors
 
-#: Begins the `voice` of a unit that is spoken with a reference; the recording's digest follows.
+#: Prefix of the `voice` of a unit that is spoken with a reference; the recording's digest follows.
 PREFIX = "ref:"
 MAX_NAME, MAX_CONSENT, MAX_REF_TEXT, MAX_DESCRIPTION = 64, 2000, 2000, 500
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-#: What a form sends whose box was not ticked.
+#: Values that a form sends for an unticked box.
 _NO = frozenset({"false", "no", "none", "null", "undefined", "off", "0", "n", "f"})
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An uploaded voice, as its owner sees it. The recording itself is a file under its digest."""
+    """An uploaded voice. Its recording is a file under its digest."""
 
     id: str
     owner: str
-    #: Unique among its owner's.
+    #: Unique among the owner's voices.
     name: str
     #: SHA-256 of the stored file, 64 hexadecimal digits.
     digest: str
-    #: Of sound that is left after silence was trimmed.
+    #: Of the stored recording, from which silence was trimmed.
     seconds: float
-    #: Of the stored file.
+    #: Bytes of the stored file.
     bytes: int
-    #: The statement, or the number of the paper, by which the speaker agreed.
+    #: The speaker's statement of consent, or the number of the document.
     consent: str
     #: Seconds since the epoch.
     created_at: float
-    #: Of the stored file.
+    #: Media type of the stored file.
     media_type: str
-    #: What is said in the recording; some engines imitate better when they know.
+    #: The text spoken in the recording, with which some engines clone better.
     ref_text: str | None = None
     description: str | None = None
-    #: BCP-47 primary tags, if they are known.
+    #: BCP-47 primary tags; empty if unknown.
     languages: tuple[str, ...] = ()
 
     @property
     def voice(self) -> str:
-        """What an engine is told as `voice`."""
+        """The `voice` of units that use this reference."""
         return PREFIX + self.digest
 
 
 def is_digest(text: str) -> bool:
+    """Whether a text is 64 hexadecimal digits in lower case."""
     return _DIGEST.fullmatch(text) is not None
 
 
 def digest_of(voice: str) -> str | None:
-    """The digest in a unit's `voice`; None if that is a voice of the engine's own."""
+    """The digest in a unit's `voice`; None for a built-in voice of the engine."""
     digest = voice.removeprefix(PREFIX)
     return digest if voice.startswith(PREFIX) and is_digest(digest) else None
 
 
 def check_name(name: str) -> None:
-    """Raises `InvalidRequest` for a name that could be mistaken for something else, in a path, a page or a request."""
+    """Raises `InvalidRequest` for a name that is unsafe or ambiguous in a path, a page or a request."""
     wrong = None
     if not 1 <= len(name) <= MAX_NAME:
         wrong = f"it must have 1-{MAX_NAME} characters"
@@ -76,7 +77,7 @@ def check_name(name: str) -> None:
 
 
 def check_consent(consent: str) -> None:
-    """Raises `InvalidRequest` unless somebody's agreement is stated."""
+    """Raises `InvalidRequest` unless the speaker's consent is stated."""
     if not consent.strip() or consent.strip().lower() in _NO:
         raise errors.InvalidRequest(
             "A voice is taken only with its speaker's consent: send `consent` with their statement, or with the id "
@@ -87,6 +88,7 @@ def check_consent(consent: str) -> None:
 
 
 def check_length(param: str, text: str | None, limit: int) -> None:
+    """Raises `InvalidRequest` for a text with more than `limit` characters."""
     if text is not None and len(text) > limit:
         raise errors.InvalidRequest(f"{param} has {len(text)} characters; at most {limit} are taken", param=param)
 

@@ -1,4 +1,4 @@
-"""What every kind of work has in common: speech, transcription, images."""
+"""Work: the protocols of requests and plans, which every kind of work implements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.domain.unit import Unit, UnitResult
 
 
 class Request(Protocol):
-    """What somebody asked for, valid in itself; whether this machine can do it is asked later."""
+    """What a client asks for, with valid values; planning checks whether this server can do it."""
 
     type: ClassVar[Kind]
 
@@ -24,23 +24,23 @@ class Request(Protocol):
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """What a durable job keeps; only what differs from the defaults."""
+        """The request as a job stores it: only what differs from the defaults."""
         ...
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self: ...
 
     def brief(self) -> dict[str, str]:
-        """What the log may tell of it; `text` is cut there."""
+        """Fields for the request log, which shortens `text`."""
         ...
 
     def with_another_take(self, index: int) -> Self:
-        """The same, with one unit to be made anew instead of found."""
+        """The request with another version of one unit, which is computed instead of read from the cache."""
         ...
 
 
 class Plan(Protocol):
-    """A request planned for one model: units in order. The same request, model and revision give the same again."""
+    """A request as units in order, for one model. The same request, model and revision give the same plan again."""
 
     @property
     def request(self) -> Request: ...
@@ -50,24 +50,25 @@ class Plan(Protocol):
     def warnings(self) -> tuple[str, ...]: ...
     @property
     def keys(self) -> list[str]:
-        """Names of the units' recipes, in order."""
+        """Cache keys of the units' recipes, in order."""
         ...
 
     @property
     def source(self) -> str | None:
-        """Digest of the upload that it needs until its end."""
+        """Digest of the recording that the job needs until its end; None if it needs none."""
         ...
 
     @property
     def nbytes(self) -> int:
-        """What admission counts it as."""
+        """Bytes that admission counts for the job."""
         ...
 
     def unit(self, job: str, index: int) -> Unit: ...
+
     def length(self, index: int) -> float:
-        """What the cost model measures the unit's work by."""
+        """Length of a unit, by which the cost model predicts its seconds."""
         ...
 
     def audio_seconds(self, result: UnitResult) -> float | None:
-        """Seconds of audio that were made; None for work that makes none."""
+        """Seconds of audio in a result; None for work that gives no audio."""
         ...
