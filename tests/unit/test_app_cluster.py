@@ -1,4 +1,4 @@
-"""Events of another server reach those who listen here, though the store was away when they were to be read."""
+"""Cluster: events of another server reach listeners here, even if the store was down when they were due."""
 
 from __future__ import annotations
 

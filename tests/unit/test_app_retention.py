@@ -1,4 +1,4 @@
-"""Which finished files go when the output is over its quota."""
+"""Retention: which finished files are removed when the output is over its quota."""
 
 from __future__ import annotations
 

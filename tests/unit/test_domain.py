@@ -1,4 +1,4 @@
-"""The domain's own rules: requests, emotions, recipes."""
+"""Domain: checks and stored forms of requests, emotions, recipes and errors."""
 
 from __future__ import annotations
 

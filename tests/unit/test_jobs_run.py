@@ -1,4 +1,4 @@
-"""A run between its cache and its workers, where a look takes its time."""
+"""Job run: how it uses cache and workers when the cache is slow to answer."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class FileStore:
         self._publishing = TaskSet("antiphon.files")
 
     async def start(self) -> None:
-        """Raises `StorageDown` if the storage cannot be used."""
+        """Removes temporary files of a previous process. Raises `InvalidRequest` if the storage may not be written."""
         if self.bucket is not None:
             await self.bucket.check()
         for leftover in self.output.glob(".*.part"):

@@ -29,15 +29,13 @@ from antiphon.models.served import ServedModel
 REFERENCE_PIXELS = 512 * 512
 #: First bytes of the image files that browsers show.
 SIGNATURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
-#: How image files begin that browsers show.
-IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
 EXTENSIONS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp"}
 #: Fields that a model may not support: the value that asks for nothing, and the name in a warning.
 _ABILITIES = {"steps": (0, "steps"), "guidance": (None, "guidance"), "negative_prompt": ("", "negative prompts")}
 
 
 def check_result(capabilities: Capabilities, result: UnitResult) -> str | None:
-    return None if result.payload.startswith(IMAGES) else "it is no PNG, JPEG or WebP"
+    return None if result.payload.startswith(SIGNATURES) else "it is no PNG, JPEG or WebP"
 
 
 TRAITS = KindTraits(

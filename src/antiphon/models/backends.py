@@ -15,6 +15,7 @@ import structlog
 
 from antiphon import plugins
 from antiphon.catalog.models import ModelSpec
+from antiphon.concurrency.tasks import TaskSet
 from antiphon.domain import errors
 from antiphon.domain.unit import Unit
 from antiphon.models import placement
@@ -149,7 +150,7 @@ class RayBackend:
         self._autoscale: dict[str, AutoscalePolicy] = {}
         #: The rank of this server among those that share the cluster, and their number.
         self._rank, self._servers = 0, 1
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = TaskSet("antiphon.models")
 
     def fetches_files(self, spec: ModelSpec) -> bool:
         return spec.movable
@@ -173,9 +174,7 @@ class RayBackend:
                 if workers != pool.replicas:
                     log.info("number of workers", model=spec.name, workers=workers, nodes=len(self.ray.nodes))
                     # In a task, so that surplus workers do not delay the next change.
-                    task = asyncio.create_task(pool.resize(workers, SHRINK_GRACE))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._tasks.spawn(pool.resize(workers, SHRINK_GRACE), f"resize {spec.name}")
 
     def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool:
         if not spec.movable:
@@ -222,7 +221,7 @@ class RayBackend:
         return None if spec.movable else self._local.device(spec)
 
     async def stop(self) -> None:
-        await asyncio.gather(*self._tasks)
+        await self._tasks.stop(grace=SHRINK_GRACE)
         await self.ray.close()
 
     def _nodes_changed(self) -> None:

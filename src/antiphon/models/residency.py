@@ -84,6 +84,8 @@ class ResidentModel:
 
 @dataclass(slots=True)
 class Residency:
+    """Decides when each model is loaded and unloaded. Used in one event loop."""
+
     #: Bytes that all models in memory may take; 0: no limit.
     budget: int = 0
     #: Seconds after which an idle model is unloaded, by name, `*` for the others; 0: never.

@@ -46,7 +46,7 @@ class ServedModel:
         return self.spec.name
 
     def problem(self, result: UnitResult) -> str | None:
-        """Why a worker's result is not what the model's kind of work gives; None: it is."""
+        """Why a worker's result is malformed for the model's kind of work; None if it is not."""
         assert self.capabilities is not None
         return self.traits.check_result(self.capabilities, result)
 
