@@ -70,11 +70,7 @@ class JobService:
         return self._waiting.begin(*await self.kinds[request.type].prepare(granted, owner), owner)
 
     async def submit(
-        self,
-        request: Request,
-        owner: str,
-        idempotency: Idempotency | None = None,
-        webhook: Webhook | None = None,
+        self, request: Request, owner: str, idempotency: Idempotency | None = None, webhook: Webhook | None = None
     ) -> tuple[dict[str, Any], bool]:
         """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key.
 

@@ -110,11 +110,7 @@ class WaitingJobs:
         self._lifecycle.drop(active)
         now = time.time()
         # A summary: the job is not run again. The empty text says so to servers of the version before.
-        request = {
-            "text": "",
-            "model": active.served.name,
-            "format": getattr(active.plan.request, "format", ""),
-        }
+        request = {"text": "", "model": active.served.name, "format": getattr(active.plan.request, "format", "")}
         job = Job(
             active.id, active.type, state, active.owner, active.priority, request, active.created_at,
             started_at=active.started_at or now, finished_at=now, units=active.units, result=result, error=failure,

@@ -195,10 +195,7 @@ class RayBackend:
                 "offline": s.offline or not s.download,
             },
         )
-        folders = {
-            "dir": str(models / spec.name),
-            **{each: str(node / each) for each in ("voices", "uploads")},
-        }
+        folders = {"dir": str(models / spec.name), **{each: str(node / each) for each in ("voices", "uploads")}}
         if (span := s.workers_span) is not None:
             self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
         start = self.ray.opener(spec.name, share)

@@ -98,8 +98,7 @@ class ModelSelector:
                 param="language",
             )
         raise errors.ModelUnavailable(
-            "; ".join(self._why_not(model) for model in speech) or "no speech model is served",
-            retry_after=RETRY,
+            "; ".join(self._why_not(model) for model in speech) or "no speech model is served", retry_after=RETRY
         )
 
     @staticmethod
