@@ -14,26 +14,26 @@ from antiphon.domain.event import Event
 class Away:
     """A cluster channel whose first answers are that the store is away."""
 
-    def __init__(self, kept: list[Event], fails: int) -> None:
-        self.kept, self.fails = kept, fails
+    def __init__(self, stored: list[Event], fails: int) -> None:
+        self.stored, self.fails = stored, fails
 
     async def events_between(self, slot: int, first: int, last: int) -> list[Event]:
         if self.fails:
             self.fails -= 1
             raise errors.StoreAway
-        return [event for event in self.kept if first <= event.id <= last]
+        return [event for event in self.stored if first <= event.id <= last]
 
 
 async def test_the_end_of_a_job_is_brought_once_the_store_is_back(monkeypatch: Any) -> None:
     monkeypatch.setattr(cluster, "LOOK", 0.0)
     bus = Bus()
-    kept = [Event(n, "job.succeeded", 0.0, f"job{n}", "me", {}) for n in (1, 2)]
+    stored = [Event(n, "job.succeeded", 0.0, f"job{n}", "me", {}) for n in (1, 2)]
     anything = cast("Any", None)
-    room = cluster.Cluster(cast("Any", Away(kept, fails=2)), bus, anything, anything, anything)
-    with bus.subscribe(owner="me") as heard:
+    room = cluster.Cluster(cast("Any", Away(stored, fails=2)), bus, anything, anything, anything)
+    with bus.subscribe(owner="me") as received:
         relaying = asyncio.create_task(room._relay())
-        for event in kept:
+        for event in stored:
             room._on_events({"slot": 3, "first": event.id, "last": event.id})
         async with asyncio.timeout(10):
-            assert [(await anext(heard)).id, (await anext(heard)).id] == [1, 2]
+            assert [(await anext(received)).id, (await anext(received)).id] == [1, 2]
     relaying.cancel()

@@ -46,8 +46,8 @@ def test_a_hub_id_is_a_model_of_its_last_name(tmp_path: Path, monkeypatch: pytes
     spec = local_models.find("somebody/sd-none", tmp_path)
     assert spec is not None
     assert (spec.name, spec.options, spec.footprint) == ("sd-none", {"repo": "somebody/sd-none"}, 0)
-    for strange in ("../up", "a/b/c", "a/..", "a//b", "https://example.org/a"):
-        assert local_models.find(strange, tmp_path) is None
+    for invalid in ("../up", "a/b/c", "a/..", "a//b", "https://example.org/a"):
+        assert local_models.find(invalid, tmp_path) is None
 
 
 @pytest.mark.parametrize(

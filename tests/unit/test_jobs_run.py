@@ -56,11 +56,11 @@ def run(storage: Slow, *, dear: Callable[[int], bool]) -> JobRun:
 
 async def test_a_unit_of_a_job_that_ended_during_a_look_is_not_run() -> None:
     storage = Slow()
-    made = run(storage, dear=lambda index: True)
-    due = asyncio.create_task(made.unit(0))
+    job_run = run(storage, dear=lambda index: True)
+    due = asyncio.create_task(job_run.unit(0))
     while not storage.asked:
         await asyncio.sleep(0)
-    made.stop(errors.Cancelled())
+    job_run.stop(errors.Cancelled())
     storage.let.set()
     assert await due is None
 
@@ -69,8 +69,8 @@ async def test_a_unit_of_a_job_that_ended_during_a_look_is_not_run() -> None:
 async def test_what_is_dear_is_looked_for_ahead_and_what_is_cheap_is_made(dear: bool, asked: list[str]) -> None:
     storage = Slow()
     storage.let.set()
-    made = run(storage, dear=lambda index: dear)
-    unit = await made.unit(0)
+    job_run = run(storage, dear=lambda index: dear)
+    unit = await job_run.unit(0)
     assert unit is not None
     assert unit.index == 0
     assert storage.asked == asked

@@ -20,9 +20,9 @@ def test_too_little_is_said_to_be_too_little() -> None:
         given = advice.give("tone", [(0.0, hour)], 1, 1, 2.0)
         assert given.load is None
         assert given.to_json()["enough_data"] is False
-        said = advice.words(given)
-        assert "not enough data" in said["en"]
-        assert "数据还不够" in said["zh"]
+        words = advice.words(given)
+        assert "not enough data" in words["en"]
+        assert "数据还不够" in words["zh"]
 
 
 def test_the_busiest_hour_decides() -> None:
@@ -44,11 +44,11 @@ def test_what_one_worker_less_and_more_would_do() -> None:
     # Two segments of a second each arrive every second: two workers never get to the end.
     assert given.to_json()["predictions"][0]["wait_p95"] is None
     assert given.needed == 4
-    said = advice.words(given)
-    assert "needs 4 workers; there are 3" in said["en"]
-    assert "With 2 workers the queue would grow without end" in said["en"]
-    assert "需要 4 个工作进程；现有 3 个" in said["zh"]
-    assert "用 2 个时，队列会无限增长" in said["zh"]
+    words = advice.words(given)
+    assert "needs 4 workers; there are 3" in words["en"]
+    assert "With 2 workers the queue would grow without end" in words["en"]
+    assert "需要 4 个工作进程；现有 3 个" in words["zh"]
+    assert "用 2 个时，队列会无限增长" in words["zh"]
 
 
 def test_workers_with_several_slots_are_counted_as_workers() -> None:

@@ -49,30 +49,30 @@ class Arrivals(DiskSpace):
 
 
 async def test_a_voice_is_its_owners(references: References) -> None:
-    made = await references.upload("me", "Anna", file(), consent=YES, ref_text="Hello.", description="warm")
-    assert (made.owner, made.name, made.consent, made.ref_text, made.description) == (
+    reference = await references.upload("me", "Anna", file(), consent=YES, ref_text="Hello.", description="warm")
+    assert (reference.owner, reference.name, reference.consent, reference.ref_text, reference.description) == (
         "me", "Anna", YES, "Hello.", "warm",
     )  # fmt: skip
-    assert made.seconds == pytest.approx(1.5, abs=0.01)
-    assert made.bytes == references.library.path(made.digest).stat().st_size
-    assert await references.find("me", "Anna") == made
-    assert await references.find("me", made.id) == made
-    assert await references.list("me") == [made]
-    assert dict(await references.by_name("me")) == {"Anna": made, made.id: made}
+    assert reference.seconds == pytest.approx(1.5, abs=0.01)
+    assert reference.bytes == references.library.path(reference.digest).stat().st_size
+    assert await references.find("me", "Anna") == reference
+    assert await references.find("me", reference.id) == reference
+    assert await references.list("me") == [reference]
+    assert dict(await references.by_name("me")) == {"Anna": reference, reference.id: reference}
     assert await references.find("you", "Anna") is None
-    assert await references.find("you", made.id) is None
+    assert await references.find("you", reference.id) is None
     assert await references.list("you") == []
-    assert await references.delete("you", made.id) is None
-    assert references.library.has(made.digest)
+    assert await references.delete("you", reference.id) is None
+    assert references.library.has(reference.digest)
 
 
 async def test_what_was_remembered_is_news_after_a_change(references: References) -> None:
     assert await references.find("me", "Anna") is None
-    made = await references.upload("me", "Anna", file(), consent=YES)
-    assert await references.find("me", "Anna") == made
-    assert await references.delete("me", "Anna") == made
+    reference = await references.upload("me", "Anna", file(), consent=YES)
+    assert await references.find("me", "Anna") == reference
+    assert await references.delete("me", "Anna") == reference
     assert await references.find("me", "Anna") is None
-    assert not references.library.has(made.digest)
+    assert not references.library.has(reference.digest)
 
 
 async def test_a_recording_stays_while_another_voice_is_the_same(references: References) -> None:
@@ -88,10 +88,10 @@ async def test_a_recording_stays_while_another_voice_is_the_same(references: Ref
 async def test_deleting_and_uploading_the_same_at_once(references: References, monkeypatch: pytest.MonkeyPatch) -> None:
     """No upload can begin to use a recording between the check that it is unused and its removal."""
     library, put = references.library, threading.Event()
-    keep, remove = library.put, library.remove
+    put_recording, remove = library.put, library.remove
 
     def noted(recording: bytes) -> str:
-        digest = keep(recording)
+        digest = put_recording(recording)
         put.set()
         return digest
 
@@ -99,16 +99,16 @@ async def test_deleting_and_uploading_the_same_at_once(references: References, m
         put.wait(0.5)
         remove(digest)
 
-    made = await references.upload("me", "Anna", file(), consent=YES)
+    reference = await references.upload("me", "Anna", file(), consent=YES)
 
     async def at_once(data: bytes) -> bytes:
-        return library.path(made.digest).read_bytes()
+        return library.path(reference.digest).read_bytes()
 
     monkeypatch.setattr(client, "read", at_once)
     monkeypatch.setattr(library, "put", noted)
     monkeypatch.setattr(library, "remove", late)
     await asyncio.gather(references.delete("me", "Anna"), references.upload("you", "Berta", file(), consent=YES))
-    assert library.has(made.digest)
+    assert library.has(reference.digest)
 
 
 async def test_a_voice_that_cannot_be_stored_leaves_no_recording(
@@ -220,14 +220,14 @@ async def test_the_same_recording_is_read_once(references: References, monkeypat
 
 async def test_what_was_given_once_goes_when_it_is_old(references: References) -> None:
     digest = await references.put_unnamed(file(880))
-    made = await references.upload("me", "Anna", file(), consent=YES)
+    reference = await references.upload("me", "Anna", file(), consent=YES)
     await references.sweep(3600)
     assert references.library.has(digest)
-    for each in (digest, made.digest):
+    for each in (digest, reference.digest):
         os.utime(references.library.path(each), (1, 1))
     await references.sweep(3600)
     assert not references.library.has(digest)
-    assert references.library.has(made.digest)
+    assert references.library.has(reference.digest)
 
 
 async def test_no_link_is_followed_to_a_recording(references: References, tmp_path: Path) -> None:

@@ -23,20 +23,20 @@ from tests.unit.test_speech_voice_selection import CAN
 ANNA = Reference("0" * 26, "me", "Anna", "ab" * 32, 2.0, 100, "yes", 1.0, "audio/wav", languages=("en",))
 MINE = {"Anna": ANNA, ANNA.id: ANNA, "nova": replace(ANNA, name="nova", digest="cd" * 32)}
 CLONES = replace(CAN, cloning=True)
-NOBODY: Any = None
+NO_REFERENCES: Any = None
 
 
 def resolved(request: SpeechRequest, can: Capabilities, cloning: list[str] | None = None) -> SpeechRequest:
-    return asyncio.run(resolve_references.resolve(request, MINE, can, cloning or [], NOBODY))
+    return asyncio.run(resolve_references.resolve(request, MINE, can, cloning or [], NO_REFERENCES))
 
 
 @pytest.mark.parametrize("asked", ["Anna", ANNA.id])
 def test_an_uploaded_voice(asked: str) -> None:
     request = SpeechRequest("Hi", voice=asked, turns=(Turn("Hi", asked), Turn("Ho", "af_nova"), Turn("Hum")))
     assert resolve_references.needs_cloning(request, MINE)
-    made = resolved(request, CLONES)
-    assert made.voice == "ref:" + "ab" * 32
-    assert [turn.voice for turn in made.turns] == ["ref:" + "ab" * 32, "af_nova", None]
+    found = resolved(request, CLONES)
+    assert found.voice == "ref:" + "ab" * 32
+    assert [turn.voice for turn in found.turns] == ["ref:" + "ab" * 32, "af_nova", None]
 
 
 def test_it_goes_before_the_models_own_of_that_name() -> None:
@@ -52,8 +52,8 @@ def test_models_that_cannot_clone_say_which_can() -> None:
 
 
 def test_the_mood_of_a_recording() -> None:
-    made = resolved(SpeechRequest("Hi", options={"emotion_ref": "Anna"}), CAN)
-    assert made.options == {"emotion_ref": "ab" * 32}
+    found = resolved(SpeechRequest("Hi", options={"emotion_ref": "Anna"}), CAN)
+    assert found.options == {"emotion_ref": "ab" * 32}
     with pytest.raises(errors.UnknownVoice, match="emotion_audio"):
         resolved(SpeechRequest("Hi", options={"emotion_ref": "Berta"}), CAN)
 
@@ -104,8 +104,8 @@ def test_tone_imitates_the_pitch_of_the_right_recording(tmp_path: Path) -> None:
     assert speak(engine, "tone") == pytest.approx(own, abs=3)
     outside = tmp_path.parent / "outside.wav"
     outside.write_bytes(library.path(digests[300.0]).read_bytes())
-    for gone in ("ref:" + "0" * 64, "ref:../outside"):
+    for missing in ("ref:" + "0" * 64, "ref:../outside"):
         with pytest.raises(errors.UnknownVoice):
-            speak(engine, gone)
+            speak(engine, missing)
     with pytest.raises(errors.UnknownVoice):
         speak(Tone({}), f"ref:{digests[300.0]}")

@@ -71,17 +71,17 @@ def test_a_day_survives_a_restart() -> None:
     before.now("tone").waits.add(1.5)
     before.now("tone").service.add(0.25)
     before.passed("tone", 100.0, 2)
-    kept = json.loads(json.dumps(before.to_json()))
+    stored = json.loads(json.dumps(before.to_json()))
     clock.now += 7200
     after = Statistics(clock)
-    after.load_json(kept)
+    after.load_json(stored)
     after.request("tone")
     assert after.day("tone").requests == 2
     assert after.day("tone").waits.percentile(0.5) == pytest.approx(1.5, rel=ACCURACY)
     assert after.day("tone").utilisation == pytest.approx(0.25 / 200)
     clock.now += HOURS * 3600
     late = Statistics(clock)
-    late.load_json(kept)
+    late.load_json(stored)
     assert late.day().requests == 0
 
 
