@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 from antiphon.app.kinds import KindParts
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Kind, Priority, Result
 from antiphon.domain.kind import KindTraits
 from antiphon.domain.unit import Recipe, Unit, UnitResult
@@ -80,14 +81,15 @@ class ReversalPlan:
     def length(self, index: int) -> float:
         return len(self.words[index])
 
-    def problem(self, result: UnitResult) -> str | None:
-        return None if result.payload else "the word is missing"
-
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
 
 
-TRAITS = KindTraits(ReversalRequest.type, length_unit="letters", reference_length=5.0, audio=False)
+def check_result(capabilities: Capabilities, result: UnitResult) -> str | None:
+    return None if result.payload else "the word is missing"
+
+
+TRAITS = KindTraits(ReversalRequest.type, "letters", reference_length=5.0, check_result=check_result, audio=False)
 
 
 @dataclass(slots=True)
