@@ -14,8 +14,8 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store.base import IDEMPOTENCY_SECONDS, Idempotency, JobStore, Webhook
-from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
+from tests.stores.memory import MemoryStore
 
 RESULT = Result("speech_1.wav", "audio/wav", 4, 1.5, "d" * 64, ({"text": "你好", "start": 0.0, "end": 1.5},))
 FAILURE = Failure("poison", "it brought its worker down")

@@ -10,8 +10,8 @@ import pytest
 from antiphon.auth import make
 from antiphon.domain import errors
 from antiphon.store.base import JobStore
-from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
+from tests.stores.memory import MemoryStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])

@@ -12,8 +12,8 @@ import pytest
 from antiphon.domain import errors
 from antiphon.domain.voice import Reference
 from antiphon.store.base import JobStore
-from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
+from tests.stores.memory import MemoryStore
 
 
 @pytest.fixture(params=["memory", "sqlite"])

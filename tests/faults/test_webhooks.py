@@ -17,9 +17,9 @@ from standardwebhooks.webhooks import Webhook as Verifier
 
 from antiphon.jobs import webhooks
 from antiphon.store.base import Webhook
-from antiphon.store.memory import MemoryStore
 from tests import ports
 from tests.conftest import Server, Start, wait_until
+from tests.stores.memory import MemoryStore
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()
 

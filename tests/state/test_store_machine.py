@@ -17,8 +17,8 @@ from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store.base import Idempotency, JobStore
-from antiphon.store.memory import MemoryStore
 from antiphon.store.sqlite import SqliteStore
+from tests.stores.memory import MemoryStore
 
 OWNERS = st.sampled_from(["me", "you"])
 ASKERS = st.sampled_from([None, "me", "you"])

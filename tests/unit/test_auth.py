@@ -7,7 +7,7 @@ import pytest
 from antiphon.auth import ApiKeys, today
 from antiphon.domain import errors
 from antiphon.domain.key import Key
-from antiphon.store.memory import MemoryStore
+from tests.stores.memory import MemoryStore
 
 
 class Flaky(MemoryStore):

@@ -19,8 +19,8 @@ from antiphon.files.disk_space import DiskSpace
 from antiphon.references import service as module
 from antiphon.references.service import References
 from antiphon.sandbox import client
-from antiphon.store.memory import MemoryStore
 from tests import parts
+from tests.stores.memory import MemoryStore
 from tests.unit.test_audio_pcm import tone
 
 YES = "I agree that my voice is imitated. A. Speaker"

@@ -1,18 +1,15 @@
-"""API keys and their use in the SQLite store and in the store in memory."""
+"""API keys and their use in SQLite."""
 
 from __future__ import annotations
 
 import builtins
-import time
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import apsw
 
 from antiphon.domain import errors
 from antiphon.domain.key import Key
-from antiphon.store.parts import SQL, MemoryState, SqliteConnections
+from antiphon.store.sqlite_connections import SQL, SqliteConnections
 
 
 def taken(name: str) -> errors.Conflict:
@@ -46,43 +43,6 @@ class SqliteKeys(SqliteConnections):
 
     async def usage(self, day: str) -> dict[str, float]:
         return {row[0]: row[1] for row in await self._rows("usage", day)}
-
-
-class MemoryKeys(MemoryState):
-    """Part of `MemoryStore`."""
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(clock)
-        self._api_keys: dict[str, Key] = {}
-        self._usage: dict[tuple[str, str], float] = {}
-
-    async def add_key(self, key: Key) -> None:
-        self._check()
-        for other in self._api_keys.values():
-            same_name = other.name == key.name and other.revoked_at is None
-            if same_name or other.id == key.id or other.digest == key.digest:
-                raise taken(key.name)
-        self._api_keys[key.id] = key
-
-    async def keys(self) -> builtins.list[Key]:
-        self._check()
-        return sorted(self._api_keys.values(), key=lambda each: (each.created_at, each.id))
-
-    async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
-        self._check()
-        for key in self._api_keys.values():
-            if id_or_name in (key.id, key.name) and key.revoked_at is None:
-                gone = self._api_keys[key.id] = replace(key, revoked_at=at)
-                return gone
-        return None
-
-    async def add_usage(self, key: str, day: str, seconds: float) -> None:
-        self._check()
-        self._usage[key, day] = self._usage.get((key, day), 0.0) + seconds
-
-    async def usage(self, day: str) -> dict[str, float]:
-        self._check()
-        return {key: seconds for (key, on), seconds in self._usage.items() if on == day}
 
 
 def _row(key: Key) -> tuple[Any, ...]:

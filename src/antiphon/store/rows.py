@@ -78,16 +78,6 @@ def to_job(row: Row) -> Job:
     )
 
 
-def copy_job(job: Job) -> Job:
-    """The job as it comes back from disk: it shares no object with the caller's."""
-    return to_job((0, *from_job(job)))
-
-
-def copy_event(event: Event) -> Event:
-    """The event as it comes back from disk."""
-    return to_event((event.id, event.type, event.at, event.job, event.owner, encode(event.data)))
-
-
 def to_event(row: Row) -> Event:
     id, type_, at, job, owner, data = row
     return Event(id, type_, at, job, owner, _any.decode(data))

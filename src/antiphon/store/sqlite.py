@@ -9,15 +9,14 @@ from typing import Any
 import apsw
 
 from antiphon.domain import errors
+from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, checks, rows
 from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.cluster import ClusterChannel
-from antiphon.store.events import SqliteEvents
 from antiphon.store.keys import SqliteKeys
-from antiphon.store.parts import SQL
+from antiphon.store.sqlite_connections import SQL
 from antiphon.store.voices import SqliteVoices
-from antiphon.store.webhooks import SqliteWebhooks
 
 #: Jobs and characters of their requests that `rescue` reads at a time: whichever bound is reached first.
 RESCUE_JOBS, RESCUE_CHARS = 500, 4 * 1024 * 1024
@@ -25,7 +24,7 @@ RESCUE_JOBS, RESCUE_CHARS = 500, 4 * 1024 * 1024
 PRUNE = 500
 
 
-class SqliteStore(SqliteEvents, SqliteWebhooks, SqliteVoices, SqliteKeys):
+class SqliteStore(SqliteVoices, SqliteKeys):
     """A `JobStore` in one file (and its `-wal` and `-shm` while it is open)."""
 
     cluster: ClusterChannel | None = None
@@ -161,6 +160,33 @@ class SqliteStore(SqliteEvents, SqliteWebhooks, SqliteVoices, SqliteKeys):
 
     async def counts(self) -> dict[State, int]:
         return dict.fromkeys(State, 0) | {State(state): count for state, count in await self._rows("counts")}
+
+    # Events
+
+    async def append_events(self, events: Sequence[Event]) -> None:
+        if events:
+            await self._change("append_events", rows.encode(events))
+
+    async def events_after(
+        self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
+    ) -> builtins.list[Event]:
+        name, which = ("events_after", ()) if job is None else ("events_of_job", (job,))
+        return [*map(rows.to_event, await self._rows(name, id, owner, limit, *which))]
+
+    async def last_event_id(self) -> int:
+        found: int = (await self._rows("last_event"))[0][0]
+        return found
+
+    # Webhooks
+
+    async def pending_webhooks(self) -> builtins.list[Webhook]:
+        return [Webhook(*row) for row in await self._rows("pending_webhooks")]
+
+    async def webhook_done(self, id: str) -> None:
+        await self._change("webhook_done", id)
+
+    async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
+        await self._change("webhook_failed", id, next_at, error)
 
     # Retention
 

@@ -1,4 +1,4 @@
-"""MemoryStore: the answers of the SQLite store from dicts that nothing survives, for tests and trials."""
+"""MemoryStore: a `JobStore` in dicts. It shows that the contract is not SQLite's, and makes unit tests quick."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from antiphon.domain import errors
-from antiphon.domain.event import FINAL_EVENTS
+from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
-from antiphon.store import base, checks, rows
+from antiphon.domain.key import Key
+from antiphon.domain.voice import Reference
+from antiphon.store import base, checks, keys, rows, voices
 from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.cluster import ClusterChannel
-from antiphon.store.events import MemoryEvents
-from antiphon.store.keys import MemoryKeys
-from antiphon.store.voices import MemoryVoices
-from antiphon.store.webhooks import MemoryWebhooks
 
 
 @dataclass(slots=True)
@@ -27,17 +25,33 @@ class _Kept:
     fence: int
 
 
-class MemoryStore(MemoryEvents, MemoryWebhooks, MemoryVoices, MemoryKeys):
+class MemoryStore:
     """A `JobStore` in dicts, which keep the order of acceptance. A change is one step of the event loop."""
 
     cluster: ClusterChannel | None = None
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        super().__init__(clock)
+        self._clock = clock
+        self._open = False
         self._jobs: dict[str, _Kept] = {}
         #: (owner, key) → (digest of the body, job, when).
         self._keys: dict[tuple[str, str], tuple[str, str, float]] = {}
         self._values: dict[str, str] = {}
+        self._events: dict[int, Event] = {}
+        self._webhooks: dict[str, Webhook] = {}
+        self._references: dict[str, Reference] = {}
+        self._api_keys: dict[str, Key] = {}
+        self._usage: dict[tuple[str, str], float] = {}
+
+    async def open(self) -> None:
+        self._open = True
+
+    async def close(self) -> None:
+        self._open = False
+
+    def _check(self) -> None:
+        if not self._open:
+            raise errors.StoreError("the job store is closed")
 
     # Life of a job
 
@@ -197,6 +211,106 @@ class MemoryStore(MemoryEvents, MemoryWebhooks, MemoryVoices, MemoryKeys):
             counts[kept.job.state] += 1
         return counts
 
+    # Events
+
+    async def append_events(self, events: Sequence[Event]) -> None:
+        self._check()
+        ids = [event.id for event in events]
+        if len(set(ids)) != len(ids) or not self._events.keys().isdisjoint(ids):
+            raise errors.Conflict("there is an event with that id already")
+        self._events.update((event.id, _copy_event(event)) for event in events)
+
+    async def events_after(
+        self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
+    ) -> builtins.list[Event]:
+        self._check()
+        found = [
+            event
+            for event in sorted(self._events.values(), key=lambda event: event.id)
+            if event.id > id
+            and (job is None or event.job == job)
+            and (owner is None or event.owner is None or event.owner == owner)
+        ]
+        return found[:limit]
+
+    async def last_event_id(self) -> int:
+        self._check()
+        return max(self._events, default=0)
+
+    # Webhooks
+
+    async def pending_webhooks(self) -> builtins.list[Webhook]:
+        self._check()
+        return [hook for _, hook in sorted(self._webhooks.items())]
+
+    async def webhook_done(self, id: str) -> None:
+        self._check()
+        self._webhooks.pop(id, None)
+
+    async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
+        self._check()
+        if id in self._webhooks:
+            hook = self._webhooks[id]
+            self._webhooks[id] = replace(hook, tries=hook.tries + 1, next_at=next_at)
+
+    # Voices
+
+    async def add_voice(self, reference: Reference) -> None:
+        self._check()
+        if _among(self._references, reference.owner, reference.name):
+            raise voices.taken(reference)
+        if reference.id in self._references:
+            raise errors.Conflict(f"there is a voice {reference.id!r} already")
+        self._references[reference.id] = reference
+
+    async def voices(self, owner: str) -> builtins.list[Reference]:
+        self._check()
+        found = [each for each in self._references.values() if each.owner == owner]
+        return sorted(found, key=lambda each: (each.created_at, each.id))
+
+    async def voice(self, owner: str, id_or_name: str) -> Reference | None:
+        self._check()
+        return _among(self._references, owner, id_or_name)
+
+    async def remove_voice(self, owner: str, id_or_name: str) -> Reference | None:
+        self._check()
+        found = _among(self._references, owner, id_or_name)
+        return found and self._references.pop(found.id)
+
+    async def digest_used(self, digest: str) -> bool:
+        self._check()
+        return any(each.digest == digest for each in self._references.values())
+
+    # API keys
+
+    async def add_key(self, key: Key) -> None:
+        self._check()
+        for other in self._api_keys.values():
+            same_name = other.name == key.name and other.revoked_at is None
+            if same_name or other.id == key.id or other.digest == key.digest:
+                raise keys.taken(key.name)
+        self._api_keys[key.id] = key
+
+    async def keys(self) -> builtins.list[Key]:
+        self._check()
+        return sorted(self._api_keys.values(), key=lambda each: (each.created_at, each.id))
+
+    async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
+        self._check()
+        for key in self._api_keys.values():
+            if id_or_name in (key.id, key.name) and key.revoked_at is None:
+                gone = self._api_keys[key.id] = replace(key, revoked_at=at)
+                return gone
+        return None
+
+    async def add_usage(self, key: str, day: str, seconds: float) -> None:
+        self._check()
+        self._usage[key, day] = self._usage.get((key, day), 0.0) + seconds
+
+    async def usage(self, day: str) -> dict[str, float]:
+        self._check()
+        return {key: seconds for (key, on), seconds in self._usage.items() if on == day}
+
     # Retention
 
     async def prune(self, before: float) -> builtins.list[str]:
@@ -230,7 +344,7 @@ class MemoryStore(MemoryEvents, MemoryWebhooks, MemoryVoices, MemoryKeys):
     def _insert(self, job: Job) -> None:
         if job.id in self._jobs:
             raise errors.Conflict(f"there is a job {job.id!r} already")
-        self._jobs[job.id] = _Kept(rows.copy_job(job), job.attempt)
+        self._jobs[job.id] = _Kept(_copy_job(job), job.attempt)
 
     def _find(self, id: str, owner: str | None) -> _Kept | None:
         kept = self._jobs.get(id)
@@ -248,3 +362,20 @@ class MemoryStore(MemoryEvents, MemoryWebhooks, MemoryVoices, MemoryKeys):
 
 def _ended_before(job: Job, when: float) -> bool:
     return job.finished_at is not None and job.finished_at < when
+
+
+def _copy_job(job: Job) -> Job:
+    """The job as it comes back from disk: it shares no object with the caller's."""
+    return rows.to_job((0, *rows.from_job(job)))
+
+
+def _copy_event(event: Event) -> Event:
+    """The event as it comes back from disk."""
+    return rows.to_event((event.id, event.type, event.at, event.job, event.owner, rows.encode(event.data)))
+
+
+def _among(references: dict[str, Reference], owner: str, id_or_name: str) -> Reference | None:
+    by_id = references.get(id_or_name)
+    if by_id is not None and by_id.owner == owner:
+        return by_id
+    return next((each for each in references.values() if each.owner == owner and each.name == id_or_name), None)

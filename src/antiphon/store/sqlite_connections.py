@@ -1,4 +1,4 @@
-"""SqliteConnections and MemoryState: what the parts of a store share. Each part is the store's side of one subject."""
+"""SqliteConnections: one connection that writes and one that reads; what each part of the SQLite store is built on."""
 
 from __future__ import annotations
 
@@ -83,21 +83,3 @@ class SqliteConnections:
         if self._reader_ is None:
             raise errors.StoreError("the job store is not open")
         return self._reader_
-
-
-class MemoryState:
-    """Whether a store in memory is open, and its clock. Each part adds its own dicts."""
-
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._open = False
-
-    async def open(self) -> None:
-        self._open = True
-
-    async def close(self) -> None:
-        self._open = False
-
-    def _check(self) -> None:
-        if not self._open:
-            raise errors.StoreError("the job store is closed")
