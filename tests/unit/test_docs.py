@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -18,6 +19,25 @@ PAGES = [
 
 #: In backticks: a path with a folder in it, and the name of a class or a function after it.
 PATH = re.compile(r"`((?:[\w.-]+/)+(?:[\w-]+\.(?:py|js|sql|md|sh))?)`(?: `(\w+))?")
+
+#: In backticks: a class, or a class and one of its attributes.
+CLASS = re.compile(r"`([A-Z]\w*[a-z]\w*)(?:\.(\w+))?(?:\(\))?`")
+
+
+def attributes() -> dict[str, set[str]]:
+    """The attributes of every class of the package, by the class's name; classes of one name are one."""
+    found: dict[str, set[str]] = {}
+    for path in (ROOT / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                names = found.setdefault(node.name, set())
+                names |= {part.name for part in node.body if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)}
+                names |= {
+                    part.id if isinstance(part, ast.Name) else part.attr
+                    for part in ast.walk(node)
+                    if isinstance(part, ast.Name | ast.Attribute) and isinstance(part.ctx, ast.Store)
+                }
+    return found
 
 
 def test_the_generated_pages_are_up_to_date() -> None:
@@ -49,6 +69,16 @@ def test_rooms_that_a_page_names_exist(page: str) -> None:
     text = (ROOT / "docs" / page).read_text("utf-8")
     rooms = re.findall(r"^\| `([a-z_]+/|[a-z_]+\.py)` \|", text, re.MULTILINE)
     assert [room for room in rooms if not (ROOT / "src" / "antiphon" / room).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "glossary.md", "states.md"])
+def test_classes_that_a_page_names_exist(page: str) -> None:
+    named = set(CLASS.findall((ROOT / "docs" / page).read_text("utf-8")))
+    # The name of a type of functions is no class.
+    known = attributes() | {"ChannelFactory": set()}
+    assert named
+    assert [name for name, _ in named if name not in known] == []
+    assert [f"{name}.{attribute}" for name, attribute in named if attribute and attribute not in known[name]] == []
 
 
 def test_what_does_not_exist_is_found() -> None:
