@@ -96,6 +96,12 @@ def test_a_recipe_is_named_by_all_that_it_says(a: SpeechParams, b: SpeechParams)
     assert SpeechParams.of(a.as_params()) == a
 
 
+def test_a_recipe_keeps_its_name() -> None:
+    """Another name would empty every cache: a new parameter must have a default that leaves this one as it is."""
+    key = SpeechParams("Hello.", "af_heart", "en").recipe("kokoro", "1").key()
+    assert key == "e06d640f8f486ed33ac1abc860d61557a6a7f2d8e95bfc5306aeb27b55ce6fc4"
+
+
 def test_model_and_revision_name_a_recipe_too() -> None:
     p = SpeechParams("a", "v", "en").as_params()
     assert len({Recipe("speech", m, r, p).key() for m in "ab" for r in "12"}) == 4
