@@ -56,13 +56,7 @@ class Part:
 
 
 def main(
-    file: Path,
-    folder: Path,
-    kind: str,
-    request: dict[str, Any],
-    server: str,
-    data_dir: Path,
-    models_dir: Path | None,
+    file: Path, folder: Path, kind: str, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None
 ) -> None:
     """Renders the book and prints its folder. Raises `AntiphonError` if a chapter failed."""
     options = {name: value for name, value in request.items() if value is not None} | {"format": kind}

@@ -60,11 +60,7 @@ async def _voices_alone(model: str | None, data_dir: Path, models_dir: Path | No
     from antiphon.app.antiphon import Antiphon
 
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    flags: dict[str, Any] = {
-        "data_dir": data_dir,
-        "download": False,
-        "model": (model,) if model else ("auto",),
-    }
+    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": (model,) if model else ("auto",)}
     if models_dir is not None:
         flags["models_dir"] = models_dir
     async with Antiphon(**flags) as antiphon:

@@ -19,8 +19,7 @@ app = typer.Typer(
 
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="ANTIPHON_DATA_DIR", help="As given to `antiphon serve`.")]
 ModelsDir = Annotated[
-    Path | None,
-    typer.Option("--models-dir", envvar="ANTIPHON_MODELS_DIR", help="As given to `antiphon serve`."),
+    Path | None, typer.Option("--models-dir", envvar="ANTIPHON_MODELS_DIR", help="As given to `antiphon serve`.")
 ]
 Server = Annotated[
     str, typer.Option("--server", envvar="ANTIPHON_SERVER", help="Address of a running server; tried first.")
@@ -211,9 +210,7 @@ def list_keys(data_dir: DataDir = DATA_DIR, store: Store = "sqlite") -> None:
 
 @keys.command("revoke")
 def revoke_key(
-    name: Annotated[str, typer.Argument(help="Its name or id.")],
-    data_dir: DataDir = DATA_DIR,
-    store: Store = "sqlite",
+    name: Annotated[str, typer.Argument(help="Its name or id.")], data_dir: DataDir = DATA_DIR, store: Store = "sqlite"
 ) -> None:
     """Take a key away; a running server follows within a second."""
     from antiphon.cli import keys as command
@@ -265,8 +262,7 @@ def jobs_retry(job: JobId, server: Server = SERVER) -> None:
 
 @app.command()
 def stats(
-    server: Server = SERVER,
-    as_json: Annotated[bool, typer.Option("--json", help="For another program.")] = False,
+    server: Server = SERVER, as_json: Annotated[bool, typer.Option("--json", help="For another program.")] = False
 ) -> None:
     """The last day of a running server: waits, times, load, and how many workers it needs."""
     from antiphon.cli import stats as command

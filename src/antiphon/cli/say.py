@@ -17,12 +17,7 @@ from antiphon.text import chapters
 
 
 def main(
-    text: str,
-    output: Path | None,
-    request: dict[str, Any],
-    server: str,
-    data_dir: Path,
-    models_dir: Path | None,
+    text: str, output: Path | None, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None
 ) -> None:
     target = output or Path("speech.wav")
     kind = format_of(target)

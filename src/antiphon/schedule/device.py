@@ -32,32 +32,25 @@ class Member(Protocol):
     @property
     def slots(self) -> int:
         """Units that its workers could run at a time."""
-        ...
 
     @property
     def weight(self) -> float:
         """Sum of the weights of the flows that want work from it."""
-        ...
 
     def busy_since(self) -> list[tuple[float, float]]:
         """For each running unit: when it began, and its predicted seconds."""
-        ...
 
     def bid(self) -> Bid | None:
         """Whose unit it would run next; None if it has nothing to run, or no free slot."""
-        ...
 
     def drain_seconds(self) -> float:
         """Seconds that all of its work takes when it has the device alone."""
-        ...
 
     def charge(self, flow: FlowName, seconds: float) -> None:
         """Another model gave a flow so many seconds; seconds below 0 take back what was charged too much."""
-        ...
 
     def start(self) -> float | None:
         """Starts the unit of its bid; returns its predicted seconds, None if it could not start one."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

@@ -30,19 +30,15 @@ class UnitSource(Protocol):
 
     async def unit(self, index: int) -> Unit | None:
         """The unit to run; None if it is not needed any more (it was cached meanwhile, or runs for another job)."""
-        ...
 
     def done(self, index: int, result: UnitResult) -> None:
         """The unit's result."""
-        ...
 
     def lost(self, index: int) -> None:
         """The unit's worker died; `unit` will be called for it again."""
-        ...
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
         """The unit failed, and is not tried again."""
-        ...
 
 
 @dataclass(slots=True)

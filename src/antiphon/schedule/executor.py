@@ -14,25 +14,19 @@ class Executor(Protocol):
     @property
     def slots(self) -> int:
         """Slots of workers that are ready, free or not."""
-        ...
 
     @property
     def free(self) -> int:
         """Slots that are not reserved."""
-        ...
 
     def reserve(self) -> bool:
         """Takes a free slot; False if there is none. Each reservation is spent by `run` or given back."""
-        ...
 
     def unreserve(self) -> None:
         """Gives a reserved slot back."""
-        ...
 
     async def run(self, unit: Unit) -> UnitResult:
         """Runs a unit on the reserved slot, and frees it. Raises `UnitFailed`, `WorkerDied` or `Cancelled`."""
-        ...
 
     def cancel(self, unit_id: str) -> None:
         """Asks the worker to drop the unit; after a grace period the worker is killed. Unknown ids are ignored."""
-        ...

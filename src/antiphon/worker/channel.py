@@ -47,38 +47,30 @@ class Channel(Protocol):
     @property
     def node(self) -> str | None:
         """The machine it runs on; None: this one."""
-        ...
 
     def write(self, data: bytes) -> None:
         """Sends frames; does nothing once the process has ended."""
-        ...
 
     async def ensure_files(self, params: Mapping[str, Any]) -> None:
         """Makes sure that the recordings that a unit's parameters name are where the process looks for them.
 
         Raises `UnitFailed` if one cannot be had, `WorkerDied` if the connection is lost."""
-        ...
 
     def exited(self) -> bool:
         """Whether the process is known to have ended; cheap."""
-        ...
 
     def kill(self) -> None:
         """Ends the process at once, with all that it started; does nothing if it has ended."""
-        ...
 
     def abort(self) -> None:
         """Ends the process without an event loop to wait in: blocks until it is gone, if it runs on this machine."""
-        ...
 
     async def reap(self) -> str:
         """Waits for its end, and forces it if need be; returns in words how it ended, and the last line that it
         printed."""
-        ...
 
     async def close(self) -> None:
         """Releases what the channel holds; the process has ended."""
-        ...
 
 
 #: Starts a process; raises `WorkerDied` if that fails, and then, or cancelled, left nothing.

@@ -78,12 +78,7 @@ class Supervisor:
     """Keeps one worker running. The pool runs `run` in a task."""
 
     def __init__(
-        self,
-        name: str,
-        make: Callable[[str], WorkerProcess],
-        recycling: Recycling,
-        *,
-        on_change: Callable[[], None],
+        self, name: str, make: Callable[[str], WorkerProcess], recycling: Recycling, *, on_change: Callable[[], None]
     ) -> None:
         """`make` builds a worker of the given name. `on_change` is called when a worker came or went; must not
         raise."""

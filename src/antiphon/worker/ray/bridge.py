@@ -138,10 +138,7 @@ class ActorHandle:
     async def live(self, request: StartWorker) -> WorkerEnded:
         """Runs the worker; returns how it ended."""
         remote = self._ray.remote(WorkerActor).options(
-            num_cpus=request.cpus,
-            num_gpus=request.gpus,
-            max_restarts=0,
-            scheduling_strategy="SPREAD",
+            num_cpus=request.cpus, num_gpus=request.gpus, max_restarts=0, scheduling_strategy="SPREAD"
         )
         self._actor = await asyncio.to_thread(remote.remote)
         node = await self._placed(self._actor.begin.remote(msgspec.structs.asdict(request)), request)
