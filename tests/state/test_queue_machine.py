@@ -152,19 +152,6 @@ class Queue(RuleBasedStateMachine):
                 model.queued[index] = cost
                 model.again.add(index)
 
-    @rule(ticket=jobs, data=st.data())
-    def found(self, ticket: Ticket, data: st.DataObject) -> None:
-        if ticket not in self.models:
-            return
-        model = self.models[ticket]
-        index = data.draw(st.sampled_from([*sorted(model.queued), 99]))
-        dropped = self.queue.drop_unit(ticket, index)
-        assert dropped == (index in model.queued and not model.closed)
-        if dropped:
-            del model.queued[index]
-            model.again.discard(index)
-            model.done[index] += 1
-
     @rule(ticket=jobs)
     def cancel(self, ticket: Ticket) -> None:
         if ticket not in self.models:

@@ -66,13 +66,11 @@ def test_a_unit_that_was_found_costs_nothing() -> None:
     assert abs(real[ann] - real[bob]) <= 1
 
 
-def test_a_dropped_unit_is_not_handed_out() -> None:
+def test_units_keep_their_numbers() -> None:
     book = Ticket("book", "ann", costs=[1.0, 2.0, 3.0, 4.0], indices=[3, 5, 6, 9])
     queue = filled(book)
-    assert [queue.drop_unit(book, index) for index in (3, 6, 6, 4)] == [True, True, False, False]
-    assert queue.backlog_seconds() == pytest.approx(6.0)
-    assert order(queue) == ["book:5", "book:9"]
-    assert not queue.drop_unit(book, 9)
+    assert queue.backlog_seconds() == pytest.approx(10.0)
+    assert order(queue) == ["book:3", "book:5", "book:6", "book:9"]
 
 
 def test_a_finished_job_can_need_a_unit_once_more() -> None:

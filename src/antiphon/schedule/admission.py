@@ -56,8 +56,7 @@ class Admission:
         client_jobs: int = 10_000,
     ) -> None:
         self._client_seconds, self._total_seconds = client_seconds, total_seconds
-        self._client_bytes, self._total_bytes = client_bytes, total_bytes
-        self._client_jobs = client_jobs
+        self._client_bytes, self._total_bytes, self._client_jobs = client_bytes, total_bytes, client_jobs
         self._accounts: dict[str, Account] = {}
         self._total = Account()
         #: Seconds of all clients, each counted for no more than one client may have.
@@ -136,8 +135,7 @@ class Admission:
         if relief < 0:
             return None
         # Once it has nothing left, its job is taken however long it is.
-        relief = min(relief, own.seconds)
-        return sum(min(account.seconds, relief) for account in self._accounts.values())
+        return sum(min(account.seconds, relief, own.seconds) for account in self._accounts.values())
 
     def _total_wait(self, own: Account, seconds: float, nbytes: int) -> float | None:
         """Seconds of work until the bounds over all clients allow a job; None if they do now."""
@@ -156,8 +154,7 @@ class Admission:
 
 
 def _part(seconds: float, excess: int, count: int) -> float:
-    """The part of a client's seconds that must be done until `excess` of its `count` is gone; below 0 without
-    excess."""
+    """The part of a client's seconds to be done until `excess` of its `count` is gone; below 0 without excess."""
     return -1.0 if excess <= 0 else seconds * min(1.0, excess / max(1, count))
 
 

@@ -127,9 +127,7 @@ class AgingSrptQueue:
         """`ageing`: seconds of waiting that count as much as being four times shorter."""
         self._ageing = ageing
         self.buckets: dict[int, Bucket] = {}
-        self.count = 0
-        self.units = 0
-        self.seconds = 0.0
+        self.count, self.units, self.seconds = 0, 0, 0.0
 
     def add(self, ticket: Ticket) -> None:
         self._enter(ticket)
@@ -173,8 +171,7 @@ class AgingSrptQueue:
         return best
 
     def score(self, ticket: Ticket, now: float) -> float:
-        waited = max(0.0, now - ticket.arrived)
-        return max(FLOOR, ticket.remaining) / (1 + waited / self._ageing) ** 2
+        return max(FLOOR, ticket.remaining) / (1 + max(0.0, now - ticket.arrived) / self._ageing) ** 2
 
     def ahead(self, ticket: Ticket, now: float) -> tuple[int, float]:
         """How many jobs go before a job if nothing else arrives, and their seconds. The job need not be in the queue.
@@ -208,15 +205,13 @@ class AgingSrptQueue:
 
     def _enter(self, ticket: Ticket) -> None:
         level = bucket_of(ticket.remaining)
-        bucket = self.buckets.get(level)
-        if bucket is None:
-            self.buckets[level] = Bucket(ticket)
-        else:
+        if (bucket := self.buckets.get(level)) is not None:
             bucket.add(ticket)
+        else:
+            self.buckets[level] = Bucket(ticket)
 
     def _leave(self, ticket: Ticket, seconds: float) -> None:
-        level = bucket_of(seconds)
-        bucket = self.buckets[level]
+        bucket = self.buckets[level := bucket_of(seconds)]
         bucket.remove(ticket, seconds)
         if not bucket.count:
             del self.buckets[level]

@@ -8,6 +8,7 @@ factor (the prior was a guess, or the machine is slower now), both coefficients 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -72,11 +73,9 @@ class CostModel:
         """Learns how many seconds of audio a unit became. Impossible numbers are ignored."""
         if not (math.isfinite(length) and math.isfinite(seconds) and length > 0 and seconds > 0):
             return
-        ratio, known = seconds / length, self.audio_per_length
-        if known is None:
-            self.audio_per_length = ratio
-        else:
-            self.audio_per_length = known + FOLLOW * (min(ratio, OUTLIER * known) - known)
+        ratio = seconds / length
+        known = self.audio_per_length or ratio
+        self.audio_per_length = known + FOLLOW * (min(ratio, OUTLIER * known) - known)
 
     def predict_audio(self, length: float) -> float | None:
         """Seconds of audio that a unit of this length becomes; None before the first unit."""
@@ -110,23 +109,15 @@ class CostModel:
         self._p = (p * shrink, q * shrink, r * shrink)
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "a": self.a,
-            "b": self.b,
-            "count": self.count,
-            "error": self.error,
-            "audio_per_length": self.audio_per_length,
-            "scale": list(self._scale),
-            "p": list(self._p),
-        }
+        known = {"a": self.a, "b": self.b, "count": self.count, "error": self.error}
+        return known | {"audio_per_length": self.audio_per_length, "scale": list(self._scale), "p": list(self._p)}
 
     def load_json(self, data: Mapping[str, Any]) -> None:
         """Restores what `to_json` gave. Raises `ValueError` for anything else, and then changes nothing."""
         try:
             a, b, error = (float(data[name]) for name in ("a", "b", "error"))
             (scale_a, scale_b), (p, q, r) = map(float, data["scale"]), map(float, data["p"])
-            audio = data["audio_per_length"]
-            audio = None if audio is None else float(audio)
+            audio = None if data["audio_per_length"] is None else float(data["audio_per_length"])
             count = int(data["count"])
         except (KeyError, TypeError, ValueError) as e:
             raise ValueError(f"not a cost model: {e!r}") from e
@@ -135,12 +126,6 @@ class CostModel:
             raise ValueError("not a cost model: a number is out of range")
         self.a, self.b, self.error, self.count, self.audio_per_length = a, b, error, count, audio
         self._scale, self._p = (scale_a, scale_b), (p, q, r)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CostModel:
-        model = cls()
-        model.load_json(data)
-        return model
 
 
 class CostModels:
@@ -161,14 +146,7 @@ class CostModels:
         if not isinstance(data, Mapping):
             return
         for name, kept in data.items():
-            try:
-                learned = CostModel.from_json(kept)
-            except ValueError:
-                continue
-            self.model(str(name)).load_json(learned.to_json())
-
-    @classmethod
-    def from_json(cls, data: object) -> CostModels:
-        models = cls()
-        models.load_json(data)
-        return models
+            model = self._models.get(str(name)) or CostModel()
+            with contextlib.suppress(ValueError):
+                model.load_json(kept)
+                self._models[str(name)] = model

@@ -30,19 +30,15 @@ class Deadlines:
             self._crowd = 1.0
 
     def due(self, now: float, crowd: float, slots: int) -> list[Ticket]:
-        """Takes out the jobs that have no slack left.
-
-        `crowd`: seconds in which a bulk flow is handed one second of work on one slot.
-        """
+        """Takes out the jobs that have no slack left. `crowd`: as `FlowTable.crowd`."""
         if crowd > 2 * self._crowd and self._heap:
             self._crowd = crowd
             for ticket in tuple(self._heap):
                 self._heap.set(ticket, latest_start(ticket, crowd, slots))
         found = []
         while (first := self._heap.first()) is not None and first[0] <= now:
-            ticket = first[1]
-            moment = latest_start(ticket, crowd, slots)
-            if moment <= now:
+            _, ticket = first
+            if (moment := latest_start(ticket, crowd, slots)) <= now:
                 self.forget(ticket)
                 found.append(ticket)
             else:
@@ -51,11 +47,9 @@ class Deadlines:
 
 
 def latest_start(ticket: Ticket, crowd: float, slots: int) -> float:
-    """Seconds (of the clock of its deadline) at which a job must be raised to meet its deadline.
+    """Seconds (of the deadline's clock) at which a job with a deadline and queued work must be raised to meet it.
 
-    Before the deadline it needs the time that its work takes at bulk's share, and one unit's wait for a slot. The job
-    must have a deadline and something queued.
-    """
+    Before the deadline it needs the time that its work takes at bulk's share, and one unit's wait for a slot."""
     assert ticket.deadline is not None
     seconds = max(ticket.remaining * crowd / slots, ticket.remaining / min(slots, ticket.left))
     return ticket.deadline - seconds - ticket.remaining / ticket.left

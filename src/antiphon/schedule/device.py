@@ -92,13 +92,11 @@ class Device:
                 return
             bid, number = min(bids, key=self._rank)
             member = self.members[number]
-            seconds = member.start()
-            if seconds is None:
+            if (seconds := member.start()) is None:
                 barren.add(number)
                 continue
             running += 1
-            self._starts += 1
-            self._last[number] = self._starts
+            self._last[number] = self._starts = self._starts + 1
             if not bid.urgent:
                 self._charge(member, bid, seconds)
 

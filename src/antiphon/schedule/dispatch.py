@@ -139,9 +139,7 @@ class Dispatcher:
         return [(running.since, running.predicted) for running in self._running.values()]
 
     def bid(self) -> Bid | None:
-        if not len(self.queue) or self.executor.free <= 0:
-            return None
-        return self.queue.head(self._clock())
+        return self.queue.head(self._clock()) if len(self.queue) and self.executor.free > 0 else None
 
     def charge(self, flow: FlowName, seconds: float) -> None:
         self.queue.charge(flow, seconds)
@@ -157,8 +155,7 @@ class Dispatcher:
             return None
         ticket, index, cost = popped
         self._serial += 1
-        running = RunningUnit(ticket, index, None, cost, self._clock(), bid)
-        self._running[self._serial] = running
+        running = self._running[self._serial] = RunningUnit(ticket, index, None, cost, self._clock(), bid)
         task = asyncio.create_task(self._serve(self._serial, running), name=f"unit {ticket.job}:{index}")
         self._tasks.add(task)
         task.add_done_callback(self._watch)
@@ -186,8 +183,8 @@ class Dispatcher:
 
     def etas(self, tickets: Sequence[Ticket]) -> list[float]:
         """For each job, the seconds until its last unit is done if nothing else arrives; infinite while it pauses."""
-        etas = self.queue.etas(tickets, max(1, self.executor.slots), self._clock(), self.busy())
-        return [self._on_shared_device(eta) for eta in etas]
+        slots = max(1, self.executor.slots)
+        return [self._on_shared_device(eta) for eta in self.queue.etas(tickets, slots, self._clock(), self.busy())]
 
     def _on_shared_device(self, eta: float) -> float:
         """An ETA that counts the other models of the device, if it has too few slots for all of them: in the same time
@@ -259,8 +256,7 @@ class Dispatcher:
         try:
             source.done(running.index, result)
         except Exception as e:
-            failure = errors.AntiphonError(f"The server failed over a result: {type(e).__name__}")
-            source.failed(running.index, failure)
+            source.failed(running.index, errors.AntiphonError(f"The server failed over a result: {type(e).__name__}"))
             raise
 
     def _died(self, running: RunningUnit, source: UnitSource, error: errors.WorkerDied) -> None:
@@ -276,12 +272,8 @@ class Dispatcher:
             return
         self._settle(running, 0.0)
         self._forget(ticket)
-        source.failed(
-            index,
-            errors.Poison(
-                f"Segment {index + 1} brought its worker down {deaths} times and is not tried again: {error.message}"
-            ),
-        )
+        reason = f"Segment {index + 1} brought its worker down {deaths} times and is not tried again: {error.message}"
+        source.failed(index, errors.Poison(reason))
 
     def _settle(self, running: RunningUnit, seconds: float) -> None:
         """Its flow pays for the seconds that it took in place of the predicted ones, in its queue and on the device."""
@@ -294,8 +286,7 @@ class Dispatcher:
 
     def _forget(self, ticket: Ticket) -> None:
         if self._deaths:
-            for key in [key for key in self._deaths if key[0] == ticket.job]:
-                del self._deaths[key]
+            self._deaths = {key: deaths for key, deaths in self._deaths.items() if key[0] != ticket.job}
 
     def _watch(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

@@ -52,8 +52,7 @@ class EtaEstimator:
             return flying
         if ticket.kept_in == "front":
             before = self._front[self._front.index(ticket) :]
-            work = sum(other.remaining for other in before) - ticket.last_cost
-            return max(flying, self._end(ticket, work))
+            return max(flying, self._end(ticket, sum(other.remaining for other in before) - ticket.last_cost))
         seconds = self._end(ticket, self._work(ticket, flow, self._now))
         for _ in range(REPEATS if len(flow.queue.buckets) > 1 else 0):
             # A job that is ahead now may be overtaken while both wait: ageing favours the older less as time passes.
@@ -79,9 +78,10 @@ class EtaEstimator:
         return seconds_until_start(self._slots, self._busy, work, self._unit) + ticket.last_cost
 
     def position(self, ticket: Ticket) -> int:
-        """Place of a queued job's next unit, counted in jobs; 1 is next."""
+        """Place of a job's next unit, counted in jobs: 1 is next, 0 has nothing queued."""
         flow = ticket.flow
-        assert flow is not None
+        if flow is None or ticket.kept_in == "":
+            return 0
         if ticket.kept_in == "front":
             return len(self._front) - self._front.index(ticket)
         jobs, seconds = self._ahead(ticket, flow, self._now)

@@ -37,8 +37,7 @@ class FairQueue:
         #: Jobs that an operator moved to the front, the next one last.
         self._front: list[Ticket] = []
         self._paused = False
-        self._jobs = 0
-        self._seconds = 0.0
+        self._jobs, self._seconds = 0, 0.0
         #: Units in flight. While something is queued no slot is free, so this estimates the number of slots.
         self._in_flight = 0
         self._serial = 0
@@ -92,11 +91,6 @@ class FairQueue:
         with self._changing(ticket):
             return ticket.put(index, cost)
 
-    def drop_unit(self, ticket: Ticket, index: int) -> bool:
-        """Takes out a unit whose result was found elsewhere; False if it is not queued."""
-        with self._changing(ticket):
-            return ticket.drop(index) is not None
-
     # Change
 
     def remove(self, ticket: Ticket) -> None:
@@ -147,12 +141,7 @@ class FairQueue:
         return self._flows.seconds()  # O(flows)
 
     def position(self, ticket: Ticket, now: float) -> int:
-        """Place of the job's next unit, counted in jobs: 1 is next, 0 has nothing queued.
-
-        A paused job has the place that it would have without the pause.
-        """
-        if ticket.kept_in == "":
-            return 0
+        """Place of the job's next unit, as if it were not paused: 1 is next, 0 has nothing queued."""
         return self._estimator(now, slots=1, busy=()).position(ticket)
 
     def eta(self, ticket: Ticket, slots: int, now: float, busy: Sequence[float] = ()) -> float:
@@ -161,8 +150,7 @@ class FairQueue:
 
     def place(self, ticket: Ticket, slots: int, now: float, busy: Sequence[float] = ()) -> tuple[int, float]:
         estimator = self._estimator(now, slots, busy)
-        position = 0 if ticket.kept_in == "" else estimator.position(ticket)
-        return position, math.inf if self._is_paused(ticket) else estimator.eta(ticket)
+        return estimator.position(ticket), math.inf if self._is_paused(ticket) else estimator.eta(ticket)
 
     def etas(self, tickets: Iterable[Ticket], slots: int, now: float, busy: Sequence[float] = ()) -> list[float]:
         estimator = self._estimator(now, slots, busy)

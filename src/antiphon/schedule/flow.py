@@ -18,8 +18,7 @@ class Flow:
         #: The jobs that units can be handed out of: not those that are paused or were moved to the front.
         self.queue = AgingSrptQueue(ageing)
         #: Jobs and predicted seconds that are queued, in `queue` or not.
-        self.jobs = 0
-        self.seconds = 0.0
+        self.jobs, self.seconds = 0, 0.0
         #: Units in flight that it was charged for.
         self.running = 0
         self.paused = False

@@ -37,9 +37,8 @@ class FlowTable:
         """A client's flow of a class; a new one if it has none."""
         flow = self._flows.get((client, priority))
         if flow is None:
-            flow = Flow(client, priority, self._weights[priority], self._ageing)
+            flow = self._flows[client, priority] = Flow(client, priority, self._weights[priority], self._ageing)
             flow.paused = client in self._paused
-            self._flows[client, priority] = flow
         return flow
 
     def of(self, client: str) -> list[Flow]:
@@ -55,8 +54,7 @@ class FlowTable:
 
     def next(self) -> Flow | None:
         """The flow with the least rank; None if none shares."""
-        first = self._order.first()
-        return first[1] if first else None
+        return first[1] if (first := self._order.first()) else None
 
     @property
     def crowd(self) -> float:
@@ -72,8 +70,7 @@ class FlowTable:
 
     def charge_known(self, name: FlowName, seconds: float) -> None:
         """`charge` by a flow's name; does nothing if there is no such flow."""
-        flow = self._flows.get(name)
-        if flow is not None:
+        if (flow := self._flows.get(name)) is not None:
             self.charge(flow, seconds)
 
     def follow(self, cost: float) -> None:

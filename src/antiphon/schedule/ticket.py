@@ -14,9 +14,6 @@ from antiphon.domain.job import Priority
 if TYPE_CHECKING:
     from antiphon.schedule.flow import Flow
 
-#: The cost that marks a dropped unit.
-DROPPED = -1.0
-
 
 class HandedOut(NamedTuple):
     """A unit that was handed out and has not come back."""
@@ -105,8 +102,8 @@ class Ticket:
         else:
             index, cost = self._number(self._next), self._cost(self._next)
             self._next += 1
-            self._skip()
-        self._lose(cost)
+        self.left -= 1
+        self.remaining = max(0.0, self.remaining - cost) if self.left else 0.0
         return index, cost
 
     def put(self, index: int, cost: float) -> bool:
@@ -119,30 +116,10 @@ class Ticket:
         self.remaining += cost
         return True
 
-    def drop(self, index: int) -> float | None:
-        """Takes a queued unit out; returns its predicted seconds, None if it is not queued."""
-        for position, (number, cost) in enumerate(self._returned or ()):
-            if number == index:
-                assert self._returned is not None
-                del self._returned[position]
-                self._returned = self._returned or None
-                self._lose(cost)
-                return cost
-        at = self._position(index)
-        if at is None or at < self._next or (cost := self._cost(at)) == DROPPED:
-            return None
-        if not isinstance(self._costs, array):
-            self._costs = array("d", [self._costs]) * self._count
-        self._costs[at] = DROPPED
-        self._skip()
-        self._lose(cost)
-        return cost
-
     def scale(self, factor: float) -> None:
         """Multiplies the predicted seconds of every queued unit."""
         if isinstance(self._costs, array):
-            kept = self._costs
-            self._costs = array(kept.typecode, (c if c == DROPPED else c * factor for c in kept))
+            self._costs = array("f", (cost * factor for cost in self._costs))
         else:
             self._costs *= factor
         self._returned = self._returned and [(index, cost * factor) for index, cost in self._returned]
@@ -150,8 +127,7 @@ class Ticket:
 
     def pending(self) -> list[tuple[int, float]]:
         """Number and predicted seconds of every queued unit, in the order in which they are handed out."""
-        rest = ((self._number(p), self._cost(p)) for p in range(self._next, self._count))
-        return [*(self._returned or ()), *(unit for unit in rest if unit[1] != DROPPED)]
+        return [*(self._returned or ()), *((self._number(p), self._cost(p)) for p in range(self._next, self._count))]
 
     @property
     def first_cost(self) -> float:
@@ -161,9 +137,8 @@ class Ticket:
     @property
     def last_cost(self) -> float:
         """Predicted seconds of the queued unit that is handed out last. `left` must not be 0."""
-        for position in range(self._count - 1, self._next - 1, -1):
-            if (cost := self._cost(position)) != DROPPED:
-                return cost
+        if self._next < self._count:
+            return self._cost(self._count - 1)
         assert self._returned
         return self._returned[-1][1]
 
@@ -188,15 +163,7 @@ class Ticket:
         if any(number == index for number, _ in self._returned or ()):
             return True
         position = self._position(index)
-        return position is not None and position >= self._next and self._cost(position) != DROPPED
-
-    def _skip(self) -> None:
-        while self._next < self._count and self._cost(self._next) == DROPPED:
-            self._next += 1
-
-    def _lose(self, cost: float) -> None:
-        self.left -= 1
-        self.remaining = max(0.0, self.remaining - cost) if self.left else 0.0
+        return position is not None and position >= self._next
 
 
 def _numbers(job: str, indices: Sequence[int] | None, count: int) -> tuple[int, array[int] | None]:
