@@ -117,9 +117,8 @@ class Child:
     # Serve
 
     def _serve(self, engine: Engine, can: Capabilities) -> None:
-        others = [
-            threading.Thread(target=self._compute, args=(engine, can), name=f"compute {n}") for n in range(1, can.slots)
-        ]
+        names = (f"compute {number}" for number in range(1, can.slots))
+        others = [threading.Thread(target=self._compute, args=(engine, can), name=name) for name in names]
         for thread in others:
             thread.start()
         self._compute(engine, can)
@@ -197,8 +196,7 @@ class Child:
 
     def _take(self, message: frames.ToWorker) -> None:
         if isinstance(message, frames.Cancel):
-            if message.unit in self._open:
-                self._cancelled.add(message.unit)
+            self._cancelled |= self._open & {message.unit}
             return
         if isinstance(message, frames.Run):
             self._open.add(message.unit)

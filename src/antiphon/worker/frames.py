@@ -188,6 +188,5 @@ class Decoder(Generic[T]):
 
 def _check(header: int, payload: int) -> None:
     if header > MAX_HEADER or payload > MAX_PAYLOAD:
-        raise errors.FrameError(
-            f"a frame of {header} + {payload} bytes is over the bound of {MAX_HEADER} + {MAX_PAYLOAD}"
-        )
+        bound = f"{MAX_HEADER} + {MAX_PAYLOAD}"
+        raise errors.FrameError(f"a frame of {header} + {payload} bytes is over the bound of {bound}")

@@ -26,8 +26,6 @@ class InFlightUnit:
     #: The chunks of its result so far, and their bytes.
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
-    #: 0 to 1.
-    progress: float = 0.0
     #: Whether the worker has its frame.
     sent: bool = False
     #: Monotonic seconds at which the worker is killed unless it has dropped the unit; None: it was not cancelled.
@@ -63,12 +61,11 @@ class UnitsInFlight:
         return self._units.get(serial)
 
     def next_serial(self) -> int:
-        """A number that no other unit of this worker has, so that its second attempt is never taken for its first."""
+        """A number that no other unit of this worker has, so that a second attempt is never taken for the first."""
         return next(self._serials)
 
     def add(self, serial: int, unit: Unit, now: float) -> InFlightUnit:
-        added = InFlightUnit(serial, unit, asyncio.get_running_loop().create_future(), now)
-        self._units[serial] = added
+        added = self._units[serial] = InFlightUnit(serial, unit, asyncio.get_running_loop().create_future(), now)
         return added
 
     def remove(self, serial: int) -> InFlightUnit | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -11,10 +12,11 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.worker import spawn
 from antiphon.worker.channel import ChannelCallbacks, ChannelFactory
-from antiphon.worker.stderr import Stderr
 
 #: Seconds to wait for the last lines of a dead worker.
 LAST_WORDS = 0.2
+#: Bytes of standard error that are kept, and after which an unfinished line is passed on as it is.
+TAIL_BYTES, LINE_BYTES = 4096, 2048
 
 
 class Pipe(asyncio.Protocol):
@@ -31,6 +33,38 @@ class Pipe(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed.set()
         self._on_end()
+
+
+class Stderr(asyncio.Protocol):
+    """The worker's standard error: passes every line on, and keeps the last ones to explain the worker's death."""
+
+    def __init__(self, on_line: Callable[[str], None]) -> None:
+        self._on_line = on_line
+        self._tail = self._line = b""
+        #: Set at the end of file.
+        self.ended = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self._tail = (self._tail + data)[-TAIL_BYTES:]
+        *whole, self._line = (self._line + data).split(b"\n")
+        while len(self._line) > LINE_BYTES:
+            whole.append(self._line[:LINE_BYTES])
+            self._line = self._line[LINE_BYTES:]
+        for line in whole:
+            self._pass_on(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._pass_on(self._line)
+        self.ended.set()
+
+    def last_line(self) -> str:
+        """The last line that is not blank, at most 300 characters."""
+        lines = [line for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
+        return lines[-1].strip()[:300] if lines else ""
+
+    def _pass_on(self, line: bytes) -> None:
+        if line.strip():
+            self._on_line(line[:LINE_BYTES].decode("utf-8", "replace").rstrip())
 
 
 class LocalChannel:
@@ -69,11 +103,10 @@ class LocalChannel:
 
     async def reap(self) -> str:
         status = await self._process.reap()
-        try:
+        # It never ends while a process that the worker started still holds the other end.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS):
                 await self._stderr.ended.wait()
-        except TimeoutError:
-            pass  # A process that it started still holds the other end.
         words = self._stderr.last_line()
         return f"its process {spawn.describe(status)}" + (f"; it last said: {words}" if words else "")
 

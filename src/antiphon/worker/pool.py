@@ -133,15 +133,14 @@ class Pool:
     @property
     def phase(self) -> str | None:
         """What a starting worker is doing, in a few words; None if none starts."""
-        phases = [w.phase.name for w in self._workers() if w.state in ("loading", "warming") and w.phase]
-        return phases[0] if phases else None
+        starting = (worker for worker in self._workers() if worker.state in ("loading", "warming"))
+        return next((worker.phase.name for worker in starting if worker.phase), None)
 
     @property
     def fetching(self) -> StartProgress | None:
         """How far the files are that a worker waits for; None if none waits."""
-        return next(
-            (w.start_progress for w in self._workers() if w.start_progress and w.start_progress.bytes_total), None
-        )
+        waits = (worker.start_progress for worker in self._workers())
+        return next((progress for progress in waits if progress and progress.bytes_total), None)
 
     @property
     def error(self) -> str | None:
@@ -174,11 +173,10 @@ class Pool:
 
     def restart(self, name: str) -> bool:
         """Replaces a worker between two units; False if there is none of that name."""
-        for supervisor in self._supervisors:
-            if any(worker.name == name for worker in supervisor.workers()):
-                supervisor.restart()
-                return True
-        return False
+        found = [each for each in self._supervisors if any(worker.name == name for worker in each.workers())]
+        for supervisor in found:
+            supervisor.restart()
+        return bool(found)
 
     # Start, stop
 
@@ -190,12 +188,7 @@ class Pool:
 
     async def stop(self, grace: float) -> None:
         """Ends all workers, each after at most `grace` seconds for its units."""
-        # First the tasks that would start new workers.
-        tasks = tuple(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(supervisor.stop(grace) for supervisor in self._supervisors))
+        await self._end([*self._tasks.values()], self._supervisors, grace)
         self._tasks = {}
 
     async def resize(self, replicas: int, grace: float) -> None:
@@ -214,11 +207,14 @@ class Pool:
         for supervisor in added:
             self._run(supervisor)
         self._changed()
-        tasks = [self._tasks.pop(supervisor) for supervisor in leaving]
+        await self._end([self._tasks.pop(supervisor) for supervisor in leaving], leaving, grace)
+
+    async def _end(self, tasks: list[asyncio.Task[None]], supervisors: list[Supervisor], grace: float) -> None:
+        # First the tasks, which would start new workers.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(supervisor.stop(grace) for supervisor in leaving))
+        await asyncio.gather(*(supervisor.stop(grace) for supervisor in supervisors))
 
     def _run(self, supervisor: Supervisor) -> None:
         task = self._tasks[supervisor] = asyncio.create_task(supervisor.run(), name=f"supervisor {supervisor.name}")
@@ -243,14 +239,9 @@ class Pool:
 
     def _make(self, start_channel: ChannelFactory, name: str) -> WorkerProcess:
         return WorkerProcess(
-            name,
-            self._load,
-            self._limits,
-            start_channel=start_channel,
-            on_change=self._changed,
-            on_line=lambda line: log.info("worker says", worker=name, line=line),
-            on_progress=self._on_progress,
-        )
+            name, self._load, self._limits, start_channel=start_channel, on_change=self._changed,
+            on_line=lambda line: log.info("worker says", worker=name, line=line), on_progress=self._on_progress,
+        )  # fmt: skip
 
     def _changed(self) -> None:
         can = next((worker.capabilities for worker in self._workers() if worker.slots), None)

@@ -117,8 +117,7 @@ class WorkerProcess:
     async def start(self) -> Capabilities:
         """Starts the process and waits until it is ready. Raises `WorkerDied` with the reason if that fails.
 
-        A caller that is cancelled, or gets an error, ends the worker by `stop`.
-        """
+        A caller that is cancelled, or gets an error, ends the worker by `stop`."""
         await self._connect()
         self._send(self._load)
         await self._settled.wait()
@@ -127,11 +126,9 @@ class WorkerProcess:
         return self.capabilities
 
     async def run(self, unit: Unit) -> UnitResult:
-        """Runs a unit. Raises `Cancelled`, `WorkerDied` (`Displaced` if the unit is not to blame) or the engine's
-        error.
+        """Runs a unit. Raises the engine's error, `Cancelled` or `WorkerDied` (`Displaced`: the unit is not to blame).
 
-        When the caller is cancelled so is the unit; its slot is free once the worker has dropped it.
-        """
+        When the caller is cancelled so is the unit; its slot is free once the worker has dropped it."""
         if not self.slots:
             raise errors.Displaced(f"worker {self.name} takes no units")
         serial = self._in_flight.next_serial()
@@ -150,16 +147,11 @@ class WorkerProcess:
             raise
 
     def cancel(self, unit_id: str) -> bool:
-        """Asks the worker to drop a unit; False if it is not here. Not dropped within the grace, the worker is
-        killed."""
+        """Asks the worker to drop a unit within the grace, or it is killed; False if the unit is not here."""
         found = [each for each in self._in_flight if each.unit.id == unit_id]
         for each in found:
             self._drop(each)
         return bool(found)
-
-    def progress(self, unit_id: str) -> float | None:
-        """How far a unit is, 0 to 1; None if it is not here."""
-        return next((each.progress for each in self._in_flight if each.unit.id == unit_id), None)
 
     def kill(self, exit_reason: ExitReason) -> None:
         """Ends it at once."""
@@ -246,7 +238,6 @@ class WorkerProcess:
                     self._fail(serial, error_of(code, text))
             case frames.Progress(unit=serial, fraction=fraction):
                 if (unit := self._in_flight.get(serial)) is not None:
-                    unit.progress = fraction
                     self._on_progress(unit.unit, fraction)
             case frames.Heartbeat(rss=rss, vram=vram):
                 self.rss, self.vram = rss, vram or 0
@@ -284,12 +275,10 @@ class WorkerProcess:
 
     def _done(self, serial: int, seconds: float, meta: dict[str, Any]) -> None:
         self.units += 1
-        unit = self._in_flight.remove(serial)
-        if unit is None:
-            return
-        payload = unit.chunks[0] if len(unit.chunks) == 1 else b"".join(unit.chunks)
-        unit.succeed(UnitResult(payload, meta, seconds, self.name))
-        self._on_change()
+        if (unit := self._in_flight.remove(serial)) is not None:
+            payload = unit.chunks[0] if len(unit.chunks) == 1 else b"".join(unit.chunks)
+            unit.succeed(UnitResult(payload, meta, seconds, self.name))
+            self._on_change()
 
     # From its start to its end, watched
 
@@ -339,8 +328,7 @@ class WorkerProcess:
         if self._channel.exited():
             self._lost()
             return
-        passed = self._watchdog.check(now, self.state == "ready") or self._in_flight.expired(now, self.limits)
-        if passed is not None:
+        if passed := self._watchdog.check(now, self.state == "ready") or self._in_flight.expired(now, self.limits):
             self.kill(passed)
 
     async def _bury(self) -> None:

@@ -51,10 +51,9 @@ def without_quotations(line: str, texts: Iterable[str]) -> str:
 
 def _runs(text: list[str]) -> Iterable[str]:
     for begin in range(len(text)):
-        short = "".join(text[begin : begin + SHORT_RUN])
+        short, run = ("".join(text[begin : begin + length]) for length in (SHORT_RUN, RUN))
         if len(short) == SHORT_RUN and not short.isascii():
             yield short
-        run = "".join(text[begin : begin + RUN])
         if len(run) == RUN:
             yield run
 

@@ -26,21 +26,14 @@ class ChildProcess:
     def __init__(self, descriptor: int, environment: Mapping[str, str] | None = None, module: str = CHILD) -> None:
         """Starts it with `descriptor` as its pipe and `environment` added to ours; raises OSError.
 
-        Blocks for the few milliseconds of an exec. The child dies with the calling thread, because the
-        kernel's parent-death signal is bound to that thread.
-        """
+        Blocks for the milliseconds of an exec. The child dies with the calling thread, to which the kernel binds its
+        parent-death signal."""
         # -P: modules must not be imported from the directory in which the server was started.
         command = [sys.executable, "-P", "-m", module, str(descriptor), str(os.getpid())]
         self._popen = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=(descriptor,),
-            env={**os.environ, **environment} if environment else None,
-            process_group=0,
-            bufsize=0,
-        )
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, bufsize=0,
+            pass_fds=(descriptor,), env={**os.environ, **environment} if environment else None, process_group=0,
+        )  # fmt: skip
 
     @property
     def pid(self) -> int:
@@ -53,9 +46,8 @@ class ChildProcess:
 
     def exited(self) -> bool:
         """Whether it has ended. It stays a zombie, so that its process id is not reused yet."""
-        if self._popen.returncode is not None:
-            return True
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        reaped = self._popen.returncode is not None
+        return reaped or os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def kill(self) -> None:
         """Ends it and all that it started."""

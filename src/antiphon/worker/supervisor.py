@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections import deque
@@ -70,8 +71,7 @@ class Backoff:
     def recovered(self) -> None:
         """It ran well: earlier failures no longer count."""
         self._failed.clear()
-        self._wait = 0.0
-        self._over_units = 0
+        self._wait, self._over_units = 0.0, 0
 
 
 class Supervisor:
@@ -80,10 +80,8 @@ class Supervisor:
     def __init__(
         self, name: str, make: Callable[[str], WorkerProcess], recycling: Recycling, *, on_change: Callable[[], None]
     ) -> None:
-        """`make` builds a worker of the given name. `on_change` is called when a worker came or went; must not
-        raise."""
-        self.name, self._make, self._recycling = name, make, recycling
-        self._on_change = on_change
+        """`make` builds a worker of the given name. `on_change` is called when a worker came or went; never raises."""
+        self.name, self._make, self._recycling, self._on_change = name, make, recycling, on_change
         #: The worker that gets the units, and its successor while that is being started.
         self.worker: WorkerProcess | None = None
         self.spare: WorkerProcess | None = None
@@ -141,8 +139,7 @@ class Supervisor:
             pass
         if worker.exit_reason is None or not worker.exit_reason.fault:
             return 0.0
-        ready_for = time.monotonic() - ready_at if ready_at is not None else 0.0
-        return self._failed(worker, ready_for)
+        return self._failed(worker, 0.0 if ready_at is None else time.monotonic() - ready_at)
 
     def _failed(self, worker: WorkerProcess, ready_for: float) -> float:
         now = time.monotonic()
@@ -161,11 +158,9 @@ class Supervisor:
         while worker.state == "ready" and worker.exit_reason is None:
             if self._worn(worker):
                 return await self._recycle(worker)
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await worker.wait()
-            except TimeoutError:
-                continue
         await worker.wait()
         return None
 
@@ -180,8 +175,7 @@ class Supervisor:
         return bool(leaks or (units and worker.units >= units) or (growth and worker.size - worker.size_ready > growth))
 
     async def _recycle(self, worker: WorkerProcess) -> WorkerProcess | None:
-        """Replaces a worker. Where the memory has room for both, its successor is ready first, so that no slot is
-        lost."""
+        """Replaces a worker; with memory for both, its successor is ready first, so that no slot is lost."""
         log.info("recycling worker", worker=worker.name, units=worker.units, size=worker.size)
         self.recycled += 1
         if not (self._recycling.spare_first and memory.available() > worker.size_ready * 1.2):

@@ -65,8 +65,7 @@ class WorkerActor:
 
     async def put(self, folder: str, name: str, data: bytes) -> None:
         """Stores a file."""
-        path = self._path(folder, name)
-        await asyncio.to_thread(_put, path, data)
+        await asyncio.to_thread(_put, self._path(folder, name), data)
 
     async def kill(self) -> None:
         if self._channel is not None:

@@ -21,21 +21,9 @@ import msgspec
 
 from antiphon.worker.channel import StartProgress
 from antiphon.worker.child import die_with
-from antiphon.worker.ray import node_join
+from antiphon.worker.ray import messages, node_join
 from antiphon.worker.ray.actor import WorkerActor
-from antiphon.worker.ray.messages import (
-    PIECE,
-    Connect,
-    EnsureFiles,
-    FilesEnsured,
-    MessageDecoder,
-    MessageKind,
-    Node,
-    StartWorker,
-    WorkerEnded,
-    WorkerStarted,
-    encode,
-)
+from antiphon.worker.ray.messages import MessageKind, Node
 
 #: Seconds after which an actor without a node is reported as waiting for one.
 PATIENT = 2.0
@@ -70,8 +58,8 @@ class Bridge:
 
     async def live(self) -> None:
         reader, self._writer = await asyncio.open_unix_connection(sock=self._sock)
-        decoder = MessageDecoder()
-        while data := await reader.read(PIECE):
+        decoder = messages.MessageDecoder()
+        while data := await reader.read(messages.PIECE):
             for worker, kind, body in decoder.feed(data):
                 self._take(worker, kind, body)
         with contextlib.suppress(TimeoutError):
@@ -79,37 +67,36 @@ class Bridge:
                 await asyncio.to_thread(self._ray.shutdown)
 
     def send(self, worker: int, kind: MessageKind, body: Any) -> None:
-        self._writer.write(encode(worker, kind, body))
+        self._writer.write(messages.encode(worker, kind, body))
 
     def _take(self, worker: int, kind: MessageKind, body: bytes) -> None:
         if kind is MessageKind.CONNECT:
-            self._ray = connected(msgspec.json.decode(body, type=Connect).address)
+            self._ray = connected(msgspec.json.decode(body, type=messages.Connect).address)
             # Ray installs its own handlers, but the server ends this process.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             self.spawn(self._watch_nodes())
         elif kind is MessageKind.START:
-            handle = ActorHandle(self, self._ray, worker)
-            self._workers[worker] = handle
-            self.spawn(self._carry(handle, msgspec.json.decode(body, type=StartWorker)))
+            handle = self._workers[worker] = ActorHandle(self, self._ray, worker)
+            self.spawn(self._carry(handle, msgspec.json.decode(body, type=messages.StartWorker)))
         elif (known := self._workers.get(worker)) is not None:
             if kind is MessageKind.DATA:
                 known.write(body)
             elif kind is MessageKind.KILL:
                 self.spawn(known.end())
             elif kind is MessageKind.ENSURE_FILES:
-                self.spawn(known.ensure_files(msgspec.json.decode(body, type=EnsureFiles)))
+                self.spawn(known.ensure_files(msgspec.json.decode(body, type=messages.EnsureFiles)))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _carry(self, handle: ActorHandle, request: StartWorker) -> None:
+    async def _carry(self, handle: ActorHandle, request: messages.StartWorker) -> None:
         try:
             ended = await handle.live(request)
         except Exception as e:
-            ended = WorkerEnded(lost(e))
+            ended = messages.WorkerEnded(lost(e))
         await handle.give_back()
         del self._workers[handle.number]
         self.send(handle.number, MessageKind.ENDED, ended)
@@ -135,7 +122,7 @@ class ActorHandle:
         self._writes = 0
         self._over = asyncio.Event()
 
-    async def live(self, request: StartWorker) -> WorkerEnded:
+    async def live(self, request: messages.StartWorker) -> messages.WorkerEnded:
         """Runs the worker; returns how it ended."""
         remote = self._ray.remote(WorkerActor).options(
             num_cpus=request.cpus, num_gpus=request.gpus, max_restarts=0, scheduling_strategy="SPREAD"
@@ -145,13 +132,13 @@ class ActorHandle:
         while True:
             for kind, body in await self._actor.read.remote():
                 if kind is MessageKind.ENDED:
-                    assert isinstance(body, WorkerEnded)
+                    assert isinstance(body, messages.WorkerEnded)
                     return body
                 if kind is MessageKind.STARTED:
-                    body = WorkerStarted(body.pid, node)
+                    body = messages.WorkerStarted(body.pid, node)
                 self._bridge.send(self.number, kind, body)
 
-    async def _placed(self, answer: Any, request: StartWorker) -> str:
+    async def _placed(self, answer: Any, request: messages.StartWorker) -> str:
         begun = asyncio.wrap_future(answer.future())
         done, _ = await asyncio.wait({begun}, timeout=PATIENT)
         if not done:
@@ -165,7 +152,7 @@ class ActorHandle:
         self._actor.write.remote(self._writes, data)
         self._writes += 1
 
-    async def ensure_files(self, request: EnsureFiles) -> None:
+    async def ensure_files(self, request: messages.EnsureFiles) -> None:
         try:
             names = [(folder, name) for folder, name, _ in request.files]
             for folder, name in await self._actor.missing.remote(names):
@@ -176,7 +163,7 @@ class ActorHandle:
             error = "its recording is not kept here any more; send it again"
         except Exception as e:
             error = f"its recording could not be brought to the node: {lost(e)}"
-        self._bridge.send(self.number, MessageKind.FILES_ENSURED, FilesEnsured(request.ticket, error))
+        self._bridge.send(self.number, MessageKind.FILES_ENSURED, messages.FilesEnsured(request.ticket, error))
 
     async def end(self) -> None:
         """Ends the process, and the actor if it does not report that."""

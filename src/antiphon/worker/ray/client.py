@@ -16,18 +16,8 @@ import structlog
 from antiphon.domain import errors
 from antiphon.worker import files, local
 from antiphon.worker.channel import ChannelCallbacks, ChannelFactory, StartProgress
-from antiphon.worker.ray.messages import (
-    Connect,
-    EnsureFiles,
-    FilesEnsured,
-    MessageDecoder,
-    MessageKind,
-    Node,
-    StartWorker,
-    WorkerEnded,
-    WorkerStarted,
-    encode,
-)
+from antiphon.worker.ray import messages
+from antiphon.worker.ray.messages import MessageKind, Node
 
 log = structlog.get_logger("antiphon.ray")
 
@@ -77,7 +67,7 @@ class RayChannel:
         ticket = next(self._tickets)
         answer = self._ensuring[ticket] = asyncio.get_running_loop().create_future()
         paths = [(str(folder), name, str(self._client.folders / folder / name)) for folder, name in wanted]
-        self._client.send(self.number, MessageKind.ENSURE_FILES, EnsureFiles(ticket, paths))
+        self._client.send(self.number, MessageKind.ENSURE_FILES, messages.EnsureFiles(ticket, paths))
         try:
             error = await answer
         finally:
@@ -118,17 +108,17 @@ class RayChannel:
             case MessageKind.START_PROGRESS:
                 self._callbacks.on_start_progress(msgspec.json.decode(body, type=StartProgress))
             case MessageKind.STARTED:
-                where = msgspec.json.decode(body, type=WorkerStarted)
+                where = msgspec.json.decode(body, type=messages.WorkerStarted)
                 self.pid, self.node = where.pid, where.node
                 if not self.started.done():
                     self.started.set_result(None)
             case MessageKind.FILES_ENSURED:
-                ensured = msgspec.json.decode(body, type=FilesEnsured)
+                ensured = msgspec.json.decode(body, type=messages.FilesEnsured)
                 answer = self._ensuring.get(ensured.ticket)
                 if answer is not None and not answer.done():
                     answer.set_result(ensured.error)
             case _:
-                ended = msgspec.json.decode(body, type=WorkerEnded)
+                ended = msgspec.json.decode(body, type=messages.WorkerEnded)
                 self.end(ended.words, ended.hint)
 
     def end(self, words: str, hint: str | None = None) -> None:
@@ -169,29 +159,18 @@ class RayClient:
             if self._burying is not None:
                 await self._burying
             if self._bridge is None:
-                decoder = MessageDecoder()
-                self._bridge = await local.start(
-                    ChannelCallbacks(
-                        on_data=lambda data: self._received(decoder, data),
-                        on_end=self._lost,
-                        on_line=self._line,
-                        on_start_progress=lambda progress: None,
-                    ),
-                    module=BRIDGE,
+                decoder = messages.MessageDecoder()
+                callbacks = ChannelCallbacks(
+                    lambda data: self._received(decoder, data), self._lost, self._line, lambda progress: None
                 )
-                self.send(0, MessageKind.CONNECT, Connect(self._address))
+                self._bridge = await local.start(callbacks, module=BRIDGE)
+                self.send(0, MessageKind.CONNECT, messages.Connect(self._address))
 
     def opener(self, name: str, share: NodeShare) -> ChannelFactory:
-        request = StartWorker(
-            name=name,
-            cpus=share.cpus,
-            gpus=share.gpus,
-            folder=str(share.folder),
-            environment=dict(share.environment),
-            prepare=share.prepare,
-            arguments=dict(share.arguments),
-            version=version("antiphon"),
-        )
+        request = messages.StartWorker(
+            name=name, cpus=share.cpus, gpus=share.gpus, folder=str(share.folder), environment=dict(share.environment),
+            prepare=share.prepare, arguments=dict(share.arguments), version=version("antiphon"),
+        )  # fmt: skip
         return lambda callbacks: self._open(callbacks, request)
 
     async def close(self) -> None:
@@ -204,7 +183,7 @@ class RayClient:
             if self._burying is not None:
                 await self._burying
 
-    async def _open(self, callbacks: ChannelCallbacks, request: StartWorker) -> RayChannel:
+    async def _open(self, callbacks: ChannelCallbacks, request: messages.StartWorker) -> RayChannel:
         await self.connect()
         channel = RayChannel(self, next(self._numbers), callbacks)
         self._channels[channel.number] = channel
@@ -221,12 +200,12 @@ class RayClient:
 
     def send(self, number: int, kind: MessageKind, body: bytes | msgspec.Struct) -> None:
         if self._bridge is not None:
-            self._bridge.write(encode(number, kind, body))
+            self._bridge.write(messages.encode(number, kind, body))
 
     def forget(self, number: int) -> None:
         self._channels.pop(number, None)
 
-    def _received(self, decoder: MessageDecoder, data: bytes) -> None:
+    def _received(self, decoder: messages.MessageDecoder, data: bytes) -> None:
         for number, kind, body in decoder.feed(data):
             if kind is MessageKind.NODES:
                 self.nodes = tuple(msgspec.json.decode(body, type=list[Node]))

@@ -40,16 +40,8 @@ def join(address: str) -> None:
     if is_node(address):
         return
     with tempfile.TemporaryFile() as said:
-        command = [
-            str(Path(sys.executable).with_name("ray")),
-            "start",
-            f"--address={address}",
-            "--num-cpus=0",
-            "--num-gpus=0",
-            f"--object-store-memory={OBJECTS}",
-            "--disable-usage-stats",
-            "--block",
-        ]
+        command = [str(Path(sys.executable).with_name("ray")), "start", f"--address={address}", "--num-cpus=0"]
+        command += ["--num-gpus=0", f"--object-store-memory={OBJECTS}", "--disable-usage-stats", "--block"]
         parent = psutil.Process().pid
         started = subprocess.Popen(
             command,
