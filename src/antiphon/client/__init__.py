@@ -22,25 +22,7 @@ from antiphon.client.sync_client import Client
 from antiphon.client.types import Audio, Event, Job, JobResult, Model, UploadedVoice, Voice
 
 __all__ = [
-    "ApiError",
-    "AsyncClient",
-    "Audio",
-    "BadRequest",
-    "Client",
-    "ClientError",
-    "Conflict",
-    "Event",
-    "Forbidden",
-    "Job",
-    "JobFailed",
-    "JobResult",
-    "Model",
-    "NotFound",
-    "RateLimited",
-    "ServerFailed",
-    "Unavailable",
-    "Unreachable",
-    "UploadedVoice",
-    "Voice",
-    "WaitTimeout",
-]
+    "ApiError", "AsyncClient", "Audio", "BadRequest", "Client", "ClientError", "Conflict", "Event", "Forbidden",
+    "Job", "JobFailed", "JobResult", "Model", "NotFound", "RateLimited", "ServerFailed", "Unavailable", "Unreachable",
+    "UploadedVoice", "Voice", "WaitTimeout",
+]  # fmt: skip

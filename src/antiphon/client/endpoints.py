@@ -71,9 +71,7 @@ def job(id: str | Job) -> Call[Job]:
 def jobs(status: str | None, limit: int, after: str | None) -> Call[list[Job]]:
     asked = {"status": status, "limit": limit, "after": after}
     params = {name: value for name, value in asked.items() if value is not None}
-    return Call(
-        "GET", "/v1/jobs", lambda answer: [Job.of(received) for received in _json(answer)["data"]], params=params
-    )
+    return Call("GET", "/v1/jobs", lambda answer: [Job.of(each) for each in _json(answer)["data"]], params=params)
 
 
 def result(id: str | Job) -> Call[Audio]:
@@ -97,9 +95,7 @@ def subtitles(id: str | Job, kind: SubtitleKind) -> Call[str]:
 
 
 def voices() -> Call[list[Voice]]:
-    return Call(
-        "GET", "/v1/audio/voices", lambda answer: [known(Voice, received) for received in _json(answer)["voices"]]
-    )
+    return Call("GET", "/v1/audio/voices", lambda answer: [known(Voice, each) for each in _json(answer)["voices"]])
 
 
 def add_voice(
@@ -127,13 +123,8 @@ def health() -> Call[dict[str, Any]]:
 
 def audio(answer: Answer, job: str | None = None) -> Audio:
     said = answer.headers
-    return Audio(
-        answer.body,
-        said.get("content-type", "").partition(";")[0],
-        said.get("x-job-id") or job,
-        said.get("x-cache"),
-        warnings(said),
-    )
+    media_type = said.get("content-type", "").partition(";")[0]
+    return Audio(answer.body, media_type, said.get("x-job-id") or job, said.get("x-cache"), warnings(said))
 
 
 def warnings(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -169,7 +169,7 @@ class Outage:
     def pause(self, why: str) -> float:
         """Seconds until the next try. Raises `Unreachable` after `LONGEST_OUTAGE` seconds without a response."""
         now = time.monotonic()
-        self._since = self._since if self._since is not None else now
+        self._since = now if self._since is None else self._since
         if now - self._since > LONGEST_OUTAGE:
             raise errors.Unreachable(f"the server went away and did not come back within {LONGEST_OUTAGE:.0f} s: {why}")
         self._tries += 1

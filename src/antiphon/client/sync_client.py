@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -41,14 +42,9 @@ class Client:
     """Talks to a server: `Client().speak("Hello.").save("hello.wav")`. One may be used by several threads."""
 
     def __init__(
-        self,
-        base_url: str | None = None,
-        *,
-        api_key: str | None = None,
-        timeout: float = 60.0,
-        retries: int = 4,
-        patience: float = 30.0,
-    ) -> None:
+        self, base_url: str | None = None, *,
+        api_key: str | None = None, timeout: float = 60.0, retries: int = 4, patience: float = 30.0,
+    ) -> None:  # fmt: skip
         """`base_url`: by default `ANTIPHON_SERVER`, else the server on this machine. `timeout`: seconds without data.
         `retries`: number of retries of a call. `patience`: longest `Retry-After` (seconds) to wait for; a longer one
         raises the error of its response."""
@@ -168,28 +164,26 @@ class Client:
             else:
                 outcome = send(step)
 
-    def _send(self, call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:
+    def _send(
+        self, call: retrying.Call[Any], opened: list[httpx.Response] | None = None
+    ) -> retrying.Answer | retrying.Lost:
+        """With `opened`, adds the response to it, with its body unread unless it is an error."""
         try:
-            response = self._http.send(self._http.build_request(**transport.arguments(call)))
+            request = self._http.build_request(**transport.arguments(call))
+            response = self._http.send(request, stream=opened is not None)
+            if opened is None:
+                return transport.answer(response, response.content)
+            opened.append(response)
+            return transport.answer(response, response.read() if response.is_error else b"")
         except httpx.TransportError as e:
             return transport.lost(e, self._options.base_url)
-        return transport.answer(response, response.content)
 
     @contextlib.contextmanager
     def _open(self, call: retrying.Call[T], retries: retrying.Retries) -> Iterator[tuple[T, httpx.Response]]:
         """The parsed head of a response, and the response with its body unread."""
         opened: list[httpx.Response] = []
-
-        def begin(call: retrying.Call[Any]) -> retrying.Answer | retrying.Lost:
-            try:
-                response = self._http.send(self._http.build_request(**transport.arguments(call)), stream=True)
-                opened.append(response)
-                return transport.answer(response, response.read() if response.is_error else b"")
-            except httpx.TransportError as e:
-                return transport.lost(e, self._options.base_url)
-
         try:
-            yield self._run(retrying.perform(call, retries), begin), opened[-1]
+            yield self._run(retrying.perform(call, retries), partial(self._send, opened=opened)), opened[-1]
         finally:
             for response in opened:
                 response.close()

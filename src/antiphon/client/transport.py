@@ -46,15 +46,8 @@ class Options:
 def arguments(call: Call[Any]) -> dict[str, Any]:
     """Arguments for `build_request`."""
     more: dict[str, Any] = {} if call.timeout is None else {"timeout": httpx.Timeout(call.timeout, connect=CONNECT)}
-    return more | {
-        "method": call.method,
-        "url": call.path,
-        "json": call.json,
-        "params": call.params,
-        "headers": dict(call.headers),
-        "files": call.files,
-        "data": call.form,
-    }
+    body = {"json": call.json, "files": call.files, "data": call.form}
+    return more | body | {"method": call.method, "url": call.path, "params": call.params, "headers": dict(call.headers)}
 
 
 def answer(response: httpx.Response, body: bytes) -> Answer:

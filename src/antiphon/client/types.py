@@ -76,22 +76,13 @@ class Job:
     @classmethod
     def of(cls, received: Mapping[str, Any]) -> Job:
         result, error = received["result"], received["error"]
-        return cls(
-            id=received["id"],
-            type=received["type"],
-            status=State(received["status"]),
-            created_at=received["created_at"],
-            started_at=received["started_at"],
-            finished_at=received["finished_at"],
-            progress=received["progress"],
-            units=known(Units, received["units"]),
-            position=received["position"],
-            eta=received["eta"],
-            result=known(JobResult, result) if result else None,
-            error=known(Failure, error) if error else None,
-            attempts=received["attempts"],
-            warnings=tuple(received["warnings"]),
-        )
+        parsed = {
+            "status": State(received["status"]),
+            "units": known(Units, received["units"]),
+            "result": known(JobResult, result) if result else None,
+            "error": known(Failure, error) if error else None,
+        }
+        return known(cls, {**received, **parsed})
 
 
 @dataclass(frozen=True, slots=True)
