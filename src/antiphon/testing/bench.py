@@ -66,20 +66,28 @@ class Bench:
         recipe = Recipe(self.capabilities.kind, self.worker.name, self.capabilities.revision, dict(params))
         return Unit(f"check{next(self._numbers)}", 0, recipe, 1.0)
 
+    async def cancel(self, params: Mapping[str, Any]) -> None:
+        """Cancels a unit just after its start; the engine must drop it in time."""
+        unit = self.unit(params)
+        running = asyncio.ensure_future(self.worker.run(unit))
+        await asyncio.sleep(0)
+        self.worker.cancel(unit.id)
+        with contextlib.suppress(errors.Cancelled):
+            await running
+        expect(self.worker.exit_reason is None, f"the cancelled unit was not dropped in time: {self.worker.reason}")
+
     async def say(self, text: str, **more: Any) -> bytes:
         """PCM of a text in the default voice, or as `more` says: the fields of `SpeechParams`."""
         language = more.pop("language", self.capabilities.languages[0] if self.capabilities.languages else "en")
         voice = more.pop("voice", self.capabilities.voice_by_language.get(language, self.capabilities.default_voice))
-        result = await self.run(SpeechParams(text, voice, language, **more).as_params())
-        return result.payload
+        return (await self.run(SpeechParams(text, voice, language, **more).as_params())).payload
 
     def seconds(self, audio: bytes) -> float:
         return len(audio) / 2 / self.capabilities.sample_rate
 
     def record(self, name: str, seconds: float, *, loud: bool = True) -> str:
         """A recording of a wavering tone, or of silence; its digest."""
-        count = int(seconds * RATE)
-        level = 9000 if loud else 0
+        count, level = int(seconds * RATE), 9000 if loud else 0
         wave = (int(level * math.sin(n / 9) * math.sin(n / 2500)) for n in range(count))
         (self.uploads / f"{name}.pcm").write_bytes(struct.pack(f"<{count}h", *wave))
         return name

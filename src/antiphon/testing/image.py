@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import struct
 from typing import Any
@@ -51,13 +50,7 @@ async def nonsense_is_an_error_and_no_end(bench: Bench) -> None:
 
 
 async def a_cancelled_unit_ends(bench: Bench) -> None:
-    unit = bench.unit(params(steps=20))
-    running = asyncio.ensure_future(bench.worker.run(unit))
-    await asyncio.sleep(0)
-    bench.worker.cancel(unit.id)
-    with contextlib.suppress(errors.Cancelled):
-        await running
-    expect(bench.worker.exit_reason is None, f"the cancelled unit was not dropped in time: {bench.worker.reason}")
+    await bench.cancel(params(steps=20))
     await it_draws(bench)
 
 
