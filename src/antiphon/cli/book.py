@@ -25,7 +25,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from antiphon.cli import server_probe
 from antiphon.client import AsyncClient, errors
-from antiphon.client.types import Job
 from antiphon.domain.errors import AntiphonError, InvalidRequest
 from antiphon.domain.request import MAX_TEXT
 from antiphon.text.chapters import Chapter, read_book, split
@@ -51,7 +50,6 @@ class Part:
     path: Path
     #: Digest of the text and of every option that changes the audio.
     recipe: str
-    bar: TaskID | None = None
     error: str | None = None
 
 
@@ -87,10 +85,7 @@ def main(
 
 def plan(text: str, folder: Path, options: Mapping[str, Any]) -> list[Part]:
     """The files of a book. A chapter that is too long for one job becomes several files."""
-    pieces: list[tuple[str, str]] = []
-    for chapter in split(text):
-        pieces += _pieces(chapter)
-    pieces = [(title, body) for title, body in pieces if re.search(r"[^\W_]", body)]
+    pieces = [piece for chapter in split(text) for piece in _pieces(chapter) if re.search(r"[^\W_]", piece[1])]
     width = max(2, len(str(len(pieces))))
     parts = []
     for number, (title, body) in enumerate(pieces, 1):
@@ -103,8 +98,7 @@ def plan(text: str, folder: Path, options: Mapping[str, Any]) -> list[Part]:
 def _pieces(chapter: Chapter) -> Iterator[tuple[str, str]]:
     text, count = chapter.text, 1
     while len(text) > MAX_TEXT:
-        cut = max(text.rfind("\n", 0, MAX_TEXT), text.rfind("。", 0, MAX_TEXT), text.rfind(" ", 0, MAX_TEXT)) + 1
-        cut = cut or MAX_TEXT
+        cut = max(text.rfind(mark, 0, MAX_TEXT) for mark in ("\n", "。", " ")) + 1 or MAX_TEXT
         yield f"{chapter.title} ({count})", text[:cut]
         text, count = text[cut:], count + 1
     yield (f"{chapter.title} ({count})" if count > 1 else chapter.title), text
@@ -156,13 +150,8 @@ class Rendering:
     ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self, todo: list[Part]) -> None:
-        self.progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(None),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-        )
+        columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
+        self.progress = Progress(*columns, console=console)
         with self.progress:
             self.overall = self.progress.add_task("all", total=self.total, completed=self.total - len(todo))
             slots = asyncio.Semaphore(AT_ONCE)
@@ -173,15 +162,15 @@ class Rendering:
                     task.add_done_callback(lambda _: slots.release())
 
     async def _render(self, client: AsyncClient, part: Part) -> None:
-        part.bar = self.progress.add_task(_short(part.title), total=None)
+        title = part.title if len(part.title) <= 24 else part.title[:23] + "…"
+        bar = self.progress.add_task(title, total=None)
         try:
-            job = await client.submit(
-                part.text, **{**self.options, "priority": "bulk", "idempotency_key": f"book-{part.recipe}"}
-            )
+            options = {**self.options, "priority": "bulk", "idempotency_key": f"book-{part.recipe}"}
+            job = await client.submit(part.text, **options)
             if job.ended and job.status != "succeeded":
                 job = await client.retry(job)
             while not job.ended:
-                self._show(part, job)
+                self.progress.update(bar, total=job.units.total, completed=job.units.done)
                 await asyncio.sleep(POLL_SECONDS)
                 job = await client.job(job)
             if job.error is not None or job.status != "succeeded":
@@ -194,15 +183,7 @@ class Rendering:
         except errors.ClientError as e:
             part.error = str(e)
         finally:
-            self.progress.remove_task(part.bar)
-
-    def _show(self, part: Part, job: Job) -> None:
-        assert part.bar is not None
-        self.progress.update(part.bar, total=job.units.total, completed=job.units.done)
-
-
-def _short(title: str) -> str:
-    return title if len(title) <= 24 else title[:23] + "…"
+            self.progress.remove_task(bar)
 
 
 @contextlib.contextmanager

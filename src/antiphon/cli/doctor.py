@@ -97,16 +97,11 @@ async def ray_of(settings: Settings) -> str:
 def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
     if spec.engine not in plugins.engines():
         return False, "no engine for it is installed"
-    modules = catalog.missing_modules(spec)
-    if modules:
+    if modules := catalog.missing_modules(spec):
         return False, f"needs {', '.join(modules)}; fix: pip install 'antiphon[{spec.extra}]'"
-    files = catalog.missing(spec, folder)
-    if files:
-        size = sum(f.size for f in files) / 1e6
-        return (
-            False,
-            f"{len(files)} files ({size:.0f} MB) are missing; fix: antiphon pull {spec.name} --output {folder}",
-        )
+    if files := catalog.missing(spec, folder):
+        size = f"{sum(f.size for f in files) / 1e6:.0f} MB"
+        return False, f"{len(files)} files ({size}) are missing; fix: antiphon pull {spec.name} --output {folder}"
     count = replicas(spec, "auto")
     return True, f"{count} worker{'s' if count > 1 else ''} would run"
 

@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
-import structlog
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from antiphon.cli import jobs, server_probe
+from antiphon.cli import jobs, local, server_probe
 from antiphon.domain import errors
+from antiphon.domain.event import Event
 from antiphon.domain.image import parse_size
 
 #: Output format by file name suffix.
@@ -70,23 +69,12 @@ def through_server(server: str, body: dict[str, Any], report: ReportProgress) ->
     job = jobs.call(server, "GET", f"/v1/jobs/{job['id']}")
     if job["status"] != "succeeded":
         raise errors.AntiphonError(jobs.outcome(job) if job["error"] else f"the job is {job['status']}")
-    return [fetch(server + image["path"]) for image in job["result"]["images"]]
-
-
-def fetch(url: str) -> bytes:
-    answer = httpx.get(url, timeout=60, trust_env=False, headers=server_probe.headers())
-    if answer.status_code != 200:
-        raise errors.AntiphonError(server_probe.reason(answer))
-    return answer.content
+    return [server_probe.get(server + image["path"], 60).content for image in job["result"]["images"]]
 
 
 async def alone(
     prompt: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None, report: ReportProgress
 ) -> list[bytes]:
-    from antiphon.app.antiphon import Antiphon
-    from antiphon.domain.event import Event
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     options = dict(request)
     model = options.pop("model", None)
     if model is None:
@@ -94,16 +82,10 @@ async def alone(
             "no server answers, so name a model: --model FOLDER of a diffusers pipeline, or start a server with one"
         )
     options["width"], options["height"] = parse_size(options.pop("size", None))
-    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": (model,)}
-    if models_dir is not None:
-        flags["models_dir"] = models_dir
 
     def receive(event: Event) -> None:
         if event.job is not None:
             report(float(event.data.get("progress", 0.0)), str(event.data.get("status", "")))
 
-    antiphon = Antiphon(**flags)
-    antiphon.bus.listen(receive)
-    async with antiphon:
-        await antiphon.settled()
+    async with local.antiphon(model, data_dir, models_dir, receive) as antiphon:
         return await antiphon.imagine(prompt, format=kind, **options)

@@ -23,16 +23,10 @@ def listing(server: str, status: str | None, limit: int) -> None:
     found = call(server, "GET", "/v1/jobs", params=params)["data"]
     table = Table("Job", "Status", "Done", "Place", "ETA", "Created", "Result", box=None, pad_edge=False)
     for job in found:
-        units = job["units"]
-        table.add_row(
-            job["id"],
-            job["status"],
-            f"{units['done']}/{units['total']}",
-            str(job["position"]) if job["position"] else "-",
-            "-" if job["eta"] is None else f"{job['eta']:.1f} s",
-            time.strftime("%m-%d %H:%M:%S", time.localtime(job["created_at"])),
-            outcome(job),
-        )
+        done = f"{job['units']['done']}/{job['units']['total']}"
+        eta = "-" if job["eta"] is None else f"{job['eta']:.1f} s"
+        created = time.strftime("%m-%d %H:%M:%S", time.localtime(job["created_at"]))
+        table.add_row(job["id"], job["status"], done, str(job["position"] or "-"), eta, created, outcome(job))
     Console(markup=False).print(table if found else "no jobs")
 
 
@@ -42,13 +36,9 @@ def outcome(job: dict[str, Any]) -> str:
     return str(job["result"]["path"] or "-") if job["result"] else "-"
 
 
-def cancel(server: str, job_id: str) -> None:
-    job = call(server, "DELETE", f"/v1/jobs/{job_id}")
-    Console(markup=False).print(f"{job['id']}: {job['status']}")
-
-
-def retry(server: str, job_id: str) -> None:
-    job = call(server, "POST", f"/v1/jobs/{job_id}/retry")
+def change(server: str, method: str, path: str) -> None:
+    """Cancels or retries a job, and prints its state."""
+    job = call(server, method, f"/v1/jobs/{path}")
     Console(markup=False).print(f"{job['id']}: {job['status']}")
 
 
@@ -101,9 +91,8 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
 
 def call(server: str, method: str, path: str, **more: Any) -> dict[str, Any]:
     try:
-        answer = httpx.request(
-            method, server + path, timeout=10, trust_env=False, headers=server_probe.headers(), **more
-        )
+        headers = server_probe.headers()
+        answer = httpx.request(method, server + path, timeout=10, trust_env=False, headers=headers, **more)
     except httpx.TransportError as e:
         raise errors.AntiphonError(f"no server answers at {server}; start it, or name it with --server") from e
     if answer.status_code >= 400:

@@ -37,15 +37,9 @@ def show(where: Settings) -> None:
         return
     table = Table("id", "name", "class", "admin", "audio today", "made", "revoked", box=None)
     for key in found:
-        table.add_row(
-            key.id,
-            key.name,
-            key.priority,
-            "yes" if key.admin else "",
-            f"{used.get(key.id, 0.0):.0f} s" + (f" of {key.quota:.0f}" if key.quota else ""),
-            _day(key.created_at),
-            _day(key.revoked_at) if key.revoked_at else "",
-        )
+        audio = f"{used.get(key.id, 0.0):.0f} s" + (f" of {key.quota:.0f}" if key.quota else "")
+        made, revoked = _day(key.created_at), _day(key.revoked_at) if key.revoked_at else ""
+        table.add_row(key.id, key.name, key.priority, "yes" if key.admin else "", audio, made, revoked)
     Console(markup=False).print(table)
 
 

@@ -6,29 +6,20 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import httpx
-import structlog
 from rich.console import Console
 from rich.table import Table
 
 from antiphon import plugins
 from antiphon.catalog import models as catalog
-from antiphon.cli import server_probe
-from antiphon.domain import errors
+from antiphon.cli import local, server_probe
 
 
 def models(folder: Path) -> None:
     table = Table("Model", "Speaks", "Size", "Here", "Licence", "What it is", box=None, pad_edge=False)
     for spec in catalog.MODELS.values():
-        size = sum(f.size for f in spec.files)
-        table.add_row(
-            spec.name,
-            " ".join(spec.languages) or "any",
-            f"{size / 1e6:.0f} MB" if size else "-",
-            here(spec, folder),
-            spec.licence,
-            spec.description,
-        )
+        languages, size = " ".join(spec.languages) or "any", sum(f.size for f in spec.files)
+        megabytes = f"{size / 1e6:.0f} MB" if size else "-"
+        table.add_row(spec.name, languages, megabytes, here(spec, folder), spec.licence, spec.description)
     Console(markup=False).print(table)
 
 
@@ -43,10 +34,7 @@ def here(spec: catalog.ModelSpec, folder: Path) -> str:
 
 def voices(model: str | None, language: str | None, server: str, data_dir: Path, models_dir: Path | None) -> None:
     if server_probe.answers(server):
-        answer = httpx.get(f"{server}/v1/audio/voices", timeout=10, trust_env=False, headers=server_probe.headers())
-        if answer.status_code != 200:
-            raise errors.AntiphonError(server_probe.reason(answer))
-        found = answer.json()["voices"]
+        found = server_probe.get(f"{server}/v1/audio/voices", 10).json()["voices"]
     else:
         found = asyncio.run(_voices_alone(model, data_dir, models_dir))
     table = Table("Voice", "Name", "Speaks", "Gender", "Model", box=None, pad_edge=False)
@@ -57,12 +45,5 @@ def voices(model: str | None, language: str | None, server: str, data_dir: Path,
 
 
 async def _voices_alone(model: str | None, data_dir: Path, models_dir: Path | None) -> list[dict[str, Any]]:
-    from antiphon.app.antiphon import Antiphon
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": (model,) if model else ("auto",)}
-    if models_dir is not None:
-        flags["models_dir"] = models_dir
-    async with Antiphon(**flags) as antiphon:
-        await antiphon.settled()
+    async with local.antiphon(model, data_dir, models_dir) as antiphon:
         return antiphon.voices()

@@ -21,20 +21,15 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 def configure(settings: Settings) -> None:
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     level = LEVELS[settings.log_level]
-    shared: list[Any] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console),
-    ]
+    timestamp = structlog.processors.TimeStamper(fmt="%H:%M:%S" if console else "iso", utc=not console)
+    processors: list[Any] = [structlog.processors.add_log_level, timestamp]
     if console:
         # rich's tracebacks, the default, print variables, which may hold texts and keys.
-        renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-        processors = [*shared, renderer]
+        plain = structlog.dev.plain_traceback
+        processors += [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]
         factory: Any = structlog.WriteLoggerFactory(sys.stderr)
     else:
-        processors = [
-            *shared,
+        processors += [
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("message"),
             structlog.processors.JSONRenderer(serializer=_encode),

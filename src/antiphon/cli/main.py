@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+
+if TYPE_CHECKING:
+    from antiphon.settings import Settings
 
 app = typer.Typer(
     name="antiphon",
@@ -17,6 +20,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+SAY_OUTPUT = "File to write; its ending is the format. - for standard output. A folder for chapters."
+TRANSCRIBE_OUTPUT = "File to write: .txt, .srt, .vtt or .json. Without it the text is printed."
+IMAGINE_OUTPUT = "File to write: .png, .jpg or .webp; several get numbers."
 DataDir = Annotated[Path, typer.Option("--data-dir", envvar="ANTIPHON_DATA_DIR", help="As given to `antiphon serve`.")]
 ModelsDir = Annotated[
     Path | None, typer.Option("--models-dir", envvar="ANTIPHON_MODELS_DIR", help="As given to `antiphon serve`.")
@@ -42,14 +48,7 @@ def serve(ctx: typer.Context) -> None:
 @app.command()
 def say(
     text: Annotated[str | None, typer.Argument(help="The text, or - to read it from standard input.")] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o",
-            "--output",
-            help="File to write; its ending is the format. - for standard output. A folder for chapters.",
-        ),
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=SAY_OUTPUT)] = None,
     file: Annotated[Path | None, typer.Option(help="Speak this text file: UTF-8, UTF-16 or GB18030.")] = None,
     chapters: Annotated[bool, typer.Option("--chapters", help="A book: one audio file for each chapter.")] = False,
     format: Annotated[str, typer.Option(help="Of the chapters: mp3, opus, aac, flac or wav.")] = "mp3",
@@ -78,12 +77,7 @@ def say(
 @app.command()
 def transcribe(
     file: Annotated[Path, typer.Argument(help="A recording: WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM.")],
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "-o", "--output", help="File to write: .txt, .srt, .vtt or .json. Without it the text is printed."
-        ),
-    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help=TRANSCRIBE_OUTPUT)] = None,
     model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,
     language: Annotated[str | None, typer.Option(help="Of what is said: en, zh …; without it, found out.")] = None,
     prompt: Annotated[str | None, typer.Option(help="Spelling and style to go by.")] = None,
@@ -103,9 +97,7 @@ def transcribe(
 @app.command()
 def imagine(
     prompt: Annotated[str, typer.Argument(help="What is to be seen.")],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", help="File to write: .png, .jpg or .webp; several get numbers.")
-    ] = Path("image.png"),
+    output: Annotated[Path, typer.Option("-o", "--output", help=IMAGINE_OUTPUT)] = Path("image.png"),
     size: Annotated[str | None, typer.Option(help="512x512 and the like; without it the model's own.")] = None,
     n: Annotated[int, typer.Option("--n", help="Images, 1 to 10.")] = 1,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same image.")] = None,
@@ -181,6 +173,12 @@ keys = typer.Typer(help="Who may use the server; the first key closes it to ever
 app.add_typer(keys, name="keys")
 
 
+def _where(data_dir: Path, store: str) -> Settings:
+    from antiphon.settings import load
+
+    return load(flags={"data_dir": data_dir, "store": store})
+
+
 @keys.command("create")
 def create_key(
     name: Annotated[str, typer.Option(help="Whose it is, or what for.")],
@@ -194,18 +192,16 @@ def create_key(
 ) -> None:
     """Make a key; it is the last line printed, and shown only now."""
     from antiphon.cli import keys as command
-    from antiphon.settings import load
 
-    command.create(load(flags={"data_dir": data_dir, "store": store}), name, priority, admin=admin, quota=quota)  # type: ignore[arg-type]  # checked there
+    command.create(_where(data_dir, store), name, priority, admin=admin, quota=quota)  # type: ignore[arg-type]  # checked there
 
 
 @keys.command("list")
 def list_keys(data_dir: DataDir = DATA_DIR, store: Store = "sqlite") -> None:
     """The keys, and how much audio each has had today."""
     from antiphon.cli import keys as command
-    from antiphon.settings import load
 
-    command.show(load(flags={"data_dir": data_dir, "store": store}))
+    command.show(_where(data_dir, store))
 
 
 @keys.command("revoke")
@@ -214,9 +210,8 @@ def revoke_key(
 ) -> None:
     """Take a key away; a running server follows within a second."""
     from antiphon.cli import keys as command
-    from antiphon.settings import load
 
-    command.revoke(load(flags={"data_dir": data_dir, "store": store}), name)
+    command.revoke(_where(data_dir, store), name)
 
 
 jobs = typer.Typer(help="The jobs of a running server.", no_args_is_help=True)
@@ -249,7 +244,7 @@ def jobs_cancel(job: JobId, server: Server = SERVER) -> None:
     """Cancel a job, wherever it is."""
     from antiphon.cli import jobs as command
 
-    command.cancel(server, job)
+    command.change(server, "DELETE", job)
 
 
 @jobs.command("retry")
@@ -257,7 +252,7 @@ def jobs_retry(job: JobId, server: Server = SERVER) -> None:
     """Queue a failed or cancelled job again."""
     from antiphon.cli import jobs as command
 
-    command.retry(server, job)
+    command.change(server, "POST", f"{job}/retry")
 
 
 @app.command()

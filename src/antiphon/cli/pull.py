@@ -7,16 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from rich import progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from antiphon.catalog import models as catalog
 from antiphon.catalog import transfer
@@ -29,9 +21,8 @@ from antiphon.domain import errors
 def main(names: list[str], folder: Path, first: First, export: Path | None, take_in: Path | None) -> None:
     unknown = [name for name in names if name not in catalog.MODELS]
     if unknown:
-        raise errors.UnknownModel(
-            f"there is no model {unknown[0]!r}; there are: {', '.join(catalog.MODELS)}", param="model"
-        )
+        known = ", ".join(catalog.MODELS)
+        raise errors.UnknownModel(f"there is no model {unknown[0]!r}; there are: {known}", param="model")
     if export is not None and take_in is not None:
         raise errors.InvalidRequest("--export and --import at the same time make no sense; choose one")
     console = Console(stderr=True, markup=False)
@@ -85,8 +76,8 @@ def _take_in(console: Console, spec: ModelSpec, source: Path, folder: Path) -> N
 
 
 @contextmanager
-def _bar(console: Console, text: str) -> Iterator[tuple[Progress, TaskID]]:
-    shown = TextColumn("{task.description}")
-    columns = (shown, BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
+def _bar(console: Console, text: str) -> Iterator[tuple[progress.Progress, progress.TaskID]]:
+    amount, speed = progress.DownloadColumn(), progress.TransferSpeedColumn()
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), amount, speed)
+    with progress.Progress(*columns, progress.TimeRemainingColumn(), console=console) as bar:
         yield bar, bar.add_task(text, total=None)

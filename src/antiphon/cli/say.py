@@ -7,10 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
-import structlog
-
-from antiphon.cli import server_probe
+from antiphon.cli import local, server_probe
 from antiphon.domain import errors
 from antiphon.domain.request import FORMATS, parse_emotion
 from antiphon.text import chapters
@@ -71,28 +68,15 @@ def format_of(target: Path) -> str:
 
 def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -> bytes:
     body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
-    # No read timeout: a long text takes long. Only connecting has a limit.
-    with httpx.Client(
-        base_url=server, timeout=httpx.Timeout(None, connect=5.0), trust_env=False, headers=server_probe.headers()
-    ) as client:
-        answer = client.post("/v1/audio/speech", json=body)
-        if answer.status_code != 200:
-            raise errors.AntiphonError(server_probe.reason(answer))
+    with server_probe.client(server) as client:
+        answer = server_probe.checked(client.post("/v1/audio/speech", json=body))
         for warning in answer.headers.get_list("warning"):
             print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
         return answer.content
 
 
 async def alone(text: str, kind: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None) -> bytes:
-    from antiphon.app.antiphon import Antiphon
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     options = {k: v for k, v in request.items() if v is not None and k != "emotion"}
     options["emotion"] = parse_emotion(request.get("emotion"))
-    served = (request["model"],) if request.get("model") else ("auto",)
-    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": served}
-    if models_dir is not None:
-        flags["models_dir"] = models_dir
-    async with Antiphon(**flags) as antiphon:
-        await antiphon.settled()
+    async with local.antiphon(request.get("model"), data_dir, models_dir) as antiphon:
         return await antiphon.speak(text, format=kind, **options)

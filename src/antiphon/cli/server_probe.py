@@ -1,10 +1,12 @@
-"""Server probe: whether a server answers, the key that requests carry, and the text of error responses."""
+"""Server probe: whether a server answers, the client and key for its requests, and the text of its errors."""
 
 from __future__ import annotations
 
 import os
 
 import httpx
+
+from antiphon.domain import errors
 
 #: Seconds until the server counts as absent; a local server answers within milliseconds.
 TIMEOUT = 1.0
@@ -14,6 +16,25 @@ def headers() -> dict[str, str]:
     """The key as a header. It comes from the environment, because other users can read a command line."""
     key = os.environ.get("ANTIPHON_KEY")
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def client(server: str) -> httpx.Client:
+    """A client without a read timeout, since a long text or recording takes long; only connecting has a limit."""
+    timeout = httpx.Timeout(None, connect=5.0)
+    return httpx.Client(base_url=server, timeout=timeout, trust_env=False, headers=headers())
+
+
+def get(url: str, seconds: float) -> httpx.Response:
+    """The response to a GET. Raises `AntiphonError` unless it is 200."""
+    return checked(httpx.get(url, timeout=seconds, trust_env=False, headers=headers()))
+
+
+def checked(answer: httpx.Response) -> httpx.Response:
+    """The response. Raises `AntiphonError` with the server's message unless its status is 200."""
+    if answer.status_code != 200:
+        answer.read()
+        raise errors.AntiphonError(reason(answer))
+    return answer
 
 
 def answers(server: str) -> bool:

@@ -28,21 +28,20 @@ def main(server: str, as_json: bool) -> None:
     console.print()
     console.print(load(stats))
     console.print()
-    console.print(Text(advice(stats)))
+    console.print(Text(str(stats["advice"]["en"])))
 
 
 def times(stats: dict[str, Any]) -> Table:
     """Waiting and processing times of the last day, by model."""
-    table = Table(
-        "Last 24 hours", *(("Count", "Mean", "p50", "p90", "p95", "p99", "Longest")), box=None, pad_edge=False
-    )
+    figures = ("Count", "Mean", "p50", "p90", "p95", "p99", "Longest")
+    table = Table("Last 24 hours", *figures, box=None, pad_edge=False)
     for column in table.columns[1:]:
         column.justify, column.no_wrap = "right", True
     for name, part in stats["models"].items():
         for key, what in (("wait", "waiting"), ("synthesis", "speaking"), ("segment", "one segment")):
             t = part[key]
-            figures = [seconds(t[each]) for each in ("mean", "p50", "p90", "p95", "p99", "max")]
-            table.add_row(f"{name}, {what}", str(t["count"]), *figures)
+            shown = [seconds(t[each]) for each in ("mean", "p50", "p90", "p95", "p99", "max")]
+            table.add_row(f"{name}, {what}", str(t["count"]), *shown)
     return table
 
 
@@ -62,10 +61,6 @@ def load(stats: dict[str, Any]) -> Table:
     answered = f"{share(stats['cached_share'])} of all answers; {cache['entries']} entries, {size(cache['bytes'])}"
     table.add_row("From the cache", answered)
     return table
-
-
-def advice(stats: dict[str, Any]) -> str:
-    return str(stats["advice"]["en"])
 
 
 def bars(numbers: Sequence[int]) -> str:

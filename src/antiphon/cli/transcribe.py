@@ -6,12 +6,9 @@ import asyncio
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import httpx
-import structlog
-
-from antiphon.cli import server_probe
+from antiphon.cli import local, server_probe
 from antiphon.domain import errors
 from antiphon.domain.transcription import Format
 
@@ -20,15 +17,9 @@ FORMATS: dict[str, Format] = {".txt": "text", ".srt": "srt", ".vtt": "vtt", ".js
 
 
 def main(
-    file: Path,
-    output: Path | None,
-    request: dict[str, Any],
-    server: str,
-    data_dir: Path,
-    models_dir: Path | None,
-    *,
-    translate: bool = False,
-) -> None:
+    file: Path, output: Path | None, request: dict[str, Any], server: str, data_dir: Path, models_dir: Path | None,
+    *, translate: bool = False,
+) -> None:  # fmt: skip
     """Prints or writes the transcript. `request`: the request fields that have a value."""
     if not file.is_file():
         raise errors.InvalidRequest(f"there is no file {file}")
@@ -59,31 +50,20 @@ def path_of(*, translate: bool) -> str:
     return "/v1/audio/translations" if translate else "/v1/audio/transcriptions"
 
 
-def client(server: str) -> httpx.Client:
-    # No read timeout: transcribing an hour of audio takes long. Only connecting has a limit.
-    timeout = httpx.Timeout(None, connect=5.0)
-    return httpx.Client(base_url=server, timeout=timeout, trust_env=False, headers=server_probe.headers())
-
-
 def through_server(server: str, file: Path, kind: Format, request: dict[str, Any], *, translate: bool) -> str:
-    with client(server) as http, file.open("rb") as opened:
+    with server_probe.client(server) as http, file.open("rb") as opened:
         fields = {**request, "response_format": kind}
         answer = http.post(path_of(translate=translate), files={"file": (file.name, opened)}, data=fields)
-        if answer.status_code != 200:
-            raise errors.AntiphonError(server_probe.reason(answer))
-        return answer.text
+        return server_probe.checked(answer).text
 
 
 def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, translate: bool) -> None:
     """Prints each part of the transcript as soon as the server sends it."""
-    with client(server) as http, file.open("rb") as opened:
+    with server_probe.client(server) as http, file.open("rb") as opened:
         fields = {**request, "stream": "true"}
         files = {"file": (file.name, opened)}
         with http.stream("POST", path_of(translate=translate), files=files, data=fields) as answer:
-            if answer.status_code != 200:
-                answer.read()
-                raise errors.AntiphonError(server_probe.reason(answer))
-            for line in answer.iter_lines():
+            for line in server_probe.checked(answer).iter_lines():
                 if not line.startswith("data: "):
                     continue
                 event = json.loads(line.removeprefix("data: "))
@@ -99,21 +79,14 @@ def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, 
 async def alone(
     file: Path, kind: Format, request: dict[str, Any], data_dir: Path, models_dir: Path | None, *, translate: bool
 ) -> str:
-    from antiphon.app.antiphon import Antiphon
     from antiphon.catalog import models as catalog
 
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     model = request.pop("model", None) or best(models_dir or data_dir / "cache_hub" / "models")
     if catalog.find(model) is None:
         raise errors.UnknownModel(f"there is no model {model!r}; there are: {', '.join(catalog.names())}")
-    flags: dict[str, Any] = {"data_dir": data_dir, "download": False, "model": (model,)}
-    if models_dir is not None:
-        flags["models_dir"] = models_dir
-    async with Antiphon(**flags) as antiphon:
-        await antiphon.settled()
-        return await antiphon.transcribe(
-            file, model=model, format=kind, task="translate" if translate else "transcribe", **request
-        )
+    task: Literal["transcribe", "translate"] = "translate" if translate else "transcribe"
+    async with local.antiphon(model, data_dir, models_dir) as antiphon:
+        return await antiphon.transcribe(file, model=model, format=kind, task=task, **request)
 
 
 def best(folder: Path) -> str:
