@@ -78,8 +78,7 @@ def mmap_audio() -> None:
     """Makes glibc allocate audio buffers with mmap, outside its heap. Does nothing with another C library.
 
     Buffers of some 40 kB come and go between small objects that stay, which fragments a shared heap. With 200 clients
-    that had stopped reading, the process grew by 59 MiB without this and by 23 MiB with it.
-    """
+    that had stopped reading, the process grew by 59 MiB without this and by 23 MiB with it."""
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(M_MMAP_THRESHOLD, 32 * 1024)

@@ -15,8 +15,7 @@ READ_TIMEOUT = 45.0
 class EventStream:
     """Position in a job's events: the last one seen, the next request, and whether the job has ended.
 
-    Format: the HTML standard's, as far as the server uses it, with one `data` line per event.
-    """
+    Format: the HTML standard's, as far as the server uses it, with one `data` line per event."""
 
     def __init__(self, path: str, after: int | None) -> None:
         self._path = path

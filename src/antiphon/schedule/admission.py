@@ -65,8 +65,7 @@ class Admission:
     def check(self, client: str, seconds: float, nbytes: int, *, slots: int = 1) -> None:
         """Raises `OverShare` or `QueueFull` if a job of predicted `seconds` and `nbytes` of text does not fit now.
 
-        `slots`: units that run at a time, so the predicted seconds of work that are done in one second.
-        """
+        `slots`: units that run at a time, so the predicted seconds of work that are done in one second."""
         own = self._accounts.get(client, Account())
         over = self._client_wait(own, seconds, nbytes)
         full = self._total_wait(own, seconds, nbytes)
@@ -161,8 +160,7 @@ def _part(seconds: float, excess: int, count: int) -> float:
 def _work_until(queued: Sequence[tuple[float, float]], cap: float, relief: float) -> float:
     """Seconds of work until clients that are served in equal shares count for `relief` seconds less.
 
-    `queued`: what each client has and what it sends now; it counts for both together, up to `cap`.
-    """
+    `queued`: what each client has and what it sends now; it counts for both together, up to `cap`."""
     turns: list[tuple[float, int]] = []
     for has, brings in queued:
         begin = max(0.0, has + brings - cap)

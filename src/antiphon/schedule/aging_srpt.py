@@ -177,8 +177,7 @@ class AgingSrptQueue:
         """How many jobs go before a job if nothing else arrives, and their seconds. The job need not be in the queue.
 
         In its own bucket those are the jobs that came earlier. In another they are the jobs that came before the time
-        at which a job of that bucket's mean size would have had to come to score the same.
-        """
+        at which a job of that bucket's mean size would have had to come to score the same."""
         score, own = self.score(ticket, now), bucket_of(ticket.remaining)
         count, seconds = 0, 0.0
         for level, bucket in self.buckets.items():

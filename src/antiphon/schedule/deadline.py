@@ -11,8 +11,7 @@ class Deadlines:
 
     That time depends on how crowded the queue is, so it is a first guess when a job is put in, and is computed again
     when the job comes up. The guesses of all jobs are renewed when the queue has become twice as crowded. A raised job
-    gains the whole ratio of the weights (16 by default), so being late by a factor of two does no harm.
-    """
+    gains the whole ratio of the weights (16 by default), so being late by a factor of two does no harm."""
 
     def __init__(self) -> None:
         self._heap: IndexedHeap[Ticket] = IndexedHeap()

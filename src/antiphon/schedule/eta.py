@@ -141,8 +141,7 @@ class HandedSum:
 def seconds_until_start(slots: int, busy: Sequence[float], work: float, unit: float) -> float:
     """Seconds until a unit starts that comes after `work` seconds of other units, of about `unit` seconds each.
 
-    `busy`: seconds that each running unit still takes; the other slots are free.
-    """
+    `busy`: seconds that each running unit still takes; the other slots are free."""
     free = [*sorted(busy, reverse=True)[:slots], *([0.0] * (slots - len(busy)))]
     heapq.heapify(free)
     units = round(work / unit) if unit > 0 else 0

@@ -32,8 +32,7 @@ def rank(tag: float, weight: float, quantum: float) -> float:
 
     `quantum` is the mean of a unit's seconds. Among flows of one weight this is the order of their tags. Between
     weights it keeps a crowd of newcomers of a low class, whose tags are all the present time, from going before the
-    second unit of a higher class.
-    """
+    second unit of a higher class."""
     return tag + quantum / weight
 
 

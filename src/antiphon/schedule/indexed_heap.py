@@ -16,8 +16,7 @@ class IndexedHeap(Generic[T]):
     """Items by key, the least first; of equal keys, the one that was set first. Items must be hashable.
 
     A changed or discarded item leaves its old entry in the heap, which is skipped when it comes up. The heap is rebuilt
-    before stale entries outnumber the others, so every operation is O(log n) amortised and memory stays O(n).
-    """
+    before stale entries outnumber the others, so every operation is O(log n) amortised and memory stays O(n)."""
 
     __slots__ = ("_entries", "_heap", "_serial")
 

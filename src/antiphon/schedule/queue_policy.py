@@ -26,8 +26,7 @@ class Bid:
 class QueuePolicy(Protocol):
     """Tickets in, units out. `now` is seconds of any clock that only grows; all other seconds are predicted ones.
 
-    Every unit that `pop` hands out ends in one `settle` or one `put_back`.
-    """
+    Every unit that `pop` hands out ends in one `settle` or one `put_back`."""
 
     def __len__(self) -> int:
         """Jobs with something to hand out, paused or not."""

@@ -29,8 +29,7 @@ class HandedOut(NamedTuple):
 class Ticket:
     """Compact, since 100,000 may wait: equal costs are one number, consecutive units are a first one and a count.
 
-    Costs that differ are kept in single precision; `remaining` is their sum as kept.
-    """
+    Costs that differ are kept in single precision; `remaining` is their sum as kept."""
 
     __slots__ = (
         "_costs", "_count", "_first", "_indices", "_next", "_returned",
@@ -53,8 +52,7 @@ class Ticket:
         """`costs`: predicted seconds of each unit, in order. `indices`: their numbers if not 0, 1, 2 …
 
         `deadline` and `arrived` are monotonic seconds; `arrived` is given only for a job that waited before.
-        Raises `ValueError` if there are no units, a cost is not a finite number ≥ 0, or the numbers do not ascend.
-        """
+        Raises `ValueError` if there are no units, a cost is not a finite number ≥ 0, or the numbers do not ascend."""
         if not costs or not all(math.isfinite(c) and c >= 0 for c in costs):
             raise ValueError(f"job {job}: costs must be finite seconds ≥ 0, at least one")
         self.job = job

@@ -47,8 +47,7 @@ class VirtualTime:
     def charge(self, flow: Flow, seconds: float) -> list[Flow]:
         """Charges a flow for work, or takes back what was charged too much (seconds below 0).
 
-        Returns the idle flows that time has caught up with.
-        """
+        Returns the idle flows that time has caught up with."""
         flow.start = fairness.charge(flow.start, seconds, flow.weight)
         if not flow.active:
             self._remember(flow)

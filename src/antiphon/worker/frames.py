@@ -146,8 +146,7 @@ class Decoder(Generic[T]):
     def feed(self, data: bytes) -> Iterator[tuple[T, bytes]]:
         """Takes the next bytes; iterating gives the frames they complete, then raises `FrameError` at a bad one.
 
-        At most one frame is kept between calls: a length over the bounds is refused as soon as its prefix is there.
-        """
+        At most one frame is kept between calls: a length over the bounds is refused as soon as its prefix is there."""
         if self._error is None:
             self._buffer += data
         return self._frames()

@@ -45,8 +45,7 @@ class Backoff:
         """Seconds to wait before the next start.
 
         `ready_for`: seconds for which the worker that failed was ready; 0: it never was. `worked`: it had computed a
-        unit. `at_work`: it died over one.
-        """
+        unit. `at_work`: it died over one."""
         if worked or ready_for >= STEADY:
             # An accident, not a failed start: however many there are of them, the model can run.
             self.recovered()
