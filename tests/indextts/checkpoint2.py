@@ -23,7 +23,7 @@ def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT, moods: bool = Tru
     """Writes the folder as `antiphon pull indextts-2` would."""
     from antiphon.engines.indextts import indextts2_package
 
-    indextts2_package.mend()
+    indextts2_package.load_patched()
     import torch
     from indextts.s2mel.modules.commons import MyModel
     from indextts.utils.maskgct_utils import build_semantic_codec

@@ -14,7 +14,7 @@ from tests.conftest import Server, launch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if importlib.util.find_spec("torch") is not None:
-    torchaudio_stub.do_without()
+    torchaudio_stub.install()
 pytest.importorskip("indextts25", reason="needs the extra [indextts25]; make test-indextts installs it")
 
 MODEL = "indextts-2.5"

@@ -18,7 +18,7 @@ from antiphon.audio import wav
 from antiphon.domain import errors
 from antiphon.domain.unit import SpeechParams
 from antiphon.engines.indextts import pieces
-from antiphon.engines.indextts.indextts25 import FILES, IndexTTS25
+from antiphon.engines.indextts.indextts25 import IndexTTS25
 from tests.indextts import checkpoint
 from tests.indextts.conftest import MODEL
 
@@ -168,7 +168,7 @@ def test_missing_files_are_named(models: Path, tmp_path: Path) -> None:
     (tmp_path / MODEL / "codec.pth").unlink()
     with pytest.raises(FileNotFoundError, match=r"codec\.pth; .* antiphon pull indextts-2\.5"):
         make(tmp_path, tmp_path)
-    assert "codec.pth" in FILES
+    assert "codec.pth" in IndexTTS25.FILES
 
 
 def test_a_pickle_with_code_in_it_is_not_run(models: Path, voices: Path, tmp_path: Path) -> None:

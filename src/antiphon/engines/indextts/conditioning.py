@@ -1,24 +1,28 @@
-"""What a model computed from recordings, kept by the recording's digest within a budget of bytes."""
+"""Conditioning: what a model computed from references, cached by the references' digests within a budget of bytes."""
 
 from __future__ import annotations
 
+import os
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
+from antiphon.engines.indextts.references import Reference
 
-class Conditioning:
-    """Least recently used goes first. One thread uses it, as it does the model."""
+
+class ConditioningCache:
+    """Evicts what was least recently used. Not thread-safe: the model's one thread uses it."""
 
     def __init__(self, budget: int) -> None:
-        """`budget` in bytes; a single entry above it is given out and not kept."""
+        """`budget` in bytes; a single entry above it is returned but not stored."""
         self._budget = budget
         self._entries: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
         self.nbytes = 0
         self.hits = self.misses = 0
 
     def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The entry, made if it is not there; what `make` raises is kept of nothing."""
+        """The entry, made if it is absent. If `make` raises, nothing is stored."""
         found = self._entries.get(key)
         if found is not None:
             self._entries.move_to_end(key)
@@ -31,16 +35,49 @@ class Conditioning:
             self._entries[key] = (value, size)
             self.nbytes += size
             while self.nbytes > self._budget:
-                _, (_, gone) = self._entries.popitem(last=False)
-                self.nbytes -= gone
+                _, (_, evicted) = self._entries.popitem(last=False)
+                self.nbytes -= evicted
         return value
 
     def __len__(self) -> int:
         return len(self._entries)
 
 
+class CachedConditioning(ABC):
+    """Mix-in for a package's model: caches by digest in place of path, and shortens references."""
+
+    def use(self, cache: ConditioningCache, reference_seconds: float) -> None:
+        self._cache, self._reference_seconds = cache, reference_seconds
+
+    def listen(self, voice: Reference, emotion_reference: Reference | None) -> None:
+        """Computes the conditioning of both references, or finds it in the cache."""
+        self._digests = {os.path.abspath(each.path): each.digest for each in (voice, emotion_reference) if each}
+        self._compute(voice.path, (emotion_reference or voice).path)
+
+    @abstractmethod
+    def _compute(self, voice: str, emotion: str) -> None:
+        """Asks the model for the conditioning of both paths."""
+
+    @abstractmethod
+    def _drop_own_cache(self) -> None:
+        """Empties the package's cache, which knows references by their paths."""
+
+    def _cached(self, kind: str, path: str, compute: Callable[[], Any]) -> Any:
+        def fresh() -> Any:
+            self._drop_own_cache()
+            made = compute()
+            self._drop_own_cache()
+            return made
+
+        return self._cache.get((kind, self._digests[os.path.abspath(path)]), fresh)
+
+    def _load_and_cut_audio(self, path: str, longest: float, verbose: bool = False, sr: int | None = None) -> Any:
+        seconds = min(longest, self._reference_seconds)
+        return super()._load_and_cut_audio(path, seconds, verbose, sr)  # type: ignore[misc]  # the package's
+
+
 def nbytes(value: Any) -> int:
-    """Bytes of the tensors in it."""
+    """Bytes of the tensors in a value, through nested collections."""
     if hasattr(value, "element_size"):
         return int(value.numel() * value.element_size())
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):

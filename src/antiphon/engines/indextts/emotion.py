@@ -1,4 +1,4 @@
-"""Emotions as IndexTTS takes them: eight weights in a fixed order, whose sum is bounded."""
+"""Emotion vectors: eight weights in a fixed order, whose sum is bounded, as IndexTTS takes them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS, check_number
 
-#: Above this sum the voice itself is lost: what the weights leave of 1 is the speaker's own manner.
+#: Above this sum the voice itself is lost: what the weights leave of 1 is the speaker's own emotion.
 MAX_SUM = 0.8
 
 
 def vector(emotion: Mapping[str, float], calm: float) -> list[float] | None:
-    """Eight weights in the order of `EMOTIONS`, or None: then the recording's own mood is spoken.
+    """Eight weights in the order of `EMOTIONS`, or None, which leaves the emotion to the reference.
 
-    No emotion is neutral, which here means `calm` of that weight. Weights (0 to 1.2 each) whose sum is above
-    `MAX_SUM` are scaled down together. Raises `InvalidRequest`, since a model given NaN answers with noise.
+    A request without an emotion is spoken with the weight `calm` for calm. Weights (0 to 1.2 each) whose sum is above
+    `MAX_SUM` are scaled down together. Raises `InvalidRequest`; NaN too is refused, since the model makes noise of it.
     """
     weights = dict(emotion) or {"calm": calm}
     for name, weight in weights.items():

@@ -1,7 +1,6 @@
-"""Cancelling inside a model: looked for before every step of its stages, which is every few milliseconds.
+"""Interrupt: checks for a cancel before every step of a model's stages, which is every few milliseconds.
 
-A worker that does not drop a cancelled unit within the grace is killed, and a model of several gigabytes would then be
-loaded anew.
+The server kills a worker that does not drop a cancelled unit within the grace, and the next one has to load gigabytes.
 """
 
 from __future__ import annotations
@@ -14,26 +13,26 @@ from antiphon.domain.engine import Context
 
 
 class Interrupted(Exception):
-    """Nobody wants the unit any more."""
+    """The unit was cancelled while the model computed it."""
 
 
 class Interrupt:
-    """Stands before the forward pass of modules."""
+    """Hooks into the forward pass of modules."""
 
     def __init__(self, *modules: Any) -> None:
         self._context: Context | None = None
         for module in modules:
-            module.register_forward_pre_hook(self._look)
+            module.register_forward_pre_hook(self._check)
 
     @contextmanager
     def watching(self, context: Context) -> Iterator[None]:
-        """Inside, a cancel is raised as `Interrupted` by the next step."""
+        """Inside the block the next step after a cancel raises `Interrupted`."""
         self._context = context
         try:
             yield
         finally:
             self._context = None
 
-    def _look(self, *_: object) -> None:
+    def _check(self, *_: object) -> None:
         if self._context is not None and self._context.cancelled():
             raise Interrupted

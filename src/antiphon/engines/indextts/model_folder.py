@@ -1,4 +1,4 @@
-"""A model's folder: whether it is whole, which revision it is, and that nothing else is fetched at run time."""
+"""Model folder: checks that it is complete, computes its revision, and keeps the process off the network."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-#: Bytes at either end of a file that are hashed.
+#: Bytes to hash at either end of a file.
 ENDS = 1024 * 1024
-#: What every library has to find in its environment before it is imported.
+#: Environment variables that libraries read when they are imported.
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "TOKENIZERS_PARALLELISM": "false",
-    # Threads that wait for each other sleep: on busy cores, spinning took ten times as long.
+    # Waiting threads sleep. On busy cores spinning threads took ten times as long.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # A .pth is a pickle: nothing but tensors is read from it, whatever the package asks for.
+    # A .pth file is a pickle, which can run code: torch reads only tensors from it, whatever the package asks.
     "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1",
 }
 
 
 def seal(more: dict[str, str] | None = None) -> None:
-    """Keeps this process off the network and from unpickling code. To be called before torch is imported."""
+    """Keeps this process off the network and from unpickling code. Call it before torch is imported."""
     os.environ.update(_ENVIRONMENT | (more or {}))
 
 
 def check(folder: Path, names: Iterable[str], model: str) -> None:
-    """Raises `FileNotFoundError` that names what is missing and the command that fetches it."""
+    """Raises `FileNotFoundError` that names the missing files and the command that fetches them."""
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise FileNotFoundError(
@@ -38,10 +38,10 @@ def check(folder: Path, names: Iterable[str], model: str) -> None:
 
 
 def fingerprint(folder: Path, names: Iterable[str], more: Iterable[str]) -> str:
-    """Twelve digits that change with the files and with `more`, without reading gigabytes at every start.
+    """Twelve digits that change with the files and with the lines `more`, without reading gigabytes at every start.
 
-    Both ends of a file are hashed, and its size. torch's files end with a directory that has a checksum of every
-    tensor; whether each byte is right was looked at when the file was fetched.
+    It hashes the size and both ends of each file. torch's files end with a directory that has a checksum of every
+    tensor, and every byte was verified when the file was fetched.
     """
     digest = hashlib.sha256()
     for name in sorted(names):

@@ -1,4 +1,4 @@
-"""What an operator sets for an IndexTTS engine, and what a request may set; both checked before the model sees them."""
+"""Options: what an operator and what a request may set for an IndexTTS engine, checked before the model sees them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from antiphon.domain.request import check_number
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
-#: Least and most of what a request may set, by the name that it has in vLLM-Omni's `extra_params`.
+#: Least and most of each option of a request, by its name in vLLM-Omni's `extra_params`.
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "num_beams": (1, 5),
     "temperature": (0.1, 2.0),
@@ -22,41 +22,42 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "length_penalty": (-2.0, 2.0),
     "diffusion_steps": (4, 50),
 }
+#: Those that are whole numbers.
 _WHOLE = frozenset({"num_beams", "top_k", "diffusion_steps"})
-#: How much a reference of emotion counts, 0 to 1.
+#: Option of a request: how much the emotion reference counts, 0 to 1.
 STRENGTH = "emotion_strength"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The operator's. Those that change the sound are part of the revision."""
+    """The operator's options. Those that change the sound are part of the revision."""
 
     #: Folder of the model's files.
     folder: Path
-    #: Folder of the uploaded recordings.
+    #: Folder of the uploaded references.
     voices: Path | None = None
-    #: As torch names it; None: a GPU if there is one.
+    #: A device as torch names it; None is a GPU if there is one.
     device: str | None = None
-    #: auto: bfloat16 on a GPU that has it.
+    #: `auto` is bfloat16 on a GPU that supports it.
     precision: Precision = "auto"
     #: Threads of one computation on a CPU.
     threads: int = 1
-    #: Seconds of a recording that are listened to. Each costs time in every segment, and more than ten gain nothing.
+    #: Seconds of a reference that the model hears. Each costs time in every segment; above ten nothing improves.
     reference_seconds: float = 8.0
-    #: Bytes of what was computed from recordings, on the GPU where there is one; about 4 MB a voice.
+    #: Bytes of cached conditioning, on the GPU if there is one; a voice takes about 4 MB.
     voice_cache: int = 256 * 1024 * 1024
-    #: Beams of the search for the next code: 1 is a third of the work of 3, the model's own.
+    #: Beams of the search for the next code. The model's own number is 3; 1 takes a third of the time.
     num_beams: int = 3
-    #: Tokens of text that are spoken in one go.
+    #: Most tokens of text that the model speaks at once.
     max_tokens: int = 120
-    #: Weight of `calm` for a request without an emotion; 0 leaves the recording's own mood.
+    #: Weight of `calm` for a request without an emotion; 0 leaves the emotion to the reference.
     calm: float = 0.8
-    #: Languages whose numbers and dates are read as words. Each takes a minute at the very first start.
+    #: Languages whose numbers and dates are written out as words. Each grammar takes a minute at the very first start.
     normalise: tuple[str, ...] = ("en", "zh", "es")
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Options:
-        """From an engine's options; `model_dir` goes before `dir`. Raises ValueError naming what is wrong."""
+        """From an engine's options; `model_dir` goes before `dir`. Raises `ValueError` that says what is wrong."""
         known = {f.name for f in fields(cls)}
         given = {name: value for name, value in options.items() if name in known}
         made = cls(
@@ -84,14 +85,14 @@ class Options:
                 raise ValueError(f"{name} must be between {low:g} and {high:g}, not {getattr(self, name)}")
 
     def deciding(self) -> str:
-        """Those that change the sound."""
+        """A line that changes with every option that changes the sound."""
         return f"{self.reference_seconds} {self.num_beams} {self.max_tokens} {self.calm} {sorted(self.normalise)}"
 
 
 def generation(asked: Mapping[str, Any], num_beams: int) -> dict[str, Any]:
-    """What a request says about how codes are drawn, with the operator's `num_beams` if it says nothing.
+    """Arguments of `infer` about how codes are drawn: the request's, with the operator's `num_beams` as the default.
 
-    Raises `InvalidRequest` for what is out of bounds.
+    Raises `InvalidRequest` for a value out of bounds.
     """
     chosen: dict[str, Any] = {"num_beams": num_beams}
     for name, (low, high) in BOUNDS.items():
@@ -106,7 +107,7 @@ def generation(asked: Mapping[str, Any], num_beams: int) -> dict[str, Any]:
 
 
 def strength(asked: Mapping[str, Any]) -> float:
-    """How much the reference of emotion counts. Raises `InvalidRequest`."""
+    """How much the emotion reference counts, 0 to 1. Raises `InvalidRequest`."""
     value = asked.get(STRENGTH, 1.0)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise errors.InvalidRequest(f"{STRENGTH} must be a number", param=STRENGTH)

@@ -1,4 +1,4 @@
-"""How a text is said that does not come out well: again with another seed, then in two halves, then not at all."""
+"""Pieces: speaks a text; what fails the quality guard is tried with other seeds, then in two halves, then refused."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from antiphon.domain import errors
 from antiphon.engines.indextts.guard import Guard, letters
 from antiphon.engines.indextts.seeding import derive
 
-#: Seeds that are tried for one piece before it is halved.
+#: Seeds to try for one piece before it is halved.
 TRIES = 3
-#: How often a text is halved; letters under which it is not.
+#: Most times that a text is halved, and the fewest letters of a half.
 HALVINGS, SHORTEST = 2, 12
-#: Where a text may be halved, the best places first: behind a sentence, behind a clause, between words, anywhere.
+#: Places to halve a text, the best first: after a sentence, after a clause, between words, between letters.
 _PLACES = (
     re.compile(r"(?<=[.!?。！？])\s*"),
     re.compile(r"(?<=[,;:，；：、])\s*"),
     re.compile(r"\s+"),
     re.compile(r"(?<=\w)(?=\w)"),
 )
-#: A pronunciation mark of IndexTTS-2.5, `<word|how it is said>`, is one letter to whoever halves.
+#: A pronunciation mark of IndexTTS-2.5, `<word|pronunciation>`, is never cut.
 _MARK = re.compile(r"<[^|>\n]+\|[^>\n]+>")
 
-#: Says a piece with a seed: one dimension of int16.
+#: Says a piece with a seed; the samples are int16 in one dimension.
 Say = Callable[[str, int], Any]
 
 
 def speak(text: str, seed: int, say: Say, guard: Guard, rate: int, duration: float) -> Iterator[Any]:
-    """The pieces of a text that passed the guard, in order. `duration`: how many times its usual time it is to take.
+    """The audio of a text's pieces, in order, each accepted by the guard. `duration` is in times the usual length.
 
-    Raises `UnitFailed` with what is wrong if no try brought it out.
+    Raises `UnitFailed` with what is wrong if all attempts fail.
     """
     yield from _speak(text, seed, say, guard, rate, duration, ())
 
@@ -57,7 +57,7 @@ def _speak(
 
 
 def halved(text: str) -> tuple[str, str] | None:
-    """Two parts of about the same length, cut at the best place near the middle; None if it is too short for that."""
+    """Two parts of about the same length, cut at the best place near the middle; None if the text is too short."""
     if letters(text) < 2 * SHORTEST:
         return None
     marks = [match.span() for match in _MARK.finditer(text)]

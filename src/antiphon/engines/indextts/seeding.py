@@ -1,4 +1,4 @@
-"""Seeds: torch and Python draw from generators of the whole process, which are set anew for every piece of speech."""
+"""Seeds: derives one for every attempt at a piece, and seeds the random generators of torch and Python."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import random
 
 
 def derive(seed: int, path: tuple[int, ...], attempt: int) -> int:
-    """The seed of one attempt at one piece; that of the first attempt at a unit's first piece is the request's own."""
+    """The seed of one attempt at a piece. `path` says which half of which half the piece is; the first attempt at the
+    whole text has the request's own seed."""
     if not any(path) and not attempt:
         return seed
     form = ",".join(map(str, (seed, *path, attempt)))
     return int.from_bytes(hashlib.sha256(form.encode()).digest()[:4], "big")
 
 
-def sow(seed: int) -> None:
-    """To be called when everything that a voice needs is computed or cached: else a cached voice would sound different
-    from a fresh one."""
+def set_seed(seed: int) -> None:
     import torch
 
     random.seed(seed)

@@ -7,7 +7,7 @@ import pytest
 
 from antiphon.domain import errors
 from antiphon.engines.indextts import emotion, pieces
-from antiphon.engines.indextts.conditioning import Conditioning
+from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.guard import Guard, letters
 from antiphon.engines.indextts.seeding import derive
 
@@ -133,7 +133,7 @@ class Tensor:
 
 
 def test_the_cache_of_voices_keeps_to_its_bytes_and_the_least_used_goes() -> None:
-    cache = Conditioning(100)
+    cache = ConditioningCache(100)
     for name in "ab":
         cache.get(name, lambda: (Tensor(30), [Tensor(10)]))
     cache.get("a", lambda: pytest.fail("it is there"))

@@ -1,0 +1,206 @@
+"""Base of both IndexTTS engines: loads a model, speaks with it, and says what it can do."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
+from antiphon.domain.request import EMOTIONS
+from antiphon.engines.indextts import emotion, model_folder, pieces, seeding
+from antiphon.engines.indextts.conditioning import ConditioningCache
+from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
+from antiphon.engines.indextts.options import STRENGTH, Options, generation, strength
+from antiphon.engines.indextts.references import Reference, References
+
+#: Hz.
+RATE = 22050
+#: The most codes for one piece of text that the models were trained for.
+MAX_CODES = 1500
+#: Files that both versions need, below the model's folder. Their bytes were verified when they were fetched.
+SHARED_FILES = (
+    "config.yaml",
+    "gpt.pth",
+    "s2mel.pth",
+    "wav2vec2bert_stats.pt",
+    "feat1.pt",
+    "feat2.pt",
+    "hf_cache/campplus_cn_common.bin",
+    "hf_cache/w2v-bert-2.0/config.json",
+    "hf_cache/w2v-bert-2.0/model.safetensors",
+    "hf_cache/w2v-bert-2.0/preprocessor_config.json",
+    "hf_cache/bigvgan/config.json",
+    "hf_cache/bigvgan/bigvgan_generator.pt",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How one unit is to be spoken; the same for all its pieces."""
+
+    voice: Reference
+    #: A recording whose emotion is taken, and how much it counts (0 to 1).
+    emotion_reference: Reference | None
+    strength: float
+    #: Eight weights in the order of `EMOTIONS`; None leaves the emotion to the recording.
+    weights: list[float] | None
+    #: Times the usual length.
+    duration: float
+    #: Arguments of the package's `infer`: how codes are drawn, and what only one version knows.
+    arguments: Mapping[str, Any]
+
+
+class IndexTTS(ABC):
+    """Options: see `options.Options`; and `voices`, the folder of the uploaded recordings."""
+
+    NAME: ClassVar[str]
+    TITLE: ClassVar[str]
+    #: Raised when the same files and request sound different.
+    CODE: ClassVar[int]
+    LANGUAGES: ClassVar[tuple[str, ...]]
+    FILES: ClassVar[tuple[str, ...]]
+    CODES_PER_SECOND: ClassVar[int]
+    #: Bytes of one worker on a CPU: weights in float32, and what is computed with them.
+    FOOTPRINT: ClassVar[int]
+    #: Slowest and fastest that the model itself speaks.
+    SPEEDS: ClassVar[tuple[float, float]] = (1.0, 1.0)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = Options.of(options)
+        self._guard = Guard()
+
+    # Load
+
+    def load(self, phase: Phase) -> None:
+        """Raises `FileNotFoundError` with the command that fetches what is missing."""
+        given = self._options
+        model_folder.check(given.folder, self.FILES, self.NAME)
+        # Grammars are built into the model's folder, so that a copy of it works on a machine without a network.
+        model_folder.seal({"XDG_CACHE_HOME": str(given.folder / "cache"), **self._environment()})
+        phase("importing torch")
+        import torch
+
+        torch.set_num_threads(given.threads)
+        self._references = References(given.folder, given.voices)
+        self._model = model = self._build(given.device or ("cuda:0" if torch.cuda.is_available() else "cpu"), phase)
+        model.use(ConditioningCache(given.voice_cache), given.reference_seconds)
+        self._interrupt = Interrupt(model.gpt.inference_model, model.s2mel.models["cfm"].estimator, model.bigvgan)
+        self._revision = model_folder.fingerprint(
+            given.folder, self.FILES, (self._deciding(), *self._references.identity())
+        )
+
+    def _environment(self) -> dict[str, str]:
+        """Environment variables that the package reads when it is imported."""
+        return {}
+
+    @abstractmethod
+    def _build(self, device: str, phase: Phase) -> Any:
+        """The package's model with `conditioning.CachedConditioning` mixed in."""
+
+    def _deciding(self) -> str:
+        """A line that changes when code or options change the sound."""
+        return f"{self.CODE} {self._options.deciding()}"
+
+    def warm(self) -> None:
+        voice = self._references.of_voice("")
+        arguments = self._arguments({"language": "en", "options": {}})
+        self._speaker(Delivery(voice, None, 1.0, None, 1.0, arguments))("Hello there.", 0)
+
+    def capabilities(self) -> Capabilities:
+        names = self._references.names
+        return Capabilities(
+            kind="speech",
+            sample_rate=RATE,
+            revision=self._revision,
+            languages=self.LANGUAGES,
+            voices=tuple(Voice(name, name.capitalize(), self.LANGUAGES) for name in names),
+            default_voice=names[0],
+            emotions=EMOTIONS,
+            speed_min=self.SPEEDS[0],
+            speed_max=self.SPEEDS[1],
+            cloning=True,
+            options=("emotion_ref", STRENGTH, *self._request_options()),
+            # Segments of at most 120 tokens: about four letters each, or one Chinese character.
+            cut=Cut(max_chars=280, target_chars=160, first_chars=60, cjk_weight=2.5),
+            footprint=self.FOOTPRINT,
+            licence="bilibili Model Use License",
+            attribution=f"{self.TITLE}, IndexTeam, bilibili",
+        )
+
+    @abstractmethod
+    def _request_options(self) -> tuple[str, ...]:
+        """Options of a request beside those that both versions know."""
+
+    # Speak
+
+    def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
+        """One chunk for each piece of the text. Raises `InvalidRequest`, `UnknownVoice`, `UnitFailed`."""
+        say = self._speaker(delivery := self._delivery(params))
+        with self._interrupt.watching(context):
+            try:
+                for audio in pieces.speak(params["text"], params["seed"], say, self._guard, RATE, delivery.duration):
+                    yield Chunk(audio.tobytes())
+            except Interrupted:
+                return
+
+    def close(self) -> None:
+        self._references.close()
+
+    def _delivery(self, params: Mapping[str, Any]) -> Delivery:
+        asked: Mapping[str, Any] = params["options"]
+        if params["language"] not in self.LANGUAGES:
+            raise errors.InvalidRequest(f"The language must be one of {', '.join(self.LANGUAGES)}", param="language")
+        voice = self._references.of_voice(params["voice"])
+        weights = emotion.vector(self._emotion(params), self._options.calm)
+        reference = None
+        if "emotion_ref" in asked:
+            reference, weights = self._references.of_digest(asked["emotion_ref"], "emotion_audio"), None
+        duration = 1.0 / params["speed"] if self.SPEEDS != (1.0, 1.0) else 1.0
+        return Delivery(voice, reference, strength(asked), weights, duration, self._arguments(params))
+
+    def _emotion(self, params: Mapping[str, Any]) -> Mapping[str, float]:
+        """Weights by name."""
+        emotion: Mapping[str, float] = params["emotion"]
+        return emotion
+
+    def _arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Arguments of `infer` that a request decides."""
+        return generation(params["options"], self._options.num_beams)
+
+    def _speaker(self, delivery: Delivery) -> pieces.Say:
+        """A function that says a piece of text with a seed."""
+        import torch
+
+        model = self._model
+
+        def say(text: str, seed: int) -> Any:
+            with torch.no_grad():
+                # Before the seed is set: computing it draws random numbers, which a cached voice does not.
+                model.listen(delivery.voice, delivery.emotion_reference)
+                seeding.set_seed(seed)
+                return self._infer(text, delivery, self._infer_arguments(text, delivery))
+
+        return say
+
+    def _infer_arguments(self, text: str, delivery: Delivery) -> dict[str, Any]:
+        """Arguments of both packages' `infer`."""
+        reference = delivery.emotion_reference
+        seconds = self._guard.longest(letters(text), 1.0)
+        return {
+            "emo_audio_prompt": reference.path if reference else None,
+            "emo_alpha": delivery.strength,
+            "emo_vector": delivery.weights,
+            "max_text_tokens_per_segment": self._options.max_tokens,
+            "max_mel_tokens": min(MAX_CODES, int(seconds * self.CODES_PER_SECOND) + 1),
+            # The codec has no sound for this code: drawn on a CPU it is an index error, and on a GPU the process ends.
+            "suppress_tokens": [self._model.cfg.gpt.start_mel_token],
+            **delivery.arguments,
+        }
+
+    @abstractmethod
+    def _infer(self, text: str, delivery: Delivery, arguments: Mapping[str, Any]) -> Any:
+        """The samples of one piece: int16, one dimension."""
