@@ -16,8 +16,8 @@ with atheris.instrument_imports(include=["antiphon"]):
     from antiphon.domain import errors
     from antiphon.domain.engine import Cut
     from antiphon.text import chapters, language, markup
+    from antiphon.text.emotion_words import emotion_weights
     from antiphon.text.incremental import Splitter
-    from antiphon.text.mood import moods
     from antiphon.text.normalise import clean
     from antiphon.text.segment import segment
     from antiphon.worker import frames
@@ -57,7 +57,7 @@ def read_text(data: bytes) -> None:
             raise AssertionError("a segment was lost")
     if "".join(chapter.text for chapter in chapters.split(text)) != text:
         raise AssertionError("a chapter was lost")
-    moods(text)
+    emotion_weights(text)
     splitter = Splitter("sentence")
     for piece in (text[:7], text[7:100], text[100:]):
         splitter.feed(piece)

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.text.language import cjk_count, detect, length
+from antiphon.text.language import detect
+from antiphon.text.length import cjk_count, length
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from antiphon.domain.engine import Cut
-from antiphon.text.language import length
+from antiphon.text.length import LengthIndex, length
 from antiphon.text.normalise import MAX_RUBBLE, clean
-from antiphon.text.ruler import Ruler
 from antiphon.text.segment import LINE_PAUSE, PARAGRAPH_PAUSE, PAUSE, Break, Segment, segment
 
 
@@ -201,13 +200,13 @@ def test_one_letter_in_a_long_run_is_not_parted_from_it() -> None:
 def test_a_ruler_measures_as_length_does(text: str, weight: float, limit: float, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(start, len(text)))
-    ruler = Ruler(text, weight)
-    assert ruler.measure(start, end) == length(text[start:end], weight)
+    lengths = LengthIndex(text, weight)
+    assert lengths.measure(start, end) == length(text[start:end], weight)
     if start < end:
-        stop = ruler.reach(start, end, limit)
+        stop = lengths.reach(start, end, limit)
         assert start < stop <= end
-        assert stop == start + 1 or ruler.measure(start, stop) <= limit
-        assert stop == end or ruler.measure(start, stop + 1) > limit
+        assert stop == start + 1 or lengths.measure(start, stop) <= limit
+        assert stop == end or lengths.measure(start, stop + 1) > limit
 
 
 @pytest.mark.parametrize(

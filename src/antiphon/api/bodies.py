@@ -20,7 +20,7 @@ from antiphon.domain.request import (
     check_number,
     parse_emotion,
 )
-from antiphon.text.mood import moods
+from antiphon.text.emotion_words import emotion_weights
 
 Number = StrictInt | StrictFloat
 Emotion = StrictStr | dict[StrictStr, Number] | list[Number] | None
@@ -97,7 +97,7 @@ class DeliveryFields(BaseModel):
         params = vllm_omni.read(extra or {})
         weights = parse_emotion(self.emotion if self.emotion is not None else params.emotion)
         if self.instructions and self.emotion is None and params.emotion is None:
-            weights = moods(self.instructions)
+            weights = emotion_weights(self.instructions)
             if not weights:
                 warnings.append("no mood was found in instructions; they were not used")
         strength = self.emotion_strength * params.strength

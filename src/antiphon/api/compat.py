@@ -23,6 +23,7 @@ from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
 from antiphon.speech.response import SpeechResponse
 from antiphon.speech.service import SpeechService
 from antiphon.text import language as languages
+from antiphon.text.length import length
 
 #: Characters: the whole answer is in memory, and 20,000 are some 80 MB of WAV.
 MAX_TEXT = 20_000
@@ -177,10 +178,10 @@ def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     times: list[dict[str, Any]] = []
     for segment in segments:
         words = _WORD.findall(segment["text"])
-        lengths = [languages.length(word) for word in words]
+        lengths = [length(word) for word in words]
         at, seconds = segment["start"], segment["end"] - segment["start"]
-        for word, length in zip(words, lengths, strict=True):
-            end = at + seconds * length / sum(lengths)
+        for word, size in zip(words, lengths, strict=True):
+            end = at + seconds * size / sum(lengths)
             times.append({"word": word, "start_time": round(at, 3), "end_time": round(end, 3)})
             at = end
     return times

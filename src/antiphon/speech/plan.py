@@ -16,6 +16,7 @@ from antiphon.domain.voice import digest_of
 from antiphon.speech import voice_selection
 from antiphon.text import language as languages
 from antiphon.text import markup
+from antiphon.text.length import length
 from antiphon.text.normalise import clean
 from antiphon.text.segment import Segment, line_pause, segment
 
@@ -63,8 +64,7 @@ class SpeechPlan:
         # Computed here, since a long text is planned in a thread, and hashing thousands of recipes takes long too.
         self.keys = [self.recipe(index).key() for index in range(len(self.segments))]
         self.lengths = [
-            languages.length(segment.text) / how.speed
-            for segment, how in zip(self.segments, self.voicings, strict=True)
+            length(segment.text) / how.speed for segment, how in zip(self.segments, self.voicings, strict=True)
         ]
 
     def recipe(self, index: int) -> Recipe:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from itertools import chain
 
 from antiphon.text import language as languages
-from antiphon.text.ruler import Ruler
+from antiphon.text.length import LengthIndex
 
 _CJK = languages.CJK
 _UNSPACED = languages.UNSPACED
@@ -49,18 +49,18 @@ def spoken(text: str, start: int, end: int) -> bool:
     return _SPOKEN.search(text, start, end) is not None
 
 
-def cut(text: str, start: int, end: int, ruler: Ruler, aim: float, most: float) -> Iterator[tuple[int, Break]]:
+def cut(text: str, start: int, end: int, lengths: LengthIndex, aim: float, most: float) -> Iterator[tuple[int, Break]]:
     """Cuts `text[start:end]` into pieces of at most `most` and about `aim` length units.
 
     Yields the end of each piece but the last, and what lies there. Each piece has something to say, unless only a
     piece without can keep to `most`.
     """
     last = _last_spoken(text, start, end)
-    rest, enough = ruler.measure(start, end), most
+    rest, enough = lengths.measure(start, end), most
     while rest > enough and end - start > 1:
-        limit = ruler.reach(start, end - 1, most)
+        limit = lengths.reach(start, end - 1, most)
         # Equal pieces are better than one that is full and a crumb.
-        middle = ruler.reach(start, end - 1, rest / max(2, round(rest / aim)))
+        middle = lengths.reach(start, end - 1, rest / max(2, round(rest / aim)))
         first = _SPOKEN.search(text, start, limit)
         low = first.end() if first else limit + 1
         high = min(limit, last)
@@ -71,21 +71,21 @@ def cut(text: str, start: int, end: int, ruler: Ruler, aim: float, most: float) 
             low = high = limit
         stop, kind = _best(text, start, low, middle, high)
         yield stop, kind
-        start, rest = stop, ruler.measure(stop, end)
+        start, rest = stop, lengths.measure(stop, end)
         enough = min(most, 1.5 * aim)
 
 
-def head(text: str, start: int, end: int, ruler: Ruler, least: float, most: float) -> tuple[int, Break] | None:
+def head(text: str, start: int, end: int, lengths: LengthIndex, least: float, most: float) -> tuple[int, Break] | None:
     """The first end of a clause or sentence in `text[start:end]` that leaves a head of `least` to `most` length
     units, and as much as `least` after it, both with something to say; None if there is none."""
-    limit = ruler.reach(start, end, most)
+    limit = lengths.reach(start, end, most)
     found = [
         (match.end(), kind)
         for pattern, kind in ((_CLAUSE, Break.CLAUSE), (_STOP, Break.SENTENCE))
         for match in pattern.finditer(text, start, min(end, limit + 1))
     ]
     for stop, kind in sorted(found):
-        sensible = ruler.measure(start, stop) >= least and ruler.measure(stop, end) >= least
+        sensible = lengths.measure(start, stop) >= least and lengths.measure(stop, end) >= least
         if stop <= limit and sensible and spoken(text, start, stop) and spoken(text, stop, end):
             return stop, kind
     return None

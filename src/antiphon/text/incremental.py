@@ -7,12 +7,13 @@ from typing import Literal
 
 from antiphon.text import clauses, sentences
 from antiphon.text import language as languages
+from antiphon.text.length import length
 
 Granularity = Literal["none", "sentence", "clause"]
 
 #: Characters that are held while no sentence ends.
 MAX_HELD = 128 * 1024
-#: Length units (`language.length`) after which the first sentence is cut at a clause, so that its sound comes early.
+#: Length units (`length.length`) after which the first sentence is cut at a clause, so that its sound comes early.
 FIRST = 45.0
 #: Length units under which a clause is not worth an utterance of its own.
 SLIGHT = 12.0
@@ -109,4 +110,4 @@ class Splitter:
             return False
         least = SLIGHT if self._granularity == "clause" else FIRST
         # Its beginning is enough to tell that it is long.
-        return languages.length(self._held[: min(end, _REACH)]) >= least
+        return length(self._held[: min(end, _REACH)]) >= least

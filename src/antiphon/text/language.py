@@ -1,4 +1,4 @@
-"""The language of a text, guessed from its letters, and the length of a text as a speaker feels it.
+"""Language: guesses the language of a text from its letters and words.
 
 The guess is for requests that name no language; it costs microseconds and its limits are these. Japanese written
 without any kana is taken for Chinese, and all of Chinese is `zh`. Of the languages in Latin letters it knows English,
@@ -110,16 +110,6 @@ def detect(text: str) -> str:
         if language != "en":
             return language
     return _by_words(sample)
-
-
-def length(text: str, cjk_weight: float = 2.5) -> float:
-    """Characters, each Chinese, Japanese or Korean one counted as `cjk_weight`: about proportional to speaking time."""
-    return len(text) + (cjk_weight - 1) * cjk_count(text)
-
-
-def cjk_count(text: str) -> int:
-    """How many characters of `text` are Chinese, Japanese or Korean letters; their punctuation is not counted."""
-    return 0 if text.isascii() else sum(map(len, CJK_RUN.findall(text)))
 
 
 def _by_script(sample: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from antiphon.domain.engine import Cut
 from antiphon.text import clauses, sentences
 from antiphon.text.clauses import Break
-from antiphon.text.ruler import Ruler
+from antiphon.text.length import LengthIndex
 
 #: Seconds of silence between two segments, by what lies between them.
 PAUSE = {Break.WORD: 0.0, Break.CLAUSE: 0.1, Break.SENTENCE: 0.25}
@@ -44,14 +44,14 @@ def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) ->
     """
     if not text:
         return []
-    ruler = Ruler(text, cut.cjk_weight)
+    lengths = LengthIndex(text, cut.cjk_weight)
     most = max(1.0, cut.max_chars)
     target = min(max(1.0, cut.target_chars), most)
     first = min(cut.first_chars, target) if quick_first else target
     ends: list[tuple[int, Break]] = []
     start = 0
     for end in _with_words(text, 0, _paragraphs(text)):
-        ends += _Paragraph(text, start, end, ruler, target, most).cut(language, first if not ends else target)
+        ends += _Paragraph(text, start, end, lengths, target, most).cut(language, first if not ends else target)
         start = end
     return _segments(text, ends)
 
@@ -59,17 +59,17 @@ def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) ->
 class _Paragraph:
     """One paragraph on its way to segments; all lengths in length units."""
 
-    def __init__(self, text: str, start: int, end: int, ruler: Ruler, target: float, most: float) -> None:
+    def __init__(self, text: str, start: int, end: int, lengths: LengthIndex, target: float, most: float) -> None:
         self.text, self.start, self.end = text, start, end
-        self.ruler, self.target, self.most = ruler, target, most
+        self.lengths, self.target, self.most = lengths, target, most
 
     def cut(self, language: str, first: float) -> list[tuple[int, Break]]:
         """Where the segments end and what lies there; the first of them is about `first` long."""
-        if self.ruler.measure(self.start, self.end) <= first:
+        if self.lengths.measure(self.start, self.end) <= first:
             return [(self.end, Break.SENTENCE)]
         ends = list(self._joined(list(self._pieces(language)), first))
-        if first < self.target and self.ruler.measure(self.start, ends[0][0]) > first:
-            head = clauses.head(self.text, self.start, ends[0][0], self.ruler, SLIGHT, first)
+        if first < self.target and self.lengths.measure(self.start, ends[0][0]) > first:
+            head = clauses.head(self.text, self.start, ends[0][0], self.lengths, SLIGHT, first)
             if head:
                 ends.insert(0, head)
         return ends
@@ -78,8 +78,8 @@ class _Paragraph:
         """Sentences, those that are too long in pieces."""
         start = self.start
         for end in _with_words(self.text, start, sentences.ends(self.text, start, self.end, language)):
-            if self.ruler.measure(start, end) > self.most:
-                yield from clauses.cut(self.text, start, end, self.ruler, self.target, self.most)
+            if self.lengths.measure(start, end) > self.most:
+                yield from clauses.cut(self.text, start, end, self.lengths, self.target, self.most)
             yield end, Break.SENTENCE
             start = end
 
@@ -87,14 +87,14 @@ class _Paragraph:
         """Joins pieces while they stay within `limit` (for the first segment) or the target (for the others)."""
         start = self.start
         held = pieces[0]
-        size = self.ruler.measure(start, held[0])
+        size = self.lengths.measure(start, held[0])
         for piece in pieces[1:]:
-            joined = self.ruler.measure(start, piece[0])
+            joined = self.lengths.measure(start, piece[0])
             slight = size < SLIGHT or (piece[0] == self.end and joined - size < SLIGHT)
             if joined > (self.most if slight else limit):
                 yield held
                 start, limit = held[0], self.target
-                joined = self.ruler.measure(start, piece[0])
+                joined = self.lengths.measure(start, piece[0])
             held, size = piece, joined
         yield held
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import sentencex
 
-from antiphon.text import language as languages
+from antiphon.text.length import length
 
 #: Characters given to sentencex at once. It is quadratic in a stretch of sentences without spaces (a million
 #: characters of Chinese take it minutes), and drops blank lines of long texts; in windows it is linear and lossless.
@@ -61,7 +61,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[int]:
     line = start
     while (newline := text.find("\n", line, end - 1)) >= 0:
         line, before = newline + 1, text[line:newline]
-        short = len(before) < _SHORT_LINE and languages.length(before) < _SHORT_LINE
+        short = len(before) < _SHORT_LINE and length(before) < _SHORT_LINE
         if short or _ITEM.match(text, line):
             yield line
     yield end

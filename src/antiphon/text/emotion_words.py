@@ -1,6 +1,6 @@
-"""The mood that an instruction asks for: "Speak in a cheerful tone" becomes weights of the emotions that engines know.
+"""Emotion words: turns an instruction such as "Speak in a cheerful tone" into weights of the engines' emotions.
 
-It looks for words, nothing more: an engine that follows instructions itself should be given them.
+It only looks for words. An engine that follows instructions itself is better given the instruction.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _FOUND = {
     for name, (en, zh) in _WORDS.items()
 }
 #: Characters of an instruction that are read.
-LONGEST = 4000
+MAX_READ = 4000
 _STRONG = re.compile(r"\b(?:very|extremely|really|super|intensely)\b|非常|十分|极|特别|很", re.I)
 _SLIGHT = re.compile(r"\b(?:slightly|a little|a bit|somewhat|mildly|subtly)\b|有点|略|稍|轻微", re.I)
 
 
-def moods(instructions: str) -> dict[str, float]:
-    """Weights (0 to 1) of the emotions that are asked for; empty where no word of mood is found.
+def emotion_weights(instructions: str) -> dict[str, float]:
+    """Weights (0 to 1) by emotion; empty if the instruction has no emotion word.
 
-    What is negated ("not angry", "不要生气") does not count. Several share the weight; "very" raises it, "slightly"
-    lowers it.
+    Negated words ("not angry", "不要生气") do not count. Several emotions share the weight; "very" raises it and
+    "slightly" lowers it.
     """
-    text = instructions[:LONGEST]
+    text = instructions[:MAX_READ]
     found = [name for name, words in _FOUND.items() if any(not (m["not"] or m["bu"]) for m in words.finditer(text))]
     if not found:
         return {}

@@ -1,4 +1,4 @@
-"""Lengths of the stretches of one text."""
+"""Length of a text in length units: one for each character, and more for a CJK character, which takes longer to say."""
 
 from __future__ import annotations
 
@@ -8,15 +8,25 @@ from itertools import accumulate
 from antiphon.text import language as languages
 
 
-class Ruler:
-    """Measures stretches of one text in length units, as `language.length` does, without reading them again."""
+def length(text: str, cjk_weight: float = 2.5) -> float:
+    """Length units of a text: about proportional to the time that it takes to say it."""
+    return len(text) + (cjk_weight - 1) * cjk_count(text)
+
+
+def cjk_count(text: str) -> int:
+    """Chinese, Japanese and Korean letters of a text, without their punctuation."""
+    return 0 if text.isascii() else sum(map(len, languages.CJK_RUN.findall(text)))
+
+
+class LengthIndex:
+    """Measures parts of one text as `length` does, without reading them again."""
 
     __slots__ = ("_counts", "_starts", "_weight")
 
     def __init__(self, text: str, cjk_weight: float) -> None:
         self._weight = cjk_weight
         runs = [] if text.isascii() else [match.span() for match in languages.CJK_RUN.finditer(text)]
-        #: Where each run of CJK characters starts, and how many such characters stand before it.
+        #: The start of each run of CJK characters, and how many such characters are before it.
         self._starts = [start for start, _ in runs]
         self._counts = list(accumulate((end - start for start, end in runs), initial=0))
 
@@ -32,7 +42,7 @@ class Ruler:
         return min(self._counts[run], self._counts[run - 1] + position - self._starts[run - 1])
 
     def reach(self, start: int, end: int, limit: float) -> int:
-        """The furthest position up to `end` that is at most `limit` from `start`, but at least one character on."""
+        """The last position up to `end` at most `limit` length units after `start`, but at least one character."""
         end = min(end, start + int(limit / min(self._weight, 1.0)))
         if self.measure(start, end) <= limit:
             return max(end, start + 1)
