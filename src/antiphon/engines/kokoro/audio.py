@@ -1,21 +1,24 @@
-"""What the model returns, made fit to be joined: silence trimmed, edges faded, 16 bits."""
+"""Audio: turns the model's samples into 16-bit PCM that can be joined, with silence trimmed and edges faded."""
 
 from __future__ import annotations
 
 from typing import Any
 
+#: Hz.
 RATE = 24000
-#: Seconds kept before and after the speech; Kokoro itself leaves some 0.3 and 0.5.
+#: Seconds of silence that stay before and after the speech; Kokoro itself leaves about 0.3 and 0.5.
 LEAD, TAIL = 0.03, 0.12
+#: Seconds.
 FADE = 0.005
-#: Seconds of one look at the loudness.
+#: Seconds of a frame whose loudness is measured.
 FRAME = 0.01
-#: Loudness (RMS) below which it is silence, as a fraction of the loudest frame; breath and final consonants lie above.
+#: Loudness (RMS), as a fraction of the loudest frame, below which a frame is silence. Breath and final consonants are
+#: louder.
 FLOOR = 0.006
 
 
 def pcm(audio: Any) -> bytes:
-    """Float32 samples (-1 to 1, one dimension) as signed 16-bit little-endian."""
+    """Float32 samples (-1 to 1, one dimension) as mono signed 16-bit little-endian PCM."""
     import numpy as np
 
     audio = _trimmed(np.asarray(audio, dtype=np.float32))
@@ -29,7 +32,7 @@ def pcm(audio: Any) -> bytes:
 
 
 def _trimmed(audio: Any) -> Any:
-    """A copy from a little before the first sound to a little after the last."""
+    """A copy from shortly before the first sound to shortly after the last."""
     import numpy as np
 
     frame = int(FRAME * RATE)

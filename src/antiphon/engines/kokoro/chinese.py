@@ -1,4 +1,4 @@
-"""Chinese text to Kokoro's phonemes: numbers as they are read, words by jieba, pinyin through misaki."""
+"""Chinese: turns text into Kokoro's phonemes; numbers as they are read aloud, words by jieba, pinyin by misaki."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 _DIGITS = "零一二三四五六七八九"
-#: Full-width letters, and a zero that is no digit to Unicode.
+#: Full-width letters, and a zero that Unicode does not count as a digit.
 _WIDE = {ord("〇"): ord("零")} | {code: code - 0xFEE0 for a in (0xFF21, 0xFF41) for code in range(a, a + 26)}
 
 _DATE = re.compile(r"(?<!\d)(\d{4})[-/](\d{1,2})[-/](\d{1,2})(?!\d)")
@@ -20,22 +20,22 @@ _RANGE = re.compile(r"(?<![\d.-])(\d{1,4})\s*[-~～–—]\s*(\d{1,4})(?![\d-])"
 _MONEY = re.compile(r"([￥¥$＄€£])\s*(\d[\d,]*(?:\.\d+)?)\s*([万亿]?)")
 _CURRENCY = {"￥": "元", "¥": "元", "$": "美元", "＄": "美元", "€": "欧元", "£": "英镑"}
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
-#: Telephone numbers, codes: read digit by digit.
+#: Telephone numbers and codes, which are read digit by digit.
 _SPELLED = re.compile(r"(?<![\d.])(?:0\d+|\d{9,})(?![\d.])")
 _DIGIT = re.compile(r"\d")
 
-#: Marks that misaki leaves as they are.
+#: Punctuation that misaki does not translate.
 _MARKS = str.maketrans({"『": "“", "』": "”", "〈": "“", "〉": "”", "～": "—", "·": " ", "-": " "})
 
 
 class Chinese:
-    """Holds jieba's dictionary and misaki's pinyin; built once, which takes a second or two."""
+    """Holds jieba's dictionary and misaki's pinyin. Building it takes a second or two."""
 
     def __init__(self, cache: Path) -> None:
-        """`cache` is where jieba may keep its compiled dictionary: a directory that nobody else can write to."""
+        """`cache` is the directory for jieba's compiled dictionary; only the server may be able to write to it."""
         import jieba
 
-        # It tells of its start on every start, and of a directory that is read-only, with a traceback.
+        # jieba logs a line at every start, and a traceback where the directory is read-only.
         jieba.setLogLevel(logging.CRITICAL)
         jieba.dt.tmp_dir = str(cache)
         from misaki.zh import ZHG2P
@@ -43,7 +43,7 @@ class Chinese:
         self._g2p: Any = ZHG2P()
 
     def phonemes(self, text: str) -> str:
-        """Kokoro's phonemes. What is neither Chinese nor punctuation is dropped; the caller has taken Latin out."""
+        """Kokoro's phonemes. Drops all but Chinese and punctuation; the caller passes no Latin letters."""
         return self._read(spoken(text).translate(_MARKS))
 
     def _read(self, text: str) -> str:
@@ -52,7 +52,7 @@ class Chinese:
         try:
             return str(self._g2p(text)[0])
         except Exception:
-            # A character without pinyin fails the whole call; the others are still worth hearing.
+            # One character without pinyin fails the whole call; halving the text leaves out that character only.
             if len(text) == 1:
                 return ""
             middle = len(text) // 2
@@ -60,7 +60,7 @@ class Chinese:
 
 
 def spoken(text: str) -> str:
-    """The text with its numbers written as they are read."""
+    """The text with its numbers written as they are read aloud."""
     import cn2an  # type: ignore[import-untyped]
 
     text = "".join(str(unicodedata.decimal(ch)) if ch.isdecimal() else ch for ch in text.translate(_WIDE))
@@ -70,7 +70,7 @@ def spoken(text: str) -> str:
     text = _GROUPED.sub("", text)
     text = _RANGE.sub(r"\1到\2", text)
     text = _SPELLED.sub(lambda m: _spell(m[0]), text)
-    # Figures that are no numbers to it are spelled below; it warns of them or raises.
+    # Warns or raises for figures that it cannot read as numbers; they are spelled below.
     with contextlib.suppress(ValueError), warnings.catch_warnings(action="ignore"):
         text = str(cn2an.transform(text, "an2cn"))
     return _DIGIT.sub(lambda m: _spell(m[0]), text)

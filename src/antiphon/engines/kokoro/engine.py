@@ -1,4 +1,4 @@
-"""Kokoro-82M: small neural voices on the CPU, English, Mandarin, mixed text and four more languages."""
+"""Kokoro-82M: small neural voices on the CPU, in English, Mandarin, mixed text and four more languages."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
 SPEED_MIN, SPEED_MAX = 0.5, 2.0
 #: Raised when our own code makes the same text sound different.
 CODE = 1
-#: Packages whose version changes what a text sounds like.
+#: Packages whose version changes how a text sounds.
 _DECIDING = ("kokoro-onnx", "misaki", "jieba", "pypinyin", "cn2an", "espeakng-loader")
 
-#: Phonemes the model takes at once.
+#: Most phonemes that the model takes at once.
 CONTEXT = 510
-#: A letter is about one phoneme and a Chinese character about five, so that 250 letters or 70 characters stay below
-#: `CONTEXT`; what does not (long numbers) is split between words.
+#: A letter is about one phoneme and a Chinese character about five, so 250 letters or 70 characters stay below
+#: `CONTEXT`. A text that does not (one with long numbers) is split between words.
 CUT = Cut(max_chars=250, target_chars=150, first_chars=50, cjk_weight=3.5)
 
-#: Seconds of silence for a text of nothing but punctuation, and between the batches of one that was too long.
+#: Seconds of silence for a text that is punctuation only, and between the batches of a text that is too long.
 NOTHING, PAUSE = 0.3, 0.15
-#: Phonemes that make no sound.
+#: Phonemes without a sound.
 _SILENT = frozenset(' ;:,.!?—…"()“”ˈˌː')
 
 
 class Kokoro:
-    """Options: `dir` (holds the model's two files), `threads` (of one computation; default 1)."""
+    """Options: `dir` (the folder of the model's two files), `threads` (of one computation; default 1)."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._dir = Path(options["dir"])
@@ -86,10 +86,10 @@ class Kokoro:
         )
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
-        """One chunk per batch of phonemes, which nearly always is one in all.
+        """One chunk for each batch of phonemes; nearly every text is one batch.
 
-        Text of nothing but punctuation is a short silence: in a book that is no reason to fail. Letters that
-        nothing here can read are `UnitFailed`, for silence would hide them.
+        A text that is punctuation only is a short silence, so that a book does not fail because of it. Raises
+        `UnitFailed` for letters that have no phonemes: silence would hide them.
         """
         asked = SpeechParams.of(params)
         check_number("speed", asked.speed, SPEED_MIN, SPEED_MAX)
@@ -116,10 +116,10 @@ class Kokoro:
                 return
 
     def close(self) -> None:
-        """Nothing here outlives the process."""
+        """Nothing outlives the process."""
 
     def _batches(self, text: str, language: str, accent: str) -> list[str]:
-        """The text's phonemes in pieces that the model can take; none if there is nothing to hear."""
+        """The text's phonemes in batches that the model can take; none if the text makes no sound."""
         phonemes = self._model.tokenizer.known(self._g2p.phonemes(text, language, accent))
         if _SILENT.issuperset(phonemes):
             return []
@@ -138,7 +138,7 @@ def _chunk(audio: bytes) -> Chunk:
 
 
 def _revision(paths: list[Path]) -> str:
-    """Twelve digits that change with the weights, the voices, and the code that turns text into sounds."""
+    """A version whose last twelve digits change with the weights, the voices, and our code from text to sound."""
     digest = hashlib.sha256(f"code {CODE}".encode())
     for package in _DECIDING:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())

@@ -1,17 +1,17 @@
-"""Text to Kokoro's phonemes for languages written in Latin letters, through the espeak-ng library."""
+"""espeak-ng: turns text in Latin letters into Kokoro's phonemes, as a dictionary of pronunciations."""
 
 from __future__ import annotations
 
 import ctypes
 import re
 
-#: espeak voice by what a Kokoro voice speaks.
+#: espeak voice by the accent of a Kokoro voice.
 ESPEAK = {
     "en-us": "gmw/en-US", "en-gb": "gmw/en", "es": "roa/es", "fr": "roa/fr", "it": "roa/it", "pt": "roa/pt-BR",
 }  # fmt: skip
 
-# espeak writes IPA with a tie between the letters of one sound. Kokoro was trained on one letter per diphthong and
-# affricate, on plain letters where English does not tell two sounds apart, and, in American, without length marks.
+# espeak writes IPA with a tie between the letters of one sound. Kokoro was trained on one letter for each diphthong and
+# affricate, on one letter where English does not distinguish two sounds, and on American without length marks.
 _COMMON = {"a^ɪ": "I", "a^ʊ": "W", "d^ʒ": "ʤ", "e^ɪ": "A", "t^ʃ": "ʧ", "ɔ^ɪ": "Y"}
 _ENGLISH = _COMMON | {
     "ə^l": "ᵊl", "n̩": "ᵊn", "l̩": "ᵊl", "ɚ": "əɹ", "r": "ɹ", "ɐ": "ə", "x": "k", "ç": "k", "ɬ": "l",
@@ -21,28 +21,28 @@ _AMERICAN = _ENGLISH | {"o^ʊ": "O", "ɜːɹ": "ɜɹ", "ɜː": "ɜɹ", "ɪ^ə": 
 _BRITISH = _ENGLISH | {"ə^ʊ": "Q", "e^ə": "ɛː", "i^ə": "ɪə", "iə": "ɪə"}
 _ROMANCE = _COMMON | {"d^z": "ʣ", "t^s": "ʦ", "s^s": "S", "o^ʊ": "O", "ə^ʊ": "Q"}
 
-#: Marks that Kokoro knows, and those that stand for one of them. espeak never sees them.
+#: Kokoro's mark for each punctuation mark. espeak never gets them.
 _MARKS = {
     "«": "“", "»": "”", "[": "(", "]": ")", "{": "(", "}": ")", "–": "—", "¡": "", "¿": "",
     **{mark: mark for mark in ";:,.!?—…\"“”()"},
 }  # fmt: skip
-#: A mark between two letters or digits belongs to the word: 3.5, 10:30, example.com.
+#: A mark between two letters or digits is part of the word: 3.5, 10:30, example.com.
 _MARK = re.compile(r"[!?;¡¿—–…\"“”«»()\[\]{}]|[.,:](?!\w)")
-#: Their dots end no sentence.
+#: Abbreviations whose full stop does not end a sentence.
 _ABBREVIATION = re.compile(r"\b(Mr|Mrs|Ms|Dr|Prof|Sr|Jr|St|vs|No)\.(?=\s)")
 _MONEY = re.compile(r"([$£€])(\d[\d,]*)(?:\.(\d\d)\b)?( (?:thousand|million|billion|trillion)\b)?")
 _CURRENCY = {"$": "dollar", "£": "pound", "€": "euro"}
-#: How espeak notes that it reads a word as one of another language.
+#: espeak's note that it reads a word in another language.
 _SWITCH = re.compile(r"\([a-z-]+\)")
 
 _UTF8 = 1
 _IPA_TIED = 0x02 | 0x80 | ord("^") << 8
-#: espeak's own: deliver synchronously; do not end the process on an error.
+#: espeak's flags: deliver synchronously; do not end the process on an error.
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 
 
 class Espeak:
-    """The library, as a dictionary of pronunciations. It has one state per process: one thread at a time."""
+    """The library. It keeps one state per process, so one thread at a time may use it."""
 
     def __init__(self) -> None:
         import espeakng_loader
@@ -56,7 +56,7 @@ class Espeak:
         self._accent = ""
 
     def phonemes(self, text: str, accent: str) -> str:
-        """Kokoro's phonemes of the text; punctuation stays where it was. `accent` is a key of `ESPEAK`."""
+        """Kokoro's phonemes of the text, with its punctuation in place. `accent` is a key of `ESPEAK`."""
         if accent.startswith("en"):
             text = _MONEY.sub(_amount, _ABBREVIATION.sub(r"\1", text))
         out, at = [], 0
@@ -66,7 +66,7 @@ class Espeak:
         return "".join((*out, self._words(text[at:], accent)))
 
     def _words(self, text: str, accent: str) -> str:
-        """Of a piece without punctuation; the space around it is kept."""
+        """Phonemes of a piece without punctuation, with the space around it."""
         words = text.strip()
         if not words:
             return " " if text else ""
@@ -87,7 +87,7 @@ class Espeak:
 
 
 def _amount(found: re.Match[str]) -> str:
-    """`$3.50` as it is said; espeak reads the sign first."""
+    """An amount such as `$3.50` in the order of speech; espeak would read the sign first."""
     sign, whole, cents, scale = found.groups(default="")
     unit = _CURRENCY[sign] + ("" if whole == "1" and not scale else "s")
     return f"{whole}{scale} {unit}" + (f" {cents}" if cents.strip("0") else "")

@@ -1,4 +1,4 @@
-"""Text in any mix of Kokoro's languages to its phonemes: each run of a script goes to who can read it."""
+"""Graphemes to phonemes: splits text in any mix of Kokoro's languages by script, for espeak and for `Chinese`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 from antiphon.engines.kokoro.chinese import Chinese
 from antiphon.engines.kokoro.espeak import Espeak
 
-#: Languages that can be read here. The model has voices for Japanese and Hindi too, but nothing here reads those.
+#: Languages that this module reads. The model has voices for Japanese and Hindi too, which it does not read.
 LANGUAGES = ("en", "zh", "es", "fr", "it", "pt")
 
 _HAN = r"\u3400-\u9fff\uf900-\ufaff〇"
 _HAS_HAN = re.compile(f"[{_HAN}]")
 _CJK_MARKS = "，。！？；：、（）《》〈〉「」『』【】…—～·"
-#: In Chinese text: Latin words, with the digits between them; digits elsewhere are read in Chinese.
+#: In Chinese text: Latin words, with the digits between them. Digits elsewhere are read in Chinese.
 _WORD = r"[A-Za-zÀ-ɏ]+(?:['’-][A-Za-zÀ-ɏ]+)*"
 _LATIN_RUN = re.compile(rf"{_WORD}(?:[ \t]*[-&+/.,]?[ \t]*(?:\d[\d.,]*[ \t-]*)?{_WORD})*")
 #: In other text: Chinese characters with their punctuation.
@@ -29,7 +29,7 @@ _SPACE = re.compile(r"\s+")
 
 
 class G2P:
-    """Graphemes to phonemes. Chinese is built when it is first needed; `warm` does that early."""
+    """Builds the part for Chinese when it is first needed; `warm` builds it early."""
 
     def __init__(self, cache: Path) -> None:
         self._cache, self._espeak = cache, Espeak()
@@ -39,7 +39,7 @@ class G2P:
         self.phonemes("Hello, 你好。", "zh", "en-us")
 
     def phonemes(self, text: str, language: str, accent: str) -> str:
-        """`language` is one of `LANGUAGES`; `accent` is how English is read, `en-us` or `en-gb`."""
+        """Kokoro's phonemes. `language` is one of `LANGUAGES`; `accent` is that of English, `en-us` or `en-gb`."""
         text = _plain(text)
         latin = accent if language in ("en", "zh") else language
         if language == "zh":
@@ -55,7 +55,7 @@ class G2P:
             out.append(self._read(found[0], latin, chinese=chinese_is_match))
             at = found.end()
         out.append(self._read(text[at:], latin, chinese=not chinese_is_match))
-        # A space between the languages: without it their words run together.
+        # Without a space between the languages their words run together.
         return " ".join(run for run in out if run)
 
     def _read(self, run: str, latin: str, *, chinese: bool) -> str:
@@ -69,14 +69,14 @@ class G2P:
 
 
 def _plain(text: str) -> str:
-    """Without control and format characters: espeak takes some of them for commands."""
+    """The text without control and format characters, some of which are commands to espeak."""
     return "".join(
         ch if (kind := unicodedata.category(ch)) not in ("Cc", "Cf", "Cs") else " " * (kind == "Cc") for ch in text
     )
 
 
 def _tidy(phonemes: str) -> str:
-    """Punctuation against the word before it and away from the one after, as in the texts the model was trained on."""
+    """Phonemes with punctuation next to the word before it and apart from the next one, as in the training texts."""
     phonemes = _DASH.sub(" — ", phonemes)
     phonemes = _ELLIPSIS.sub("…", phonemes)
     phonemes = _CLOSING.sub(r"\1 ", phonemes)

@@ -1,4 +1,4 @@
-"""An onnxruntime session on the CPU whose computation can be broken off from outside."""
+"""Session: runs an ONNX model on the CPU and stops in the middle of a computation on a cancel."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 
 from antiphon.domain.engine import Context
 
-#: Seconds between two looks at whether anybody still wants the unit.
+#: Seconds between two checks for a cancel.
 POLL = 0.05
 
 
 class Interrupted(Exception):
-    """Nobody wants the result any more; the computation stopped half-way."""
+    """A cancel stopped the computation."""
 
 
 class Session:
-    """Stands where an `InferenceSession` is expected."""
+    """An `InferenceSession` that can be interrupted."""
 
     def __init__(self, model: Path, threads: int) -> None:
         import onnxruntime
@@ -35,7 +35,7 @@ class Session:
         return getattr(self._session, name)
 
     def run(self, outputs: Any, feed: Mapping[str, Any]) -> Any:
-        """Raises `Interrupted` when a cancel broke it off."""
+        """Raises `Interrupted` if a cancel stopped it."""
         options = self._options
         try:
             return self._session.run(outputs, feed, options)
@@ -46,7 +46,7 @@ class Session:
 
     @contextlib.contextmanager
     def interruptible(self, context: Context) -> Iterator[None]:
-        """Inside the block a cancel stops the computation within a tenth of a second, not at its end."""
+        """Inside the block a cancel stops the computation within a tenth of a second."""
         self._options, done = self._new_options(), threading.Event()
         watcher = threading.Thread(
             target=_watch, args=(context, self._options, done), name="cancel watcher", daemon=True

@@ -1,4 +1,4 @@
-"""Kokoro's voices: what their names say about them, and mixes of them."""
+"""Voices: reads what the names of Kokoro's voices say, and mixes voices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.engine import Voice
 
-#: First letter of a voice's name: its language, and how people call it.
+#: Language and adjective by the first letter of a voice's name.
 _SPEAKS = {
     "a": ("en", "American"),
     "b": ("en", "British"),
@@ -23,7 +23,7 @@ _SPEAKS = {
 }
 _GENDER = {"f": "female", "m": "male"}
 
-#: Per language the voice that a recogniser understood best; for Mandarin, also with English words in it.
+#: By language the voice that a recogniser understood best; for Mandarin, with English words in it too.
 DEFAULTS = {
     "en": "af_heart", "zh": "zm_yunxia", "es": "ef_dora", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora",
 }  # fmt: skip
@@ -32,7 +32,7 @@ _TERM = re.compile(r"([a-z0-9_]+)(?:\((\d+(?:\.\d+)?)\))?")
 
 
 def describe(name: str) -> Voice:
-    """`af_heart` as Heart, American, female."""
+    """The voice of a name: `af_heart` is Heart, American, female."""
     prefix, _, own = name.partition("_")
     language, people = _SPEAKS[prefix[0]]
     gender = _GENDER[prefix[1]]
@@ -40,7 +40,7 @@ def describe(name: str) -> Voice:
 
 
 def parse(text: str, known: Iterable[str]) -> dict[str, float]:
-    """A voice or a mix such as `af_bella(2)+af_sky`, as weights that add up to 1. Raises `UnknownVoice`."""
+    """Weights, which add up to 1, of a voice or a mix such as `af_bella(2)+af_sky`. Raises `UnknownVoice`."""
     known = frozenset(known)
     weights: dict[str, float] = {}
     for term in text.split("+"):
@@ -57,7 +57,7 @@ def parse(text: str, known: Iterable[str]) -> dict[str, float]:
 
 
 def blend(weights: Mapping[str, float], styles: Mapping[str, Any]) -> Any:
-    """The mix's style vectors, float32 (tokens, 1, 256)."""
+    """The style vectors of a mix: float32, shape (tokens, 1, 256)."""
     (first, weight), *others = weights.items()
     if not others:
         return styles[first]
@@ -68,6 +68,6 @@ def blend(weights: Mapping[str, float], styles: Mapping[str, Any]) -> Any:
 
 
 def accent(weights: Mapping[str, float]) -> str:
-    """How the mix reads English: British when most of it is."""
+    """The accent in which a mix reads English: British if more than half of the mix is."""
     british = sum(weight for name, weight in weights.items() if name.startswith("b"))
     return "en-gb" if british > 0.5 else "en-us"

@@ -1,1 +1,1 @@
-"""Parts of the engine `openai`."""
+"""Another speech server as an engine (`openai`). Entry point: `engine.OpenAI`."""

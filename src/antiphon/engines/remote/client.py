@@ -1,6 +1,7 @@
-"""The other server over HTTP: what it has, its voices, and one sentence spoken by it.
+"""Client of the other speech server: asks what it offers, uploads references, and has it speak.
 
-Sources: OpenAI's reference of `/v1/audio/speech`, and vLLM-Omni's of its `extra_params` and `/v1/audio/voices`."""
+Sources: OpenAI's reference of `/v1/audio/speech`; vLLM-Omni's reference of `extra_params` and `/v1/audio/voices`.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +23,16 @@ from antiphon.engines.remote.options import Options
 
 T = TypeVar("T")
 
-#: Seconds between two looks whether anybody still wants the answer, and between tries of a server that is away.
+#: Seconds between two checks for a cancel, and between attempts to reach a server that is away.
 LOOK, PAUSES = 0.05, (0.2, 0.5, 1.0, 2.0, 5.0)
-#: Bytes of an answer, and of a message about an error, at most.
+#: Most bytes of a response, and of an error message.
 MOST, MESSAGE = 512 * 1024 * 1024, 64 * 1024
-#: Prefix of the names under which recordings are known there.
+#: Prefix of the names under which references are uploaded.
 NAMED = "antiphon-"
 
 
 class Away(Exception):
-    """No answer, or none of use: another try may have one. `wait`: seconds that it asked for."""
+    """The server gave no usable response; another attempt may succeed. `wait`: seconds that the server asked for."""
 
     def __init__(self, why: str, wait: float | None = None) -> None:
         super().__init__(why)
@@ -40,17 +41,17 @@ class Away(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the other server told of itself."""
+    """What the server says that it offers."""
 
     model: str
     voices: tuple[str, ...]
-    #: It takes what vLLM-Omni takes.
+    #: Whether it takes vLLM-Omni's fields.
     omni: bool
     uploaded: frozenset[str]
 
 
 class Remote:
-    """Used from several threads; each request has a connection and an event loop of its own."""
+    """Thread-safe: each request has its own connection and event loop."""
 
     def __init__(self, base: str, options: Options) -> None:
         key = options.key()
@@ -59,10 +60,10 @@ class Remote:
         self._verify = httpx.create_ssl_context() if base.startswith("https") else False
         self._uploaded: set[str] = set()
 
-    # What there is
+    # Look
 
     def look(self) -> Known:
-        """Raises RuntimeError for the operator."""
+        """Asks for models and voices. Raises `RuntimeError` with a message for the operator."""
         try:
             return asyncio.run(self._look())
         except (Away, errors.AntiphonError) as e:
@@ -81,7 +82,7 @@ class Remote:
         return Known(model, self._options.voices or own, omni, frozenset(uploaded))
 
     async def _get(self, client: httpx.AsyncClient, path: str) -> dict[str, Any] | None:
-        """None if the server has no such thing."""
+        """The JSON object at a path; None if the server has none."""
         try:
             answer = await client.get(self._base + path)
         except httpx.HTTPError as e:
@@ -94,14 +95,15 @@ class Remote:
     # Speak
 
     def speak(self, body: Mapping[str, Any], cancelled: Callable[[], bool], sample: tuple[str, bytes] | None) -> bytes:
-        """The whole answer. `sample` is the recording of an uploaded voice: its digest and bytes.
+        """All bytes of the response. `sample` is the digest and the bytes of an uploaded reference.
 
-        A server that is away or busy is asked again until the patience ends. Raises `Cancelled`, `InvalidRequest` for
-        what it says is the caller's mistake, `UnitFailed` otherwise."""
+        Asks a server that is away or busy again for `Options.patience` seconds. Raises `Cancelled`, `InvalidRequest`
+        for what the server calls the client's mistake, and `UnitFailed` otherwise.
+        """
         return asyncio.run(self._unless(self._patiently(body, sample), cancelled))
 
     async def _unless(self, work: Awaitable[T], cancelled: Callable[[], bool]) -> T:
-        """Ends the request, connection and all, as soon as nobody wants it."""
+        """Closes the connection as soon as the unit is cancelled. Raises `Cancelled` then."""
         task = asyncio.ensure_future(work)
         while not task.done():
             await asyncio.wait([task], timeout=LOOK)
@@ -141,7 +143,7 @@ class Remote:
                         raise errors.UnitFailed("The speech server sends audio without end")
                 return bytes(data)
         except (httpx.HTTPError, httpx.InvalidURL) as e:
-            # Also an answer that was cut short: httpx knows by its length, or by the last chunk's absence.
+            # A response cut short raises too: httpx notices a wrong length, or that the last chunk is missing.
             raise Away(_said(e)) from e
 
     def _refused(self, answer: httpx.Response, text: str) -> Exception:
@@ -153,14 +155,14 @@ class Remote:
         if status >= 500 or status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.CONFLICT):
             return Away(f"HTTP {status}: {message}")
         if "voice" in message.lower():
-            # It may have been started anew, and know nobody.
+            # The server may have restarted, and then has no uploads.
             self._uploaded.clear()
         return errors.InvalidRequest(f"The speech server refused this: {message}")
 
-    # Voices by recording
+    # Voices of references
 
     async def _voice(self, client: httpx.AsyncClient, sample: tuple[str, bytes]) -> dict[str, Any]:
-        """How to ask for a voice by its recording: by a name under which it is known there, else with it."""
+        """Fields that ask for a reference's voice: its name if the server takes uploads, else the recording itself."""
         digest, data = sample
         name = NAMED + digest[:24]
         if name not in self._uploaded:
@@ -177,12 +179,12 @@ class Remote:
             self._uploaded.add(name)
         return {"voice": name}
 
-    def forget(self) -> bool:
-        """Whether voices were forgotten after a refusal, so that another try uploads them."""
+    def forgot_uploads(self) -> bool:
+        """Whether a refusal cleared the list of uploads, so that another attempt uploads the reference again."""
         return not self._uploaded
 
     def rate(self, body: Mapping[str, Any]) -> int:
-        """Hz of its audio, by the header of a short sentence. Raises RuntimeError for the operator."""
+        """Hz of the server's audio, from the header of a short sentence. Raises `RuntimeError` for the operator."""
         try:
             data = self.speak({**body, "response_format": "wav", "stream": False}, lambda: False, None)
             return wav.read(data)[1]
@@ -204,7 +206,7 @@ async def _text(answer: httpx.Response) -> str:
 
 
 def _message(text: str) -> str:
-    """What an error says in words: OpenAI's shape, FastAPI's, or as it is."""
+    """The message of an error response in OpenAI's form, in FastAPI's, or as plain text."""
     with contextlib.suppress(ValueError, AttributeError, TypeError):
         told = json.loads(text)
         found = told.get("error") or told.get("detail") or told.get("message") or told

@@ -1,6 +1,7 @@
-"""Another speech server as an engine: anything that speaks OpenAI's API, vLLM-Omni first.
+"""Remote engine: speaks through another server that has OpenAI's API, such as vLLM-Omni.
 
-It gets this server's queue, fairness, cache, segmentation and clients before it."""
+This server puts its queue, fairness, cache, segmentation and client protocols in front of it.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +17,16 @@ from antiphon.engines.remote.client import Known, Remote
 from antiphon.engines.remote.options import Options
 from antiphon.engines.remote.spawned import Spawned
 
-#: Raised when the same request sounds different.
+#: Raised when our own code makes the same request sound different.
 CODE = 1
-#: Speeds that the dialects take.
+#: Slowest and fastest speed of a server: of OpenAI's API, and (True) of vLLM-Omni.
 SPEEDS = {False: (0.25, 4.0), True: (0.5, 2.0)}
-#: Said once, to learn the rate and to have its model ready.
+#: Text spoken once, which tells the sample rate and has the server load its model.
 FIRST = "Hello."
 
 
 class Down(Exception):
-    """The server that this worker started has ended: a new worker starts another."""
+    """The server that this worker started has ended. It is fatal, so that a new worker starts another server."""
 
     fatal = True
 
@@ -59,11 +60,11 @@ class OpenAI:
     def capabilities(self) -> Capabilities:
         omni, indextts = self._known.omni, self._known.omni and "indextts" in self._known.model.lower()
         low, high = SPEEDS[omni]
-        seen = f"{CODE} {self._known.model} {omni} {self._rate}"
+        identity = f"{CODE} {self._known.model} {omni} {self._rate}"
         return Capabilities(
             kind="speech",
             sample_rate=self._rate,
-            revision=f"{self._known.model}-{hashlib.sha256(seen.encode()).hexdigest()[:8]}",
+            revision=f"{self._known.model}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}",
             voices=tuple(Voice(name, name, ()) for name in self._known.voices or (self._voice,)),
             default_voice=self._voice,
             emotions=EMOTIONS if indextts else (),
@@ -95,7 +96,7 @@ class OpenAI:
         try:
             return self._remote.speak(body, context.cancelled, sample)
         except errors.InvalidRequest:
-            if sample is None or not self._remote.forget():
+            if sample is None or not self._remote.forgot_uploads():
                 raise
             return self._remote.speak(body, context.cancelled, sample)
 
@@ -120,13 +121,13 @@ class OpenAI:
         if "emotion_text" in asked:
             extra |= {"use_emo_text": True, "emo_text": asked["emotion_text"]}
         if "emotion_ref" in asked:
-            mood = self._sample(f"ref:{asked['emotion_ref']}", "emotion_audio")
-            assert mood is not None
-            extra["emo_audio"] = "data:audio/wav;base64," + base64.b64encode(mood[1]).decode()
+            emotion = self._sample(f"ref:{asked['emotion_ref']}", "emotion_audio")
+            assert emotion is not None
+            extra["emo_audio"] = "data:audio/wav;base64," + base64.b64encode(emotion[1]).decode()
         return {**body, "extra_params": extra} if extra else body
 
     def _sample(self, asked: str, param: str) -> tuple[str, bytes] | None:
-        """The recording of an uploaded voice. Raises `UnknownVoice`."""
+        """Digest and bytes of an uploaded reference; None for a voice of the server. Raises `UnknownVoice`."""
         digest = voice.digest_of(asked)
         if digest is None:
             return None

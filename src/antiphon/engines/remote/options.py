@@ -1,4 +1,4 @@
-"""What an operator says of another speech server."""
+"""Options: what an operator sets for another speech server."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ Dialect = Literal["auto", "openai", "vllm-omni"]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`url`, or `spawn`: one of them."""
+    """Either `url` or `spawn` is set."""
 
-    #: Where the server is, with or without /v1 at the end.
+    #: The server's address, with or without /v1 at the end.
     url: str = ""
-    #: Folder of a model that `vllm serve` is started with here.
+    #: Folder of a model; the worker starts `vllm serve` with it.
     spawn: str = ""
-    #: Command that is started; of another virtual environment by its path.
+    #: Command to start; a path, for one of another virtual environment.
     command: str = "vllm"
     deploy_config: str = ""
     arguments: tuple[str, ...] = ()
-    #: Its name there; empty: the first one that it lists.
+    #: The model's name on the server; empty is the first that the server lists.
     remote: str = ""
-    #: Environment variable that holds the key.
+    #: Environment variable that holds the API key.
     key_env: str = ""
-    #: auto: vllm-omni where the list of voices looks like its.
+    #: `auto` is vllm-omni if the server's list of voices has its form.
     dialect: Dialect = "auto"
-    #: Voices, if it does not list them.
+    #: Voices of a server that does not list them.
     voices: tuple[str, ...] = ()
-    #: Hz; 0: as a first sentence says.
+    #: Hz; 0 asks the server for one sentence and reads its rate.
     sample_rate: int = 0
-    #: Requests that it is given at the same time.
+    #: Requests that the server gets at the same time.
     slots: int = 4
-    #: Seconds: for a connection, for the next bytes, for a server that is away or busy, for one that starts.
+    #: Seconds to wait: for a connection, for the next bytes, for a server that is away or busy, for one that starts.
     connect_seconds: float = 5.0
     stall_seconds: float = 60.0
     patience: float = 120.0
     start_seconds: float = 1800.0
-    #: Folder of the uploaded recordings.
+    #: Folder of the uploaded references.
     recordings: Path | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Options:
-        """From an engine's options. Raises ValueError that names what is wrong."""
+        """From an engine's options. Raises `ValueError` that says what is wrong."""
         named = {f.name for f in fields(cls)} - {"voices", "recordings", "arguments"}
         made = cls(
             **{name: options[name] for name in named if name in options},
@@ -67,7 +67,7 @@ class Options:
         return made
 
     def key(self) -> str | None:
-        """Raises ValueError for a variable that is not set."""
+        """The API key. Raises `ValueError` if the variable is not set."""
         if not self.key_env:
             return None
         key = os.environ.get(self.key_env)

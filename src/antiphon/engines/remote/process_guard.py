@@ -1,7 +1,8 @@
-"""Runs a command for as long as the process that started this one lives: `python -m …guard COMMAND…`.
+"""Process guard: runs a command while its own parent process lives (`python -m …process_guard COMMAND…`).
 
-Its standard input is a pipe that nobody writes to. Its end means that the other end is gone, killed perhaps, and the
-command is ended with all that it started."""
+Its standard input is a pipe from the parent, which writes nothing. End of file means that the parent is gone, perhaps
+killed; the guard then ends the command and all processes that the command started.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 
-#: Seconds between asking and insisting.
+#: Seconds between SIGTERM and SIGKILL.
 GRACE = 5.0
 
 
@@ -34,11 +35,11 @@ def main() -> int:
                 break
 
     threading.Thread(target=watch, daemon=True).start()
-    # Ends are the parent's to decide: Ctrl-C goes to the whole group.
+    # Ctrl-C goes to the whole process group, but only the parent decides when the command ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     code = command.wait()
     ended.set()
-    # What it started may outlive it.
+    # Processes that the command started may outlive it.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(command.pid, signal.SIGKILL)
     return code if code >= 0 else 128 - code

@@ -1,4 +1,4 @@
-"""A speech server that this worker has started itself, and that ends with it."""
+"""Spawned server: a speech server that this worker starts, and that ends with the worker."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import httpx
 from antiphon.domain.engine import Phase
 from antiphon.engines.remote.options import Options
 
-#: Lines of what it said last, for the operator; seconds between two looks at it.
+#: Lines of its last output to keep for the operator; seconds between two health checks.
 LINES, LOOK = 12, 0.25
 
 
@@ -46,7 +46,7 @@ class Spawned:
         return self._process.poll() is not None
 
     def wait(self, seconds: float, phase: Phase) -> None:
-        """Until it answers. Raises RuntimeError with what it said last."""
+        """Waits until the server responds. Raises `RuntimeError` with the server's last output."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             if self.ended:
