@@ -1,1 +1,5 @@
-"""What is spoken, before anybody speaks it: clean text, its language, its segments."""
+"""Text before it is spoken. Entry points: `markup.parse`, `normalise.clean`, `language.detect`, `segment.segment`,
+`incremental.Splitter`, `chapters.split`, `length.length`, `emotion_words.emotion_weights`, `transcript`.
+
+A submodule is imported by name, since `segment` loads the sentence splitter.
+"""

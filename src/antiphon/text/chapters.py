@@ -1,4 +1,4 @@
-"""Books cut into chapters, by the headings that English and Chinese books have."""
+"""Chapters: cuts a book at the headings that English and Chinese books have."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 from antiphon.domain import errors
 
-#: Bytes of a file that is read as a book; ten times a long novel.
+#: Most bytes of a file that is read as a book: ten times a long novel.
 MAX_BOOK = 64 * 1024 * 1024
-#: Headings in a row without a text of their own, from which they are a table of contents.
+#: Headings in a row, without text between them, that make a table of contents.
 CONTENTS = 3
 FRONT = "Front matter"
 
@@ -40,17 +40,17 @@ _WORD = re.compile(r"[^\W_]")
 @dataclass(frozen=True, slots=True)
 class Chapter:
     title: str
-    #: With its heading; the chapters' texts make up the book.
+    #: With its heading; the texts of all chapters, joined, are the book.
     text: str
     start: int
     end: int
 
 
 def split(text: str) -> list[Chapter]:
-    """The chapters of a book, in order; one for a text without headings. Their texts joined are the text again.
+    """The chapters of a book, in order; one for a text without headings. Their texts, joined, are the text.
 
-    What stands before the first heading is a chapter of its own if it says anything. A table of contents is no chapter,
-    and a heading without a text, such as that of a part, goes with the chapter that follows.
+    Text before the first heading is a chapter of its own if it has words. A table of contents is not a chapter, and a
+    heading without text, such as that of a part, belongs to the chapter after it.
     """
     heads = _headings(text)
     if not heads:
@@ -69,14 +69,14 @@ def split(text: str) -> list[Chapter]:
 
 
 def _headings(text: str) -> list[re.Match[str]]:
-    """Lines that head a chapter: those of a table of contents do not."""
+    """Lines that are the heading of a chapter; not those of a table of contents."""
     found = list(_HEADING.finditer(text))
     kept: list[re.Match[str]] = []
     run: list[re.Match[str]] = []
     for number, head in enumerate(found):
         run.append(head)
         if _has_body(text, found, number):
-            # The last of a run has the text; those before it are a list, or the titles of parts.
+            # The last heading of a run has the text; those before it are a list, or the titles of parts.
             kept += run[-1:] if len(run) > CONTENTS else run
             run = []
     return kept + (run if len(run) < CONTENTS else [])
@@ -96,7 +96,7 @@ def _first_line(text: str) -> str:
 
 
 def read_book(path: Path) -> str:
-    """A text file in UTF-8, UTF-16 or GB18030, which Chinese books often are in. Raises `InvalidRequest`."""
+    """Text of a file in UTF-8, UTF-16 or GB18030, which many Chinese books are in. Raises `InvalidRequest`."""
     try:
         size = path.stat().st_size
         if size > MAX_BOOK:

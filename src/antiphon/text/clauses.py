@@ -1,4 +1,4 @@
-"""Where a sentence may be cut when it is too long: at a clause, else at a word, else between any two letters."""
+"""Clauses: cuts a sentence that is too long, at clauses if possible, else between words, else between letters."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _CJK = languages.CJK
 _UNSPACED = languages.UNSPACED
 _SPOKEN = re.compile(r"[^\W_]")
 _CLOSERS = r"[\"'”’»)\]}」』》】）]*"
-#: Ends of sentences inside a quotation or a bracket, which are no ends to the splitter. A full stop counts after a
-#: whole word and before a capital only, for it may be an abbreviation's.
+#: Ends of sentences inside a quotation or a bracket, which the sentence splitter does not see. A full stop counts only
+#: after a whole word and before a capital letter: elsewhere it may belong to an abbreviation.
 _STOP = re.compile(
     rf"(?:[。！？!?।॥؟۔…]+{_CLOSERS}(?:\s+|(?<=[^!?])(?=\S)|(?=[{_CJK}]))"
     rf"|(?<=[a-z]{{4}})\.{_CLOSERS}\s+(?=[\"'“‘«(]?[A-Z]))"
 )
-#: Ends of clauses. Not the colon of 10:30, the commas of 1,000, the dash of 10-20 or what stands inside an address.
+#: Ends of clauses; not the colon of 10:30, the comma of 1,000, the dash of 10-20 or marks inside an address.
 _CLAUSE = re.compile(
     rf"(?:[，、；：،؛]+{_CLOSERS}|(?:[,;:]|\.\.+){_CLOSERS}(?=[\s{_CJK}])|—++(?!\d)"
     r"|(?<=\s)[-–](?=\s)(?!\s\d)|--++(?=[\s\w])(?!\d))\s*"
 )
-#: White space, and the borders of characters of scripts that put none between words. Small kana and the marks of
-#: length and repetition cling to what stands before them, and so does the mark after a French space.
+#: White space, and any place in scripts that put none between words. Small kana and the marks of length and repetition
+#: stay with the character before them, and so does the mark after a French space.
 _WORD = re.compile(
     rf"\s+(?![!?:;»])|(?<=[{_UNSPACED}])(?=[^\W_])(?![ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮー々ゝゞ])"
     rf"|(?<=[^\W_])(?<![{_UNSPACED}])(?=[{_UNSPACED}])"
 )
-#: A clause shorter than this part of what is aimed at is not worth a cut.
+#: Divisor: a cut before a third of the way to the middle is not worth it.
 _LEAST = 3
 
 
 class Break(IntEnum):
-    """What lies after a piece of text, from the slightest to the strongest."""
+    """What ends a piece of text, from the weakest to the strongest break."""
 
     WORD = 0
     CLAUSE = 1
@@ -45,27 +45,27 @@ class Break(IntEnum):
 
 
 def spoken(text: str, start: int, end: int) -> bool:
-    """Whether there is a letter or a digit in `text[start:end]`."""
+    """Whether `text[start:end]` has a letter or a digit."""
     return _SPOKEN.search(text, start, end) is not None
 
 
 def cut(text: str, start: int, end: int, lengths: LengthIndex, aim: float, most: float) -> Iterator[tuple[int, Break]]:
     """Cuts `text[start:end]` into pieces of at most `most` and about `aim` length units.
 
-    Yields the end of each piece but the last, and what lies there. Each piece has something to say, unless only a
-    piece without can keep to `most`.
+    Yields the end of each piece but the last, and the kind of break there. Each piece has a letter or a digit, unless
+    that makes it longer than `most`.
     """
     last = _last_spoken(text, start, end)
     rest, enough = lengths.measure(start, end), most
     while rest > enough and end - start > 1:
         limit = lengths.reach(start, end - 1, most)
-        # Equal pieces are better than one that is full and a crumb.
+        # Pieces of equal length sound better than a full one and a tiny one.
         middle = lengths.reach(start, end - 1, rest / max(2, round(rest / aim)))
         first = _SPOKEN.search(text, start, limit)
         low = first.end() if first else limit + 1
         high = min(limit, last)
         if low > high:
-            # No cut leaves something to say on both sides.
+            # No cut leaves a letter or a digit on both sides.
             if rest <= most:
                 return
             low = high = limit
@@ -76,8 +76,8 @@ def cut(text: str, start: int, end: int, lengths: LengthIndex, aim: float, most:
 
 
 def head(text: str, start: int, end: int, lengths: LengthIndex, least: float, most: float) -> tuple[int, Break] | None:
-    """The first end of a clause or sentence in `text[start:end]` that leaves a head of `least` to `most` length
-    units, and as much as `least` after it, both with something to say; None if there is none."""
+    """The first end of a clause or sentence in `text[start:end]` after `least` to `most` length units, with at least
+    `least` after it, and a letter or a digit on both sides; None without one."""
     limit = lengths.reach(start, end, most)
     found = [
         (match.end(), kind)
@@ -92,7 +92,7 @@ def head(text: str, start: int, end: int, lengths: LengthIndex, least: float, mo
 
 
 def _best(text: str, start: int, low: int, middle: int, high: int) -> tuple[int, Break]:
-    """The cut from `low` to `high` nearest to `middle`, of the strongest kind there is."""
+    """The cut between `low` and `high` that is nearest to `middle`, of the strongest kind of break there."""
     worthy = max(low, start + (middle - start) // _LEAST)
     for pattern, kind, least in (
         (_STOP, Break.SENTENCE, worthy),
@@ -106,7 +106,7 @@ def _best(text: str, start: int, low: int, middle: int, high: int) -> tuple[int,
 
 
 def _between_letters(text: str, low: int, middle: int, high: int) -> int:
-    """The position nearest before `middle`, else after it, that parts no letter from its accents."""
+    """The nearest position before `middle`, else after it, that does not separate a letter from its accents."""
     for stop in chain(range(middle, low - 1, -1), range(middle + 1, high + 1)):
         if unicodedata.category(text[stop])[0] != "M":
             return stop
@@ -114,7 +114,7 @@ def _between_letters(text: str, low: int, middle: int, high: int) -> int:
 
 
 def _last_spoken(text: str, start: int, end: int) -> int:
-    """The position of the last letter or digit in `text[start:end]`; `end` where there is none."""
+    """The position of the last letter or digit in `text[start:end]`; `start` if it has none."""
     while end > start:
         end -= 1
         if text[end].isalnum():

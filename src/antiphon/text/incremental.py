@@ -1,4 +1,4 @@
-"""Sentences out of a text that arrives in pieces, as a language model writes it."""
+"""Incremental splitter: finds sentences in a text that arrives in parts, as a language model writes it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from antiphon.text.length import length
 
 Granularity = Literal["none", "sentence", "clause"]
 
-#: Characters that are held while no sentence ends.
+#: Most characters to hold while no sentence ends.
 MAX_HELD = 128 * 1024
-#: Length units (`length.length`) after which the first sentence is cut at a clause, so that its sound comes early.
+#: Length units (`length.length`) after which the first sentence is cut at a clause, for an early first sound.
 FIRST = 45.0
-#: Length units under which a clause is not worth an utterance of its own.
+#: Length units of the shortest clause that is spoken by itself.
 SLIGHT = 12.0
-#: Characters before a possible end that are looked at: what decides stands near it.
+#: Characters to read before a possible end; what decides is near it.
 _REACH = 400
 
 _ENDS = ".!?…。！？।؟"
@@ -28,7 +28,7 @@ _MARKS = re.compile(
     rf"|(?P<line>\n\s*+)(?=\S)"
     rf"|(?P<comma>[{_COMMAS}]++[{re.escape(_CLOSERS)}]*+\s*+)(?=\S)"
 )
-#: What a mark that is not decided yet can consist of.
+#: Characters of a mark that may still go on.
 _TRAIL = _ENDS + _COMMAS + _CLOSERS + " \t\n\r\f\v\u00a0\u3000"
 _WIDE = frozenset("。！？।؟，、；：،؛—")
 _CLOSING = frozenset(_CLOSERS)
@@ -36,11 +36,11 @@ _BLANK_LINE = re.compile(r"\n[^\S\n]*\n")
 
 
 class Splitter:
-    """Feed it text; it gives back what can be spoken. Joined, the pieces and the flushed rest are the text.
+    """Takes text and returns the pieces that can be spoken. Joined, the pieces and the flushed rest are the text.
 
-    A piece is given as soon as the first character after it is there, for only that tells "3." from "3.14". Where
-    the text is cut depends on the text alone, not on how it was chopped for feeding. Pieces have a letter or a digit;
-    only the flushed rest may have none.
+    A piece is returned as soon as the first character after it has arrived, since only that tells "3." from "3.14". The
+    cuts depend on the text alone, not on the parts in which it arrived. Each piece has a letter or a digit; only the
+    flushed rest may have none.
     """
 
     def __init__(self, granularity: Granularity = "sentence", language: str | None = None) -> None:
@@ -55,7 +55,7 @@ class Splitter:
         return len(self._held)
 
     def feed(self, text: str) -> list[str]:
-        """Pieces that are complete now. Raises `ValueError`, and takes nothing, beyond `MAX_HELD` held characters."""
+        """Pieces that are complete now. Raises `ValueError`, and takes nothing, above `MAX_HELD` held characters."""
         if len(self._held) + len(text) > MAX_HELD:
             raise ValueError(f"More than {MAX_HELD} characters wait for the end of a sentence")
         self._held += text
@@ -68,12 +68,12 @@ class Splitter:
                 self._held, self._scanned, self._first = self._held[mark.end() :], 0, False
             else:
                 self._scanned = mark.end()
-        # A mark at the very end is looked at again once something follows it.
+        # A mark at the very end is searched again when more text has arrived.
         self._scanned = max(self._scanned, len(self._held.rstrip(_TRAIL)))
         return pieces
 
     def flush(self) -> str:
-        """What is left, at the end of the utterance; the next piece is a first one again."""
+        """The rest, at the end of an utterance. The next piece counts as a first one again."""
         rest, self._held, self._scanned, self._first = self._held, "", 0, True
         return rest
 
@@ -85,17 +85,17 @@ class Splitter:
             return self._clause_ends(mark)
         spaced = self._held[end - 1].isspace()
         if mark.lastgroup == "end" and not spaced and not _WIDE.intersection(mark.group()):
-            # 3.14, example.com, and what Chinese writes behind a Latin full stop.
+            # 3.14, example.com, and Chinese after a Latin full stop.
             return bool(languages.CJK_RUN.match(self._held, end)) and self._held[end - 2 : end] != "."
         if _BLANK_LINE.search(mark.group()):
             return True
         return self._sentence_ends(end)
 
     def _sentence_ends(self, end: int) -> bool:
-        """The splitter's judgement, of the text up to the first character of what follows."""
+        """Whether `sentences` ends a sentence there, given the text up to the first character after it."""
         start = max(0, end - _REACH)
         head, following = self._held[start:end], self._held[end]
-        # What follows is one character so far; the judge wants to see a word, and a sentence of some length.
+        # Only one character of the next sentence is known. `sentences` needs a word, and a sentence of some length.
         probe = head + following + ("x" if following.isalnum() else "X") * 16
         language = self._language or languages.detect(head)
         return len(head) in sentences.ends(probe, 0, len(probe), language.partition("-")[0])
@@ -109,5 +109,5 @@ class Splitter:
         if not self._held[end - 1].isspace() and not _WIDE.intersection(marks):
             return False
         least = SLIGHT if self._granularity == "clause" else FIRST
-        # Its beginning is enough to tell that it is long.
+        # The beginning of the clause is enough to see that it is long.
         return length(self._held[: min(end, _REACH)]) >= least

@@ -1,10 +1,10 @@
 """Language: guesses the language of a text from its letters and words.
 
-The guess is for requests that name no language; it costs microseconds and its limits are these. Japanese written
-without any kana is taken for Chinese, and all of Chinese is `zh`. Of the languages in Latin letters it knows English,
-Spanish, French, German, Italian and Portuguese, needs some function words to leave English, and calls everything
-else English. A script stands for its most widely read language: Cyrillic is Russian (or Ukrainian by its own letters),
-Arabic is Arabic (or Persian by its own letters), Devanagari is Hindi. One text has one language: the heavier wins.
+The guess serves requests that name no language, and costs microseconds. It has limits: Japanese without kana counts as
+Chinese, and all Chinese is `zh`. Of the languages in Latin letters it knows English, Spanish, French, German, Italian
+and Portuguese; it needs some function words to decide against English, and calls all others English. A script stands
+for its most widely read language: Cyrillic is Russian (or Ukrainian, by letters of its own), Arabic is Arabic (or
+Persian, by letters of its own), Devanagari is Hindi. A text has one language: the one with more weight.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ _HAN = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323a
 _KANA = "\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\uff66-\uff9d"
 _HANGUL = "\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3"
 _BOPOMOFO = "\u3105-\u312f"
-#: The inside of a regular expression's class: characters that are a syllable or more each, and those of them that
-#: stand without spaces between words.
+#: For a regular expression's character class. `CJK`: characters of a syllable or more each; `UNSPACED`: those of them
+#: whose scripts put no spaces between words.
 UNSPACED = _HAN + _KANA + _BOPOMOFO
 CJK = UNSPACED + _HANGUL
 
 CJK_RUN = re.compile(f"[{CJK}]+")
 
-#: Characters looked at: the head, and for long texts as much from the middle and from the end.
+#: Characters to read: the head, and of a long text as many from its middle and from its end.
 _SAMPLE = 2000
 _WORD = re.compile(r"[^\W\d_]+")
 _BEYOND_LATIN = re.compile("[\u0370-\u1dbf\u2c00-\u2dff\u2e80-\uffdc\U00010000-\U000323af]")
 _KANA_CHAR = re.compile(f"[{_KANA}]")
-#: Language, its letters, and what one of them weighs against one Latin letter. A Chinese sentence full of English
-#: names is Chinese: its engine reads the names, while an English engine cannot read the rest.
+#: Language, its letters, and the weight of one of them against a Latin letter. A Chinese sentence full of English names
+#: counts as Chinese: a Chinese engine reads the names, but an English engine cannot read the rest.
 _SCRIPTS = tuple(
     (language, re.compile(f"[{letters}]+"), weight)
     for language, letters, weight in (
@@ -54,7 +54,7 @@ _UKRAINIAN = re.compile("[іїєґІЇЄҐ]")
 _RUSSIAN = re.compile("[ыэъёЫЭЪЁ]")
 _PERSIAN = re.compile("[پچژگ]")
 
-#: The commonest words of each language, and greetings. A word may stand in several: each language then gets its vote.
+#: The commonest words of each language, and greetings. A word may be in several lists: it then votes for each.
 _WORDS = {
     "en": """the of and to in is are was were be been it its that this these with for on as at by from you he she we
         they i his her their our not have has had do does did will would can could should if or an a but so than what
@@ -78,16 +78,16 @@ _GREETINGS = {
     "it": "ciao grazie buongiorno buonasera signore signora",
     "pt": "olá obrigado obrigada senhor senhora",
 }
-#: Letters that few other languages of the table use. A single accent may sit in a name, so each counts once a text.
+#: Letters that few other languages of the table use. One accent may be part of a name, so each counts once a text.
 _LETTERS = {"es": "ñ", "fr": "èêœùûç", "de": "äöüß", "it": "ìò", "pt": "ãõ"}
-#: Spanish alone has these.
+#: Only Spanish has these.
 _SPANISH = re.compile("[¿¡]")
-#: Votes that another language than English needs at least: one word may be a name or a loan.
+#: Fewest votes for a language other than English: one word may be a name or a loanword.
 _ENOUGH = 2
 
 
 def _votes() -> dict[str, tuple[str, ...]]:
-    """For each known word the languages it votes for, greetings twice."""
+    """Languages by word that votes for them; a greeting votes twice."""
     votes: dict[str, tuple[str, ...]] = {}
     for table in (_WORDS, _GREETINGS, _GREETINGS):
         for language, words in table.items():
@@ -100,7 +100,7 @@ _VOTES = _votes()
 
 
 def detect(text: str) -> str:
-    """The BCP-47 primary tag of the language that `text` seems to be in; `en` where nothing speaks for another."""
+    """The BCP-47 primary tag of the language of `text`; `en` unless letters or words decide for another."""
     sample = text
     if len(text) > 3 * _SAMPLE:
         middle = len(text) // 2
@@ -119,7 +119,7 @@ def _by_script(sample: str) -> str:
         return "en"
     match language:
         case "zh":
-            # Chinese quotes a kana now and then; in Japanese every other character is one.
+            # Chinese quotes a kana now and then; in Japanese about every second character is one.
             kana = len(_KANA_CHAR.findall(sample)) * 4
             return "ja" if kana >= 0.1 * weights["zh"] else "zh"
         case "ru":

@@ -1,7 +1,7 @@
-"""Marks in a text: pauses as people write them, and a small part of SSML, read here and never passed on.
+"""Markup: reads pauses written in a text, and a small part of SSML; engines get neither.
 
-`[pause 0.5s]`, `[pause 300ms]`, `[pause]` and `[停顿 0.5秒]` are silences. A text that is wrapped in `<speak>` is SSML;
-see `ssml`. `docs/text.md` lists all of it.
+`[pause 0.5s]`, `[pause 300ms]`, `[pause]` and `[停顿 0.5秒]` are pauses. A text wrapped in `<speak>` is SSML (see
+`ssml`). `docs/text.md` lists all markup.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from antiphon.domain import errors
 from antiphon.text import ssml as dialect
 from antiphon.text.spans import Span, Spans
 
-#: Seconds of a pause that does not say how long it is.
+#: Seconds of a pause without a length.
 PAUSE = 0.5
 _PAUSE = re.compile(
     r"[\[【]\s*(?:pause|停顿|暂停)\s*+(?:[:：]?\s*+(?P<number>\d++(?:\.\d++)?)\s*+(?P<unit>ms|seconds?|sec|s|毫秒|秒)?\s*+)?[\]】]",
@@ -22,14 +22,14 @@ _MILLI = frozenset({"ms", "毫秒"})
 
 
 def has_markup(text: str, ssml: bool | None = None) -> bool:
-    """Whether `parse` would give more than the text itself."""
+    """Whether the text has markup."""
     return _is_ssml(text, ssml) or (("[" in text or "【" in text) and _PAUSE.search(text) is not None)
 
 
 def parse(text: str, *, ssml: bool | None = None) -> list[Span]:
-    """The text's stretches with their pauses and tempo, in order; at least one. Linear in the text.
+    """The text's spans with their pauses and tempo, in order; at least one. Takes time linear in the text.
 
-    `ssml=None` reads SSML where the text is wrapped in `<speak>`, True insists on it, False never does. Raises
+    `ssml=None` reads SSML if the text is wrapped in `<speak>`, True requires SSML, False never reads it. Raises
     `InvalidText` that says what is wrong and where.
     """
     if _is_ssml(text, ssml):

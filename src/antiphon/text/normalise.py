@@ -1,12 +1,12 @@
-"""A text as it will be spoken: what cannot be said is gone, what looks the same is the same."""
+"""Normalisation: removes what cannot be spoken, and gives one form to texts that sound alike."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-#: Most characters in a row that hold no letter and no digit. With a bound on these, a text can always be cut into
-#: pieces of bounded length that all have something to say.
+#: Most characters in a row without a letter or a digit. With this bound a text can always be cut into pieces of bounded
+#: length that each have one.
 MAX_RUBBLE = 40
 
 _LINE_ENDS = re.compile("\r\n?|[\n\v\f\x85\u2028]")
@@ -17,7 +17,7 @@ _SILENT = re.compile(
     "\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\ufdd0-\ufdef"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-#: Pictographs, and characters of private use, which are icons of one font. Circled and other numbers are kept.
+#: Pictographs, and characters of private use, which are icons of some font; not circled and other numbers.
 _PICTURE = (
     "\u20e3\u231a\u231b\u2328\u23cf\u23e9-\u23fa\u25aa\u25ab\u25b6\u25c0\u25fb-\u25fe\u2600-\u2767\u2794-\u27bf"
     "\u2934\u2935\u2b05-\u2b07\u2b1b\u2b1c\u2b50\u2b55\u3030\u303d\ue000-\uf8ff"
@@ -28,18 +28,18 @@ _CLOSING = frozenset(",.;:!?)]}，。、；：！？）】」』》”’…")
 _SPACES = re.compile("[\t\x1c-\x1f \u00a0\u1680\u2000-\u200a\u202f\u205f\u2800\u3000]+")
 _PLAIN_SPACES = re.compile("[\t\x1c-\x1f ]{2,}|[\t\x1c-\x1f]")
 _AROUND_LINES = re.compile(" ?\n[\n ]*")
-#: Four and more of one mark say no more than three.
+#: A mark four or more times in a row.
 _REPEATED = re.compile(r"([^\w\s]|_)\1{3,}")
 _RUBBLE = re.compile(rf"[\W_]{{{MAX_RUBBLE + 1},}}")
 
 
 def clean(text: str) -> str:
-    """The text as it is spoken and keyed: one form for all that sounds alike. Linear, idempotent, never raises.
+    """The text as it is spoken, and as recipes have it. Takes linear time, is idempotent, never raises.
 
-    Unicode NFC. Line ends are newlines, a blank line is exactly two, other white space is single spaces, none at
-    line ends or at either end of the text. Controls, invisible characters and lone surrogates are gone; pictographs
-    are gone without joining the words around them. A mark is repeated at most three times, and at most
-    `MAX_RUBBLE` characters in a row are neither letters nor digits.
+    The result is in Unicode NFC. Line breaks are newlines, a blank line is exactly two, other white space is single
+    spaces, with none at either end of a line or of the text. It has no control characters, invisible characters, lone
+    surrogates or pictographs; the words around a pictograph stay apart. It repeats a mark at most three times, and has
+    at most `MAX_RUBBLE` characters in a row that are neither letters nor digits.
     """
     text = _LINE_ENDS.sub("\n", text)
     if text.isascii():
@@ -57,12 +57,12 @@ def clean(text: str) -> str:
 
 
 def log_text(text: str, limit: int = 30) -> str:
-    """The first `limit` characters for one line of a log: whatever does not print is a space. Zero gives nothing."""
+    """The first `limit` characters, for one line of a log: characters that do not print become spaces."""
     return "".join(ch if ch.isprintable() else " " for ch in text[: max(limit, 0)])
 
 
 def _without_picture(match: re.Match[str]) -> str:
-    """A space in place of pictographs, unless a closing mark follows, which must stay at its word."""
+    """A space in place of pictographs; nothing before a closing mark, which stays next to its word."""
     after = match.string[match.end() : match.end() + 1]
     return "" if after in _CLOSING else " "
 
@@ -72,7 +72,7 @@ def _line_break(match: re.Match[str]) -> str:
 
 
 def _less_rubble(match: re.Match[str]) -> str:
-    """The head of an over-long run without words, and the widest break that the rest of it held."""
+    """The head of a run without words that is too long, and the widest white space of its rest."""
     head, rest = match[0][: MAX_RUBBLE - 2], match[0][MAX_RUBBLE - 2 :]
     for gap in ("\n\n", "\n", " "):
         if gap in rest:

@@ -1,4 +1,4 @@
-"""A text cut into segments: what one unit speaks, and how long the silence after it is."""
+"""Segments: cuts a text into what one unit speaks each, with the silence after it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from antiphon.text.length import LengthIndex
 PAUSE = {Break.WORD: 0.0, Break.CLAUSE: 0.1, Break.SENTENCE: 0.25}
 #: After a sentence that ends its line, and after one that ends its paragraph.
 LINE_PAUSE, PARAGRAPH_PAUSE = 0.35, 0.6
-#: Length units under which a segment is not worth an engine's fixed cost, and its sound too short to hide the making
-#: of the next.
+#: Length units of the shortest good segment: below, an engine's fixed cost outweighs it, and it plays too short to
+#: cover the computing of the next.
 SLIGHT = 12.0
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One piece of a text, with its closing marks and the white space after it."""
+    """A part of a text, with its closing marks and the white space after it."""
 
     text: str
     #: Seconds of silence after it; 0 for the last.
     pause: float
-    #: Where it stands: `whole[start:end] == text`.
+    #: Position in the whole text: `whole[start:end] == text`.
     start: int
     end: int
 
 
 def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) -> list[Segment]:
-    """Cuts a clean text into segments that make up the text again when joined. Linear in the text.
+    """Cuts a clean text into segments; joined, they are the text. Takes time linear in the text.
 
-    Sentences are joined up to about `cut.target_chars`, never across a blank line. No segment is longer than
-    `cut.max_chars` (only a single character may be, where that is tiny); what is longer is cut at clauses, then at
-    words, then between letters. If the text holds a letter or a digit then each segment does, as long as
-    `cut.max_chars` has room for one between two of the longest runs without any (`normalise.MAX_RUBBLE`). With
-    `quick_first` the first segment ends within `cut.first_chars` if a clause or a sentence ends there.
+    Joins sentences up to about `cut.target_chars`, never across a blank line. No segment is longer than
+    `cut.max_chars`, except a single character where that is tiny; a longer sentence is cut at clauses, then at words,
+    then between letters. If the text has a letter or a digit, then each segment has one, provided that `cut.max_chars`
+    has room for one between two of the longest runs without any (`normalise.MAX_RUBBLE`). With `quick_first` the first
+    segment ends within `cut.first_chars` if a clause or a sentence ends there.
     """
     if not text:
         return []
@@ -57,14 +57,14 @@ def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) ->
 
 
 class _Paragraph:
-    """One paragraph on its way to segments; all lengths in length units."""
+    """Cuts one paragraph; lengths are in length units."""
 
     def __init__(self, text: str, start: int, end: int, lengths: LengthIndex, target: float, most: float) -> None:
         self.text, self.start, self.end = text, start, end
         self.lengths, self.target, self.most = lengths, target, most
 
     def cut(self, language: str, first: float) -> list[tuple[int, Break]]:
-        """Where the segments end and what lies there; the first of them is about `first` long."""
+        """End of each segment, and what kind of break is there; the first segment is about `first` long."""
         if self.lengths.measure(self.start, self.end) <= first:
             return [(self.end, Break.SENTENCE)]
         ends = list(self._joined(list(self._pieces(language)), first))
@@ -75,7 +75,7 @@ class _Paragraph:
         return ends
 
     def _pieces(self, language: str) -> Iterator[tuple[int, Break]]:
-        """Sentences, those that are too long in pieces."""
+        """Ends of sentences, and of the pieces of sentences that are too long."""
         start = self.start
         for end in _with_words(self.text, start, sentences.ends(self.text, start, self.end, language)):
             if self.lengths.measure(start, end) > self.most:
@@ -84,7 +84,7 @@ class _Paragraph:
             start = end
 
     def _joined(self, pieces: list[tuple[int, Break]], limit: float) -> Iterator[tuple[int, Break]]:
-        """Joins pieces while they stay within `limit` (for the first segment) or the target (for the others)."""
+        """Joins pieces up to `limit` for the first segment, and up to the target for the others."""
         start = self.start
         held = pieces[0]
         size = self.lengths.measure(start, held[0])
@@ -100,7 +100,7 @@ class _Paragraph:
 
 
 def _paragraphs(text: str) -> Iterator[int]:
-    """Positions after each paragraph with the blank lines that follow it."""
+    """Positions after each paragraph and the blank lines that follow it."""
     for match in _PARAGRAPH_END.finditer(text):
         if match.end() < len(text):
             yield match.end()
@@ -108,7 +108,7 @@ def _paragraphs(text: str) -> Iterator[int]:
 
 
 def _with_words(text: str, start: int, ends: Iterable[int]) -> list[int]:
-    """Those of `ends` after which each stretch has a letter or a digit: one without goes to its neighbour before it."""
+    """Those of `ends` that leave a letter or a digit in each part: a part without one joins the part before it."""
     kept: list[int] = []
     for end in ends:
         if clauses.spoken(text, start, end):
@@ -135,6 +135,6 @@ def _pause(text: str, end: int, kind: Break) -> float:
 
 
 def line_pause(text: str) -> float:
-    """Seconds of silence for the line ends at the end of a text; 0 if there are none."""
+    """Seconds of silence for the line breaks at the end of a text; 0 without any."""
     lines = text.count("\n", len(text.rstrip()))
     return (0.0, LINE_PAUSE, PARAGRAPH_PAUSE)[min(lines, 2)]

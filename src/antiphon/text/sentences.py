@@ -1,4 +1,4 @@
-"""Where the sentences of a text end: sentencex's judgement, window by window, and what it gets wrong put right."""
+"""Sentences: finds where they end, with sentencex on windows of the text and corrections of its mistakes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import sentencex
 
 from antiphon.text.length import length
 
-#: Characters given to sentencex at once. It is quadratic in a stretch of sentences without spaces (a million
-#: characters of Chinese take it minutes), and drops blank lines of long texts; in windows it is linear and lossless.
+#: Characters that sentencex gets at once. It is quadratic in sentences without spaces between them (minutes for a
+#: million characters of Chinese), and drops blank lines of long texts; on windows it is linear and loses nothing.
 _WINDOW = 800
-#: A line of fewer characters is not looked into: its sentences would be joined again.
+#: A line of fewer characters is not split: its sentences would be joined again.
 _BRIEF = 12
-#: A line shorter than this (length units) was not broken to fit a page: its end ends a sentence.
+#: A line shorter than this (length units) was not wrapped to fit a page: its end is the end of a sentence.
 _SHORT_LINE = 45
-#: The head of a list's item, which begins a sentence whatever stands before it.
+#: The mark of a list item, which always begins a sentence.
 _ITEM = re.compile(r"[-*•‣◦·] |\(?\d{1,3}[.)、] |#+ ")
 
-#: What ends in a full stop and never ends a sentence, in any language: Chinese too has its "Dr. Smith".
+#: Abbreviations that never end a sentence, in any language: Chinese texts have "Dr. Smith" too.
 _ABBREVIATION = re.compile(r"\b(?:Dr|Mr|Mrs|Ms|Prof|Sr|Sra|Srta|Dra|Dña|[Ee]\.g|[Ii]\.e|cf|vs|viz|z\. B|p\. ej)\.\s*\Z")
-#: What ends in a full stop and does not end a sentence before a number.
+#: Abbreviations that do not end a sentence before a number.
 _REFERENCE = re.compile(
     r"\b(?:nos?|nr|núm|vols?|figs?|pp?|pág|chs?|chap|cap|secs?|arts?|eq|par|approx|est|tel|ext|op)\.\s*\Z", re.I
 )
-#: A letter that stands alone: an initial, "d. C.". Of English ones sentencex knows the initial from "plan B".
+#: A single letter: an initial, "d. C.". For English sentencex tells an initial from "plan B" itself.
 _INITIAL = re.compile(r"(?<![^\s(\"“«])[^\W\d_]\.\s*\Z")
-#: A number or a letter with nothing after it belongs to the item that it counts.
+#: A number or letter that counts an item, which is not a sentence by itself.
 _ENUMERATOR = re.compile(r"\s*\(?(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})[.)]\s*")
-#: Whole sentences in brackets at the head of one: to sentencex they and what follows are one.
+#: Whole sentences in brackets at the head of another, which sentencex does not separate from it.
 _ASIDE = re.compile(r"[（(][^()（）]*(?:[.!?…]\)\s|[。！？…][)）])\s*")
-#: Longest of the patterns above, with room for white space.
+#: Characters of the longest pattern above, with white space.
 _TAIL = 16
-#: What closes a quotation or a bracket stays with what it closes.
+#: Closing quotation marks and brackets, which stay with the sentence before them.
 _CLOSING = re.compile(r"[)\]}”’」』》】）]+[。，、！？]*\s*|\s+")
 
 
@@ -43,7 +43,7 @@ def ends(text: str, start: int, end: int, language: str) -> list[int]:
     for line_end in _lines(text, start, end):
         for stop in _sentences(text, start, line_end, language):
             if stop <= start:
-                continue  # behind a closing mark that was given to the sentence before
+                continue  # after a closing mark that went to the sentence before
             if stop < line_end:
                 if (after := _CLOSING.match(text, stop, line_end)) is not None:
                     stop = after.end()
@@ -57,7 +57,7 @@ def ends(text: str, start: int, end: int, language: str) -> list[int]:
 
 
 def _lines(text: str, start: int, end: int) -> Iterator[int]:
-    """Positions after the line breaks that end a sentence, not those of a hard-wrapped paragraph; the last is `end`."""
+    """Positions after line breaks that end a sentence, unlike those of a wrapped paragraph; the last is `end`."""
     line = start
     while (newline := text.find("\n", line, end - 1)) >= 0:
         line, before = newline + 1, text[line:newline]
@@ -68,7 +68,7 @@ def _lines(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _sentences(text: str, start: int, end: int, language: str) -> Iterator[int]:
-    """Where sentencex ends sentences in `text[start:end]`; the last is `end`."""
+    """Positions where sentencex ends sentences in `text[start:end]`; the last is `end`."""
     if end - start < _BRIEF:
         yield end
         return
@@ -76,12 +76,12 @@ def _sentences(text: str, start: int, end: int, language: str) -> Iterator[int]:
         window = text[start : start + _WINDOW]
         pieces = _pieces(window, language)
         if len(pieces) > 1:
-            # The last one may go on beyond the window and begins the next.
+            # The last sentence may go on beyond the window, so it begins the next one.
             for piece in pieces[:-1]:
                 start += len(piece)
                 yield start
         else:
-            # A sentence longer than a window goes on; the next window begins at a word.
+            # The sentence is longer than a window; the next window begins at a word.
             space = window.rfind(" ", _WINDOW // 2)
             start += space + 1 if space >= 0 else _WINDOW
     for piece in _pieces(text[start:end], language)[:-1]:
@@ -97,19 +97,19 @@ def _pieces(window: str, language: str) -> list[str]:
     try:
         pieces: list[str] = sentencex.segment(language, window)
     except UnicodeEncodeError:
-        # Half a surrogate pair, in text that arrives bit by bit; only the lengths of the pieces count.
+        # Half a surrogate pair, in text that arrives in parts; only the lengths of the pieces matter.
         pieces = sentencex.segment(language, _SURROGATES.sub("?", window))
-    # Positions are sums of lengths, so a lost character would shift all that follow.
+    # Positions are sums of lengths, so one lost character would shift all later ones.
     return pieces if sum(map(len, pieces)) == len(window) else [window]
 
 
 def _runs_on(text: str, start: int, stop: int, language: str) -> bool:
-    """Whether the sentence that begins at `start` goes on after `stop`, where sentencex ends it."""
+    """Whether the sentence that begins at `start` goes on after `stop`, where sentencex ended it."""
     after = text[stop]
     if after in "ºª":
         return True
     if text[stop - 1] == ".":
-        # Names of files, hosts and code: "Node.Js", "Example.Com".
+        # Names of files, hosts and code, such as "Node.Js" and "Example.Com".
         return after.isascii() and after.isalnum()
     tail = text[max(start, stop - _TAIL) : stop]
     if tail.rstrip()[-1:] not in (".", ")"):

@@ -1,4 +1,4 @@
-"""Stretches of a marked text: what is said at one tempo, and the silence after it."""
+"""Spans: parts of a text with markup, each at one tempo and with the silence after it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 
 from antiphon.domain import errors
 
-#: Seconds of one pause, and of all pauses of a text: silence costs memory as speech does.
+#: Most seconds of one pause, and of all pauses of a text: silence takes as much memory as speech.
 MAX_PAUSE, MAX_PAUSES = 10.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A stretch of text, as it was written: it is cleaned later."""
+    """A part of a text, not cleaned yet."""
 
     text: str
-    #: Seconds of silence after it, on top of what the text's own marks give.
+    #: Seconds of silence after it, added to the pauses of its punctuation.
     pause: float = 0.0
-    #: Factor on the speed.
+    #: Factor of the speed.
     rate: float = 1.0
 
 
 class Spans:
-    """Collects stretches in order; pauses in a row add up, one before any text stands alone."""
+    """Collects spans in order. Pauses in a row add up; one before any text is a span of its own."""
 
     def __init__(self) -> None:
         self._spans: list[Span] = []
@@ -38,7 +38,7 @@ class Spans:
             self._text.append(text)
 
     def pause(self, seconds: float) -> None:
-        """Raises `InvalidText` for more silence than anybody wants."""
+        """Adds a pause. Raises `InvalidText` above `MAX_PAUSE` or `MAX_PAUSES`."""
         if seconds > MAX_PAUSE:
             raise errors.InvalidText(
                 f"A pause of {seconds:g} s is too long: at most {MAX_PAUSE:g} s at one place", param="text"

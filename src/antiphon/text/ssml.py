@@ -1,7 +1,8 @@
-"""The part of SSML 1.1 (https://www.w3.org/TR/speech-synthesis11/) that every model here can follow.
+"""SSML: reads the part of SSML 1.1 (https://www.w3.org/TR/speech-synthesis11/) that every model can follow.
 
-`speak p s break prosody(rate) sub say-as`; anything else is refused by name, since a mark that is silently lost is
-heard as a fault. Read by the standard library's expat with declarations switched off: no entity is ever expanded.
+It knows `speak p s break prosody(rate) sub say-as`, and refuses any other element by name: a listener would take an
+element that is silently ignored for a fault. The standard library's expat parses it, and declarations are refused, so
+no entity is ever expanded.
 """
 
 from __future__ import annotations
@@ -14,14 +15,14 @@ from xml.parsers import expat
 from antiphon.domain import errors
 from antiphon.text.spans import Span, Spans
 
-#: Elements inside each other.
+#: Most elements nested in each other.
 MAX_DEPTH = 24
 RATE_MIN, RATE_MAX = 0.25, 4.0
 RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.5}
-#: Seconds by strength of a break.
+#: Seconds of a break, by its strength.
 STRENGTHS = {"none": 0.0, "x-weak": 0.1, "weak": 0.2, "medium": 0.4, "strong": 0.7, "x-strong": 1.2}
 ELEMENTS = ("speak", "p", "s", "break", "prosody", "sub", "say-as")
-#: Ways of saying, and whether the characters are said one by one.
+#: Values of `interpret-as`, and whether the characters are spoken one by one.
 SAY_AS = {
     "digits": True,
     "telephone": True,
@@ -46,19 +47,19 @@ def looks_like(text: str) -> bool:
 
 
 def parse(text: str) -> list[Span]:
-    """Raises `InvalidText` that names the line and what is wrong there."""
+    """The text's spans. Raises `InvalidText` that names the line and what is wrong there."""
     return _Reader().read(text)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """What holds inside an element."""
+    """An open element, and what applies inside it."""
 
     name: str
     rate: float = 1.0
-    #: Characters are said one by one.
+    #: Whether characters are spoken one by one.
     spell: bool = False
-    #: Said in place of what stands in the element.
+    #: Spoken in place of the element's content.
     alias: str | None = None
 
 
@@ -76,7 +77,7 @@ class _Reader:
         parser.ProcessingInstructionHandler = self._declared
 
     def read(self, text: str) -> list[Span]:
-        # An XML declaration may name an encoding; what came is text already.
+        # An XML declaration may name an encoding, but the text is decoded already.
         body = re.sub(r"\A\s*<\?xml[^>]*\?>", "", text)
         try:
             self._parser.Parse(body.encode("utf-8", "replace"), True)
@@ -86,7 +87,7 @@ class _Reader:
             ) from None
         return self._spans.done() or [Span("")]
 
-    # What the parser calls
+    # Called by the parser
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self._stack and name != "speak":
@@ -179,6 +180,6 @@ class _Reader:
 
 
 def spelled(text: str) -> str:
-    """Every letter and digit by itself; what stands between groups is heard as a short break."""
+    """Each letter and digit apart, with a comma, which is a short pause, between groups."""
     groups = [" ".join(group) for group in re.findall(r"[^\W_]+", text)]
     return f" {', '.join(groups)} " if groups else text

@@ -1,7 +1,7 @@
-"""Transcripts: pieces joined into one, and told as OpenAI's JSON.
+"""Transcripts: joins those of pieces, and writes them as OpenAI's JSON.
 
 A transcript is a JSON object: `task`, `language` (a BCP-47 primary tag), `duration` (seconds), `text`, and `segments`
-with `start` and `end` (seconds) and perhaps `words`. Source of the formats: OpenAI's API reference, "Create
+with `start` and `end` (seconds) and, if asked for, `words`. Source of the formats: OpenAI's API reference, "Create
 transcription".
 """
 
@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: OpenAI's answers name a language in English; one that is not here is told by its tag.
+#: Names of languages in OpenAI's responses; a language that is not here is written as its tag.
 NAMES = {
     "en": "english", "zh": "chinese", "de": "german", "es": "spanish", "ru": "russian", "ko": "korean",
     "fr": "french", "ja": "japanese", "pt": "portuguese", "tr": "turkish", "pl": "polish", "nl": "dutch",
@@ -20,12 +20,12 @@ NAMES = {
     "vi": "vietnamese", "he": "hebrew", "uk": "ukrainian", "el": "greek", "cs": "czech", "ro": "romanian",
     "da": "danish", "hu": "hungarian", "no": "norwegian", "th": "thai", "yue": "cantonese",
 }  # fmt: skip
-#: Languages that put no spaces between words.
+#: Languages without spaces between words.
 _DENSE = frozenset({"zh", "ja", "th", "yue", "lo", "my", "km"})
 
 
 def shifted(part: Mapping[str, Any], by: float) -> dict[str, Any]:
-    """A piece with its times counted from the beginning of the whole."""
+    """The transcript of a piece that begins at `by` seconds, with its times counted from the start of the recording."""
     return {**part, "segments": [_shift(segment, by) for segment in part["segments"]]}
 
 
@@ -37,7 +37,7 @@ def _shift(segment: Mapping[str, Any], by: float) -> dict[str, Any]:
 
 
 def joined(parts: Sequence[Mapping[str, Any]], task: str, seconds: float) -> dict[str, Any]:
-    """The whole; its language is the one of most of its text."""
+    """The transcript of the whole recording of `seconds`; its language is the one of most of its text."""
     weights: Counter[str] = Counter()
     for part in parts:
         weights[part["language"]] += len(part["text"])
@@ -50,36 +50,36 @@ def joined(parts: Sequence[Mapping[str, Any]], task: str, seconds: float) -> dic
 
 
 def follow(text: str, more: str, language: str) -> str:
-    """`more` behind `text`, with a space between them where the language has one."""
+    """`text` and then `more`, with a space between them if the language has spaces."""
     gap = "" if not text or not more or language in _DENSE else " "
     return text + gap + more
 
 
 def subtitles(transcript: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
-    """(text, start, end) of each segment."""
+    """`text`, `start` and `end` (seconds) of each segment, for `audio.subtitles`."""
     return tuple({"text": s["text"].strip(), "start": s["start"], "end": s["end"]} for s in transcript["segments"])
 
 
 def to_json(transcript: Mapping[str, Any]) -> str:
-    """The text alone."""
+    """OpenAI's format `json`: the text only."""
     return json.dumps({"text": transcript["text"]}, ensure_ascii=False)
 
 
 def to_verbose_json(transcript: Mapping[str, Any], *, words: bool) -> str:
-    """With segments, and with the times of words where they were asked for."""
+    """OpenAI's format `verbose_json`: with segments, and with the times of words if `words` is true."""
     return json.dumps(_verbose(transcript, words), ensure_ascii=False)
 
 
 def _verbose(transcript: Mapping[str, Any], words: bool) -> dict[str, Any]:
-    told = {key: transcript[key] for key in ("task", "duration", "text")}
-    told["language"] = NAMES.get(transcript["language"], transcript["language"])
-    told["segments"] = [
-        # `seek` is where Whisper's window began; ours begin where the pieces do, so the segment's start says it.
+    found = {key: transcript[key] for key in ("task", "duration", "text")}
+    found["language"] = NAMES.get(transcript["language"], transcript["language"])
+    found["segments"] = [
+        # `seek` is where Whisper's window began. Our windows are the pieces, so the segment's start stands for it.
         {"id": n, "seek": int(s["start"] * 100), **{k: v for k, v in s.items() if k != "words"}}
         for n, s in enumerate(transcript["segments"])
     ]
     if words:
-        told["words"] = [
+        found["words"] = [
             {**word, "word": word["word"].strip()} for s in transcript["segments"] for word in s.get("words", ())
         ]
-    return told
+    return found
