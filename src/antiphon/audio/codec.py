@@ -1,7 +1,7 @@
-"""The audio formats of the API: what they are called, and PCM made into them, streamed, whole or into a file.
+"""Codec: encodes PCM into the audio formats of the API, as a stream, whole or into a file.
 
-Sounds longer than a few hundred milliseconds should be encoded in a thread, except where `Encoder.cheap` is true.
-AAC keeps its encoder's padding (up to 80 ms), as does MP3 when it is streamed: there is no header to tell players.
+Audio longer than a few hundred milliseconds should be encoded in a thread, unless `Encoder.cheap` is true. AAC keeps
+its encoder's padding (up to 80 ms), and so does streamed MP3: neither has a header that tells players of it.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ MEDIA_TYPES: Mapping[Format, str] = {
     "aac": "audio/aac",
     "flac": "audio/flac",
     "wav": "audio/wav",
-    # Bare samples; the client has to know the rate.
+    # Samples without a header; the client has to know the rate.
     "pcm": "audio/pcm",
 }
 EXTENSIONS: Mapping[Format, str] = {format: f".{format}" for format in FORMATS}
 
-#: Hz of bare PCM when nobody says otherwise, as OpenAI's.
+#: Hz of PCM for a request that names no rate, as OpenAI has it.
 PCM_RATE = 24_000
 _MPEG_RATES = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-#: Hz that a format can have, ascending; those that are not here have any.
+#: Hz that a format can have, in ascending order; a format that is not here can have any.
 _RATES: Mapping[Format, tuple[int, ...]] = {
     "mp3": _MPEG_RATES,
     "opus": (8_000, 12_000, 16_000, 24_000, 48_000),
@@ -46,22 +46,24 @@ _RATES: Mapping[Format, tuple[int, ...]] = {
 
 
 def output_rate(format: Format, rate_in: int, rate_out: int | None = None) -> int:
-    """The rate that the encoded audio will have: `rate_out`, else 24 kHz for pcm and the input's for the others;
-    where the format does not have that rate, the next higher one that it has, else its highest."""
+    """Hz of the encoded audio: `rate_out`, else 24 kHz for pcm, else the input's.
+
+    If the format cannot have that rate, its next higher one, else its highest.
+    """
     wanted = rate_out or (PCM_RATE if format == "pcm" else rate_in)
     allowed = _RATES.get(format, (wanted,))
     return next((rate for rate in allowed if rate >= wanted), allowed[-1])
 
 
 def encode(audio: bytes, rate: int, format: Format, rate_out: int | None = None) -> bytes:
-    """A whole file, with true lengths in its header."""
+    """A whole file, with exact lengths in its header."""
     encoder = Encoder(format, rate, rate_out=rate_out, streaming=False)
     encoder.feed(audio)
     return encoder.finish()
 
 
 class _Writer(Protocol):
-    """Turns PCM into a format's bytes, into a sink that it was given."""
+    """Writes PCM in some format to a sink."""
 
     def write(self, audio: bytes) -> None: ...
     def finish(self) -> None: ...
@@ -91,7 +93,7 @@ def _writer(format: Format, rate: int, sink: io.RawIOBase | io.BufferedIOBase) -
 
 
 class _Pipe(io.RawIOBase):
-    """Keeps what is written until it is taken, and cannot go back: the form of a network connection."""
+    """Collects what is written until it is taken. Cannot seek, like a network connection."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []
@@ -99,7 +101,7 @@ class _Pipe(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]  # only ever given bytes, which need no copy
+    def write(self, data: bytes) -> int:  # type: ignore[override]  # it only gets bytes, which need no copy
         self._parts.append(data)
         return len(data)
 
@@ -110,17 +112,17 @@ class _Pipe(io.RawIOBase):
 
 
 class _Track:
-    """PCM at `rate_in` into a sink in some format: what `Encoder` and `FileWriter` have in common.
+    """Base of `Encoder` and `FileWriter`: encodes PCM at `rate_in` into a sink.
 
-    Any thread may use it, one at a time. `close` alone may come while another thread is at work, as happens when a
-    client goes away: it does not wait, and the other thread gives everything back when it leaves.
+    Any thread may use it, one at a time. Only `close` may be called while another thread works, as happens when a
+    client disconnects: it does not wait, and the other thread releases everything when it is done.
     """
 
     def __init__(
         self, format: Format, rate_in: int, rate_out: int | None, sink: io.RawIOBase | io.BufferedIOBase
     ) -> None:
         self.media_type = MEDIA_TYPES[format]
-        #: Hz of what comes out.
+        #: Hz of the encoded audio.
         self.rate = output_rate(format, rate_in, rate_out)
         self._rate_in = rate_in
         self._samples = 0
@@ -129,26 +131,26 @@ class _Track:
         self._closed = False
         self._resampler = pcm.Resampler(rate_in, self.rate) if rate_in != self.rate else None
         self._writer: _Writer | None = _writer(format, self.rate, sink)
-        #: Whether feeding it costs no more than a copy, so that no thread is needed.
+        #: Whether feeding costs no more than a copy, so that no thread is needed.
         self.cheap = format in ("wav", "pcm") and self._resampler is None
 
     @property
     def seconds(self) -> float:
-        """Audio fed so far."""
+        """Seconds of audio fed so far."""
         return self._samples / self._rate_in
 
     def close(self) -> None:
-        """Gives everything back, finished or not. Never waits, never raises, and may be called again."""
+        """Releases everything, finished or not. Never waits, never raises, and may be called again."""
         self._closed = True
         if self._lock.acquire(blocking=False):
             try:
-                self._give_back()
+                self._release()
             finally:
                 self._lock.release()
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[_Writer]:
-        """One thread's turn. An error ends the track, for half a frame may be written; so does a `close` meanwhile."""
+        """One thread's turn. An error closes the track, since half a frame may be written; so does `close`."""
         try:
             with self._lock:
                 if self._closed or self._writer is None:
@@ -159,7 +161,7 @@ class _Track:
                     self._closed = True
                     raise
         finally:
-            # After the lock: a `close` that came too late for this look finds it free.
+            # After the lock is free: a `close` after this check gets the lock itself.
             if self._closed:
                 self.close()
 
@@ -177,8 +179,8 @@ class _Track:
             writer.write(self._resampler.finish())
         writer.finish()
 
-    def _give_back(self) -> None:
-        # The sink goes first: FFmpeg then writes no trailer into what nobody will read.
+    def _release(self) -> None:
+        # The sink first: FFmpeg then writes no trailer, which has no reader.
         with contextlib.suppress(OSError):
             self._sink.close()
         if self._writer is not None:
@@ -187,8 +189,11 @@ class _Track:
 
 
 class Encoder(_Track):
-    """Encodes in memory. Streaming, `feed` gives what is ready, and headers tell no length; otherwise `finish` gives
-    the whole, with true lengths."""
+    """Encodes in memory.
+
+    When streaming, `feed` returns what is ready, and headers have no length. Otherwise `finish` returns the whole file,
+    with exact lengths.
+    """
 
     def __init__(self, format: Format, rate_in: int, *, rate_out: int | None = None, streaming: bool) -> None:
         """Raises `InvalidRequest` for an unknown format."""
@@ -197,23 +202,23 @@ class Encoder(_Track):
         super().__init__(format, rate_in, rate_out, self._out)
 
     def feed(self, audio: bytes) -> bytes:
-        """Bytes that can be sent now, often none. Raises `UnitFailed` for half a sample."""
+        """Bytes that can be sent now, often none. Raises `UnitFailed` if the last sample is incomplete."""
         with self._turn() as writer:
             self._put(writer, audio)
             return self._out.take() if isinstance(self._out, _Pipe) else b""
 
     def finish(self) -> bytes:
-        """The rest of the file; the encoder is closed by it."""
+        """The rest of the file. Closes the encoder."""
         with self._turn() as writer:
             self._end(writer)
             return self._out.take() if isinstance(self._out, _Pipe) else self._out.getvalue()
 
 
 class FileWriter(_Track):
-    """Encodes into a file as the audio comes. A WAV beyond 4 GiB keeps all its samples; its header cannot say so."""
+    """Encodes into a file as the audio arrives. A WAV file above 4 GiB has all samples, but no length in its header."""
 
     def __init__(self, path: str | Path, format: Format, rate_in: int, rate_out: int | None = None) -> None:
-        """Writes over `path`, which should be a temporary name. Raises `OSError`, `InvalidRequest` for the format."""
+        """Overwrites `path`, which should be a temporary name. Raises `OSError`, or `InvalidRequest` for the format."""
         check_choice("response_format", format, FORMATS)
         self._file = open(path, "w+b")  # noqa: SIM115  # closed by `close`
         try:
@@ -223,19 +228,21 @@ class FileWriter(_Track):
             raise
 
     def feed(self, audio: bytes) -> None:
-        """Raises `OSError` as the file system does, `UnitFailed` for half a sample."""
+        """Raises `OSError`, or `UnitFailed` if the last sample is incomplete."""
         with self._turn() as writer:
             self._put(writer, audio)
 
     def finish(self) -> tuple[int, str, float]:
-        """Puts true lengths into the header and everything on the disk; gives bytes, SHA-256 (hexadecimal) and
-        seconds. The file is closed by it."""
+        """Writes exact lengths into the header, syncs the file to disk and closes it.
+
+        Returns its bytes, its SHA-256 (hexadecimal) and its seconds.
+        """
         with self._turn() as writer:
             self._end(writer)
             self._file.flush()
             os.fsync(self._file.fileno())
             size = self._file.seek(0, io.SEEK_END)
             self._file.seek(0)
-            # Read again, for the header, which comes first, was written last.
+            # Read the file again: its header, which comes first, was written last.
             digest = hashlib.file_digest(self._file, "sha256").hexdigest()
         return size, digest, self.seconds

@@ -1,4 +1,4 @@
-"""Where a long recording can be cut: at its quietest moments, so that no word is divided."""
+"""Cutting: divides a long recording at its quietest moments, so that no word is split."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-#: Seconds of one look, and of those that are weighed together: a pause between words is longer than a stop consonant.
+#: Seconds of one measurement of loudness, and of the window to average them: longer than a stop consonant, so that only
+#: pauses between words count as quiet.
 STEP, SPAN = 0.02, 0.2
-#: Loudness over which something is said: -50 dB below full scale (a ratio).
+#: Loudness above which there is speech, as a fraction of full scale: -50 dB.
 AUDIBLE = 10 ** (-50 / 20)
 
 
 def cuts(audio: bytes, rate: int, longest: float = 30.0, shortest: float = 15.0) -> list[tuple[int, int]]:
-    """(first sample, one after the last) of the pieces of mono 16-bit PCM, in order; each lasts at most `longest`
-    seconds, and all but the last at least `shortest`. Pieces without any sound are left out."""
+    """(first sample, one after the last) of each piece of mono 16-bit PCM, in order.
+
+    A piece has at most `longest` seconds and, except the last, at least `shortest`. Silent pieces are left out.
+    """
     import numpy as np
 
     samples = np.frombuffer(audio, "<i2")
@@ -31,7 +34,7 @@ def cuts(audio: bytes, rate: int, longest: float = 30.0, shortest: float = 15.0)
         last = len(loud)
         if last - first > most:
             window = near[first + least : first + most]
-            # The latest of the quietest: fewer pieces, and each with more to go by.
+            # The latest of the quietest steps, for fewer pieces with more context each.
             last = first + least + len(window) - 1 - int(np.argmin(window[::-1]))
         if loud[first:last].max() > AUDIBLE:
             found.append((first * step, min(last * step, len(samples))))
@@ -40,10 +43,10 @@ def cuts(audio: bytes, rate: int, longest: float = 30.0, shortest: float = 15.0)
 
 
 def _loudness(samples: NDArray[np.int16], step: int) -> NDArray[np.float32]:
-    """The root mean square of each step, 1 is full scale; the last step may be shorter."""
+    """The root mean square of each step, where 1 is full scale. The last step may be shorter."""
     import numpy as np
 
-    # In parts: a square needs four times the memory of its sample, and recordings last for hours.
+    # In parts, since the squares need four times the memory of the samples, and a recording may last for hours.
     parts = []
     for start in range(0, len(samples), step * 4096):
         part = samples[start : start + step * 4096].astype(np.float32) / 32768

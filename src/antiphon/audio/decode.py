@@ -1,6 +1,6 @@
-"""Audio files of others made into PCM, within bounds: of bytes, seconds, channels and rates, and of formats.
+"""Decoding: turns clients' audio files into PCM, within limits of bytes, seconds, channels, rates and formats.
 
-FFmpeg's decoders are large and written for trusted machines. What strangers send belongs into a process with limits.
+FFmpeg's decoders are large and were not written for hostile input. Decode clients' files in a process with limits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer
     from numpy.typing import NDArray
 
-#: FFmpeg's names of the containers that are opened. No playlist is among them: they name other files and hosts.
+#: FFmpeg's names of the accepted containers. Playlists are not accepted: they refer to other files and hosts.
 _CONTAINERS = "wav,mp3,aac,flac,ogg,mov,matroska"
 _CODECS = (
     "aac,alac,flac,mp3,mp3float,opus,vorbis,"
@@ -28,14 +28,14 @@ _CODECS = (
 _ACCEPTED = "WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM"
 MAX_CHANNELS = 8
 RATES = range(4_000, 192_001)
-#: Damaged packets that are skipped before a file is given up: players do the same at a cut-off end.
+#: Most damaged packets to skip in a file; players skip them too, where the end of a file is cut off.
 MAX_DAMAGED = 8
 
 
 def decode(data: bytes | Path, *, max_seconds: float = 600.0, max_bytes: int = 64 * 1024 * 1024) -> tuple[bytes, int]:
     """Mono PCM at the file's own rate, and that rate in Hz. `max_bytes` bounds the file, `max_seconds` the audio.
 
-    Raises `InvalidRequest` saying what is wrong with the file, `OSError` if a path cannot be read.
+    Raises `InvalidRequest` that says what is wrong with the file, or `OSError` if it cannot be read.
     """
     from antiphon.audio.libav import av
 
@@ -56,7 +56,7 @@ def _decode(file: BinaryIO, max_seconds: float) -> tuple[bytes, int]:
     rate = 0
     left = 0.0
     options = {"format_whitelist": _CONTAINERS, "codec_whitelist": _CODECS}
-    # Tags in some other encoding are no reason to refuse the sound.
+    # Accept audio whose tags are in some other encoding.
     with av.open(file, "r", container_options=options, metadata_errors="replace", io_open=_refuse) as container:
         for frame in _frames(container):
             if not rate:
@@ -82,7 +82,7 @@ def _frames(container: InputContainer) -> Iterator[AudioFrame]:
     if not container.streams.audio:
         raise errors.InvalidRequest("There is no audio in the file")
     stream = container.streams.audio[0]
-    # PyAV gives no context, whatever its types say, where FFmpeg knows no decoder, as of a WAV with a made-up tag.
+    # Despite its type, PyAV gives None if FFmpeg has no decoder, such as for a WAV file with an unknown format tag.
     known: AudioCodecContext | None = stream.codec_context
     if known is None or known.name not in _CODECS.split(","):
         kind = "an unknown kind" if known is None else f"kind {known.name}"
@@ -109,7 +109,7 @@ def _check(frame: AudioFrame, rate: int) -> None:
 
 
 def _mono(frame: AudioFrame) -> bytes:
-    """The mean of all channels."""
+    """The mean of all channels, as PCM."""
     import numpy as np
 
     raw = frame.to_ndarray()

@@ -1,4 +1,4 @@
-"""MP3, Opus, AAC and FLAC through FFmpeg: PCM in, encoded bytes into a sink as soon as they are ready."""
+"""Muxer: encodes PCM as MP3, Opus, AAC or FLAC with FFmpeg, and writes the bytes to a sink as they are ready."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from antiphon.domain.request import Format
 
 @dataclass(frozen=True, slots=True)
 class _Codec:
-    """How a format is made. Bit rates are for one voice: transparent for speech, and small."""
+    """How FFmpeg makes a format. The bit rates suit one voice: low, and without audible loss."""
 
     encoder: str
     container: str
-    #: Bits a second; None: lossless.
+    #: Bits a second; None for a lossless format.
     bit_rate: int | None
     options: Mapping[str, str] = field(default_factory=dict)
 
 
 _CODECS: Mapping[Format, _Codec] = {
-    # Without the ID3 tag, which is empty but for its header: streams of bare frames can be joined.
+    # Without the ID3 tag, which would be empty, so that streams can be joined frame by frame.
     "mp3": _Codec("libmp3lame", "mp3", 64_000, {"id3v2_version": "0"}),
-    # A page (in microseconds) is the least that a player gets at once; a second, the default, would be heard as lag.
+    # In microseconds. A player gets whole pages, so the default of a second would delay the first sound.
     "opus": _Codec("libopus", "ogg", 32_000, {"page_duration": "200000"}),
     "aac": _Codec("aac", "adts", 64_000),
     "flac": _Codec("flac", "flac", None),
@@ -34,9 +34,9 @@ _CODECS: Mapping[Format, _Codec] = {
 
 
 class Muxer:
-    """One encoded file. Where `sink` can seek, `finish` puts true lengths into the header (MP3, FLAC).
+    """Writes one encoded file. If `sink` can seek, `finish` writes exact lengths into the header (MP3, FLAC).
 
-    The same samples give the same bytes every time, so that a digest names the audio.
+    The same samples always give the same bytes, so that a digest identifies the audio.
     """
 
     def __init__(self, format: Format, rate: int, sink: io.RawIOBase | io.BufferedIOBase) -> None:
@@ -56,7 +56,7 @@ class Muxer:
         self._container.start_encoding()
 
     def write(self, audio: bytes) -> None:
-        """Encodes a whole number of samples, a second at a time, so that an hour does not need its memory twice."""
+        """Encodes a whole number of samples, a second at a time, so that an hour of audio is not copied at once."""
         step = self._rate * pcm.WIDTH
         for start in range(0, len(audio), step):
             part = audio[start : start + step]
@@ -73,7 +73,9 @@ class Muxer:
         self._container.close()
 
     def close(self) -> None:
-        """Gives FFmpeg's memory back now instead of at some later garbage collection. Close the sink first: the
-        trailer of an unfinished file is then not written."""
+        """Releases FFmpeg's memory now, not at a later garbage collection.
+
+        Close the sink first, so that FFmpeg writes no trailer of an unfinished file.
+        """
         self._container.close()
         del self._stream, self._container

@@ -1,6 +1,6 @@
-"""PCM: mono signed 16-bit little-endian samples as bytes, and what is done to them between engine and encoder.
+"""PCM: makes and changes mono signed 16-bit little-endian samples, which are `bytes`.
 
-numpy and soxr are imported where they are used: engines that need neither start without them.
+Functions import numpy and soxr themselves, so that engines without them start fast.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ if TYPE_CHECKING:
 
 #: Bytes of one sample.
 WIDTH = 2
-#: Samples no larger than this count as silent: 54 dB below full scale, under the hiss of the quietest voice.
+#: Samples up to this size are silent: 54 dB below full scale, less than the hiss of the quietest voice.
 SILENCE = 64
-#: Seconds of a fade: long enough not to click, too short to be heard as one.
+#: Seconds of a fade: long enough to avoid a click, too short to be heard.
 FADE = 0.005
 
 
 def silence(seconds: float, rate: int) -> bytes:
-    """That much of nothing at `rate` Hz; a negative length is none."""
+    """Silence of so many seconds at `rate` Hz; none for a negative length."""
     return bytes(WIDTH * max(0, round(seconds * rate)))
 
 
 def duration(nbytes: int, rate: int) -> float:
-    """Seconds that so many bytes last."""
+    """Seconds of `nbytes` of PCM at `rate` Hz."""
     return nbytes / WIDTH / rate
 
 
 def check_whole(audio: bytes) -> None:
-    """Raises `UnitFailed` if the last sample is cut: everything after it would be noise."""
+    """Raises `UnitFailed` if the last sample is incomplete: all audio after it would be noise."""
     if len(audio) % WIDTH:
         raise errors.UnitFailed(f"The audio ends in the middle of a sample: it has {len(audio)} bytes, an odd number")
 
@@ -51,12 +51,12 @@ def from_float(array: ArrayLike) -> bytes:
         raise ValueError(f"one channel is expected, not an array of shape {samples.shape}")
     if not np.isfinite(samples).all():
         raise errors.UnitFailed("The model made samples that are not finite numbers")
-    # Twice full scale is clipped like anything louder, and cannot overflow when it is scaled.
+    # Clip at twice full scale first, so that scaling cannot overflow.
     return _round(np.clip(samples.reshape(-1), -2.0, 2.0) * 32768.0)
 
 
 def resample(audio: bytes, rate_from: int, rate_to: int) -> bytes:
-    """The same sound at another rate; the same bytes if the rates are equal."""
+    """The audio at another rate; the same bytes if the rates are equal."""
     if rate_from == rate_to:
         return audio
     resampler = Resampler(rate_from, rate_to)
@@ -64,19 +64,19 @@ def resample(audio: bytes, rate_from: int, rate_to: int) -> bytes:
 
 
 class Resampler:
-    """Changes the rate of a stream. What comes out lags behind by some milliseconds until `finish`."""
+    """Changes the rate of a stream. Its output lags some milliseconds behind until `finish`."""
 
     def __init__(self, rate_from: int, rate_to: int) -> None:
         import soxr
 
-        # Floats and our own rounding: with integers soxr adds dither, and digital silence must stay silent.
+        # Floats and our own rounding, since soxr adds dither to integers, and digital silence must stay silent.
         self._stream: Any = soxr.ResampleStream(rate_from, rate_to, 1, dtype="float32", quality="HQ")
 
     def feed(self, audio: bytes) -> bytes:
         return self._run(audio, last=False)
 
     def finish(self) -> bytes:
-        """What was held back; nothing can be fed afterwards."""
+        """The rest of the audio. Nothing can be fed afterwards."""
         tail = self._run(b"", last=True)
         self._stream = None
         return tail
@@ -88,14 +88,14 @@ class Resampler:
 
 
 def gain(audio: bytes, factor: float) -> bytes:
-    """Louder or softer by a factor of amplitude, clipped."""
+    """The audio with its amplitude multiplied by `factor`, clipped."""
     import numpy as np
 
     return audio if factor == 1.0 else _round(_samples(audio) * np.float32(factor))
 
 
 def fade_edges(audio: bytes, rate: int, seconds: float = FADE) -> bytes:
-    """Fades in and out, so that joins do not click; an edge whose last millisecond is silent is left as it is."""
+    """Fades in and out, so that joins do not click. Leaves an edge whose outer millisecond is silent as it is."""
     check_whole(audio)
     count = min(round(seconds * rate), len(audio) // WIDTH // 2)
     if count < 1:
@@ -113,13 +113,13 @@ def fade_edges(audio: bytes, rate: int, seconds: float = FADE) -> bytes:
 
 
 def is_silent(audio: bytes, threshold: int = SILENCE) -> bool:
-    """Whether no sample is larger than `threshold`; no audio is silent too."""
+    """Whether no sample is larger than `threshold`; also true without any sample."""
     samples = _samples(audio)
     return samples.size == 0 or (int(samples.max()) <= threshold and int(samples.min()) >= -threshold)
 
 
 def trim_silence(audio: bytes, rate: int, keep: float = 0.05, threshold: int = SILENCE) -> bytes:
-    """Cuts silence at either end down to `keep` seconds; of audio that is silent throughout, `keep` seconds stay."""
+    """Shortens the silence at either end to `keep` seconds; audio that is all silent becomes `keep` seconds long."""
     import numpy as np
 
     samples = _samples(audio)

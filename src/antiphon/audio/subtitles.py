@@ -1,7 +1,7 @@
-"""Subtitles from the bounds of the segments: SRT, WebVTT and JSON.
+"""Subtitles: writes segments and their times as SRT, WebVTT and JSON.
 
-A segment is `{"text", "start", "end"}` in seconds, in a dialogue with its `"speaker"`. One that is too long for two
-lines becomes several cues, its time shared out by characters.
+A segment is `{"text", "start", "end"}` in seconds, in a dialogue with its `"speaker"`. A segment too long for two lines
+becomes several cues, which share its time by their characters.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Widths are in tenths of a Latin letter. A line holds 42 of those or 20 of Chinese and Japanese.
+#: Widths, in tenths of a Latin letter. A line holds 42 Latin letters, or 20 Chinese or Japanese characters.
 NARROW, WIDE, LINE = 10, 21, 420
-#: Lines of one cue.
+#: Most lines of one cue.
 LINES = 2
-#: No line begins with one of these, and none ends with one of those.
+#: Characters that do not begin a line, and characters that do not end one.
 _CLOSING = frozenset("，。！？；：、．…—～·）》」』】〕〉”’,.!?;:)]}%ー々ぁぃぅぇぉっゃゅょァィゥェォッャュョ")
 _OPENING = frozenset("（《「『【〔〈“‘([{")
 
@@ -28,7 +28,7 @@ Segments = Iterable[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What is on the screen at one time. Milliseconds; `end` is later than `start`."""
+    """The text on the screen at one time. Times are in milliseconds; `end` is later than `start`."""
 
     start: int
     end: int
@@ -39,7 +39,7 @@ class Cue:
 def srt(segments: Segments) -> str:
     blocks = []
     for number, cue in enumerate(cues(segments), 1):
-        # SRT knows no escapes; an arrow in the text must not pass for a time line.
+        # SRT has no escapes, and an arrow in the text must not look like a time line.
         text = "\n".join(cue.lines)
         text = (f"{cue.speaker}: {text}" if cue.speaker else text).replace("-->", "→")
         blocks.append(f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{text}\n")
@@ -57,7 +57,7 @@ def vtt(segments: Segments) -> str:
 
 
 def to_json(segments: Segments) -> str:
-    """`{"segments": [{"text", "start", "end"}, …]}`, whole segments as they were spoken, with `speaker` if known."""
+    """`{"segments": [{"text", "start", "end"}, …]}`: whole segments as they were spoken, with `speaker` if known."""
     found = [_plain(s) for s in segments]
     return json.dumps({"segments": found}, ensure_ascii=False)
 
@@ -68,7 +68,7 @@ def _plain(segment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cues(segments: Segments) -> Iterator[Cue]:
-    """Cues in the order of the text; no two overlap, whatever the segments' times. Segments without text have none."""
+    """Cues in the order of the text. They never overlap, even if segments do. Segments without text have none."""
     at = 0
     for segment in segments:
         lines = wrap(_clean(segment["text"]))
@@ -77,7 +77,7 @@ def cues(segments: Segments) -> Iterator[Cue]:
             continue
         speaker = _clean(segment.get("speaker") or "") or None
         start = max(at, round(1000 * segment["start"]))
-        # A millisecond each is the least that counts as a time.
+        # Each page is shown for at least a millisecond.
         end = max(start + len(pages), round(1000 * segment["end"]))
         spoken = list(itertools.accumulate(sum(map(len, page)) for page in pages))
         at = start
@@ -89,7 +89,7 @@ def cues(segments: Segments) -> Iterator[Cue]:
 
 
 def wrap(text: str) -> list[str]:
-    """As few lines as possible, none wider than `LINE`, of about equal width."""
+    """The fewest lines not wider than `LINE`, of about equal width."""
     atoms = _atoms(text)
     lines = _fill(atoms, LINE)
     if len(lines) < 2:
@@ -101,11 +101,11 @@ def wrap(text: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Atom:
-    """Characters that stay on one line: a word, or one Chinese character with its punctuation."""
+    """Characters that stay on one line: a word, or a Chinese character with its punctuation."""
 
     text: str
     width: int
-    #: Whether a space stands before it.
+    #: Whether a space is before it.
     space: bool
 
 
@@ -124,7 +124,7 @@ def _atoms(text: str) -> list[_Atom]:
 
 
 def _fill(atoms: list[_Atom], limit: int) -> list[str]:
-    """Lines as full as `limit` allows; an atom that is wider by itself has a line to itself."""
+    """Lines as full as `limit` allows; a wider atom gets a line of its own."""
     lines: list[str] = []
     used = limit
     for atom in atoms:
@@ -157,7 +157,7 @@ def _char_width(char: str) -> int:
 
 
 def _clean(text: str) -> str:
-    """One line without control characters; blank lines would end a cue, and half a surrogate has no UTF-8."""
+    """The text as one line, since a blank line ends a cue, without control characters and lone surrogates."""
     return " ".join("".join(c for c in word if unicodedata.category(c) not in ("Cc", "Cs")) for word in text.split())
 
 

@@ -1,4 +1,4 @@
-"""Faster or slower speech at the same pitch, for speeds that an engine does not have itself."""
+"""Tempo: makes speech faster or slower at the same pitch, for speeds that an engine does not have itself."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from fractions import Fraction
 from antiphon.audio import pcm
 from antiphon.domain.request import SPEED_MAX, SPEED_MIN, check_number
 
-#: The factors between which one `atempo` filter sounds well; beyond two it drops samples instead of blending them.
+#: Lowest and highest factor of one `atempo` filter: above two it drops samples, and does not blend them.
 _LOW, _HIGH = 0.5, 2.0
-#: Seconds of silence that are added for the filter to swallow: it keeps the end of what it is given to itself.
+#: Seconds of silence added at the end, since the filter does not return the last part of its input.
 _RUN_OUT = 0.25
 
 
 def stretch(audio: bytes, rate: int, factor: float) -> bytes:
-    """The same PCM spoken `factor` times as fast (0.25 to 4, else `InvalidRequest`), pitch unchanged.
+    """PCM that is `factor` times as fast at the same pitch. Raises `InvalidRequest` unless `factor` is 0.25 to 4.
 
-    The result is exactly as long as it should be: `1 / factor` of the input, to the sample.
+    The result has exactly `1 / factor` of the input's samples, rounded.
     """
     check_number("speed", factor, SPEED_MIN, SPEED_MAX)
     pcm.check_whole(audio)
     if factor == 1.0 or not audio:
         return audio
     length = pcm.WIDTH * round(len(audio) // pcm.WIDTH / factor)
-    # Of several filters the second gets what the first has shortened.
+    # With several filters the second one gets what the first one has shortened, so the silence has to be longer.
     return _filter(audio + pcm.silence(_RUN_OUT * max(1.0, factor), rate), rate, factor)[:length]
 
 
@@ -51,7 +51,7 @@ def _filter(audio: bytes, rate: int, factor: float) -> bytes:
 
 
 def _steps(factor: float) -> list[float]:
-    """Factors between `_LOW` and `_HIGH` whose product is `factor`."""
+    """Factors between `_LOW` and `_HIGH`, whose product is `factor`."""
     steps: list[float] = []
     while factor > _HIGH:
         steps.append(_HIGH)

@@ -1,4 +1,4 @@
-"""WAV files around mono 16-bit PCM: headers for finished and for endless ones, and reading them back."""
+"""WAV: writes and reads files of mono 16-bit PCM, finished or streamed."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _CHUNK = struct.Struct("<4sI")
 _FORMAT = struct.Struct("<HHIIHH")
 _PCM = 1
-#: The largest size that a header can tell. As a length it means "until the end", to browsers and to FFmpeg.
+#: The largest size in a header. Browsers and FFmpeg read it as "until the end of the file".
 UNKNOWN = 0xFFFF_FFFF
 
 
 def header(rate: int, nbytes: int | None = None) -> bytes:
-    """44 bytes that go before the PCM. `nbytes` is its length; None means until the stream ends.
+    """The 44 bytes before the PCM. `nbytes` is the length of the PCM; None is a stream without a known end.
 
-    Beyond 4 GiB the sizes stay at `UNKNOWN`: the samples are all there, and players read on to the end of the file.
+    Above 4 GiB the sizes are `UNKNOWN`; players then read to the end of the file.
     """
     riff = UNKNOWN if nbytes is None else min(_HEADER.size - _CHUNK.size + nbytes, UNKNOWN)
     data = UNKNOWN if nbytes is None else min(nbytes, UNKNOWN)
@@ -30,7 +30,7 @@ def header(rate: int, nbytes: int | None = None) -> bytes:
 
 
 class Writer:
-    """Writes a WAV file as it grows. Where `sink` can seek, `finish` puts the true sizes into the header."""
+    """Writes a WAV file as it grows. If `sink` can seek, `finish` writes the exact sizes into the header."""
 
     def __init__(self, sink: io.RawIOBase | io.BufferedIOBase, rate: int) -> None:
         self._sink = sink
@@ -49,13 +49,13 @@ class Writer:
             self._sink.seek(0, io.SEEK_END)
 
     def close(self) -> None:
-        """Nothing is held but the sink, which is the caller's."""
+        """Does nothing: the caller closes the sink."""
 
 
 def read(data: bytes) -> tuple[bytes, int]:
-    """PCM and rate of a mono 16-bit WAV file, finished or streamed. Raises `InvalidRequest` for anything else.
+    """PCM and rate (Hz) of a mono 16-bit WAV file, finished or streamed. Raises `InvalidRequest` for any other file.
 
-    For files of our own; `codec.decode` reads what others made.
+    It is for files of our own; `codec.decode` reads those of clients.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         raise errors.InvalidRequest("This is no WAV file")
