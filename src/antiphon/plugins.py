@@ -1,4 +1,4 @@
-"""Which engines are installed: found by entry point, never imported here. A worker process imports the one it runs."""
+"""Plug-ins: finds installed engines by entry point. Only the worker process that runs an engine imports it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ GROUP = "antiphon.engines"
 
 @cache
 def engines() -> dict[str, str]:
-    """Reference (`module:Class`) by engine name. Read once: a package installed later is seen by the next start."""
+    """Reference (`module:Class`) by engine name. Read once: packages installed later are found at the next start."""
     return {point.name: point.value for point in sorted(entry_points(group=GROUP), key=lambda p: p.name)}
 
 
 def engine_reference(name: str) -> str:
-    """The reference of an engine; `UnknownModel` says which there are."""
+    """The reference of an engine. Raises `UnknownModel`, which lists the installed engines."""
     known = engines()
     if name in known:
         return known[name]

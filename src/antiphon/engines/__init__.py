@@ -1,1 +1,1 @@
-"""Engines: plug-ins that hold a model in a worker process. Found by entry point; imported by nobody."""
+"""Engines: plug-ins that each hold a model in a worker process. The server finds them by entry point."""

@@ -1,6 +1,6 @@
-"""Images through diffusers: any text-to-image pipeline that is a folder of safetensors.
+"""Diffusion: draws images with any text-to-image pipeline of diffusers that is a folder of safetensors.
 
-A unit is one image; its result is a PNG file. Only what lies on this disk is loaded, and no code that comes with it.
+A unit is one image; its result is a PNG file. The engine loads local files only, and runs no code that comes with them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from antiphon.domain.engine import Canvas, Capabilities, Chunk, Context, Phase
 #: Raised when our own code makes the same prompt look different.
 CODE = 1
 INDEX = "model_index.json"
-#: Libraries whose classes a pipeline may be made of. Another name is a file of code beside the weights.
+#: Libraries whose classes a pipeline may use. Any other name is a file of code beside the weights.
 LIBRARIES = frozenset({"diffusers", "transformers"})
-#: Bytes that drawing takes beside the weights, about, for an image of 1024×1024.
+#: Bytes that drawing an image of 1024×1024 takes beside the weights, about.
 WORKSPACE = 3 * 1024**3
-#: The longest side, and how many times the pipeline's own it is at most: beyond, bodies grow second heads.
+#: The longest side in pixels, and as a multiple of the pipeline's own size: above it, bodies grow second heads.
 SIDE, TIMES = 2048, 2
+#: Steps of a pipeline that has no number of its own.
 STEPS = 50
 
 
 class Missing(FileNotFoundError):
-    """The model's files are not here; `hint` is what brings them."""
+    """The model's files are missing; `hint` says how to get them."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -40,11 +41,11 @@ class Missing(FileNotFoundError):
 
 
 class Stopped(Exception):
-    """Nobody wants the image any more."""
+    """The unit was cancelled while the pipeline drew."""
 
 
 class Diffusion:
-    """Options: `dir` or `folder` (the pipeline), or `repo` (a hub id whose files are in the hub's cache); `threads`."""
+    """Options: `dir` or `folder` (of the pipeline), or `repo` (a hub id with files in the hub's cache); `threads`."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
@@ -52,11 +53,11 @@ class Diffusion:
         self._pipe: Any = None
 
     def load(self, phase: Phase) -> None:
-        """Raises `Missing` with what brings the files, `ValueError` for a pipeline that needs code of its own."""
+        """Raises `Missing`, or `ValueError` for a pipeline that needs code of its own or draws no images."""
         self._folder = folder_of(self._options)
         index = read_index(self._folder)
-        # A thread that spins while it waits takes the core of the one it waits for. On two busy cores a small image
-        # was seen to take ten seconds with that, and 0.2 without.
+        # A thread that spins while it waits takes the core from the thread that it waits for. On two busy cores a small
+        # image took ten seconds with spinning, and 0.2 seconds without.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         phase("importing torch and diffusers")
         import diffusers
@@ -64,7 +65,7 @@ class Diffusion:
         import transformers
 
         for library in (diffusers, transformers):
-            # Bars are for terminals; in the log each would be a hundred lines.
+            # In the log a progress bar is a hundred lines.
             library.utils.logging.disable_progress_bar()
         torch.set_num_threads(self._threads)
         self._gpu = torch.cuda.is_available()
@@ -89,7 +90,7 @@ class Diffusion:
         self._revision = revision(self._folder)
 
     def _place(self) -> None:
-        """On the GPU as a whole, or in parts as they are needed, by what is free."""
+        """Moves the pipeline to the GPU: whole, or in parts when they are needed, by how much memory is free."""
         import torch
 
         sizes = [
@@ -139,19 +140,19 @@ class Diffusion:
         if steps < 1 or not self._fits(int(params["width"]), int(params["height"])):
             raise errors.UnitFailed(f"This model cannot draw {params['width']}x{params['height']} in {steps} steps")
 
-        def told(pipe: Any, step: int, _: Any, kept: dict[str, Any]) -> dict[str, Any]:
+        def after_step(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             if context is not None:
                 if context.cancelled():
                     raise Stopped
                 context.progress((step + 1) / steps)
-            return kept
+            return tensors
 
         asked: dict[str, Any] = {
             "prompt": params["prompt"],
             "width": int(params["width"]),
             "height": int(params["height"]),
             "num_inference_steps": steps,
-            # Noise is drawn on the CPU: it is the same on every device.
+            # The CPU draws the noise, so that it is the same on every device.
             "generator": torch.Generator("cpu").manual_seed(int(params["seed"])),
         }
         if params.get("guidance") is not None:
@@ -159,12 +160,12 @@ class Diffusion:
         if params.get("negative_prompt"):
             asked["negative_prompt"] = params["negative_prompt"]
         if "callback_on_step_end" in self._takes:
-            asked["callback_on_step_end"] = told
+            asked["callback_on_step_end"] = after_step
         try:
             with torch.inference_mode():
                 made = self._pipe(**{name: value for name, value in asked.items() if name in self._takes})
         except torch.OutOfMemoryError as e:
-            # The driver is sound after this, unlike after its other errors.
+            # Unlike after other errors of CUDA, the worker can go on.
             torch.cuda.empty_cache()
             raise errors.UnitFailed("The image does not fit into the GPU's memory; ask for a smaller size") from e
         finally:
@@ -179,7 +180,7 @@ class Diffusion:
 
 def _png(made: Any) -> bytes:
     if any(getattr(made, "nsfw_content_detected", None) or ()):
-        # The pipeline gives a black image then, which would look like a fault.
+        # The pipeline then returns a black image, which would look like a fault.
         raise errors.UnitFailed("The model's own safety checker refused the image; change the prompt or the seed")
     out = io.BytesIO()
     made.images[0].save(out, "PNG")
@@ -187,7 +188,7 @@ def _png(made: Any) -> bytes:
 
 
 def folder_of(options: Mapping[str, Any]) -> Path:
-    """Where the pipeline is. Raises `Missing`."""
+    """The folder of the pipeline. Raises `Missing`."""
     repo = options.get("repo")
     if repo is None:
         folder = Path(options.get("folder") or options["dir"])
@@ -204,11 +205,11 @@ def folder_of(options: Mapping[str, Any]) -> Path:
 
 
 def read_index(folder: Path) -> dict[str, Any]:
-    """The pipeline's table of contents. Raises `ValueError` if a part of it is code that came with the weights."""
+    """The pipeline's index. Raises `ValueError` if a part of the pipeline is code that came with the weights."""
     index = json.loads((folder / INDEX).read_text("utf-8"))
     parts = {name: part for name, part in index.items() if not name.startswith("_") and isinstance(part, list)}
     foreign = [name for name, part in parts.items() if part[0] is not None and part[0] not in LIBRARIES]
-    # A list in place of the name stands for a class of a file in the folder.
+    # A list in place of the name means a class from a file in the folder.
     if not isinstance(index.get("_class_name"), str) or foreign:
         raise ValueError(
             f"{folder.name} brings code of its own ({', '.join(foreign) or 'its pipeline'}); none is run here"
@@ -217,7 +218,7 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 def variant_of(folder: Path) -> str | None:
-    """`fp16` where the weights are there in no other precision."""
+    """`fp16` if the folder has the weights in no other precision."""
     files = [file.name for file in folder.glob("*/*.safetensors")]
     return "fp16" if files and all(".fp16" in name for name in files) else None
 
@@ -230,11 +231,11 @@ def placing(free: int, sizes: list[int]) -> str:
 
 
 def canvas_of(pipe: Any) -> Canvas:
-    """Sizes from what the pipeline was trained on, and the steps that it takes if nothing is said."""
+    """Sizes by what the pipeline was trained on, and its own number of steps."""
     scale = int(getattr(pipe, "vae_scale_factor", 8))
     core = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
     sample = getattr(pipe, "default_sample_size", None) or getattr(getattr(core, "config", None), "sample_size", None)
-    # Transformers cut the latents into patches of two.
+    # Transformers divide the latents into patches of two.
     multiple = max(8, scale) * (1 if getattr(pipe, "unet", None) is not None else 2)
     own = sample * scale if isinstance(sample, int) else 512
     own = max(multiple, own // multiple * multiple)
@@ -245,7 +246,7 @@ def canvas_of(pipe: Any) -> Canvas:
 
 
 def revision(folder: Path) -> str:
-    """Of the small files and the weights' names and sizes."""
+    """Changes with the small files, and with the names and sizes of the weights."""
     digest = hashlib.sha256()
     for file in sorted(folder.rglob("*")):
         if file.suffix == ".json":

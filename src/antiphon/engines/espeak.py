@@ -1,6 +1,6 @@
-"""The espeak-ng engine: formant synthesis through ctypes, robotic, instant, no files to fetch. The floor that runs.
+"""eSpeak NG: robotic formant synthesis through ctypes; instant, and without files to fetch.
 
-The library is under the GPL: only a worker process ever loads it.
+The library is under the GPL, so only a worker process loads it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 
-#: Raised when the same parameters sound different because this file changed.
+#: Raised when a change to this file makes the same parameters sound different.
 REVISION = 1
 
 # espeak-ng's speak_lib.h
@@ -25,16 +25,16 @@ _DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
-#: Milliseconds of audio per callback: few calls into Python, and a cancel is still seen within a millisecond or two.
+#: Milliseconds of audio per callback: few calls into Python, yet a cancel takes effect within a millisecond or two.
 _BUFFER_MS = 200
 
-#: U+0001 begins a command to espeak-ng, NUL ends the text; no control character is ever spoken.
+#: Control characters, which are not spoken: U+0001 begins a command to espeak-ng, and NUL ends the text.
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
 class Prosody:
-    """How a mood sounds: words per minute, pitch and its range (0-100), volume (percent), pause between words."""
+    """How an emotion sounds: words per minute, pitch and its range (0-100), volume (percent), pause between words."""
 
     rate: float = 175
     pitch: float = 50
@@ -45,7 +45,7 @@ class Prosody:
 
 
 NEUTRAL = Prosody()
-MOODS: Mapping[str, Prosody] = {
+EMOTIONS: Mapping[str, Prosody] = {
     "happy": Prosody(195, 65, 85, 110, 0),
     "angry": Prosody(205, 42, 75, 125, 0),
     "sad": Prosody(130, 35, 20, 80, 3),
@@ -56,23 +56,23 @@ MOODS: Mapping[str, Prosody] = {
     "calm": Prosody(155, 45, 35, 90, 1),
 }
 
-#: Words per minute, and how fast espeak-ng really speaks then; measured, for it is no straight line.
+#: Words per minute, and the measured speed of espeak-ng at each, which is not proportional.
 _RATES = (80.0, 100.0, 131.0, 175.0, 220.0, 262.0, 300.0, 350.0, 400.0, 440.0)
 _SPEEDS = (0.467, 0.556, 0.743, 1.0, 1.28, 1.52, 1.80, 2.20, 2.53, 2.72)
-#: What every mood reaches on that curve: the slowest is sad, the fastest angry.
+#: Speeds that every emotion reaches on that curve: the slowest is sad, the fastest angry.
 SPEED_MIN, SPEED_MAX = 0.65, 2.25
 
 
 @dataclass(frozen=True, slots=True)
 class _Accent:
-    """A voice file of espeak-ng, with the language tag that it is known by here."""
+    """A voice file of espeak-ng, and the language tag that is its voice's id."""
 
     id: str
     file: str
     name: str
 
 
-#: Only voices that came through fuzzing without a crash; de and vi segfault, ar and hi abort.
+#: Only voices that fuzzing did not crash; de and vi segfault, ar and hi abort.
 _ACCENTS = (
     _Accent("en-us", "en-us", "American English"),
     _Accent("en-gb", "en", "British English"),
@@ -112,7 +112,7 @@ class Espeak:
         self._sample_rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, _BUFFER_MS, data, _DONT_EXIT)
         if self._sample_rate <= 0:
             raise RuntimeError(f"espeak-ng cannot read its data in {data.decode()}")
-        self._callback = _CALLBACK(self._take)  # Kept: the library calls it for as long as it lives.
+        self._callback = _CALLBACK(self._take)  # Kept, since the library goes on calling it.
         library.espeak_SetSynthCallback(self._callback)
 
     def warm(self) -> None:
@@ -128,7 +128,7 @@ class Espeak:
             voices=tuple(_voices()),
             default_voice="en-us",
             voice_by_language={"en": "en-us", "es": "es", "fr": "fr", "it": "it", "pt": "pt-br"},
-            emotions=tuple(MOODS),
+            emotions=tuple(EMOTIONS),
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
             cut=Cut(max_chars=300, target_chars=160, first_chars=60),
@@ -148,14 +148,14 @@ class Espeak:
                 audio = self._speak(params["text"], voice, prosody)
             finally:
                 self._context = None
-        # Whole: it is there within milliseconds, and the server waits for whole units anyway.
+        # One chunk: a unit takes milliseconds, and the server waits for whole units anyway.
         yield Chunk(audio)
 
     def close(self) -> None:
         self._library.espeak_Terminate()
 
     def _speak(self, text: str, voice: str, prosody: Prosody) -> bytes:
-        """The text as mono signed 16-bit PCM; what was made so far if it is cancelled."""
+        """The text as mono signed 16-bit PCM; incomplete if the unit is cancelled."""
         if voice != self._voice:
             if self._library.espeak_SetVoiceByName(self._files[voice].encode()):
                 raise RuntimeError(f"espeak-ng's data has no voice {self._files[voice]!r}")
@@ -176,30 +176,30 @@ class Espeak:
         return audio
 
     def _take(self, samples: int | None, count: int, _events: object) -> int:
-        """Called by the library with the next samples; 1 ends the synthesis."""
+        """Called by the library with the next samples; returns 1 to end the synthesis."""
         if samples and count > 0:
             self._pieces.append(ctypes.string_at(samples, 2 * count))
         return 1 if self._context is not None and self._context.cancelled() else 0
 
 
 def mixed(emotion: Mapping[str, float]) -> Prosody:
-    """The prosody of weighted moods: each pulls away from neutral by its weight."""
+    """The prosody of weighted emotions: each differs from neutral in proportion to its weight."""
 
     def pull(field: str) -> float:
         base = float(getattr(NEUTRAL, field))
-        return base + sum(weight * (float(getattr(MOODS[name], field)) - base) for name, weight in emotion.items())
+        return base + sum(weight * (float(getattr(EMOTIONS[name], field)) - base) for name, weight in emotion.items())
 
     return Prosody(*(pull(field) for field in ("rate", "pitch", "range", "volume", "word_gap")))
 
 
 def with_speed(prosody: Prosody, speed: float) -> Prosody:
-    """The same mood, so many times as fast, within what espeak-ng can do."""
-    rate = along(along(prosody.rate, _RATES, _SPEEDS) * speed, _SPEEDS, _RATES)
+    """The same emotion `speed` times as fast, within the limits of espeak-ng."""
+    rate = interpolate(interpolate(prosody.rate, _RATES, _SPEEDS) * speed, _SPEEDS, _RATES)
     return replace(prosody, rate=rate)
 
 
-def along(x: float, xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
-    """The height at `x` of the line through the points; its ends outside."""
+def interpolate(x: float, xs: tuple[float, ...], ys: tuple[float, ...]) -> float:
+    """Linear interpolation between points, clamped at both ends."""
     if x <= xs[0]:
         return ys[0]
     if x >= xs[-1]:

@@ -1,4 +1,4 @@
-"""The tone engine: a sine whose pitch tells which text it belongs to, for tests and for measuring the server."""
+"""Tone: speaks a sine whose pitch identifies its text, to test and to measure the server."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from antiphon.domain.request import EMOTIONS, SPEED_MAX, SPEED_MIN
 
 SAMPLE_RATE = 24000
 REVISION = "tone-1"
-#: Seconds of audio per character, and the least of a unit.
+#: Seconds of audio per character, and the fewest of a unit.
 SECONDS_PER_CHAR, SECONDS_MIN = 0.02, 0.1
-#: Hz; a text's tone is the low bound plus the number that its hash is, modulo the span.
+#: Hz. The pitch of a text is `LOW` plus its hash modulo `SPAN`.
 LOW, SPAN = 200, 3800
 HIGHEST = 11000
-#: Of full scale.
+#: Fraction of full scale.
 AMPLITUDE = 0.3
-#: Seconds between two looks at the cancel flag.
+#: Seconds between two checks for a cancel.
 STEP = 0.01
 
-#: By how much a whole emotion (weight 1) raises the pitch; no two are alike.
+#: Fraction by which an emotion of weight 1 raises the pitch; all differ.
 PITCH = dict(zip(EMOTIONS, (0.12, 0.21, -0.12, 0.30, -0.21, -0.30, 0.39, -0.05), strict=True))
 VOICES = {"tone": 1.0, "low": 0.5, "high": 2.0}
 
 
 def frequency_of(text: str, *, emotion: Mapping[str, float] | None = None, voice: str = "tone") -> float:
-    """Hz, a whole number: 200 plus the first four bytes of the text's SHA-256 (big-endian) modulo 3800; then times
-    the voice's factor and times 1 plus the weighted sum of `PITCH`, rounded; never above 11000."""
+    """Hz, a whole number: 200 plus the first four bytes of the text's SHA-256 (big-endian) modulo 3800, multiplied by
+    the voice's factor and by 1 plus the weighted sum of `PITCH`, rounded, and at most 11000."""
     number = int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:4], "big")
     return _bent((LOW + number % SPAN) * VOICES[voice], emotion)
 
@@ -47,29 +47,29 @@ def _bent(frequency: float, emotion: Mapping[str, float] | None) -> float:
 
 
 def pitch_of(audio: bytes, rate: int) -> float:
-    """Hz of the strongest sound in mono PCM, as far as its zero crossings tell: exact for one tone."""
+    """Hz of the strongest sound in mono PCM, by its zero crossings; exact for a single tone."""
     samples = array("h", audio)
-    # What is softer than a tenth of the loudest is no crossing: hiss, and what an encoder leaves around a sound.
+    # Samples below a tenth of the loudest do not count: they are hiss, or what an encoder leaves around a sound.
     least = max(1, max(samples, default=0) // 10)
     at, above = [], False
     for index, sample in enumerate(samples):
         if abs(sample) >= least and (sample > 0) is not above:
             at.append(index)
             above = not above
-    # From crossing to crossing is half a wave; silence before the first and after the last does not count.
+    # From one crossing to the next is half a wave; silence before the first and after the last does not count.
     return (len(at) - 1) * rate / 2 / (at[-1] - at[0]) if len(at) > 2 else LOW
 
 
 def seconds_of(text: str, speed: float = 1.0) -> float:
-    """How long the tone of a text is."""
+    """Seconds of the tone of a text."""
     return max(SECONDS_MIN, SECONDS_PER_CHAR * len(text)) / speed
 
 
 class Tone:
-    """Options: `delay` (seconds that every unit takes), `delay_per_char` (more per character), `slots`, and `voices`
-    (the directory of the references). It clones: with a reference every text has the reference's pitch.
+    """Options: `delay` (seconds of every unit), `delay_per_char` (more seconds per character), `slots`, and `voices`
+    (the folder of the uploaded references). It clones: with a reference every text has the reference's pitch.
 
-    `ANTIPHON_TONE_DELAY` and `ANTIPHON_TONE_DELAY_PER_CHAR` are what the first two are without an option.
+    The environment variables `ANTIPHON_TONE_DELAY` and `ANTIPHON_TONE_DELAY_PER_CHAR` are the first two's defaults.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None:
@@ -82,13 +82,13 @@ class Tone:
     def load(self, phase: Phase) -> None:
         phase("computing the table")
         scale = 32767 * AMPLITUDE
-        # A second of 1 Hz: every whole frequency is a walk through it in whole steps, exact for ever. Several such
-        # seconds in a row make the walk's slices fewer and longer.
+        # A second of 1 Hz: a tone of n Hz takes every n-th sample, without rounding. Several such seconds in a row make
+        # fewer and longer slices.
         wave = [round(scale * math.sin(2 * math.pi * i / SAMPLE_RATE)) for i in range(SAMPLE_RATE)]
         self._table = array("h", wave) * 8
 
     def warm(self) -> None:
-        """Nothing is slower the first time."""
+        """The first unit is not slower than others."""
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -115,7 +115,7 @@ class Tone:
         yield Chunk(self._samples(int(frequency), round(SAMPLE_RATE * seconds_of(text, params["speed"]))))
 
     def close(self) -> None:
-        """Holds nothing."""
+        """Nothing to release."""
 
     def _frequency(self, params: Mapping[str, Any]) -> float:
         voice = str(params["voice"])
@@ -133,7 +133,7 @@ class Tone:
         return _bent(pitch_of(*wav.read(recording)), params["emotion"])
 
     def _wait(self, seconds: float, context: Context) -> bool:
-        """Sleeps that long; False if the unit was cancelled meanwhile."""
+        """Sleeps; False if the unit was cancelled meanwhile."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             if context.cancelled():
@@ -143,11 +143,11 @@ class Tone:
         return not context.cancelled()
 
     def _samples(self, frequency: int, count: int) -> bytes:
-        """`count` samples of mono signed 16-bit PCM: slices of the table, one for each walk through it."""
+        """`count` samples of mono signed 16-bit PCM, made of slices of the table."""
         samples, start = array("h"), 0
         while len(samples) < min(count, SAMPLE_RATE):
-            walk = self._table[start::frequency]
-            samples.extend(walk)
-            start += len(walk) * frequency - len(self._table)
+            part = self._table[start::frequency]
+            samples.extend(part)
+            start += len(part) * frequency - len(self._table)
         second = samples[:SAMPLE_RATE].tobytes()
         return (second * (count // SAMPLE_RATE + 1))[: 2 * count]

@@ -1,7 +1,7 @@
-"""Whisper through faster-whisper (CTranslate2): speech into text, 99 languages, and from them into English.
+"""Whisper through faster-whisper (CTranslate2): transcribes 99 languages, and translates them into English.
 
-A unit is a piece of a recording; its result is a JSON object in UTF-8: `language`, `text` and `segments`, each with
-`start` and `end` in seconds from the piece's first sample.
+A unit is a piece of a recording. Its result is a JSON object in UTF-8 with `language`, `text` and `segments`; a segment
+has `start` and `end` in seconds from the piece's first sample.
 """
 
 from __future__ import annotations
@@ -16,19 +16,20 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Phase
 
+#: Hz.
 RATE = 16_000
-#: Raised when our own code makes the same audio read differently.
+#: Raised when our own code makes the same audio give another text.
 CODE = 1
-#: Has Whisper write simplified characters and set punctuation, where the request has no prompt of its own.
+#: Default prompts by language: this one makes Whisper write simplified characters and punctuation.
 PROMPTS = {"zh": "以下是普通话的句子。"}
-#: Temperatures that are tried one after another while the result repeats itself or is improbable (Radford et al. 2022).
+#: Temperatures to try in order while the result repeats itself or is improbable (Radford et al. 2022).
 FALLBACK = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-#: What multiplies memory beyond the files: buffers and the audio's features.
+#: Memory as a multiple of the files' size, for buffers and the audio's features.
 OVERHEAD = 1.6
 
 
 class Whisper:
-    """Options: `dir` or `folder` (the model's files), `uploads` (recordings by digest), `threads`, `beam_size` (5)."""
+    """Options: `dir` or `folder` (of the model's files), `uploads` (of recordings), `threads`, `beam_size` (5)."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._dir, self._uploads = Path(options.get("folder") or options["dir"]), Path(options["uploads"])
@@ -78,7 +79,7 @@ class Whisper:
         language, prompt = params.get("language"), params.get("prompt") or None
         found, info = self._transcribe(samples, params, language, prompt or PROMPTS.get(language or ""))
         if prompt is None and language is None and info.language in PROMPTS:
-            # Nothing is decoded yet: only the language was found out.
+            # `found` is lazy: so far Whisper has only detected the language.
             found, info = self._transcribe(samples, params, info.language, PROMPTS[info.language])
         segments = []
         for segment in found:
@@ -99,7 +100,7 @@ class Whisper:
             temperature=float(params.get("temperature", 0.0)) or list(FALLBACK),
             word_timestamps=bool(params.get("words")),
             beam_size=self._beam,
-            # Every piece stands for itself: what was misheard once is not repeated to the end.
+            # Each window by itself, so that one mistake is not repeated to the end.
             condition_on_previous_text=False,
         )
 
@@ -123,7 +124,7 @@ class Whisper:
 
 
 def _segment(segment: Any) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    found: dict[str, Any] = {
         "start": round(segment.start, 3),
         "end": round(segment.end, 3),
         "text": segment.text,
@@ -134,14 +135,14 @@ def _segment(segment: Any) -> dict[str, Any]:
         "no_speech_prob": round(segment.no_speech_prob, 4),
     }
     if segment.words is not None:
-        told["words"] = [
+        found["words"] = [
             {"word": word.word, "start": round(word.start, 3), "end": round(word.end, 3)} for word in segment.words
         ]
-    return told
+    return found
 
 
 def _revision(folder: Path) -> str:
-    """Of the small files and the weights' size: the weights were compared with their hash when they were fetched."""
+    """Changes with the small files and the size of the weights, whose hash was verified when they were fetched."""
     digest = hashlib.sha256()
     for name in ("config.json", "tokenizer.json"):
         digest.update((folder / name).read_bytes())

@@ -1,1 +1,1 @@
-"""For those who write engines: the contract as checks that run on any of them (`python -m antiphon.testing.engine`)."""
+"""Testing: checks whether an engine keeps its contract. Entry point: `python -m antiphon.testing.engine NAME`."""

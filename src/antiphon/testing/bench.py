@@ -1,4 +1,4 @@
-"""The bench: one engine in a real worker process, and what a check may do with it."""
+"""Bench: runs one engine in a real worker process, for checks."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from antiphon.worker import frames
 from antiphon.worker.limits import WorkerLimits
 from antiphon.worker.process import WorkerProcess
 
-#: Hz of the recordings that recognition is given.
+#: Hz of recordings to transcribe.
 RATE = 16_000
 
 
 class Skip(Exception):
-    """The check says nothing about this engine; the message says why."""
+    """The check does not apply to this engine; the message says why."""
 
 
 class Broken(AssertionError):
-    """The engine does not keep the contract; the message says how, and what it means."""
+    """The engine does not keep the contract; the message says how."""
 
 
 Check = Callable[["Bench"], Awaitable[None]]
@@ -45,14 +45,16 @@ def expect(kept: object, problem: str) -> None:
 
 @dataclass(slots=True)
 class Bench:
+    """An engine that is loaded and warm, and what a check does with it."""
+
     worker: WorkerProcess
     capabilities: Capabilities
-    #: Where recordings lie, by digest.
+    #: Folder of recordings, by digest.
     uploads: Path
     _numbers: itertools.count[int] = field(default_factory=itertools.count)
 
     async def run(self, params: Mapping[str, Any]) -> UnitResult:
-        """One unit. Raises what the engine raised, or `Broken` if the worker died over it."""
+        """Runs one unit. Raises what the engine raised, or `Broken` if the worker died."""
         unit = self.unit(params)
         try:
             result = await self.worker.run(unit)
@@ -77,7 +79,7 @@ class Bench:
         expect(self.worker.exit_reason is None, f"the cancelled unit was not dropped in time: {self.worker.reason}")
 
     async def say(self, text: str, **more: Any) -> bytes:
-        """PCM of a text in the default voice, or as `more` says: the fields of `SpeechParams`."""
+        """PCM of a text in the default voice; `more` are fields of `SpeechParams`."""
         language = more.pop("language", self.capabilities.languages[0] if self.capabilities.languages else "en")
         voice = more.pop("voice", self.capabilities.voice_by_language.get(language, self.capabilities.default_voice))
         return (await self.run(SpeechParams(text, voice, language, **more).as_params())).payload
@@ -86,7 +88,7 @@ class Bench:
         return len(audio) / 2 / self.capabilities.sample_rate
 
     def record(self, name: str, seconds: float, *, loud: bool = True) -> str:
-        """A recording of a wavering tone, or of silence; its digest."""
+        """Writes a recording of a wavering tone, or of silence. Returns its name, which stands for a digest."""
         count, level = int(seconds * RATE), 9000 if loud else 0
         wave = (int(level * math.sin(n / 9) * math.sin(n / 2500)) for n in range(count))
         (self.uploads / f"{name}.pcm").write_bytes(struct.pack(f"<{count}h", *wave))
@@ -95,9 +97,7 @@ class Bench:
 
 @contextlib.asynccontextmanager
 async def bench(engine: str, options: Mapping[str, Any], *, cancel_grace: float = 30.0) -> AsyncIterator[Bench]:
-    """An engine by its entry point's name, or as `module:Class`; loaded and warm.
-
-    Raises `Broken` if it does not start."""
+    """A bench with an engine, named by its entry point or as `module:Class`. Raises `Broken` if it does not start."""
     reference = engine if ":" in engine else plugins.engine_reference(engine)
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         given = {"dir": folder, "threads": 1, "uploads": folder, "voices": folder, **options}

@@ -1,4 +1,4 @@
-"""`python -m antiphon.testing.engine NAME`: runs the contract on an engine and says what it does not keep."""
+"""Contract check: `python -m antiphon.testing.engine NAME` says which parts of the contract an engine keeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHECKS: Mapping[Kind, tuple[Check, ...]] = {
 
 
 async def check(engine: str, options: Mapping[str, Any], *, cancel_grace: float = 30.0) -> int:
-    """How many checks failed; each is told in a line."""
+    """Runs all checks of the engine's kind and prints a line for each. Returns how many failed."""
     failed = 0
     try:
         async with bench(engine, options, cancel_grace=cancel_grace) as made:
@@ -34,7 +34,7 @@ async def check(engine: str, options: Mapping[str, Any], *, cancel_grace: float 
                     await each(made)
                     verdict = "kept"
                 except Skip as e:
-                    verdict = f"says nothing here: {e}"
+                    verdict = f"does not apply: {e}"
                 except (Broken, errors.AntiphonError) as e:
                     failed, verdict = failed + 1, f"BROKEN: {e}"
                 print(f"  {each.__name__.replace('_', ' ')}: {verdict}")
@@ -62,7 +62,7 @@ def main() -> None:
         except ValueError:
             options[name] = value
     if ":" in asked.engine:
-        # An engine that is not installed yet is looked for where the command was given, in the worker too.
+        # The worker too finds an engine that is not installed in the current directory.
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path.cwd()), os.environ.get("PYTHONPATH"))))
     try:
         failed = asyncio.run(check(asked.engine, options))

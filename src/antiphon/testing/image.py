@@ -1,4 +1,4 @@
-"""What every engine for images must do."""
+"""Image checks: what every engine for images must do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PROMPT = "a lighthouse at dusk, oil on canvas"
 
 
 def params(prompt: str = PROMPT, **more: Any) -> dict[str, Any]:
-    """As the server gives them. Sizes in pixels; 0 steps are the engine's own number."""
+    """Parameters as the server passes them. Sizes are in pixels; 0 steps mean the engine's own number."""
     asked = {"prompt": prompt, "negative_prompt": "", "width": 64, "height": 64, "steps": 2, "guidance": 0.0, "seed": 1}
     return asked | more
 

@@ -1,4 +1,4 @@
-"""What every speech engine must do."""
+"""Speech checks: what every speech engine must do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.domain.unit import SpeechParams
 from antiphon.testing.bench import Bench, Check, Skip, expect
 
 SENTENCE = "Everybody is asked to bring a pencil."
-#: In the language of the voices that are tried.
+#: Texts by language, to try voices with.
 GREETINGS = {"zh": "你好，今天天气很好。", "ja": "こんにちは。", "ar": "مرحبا."}
 STRANGE = (
     "\x00", "\x01", "a\x00b", "<speak>hi</speak>", "[[h@'loU]]", "...", "😀", "\u202e", "ok\n\nok",
@@ -18,14 +18,14 @@ STRANGE = (
 
 
 async def capabilities_are_whole(bench: Bench) -> None:
-    # The rest was looked at when the worker started.
+    # The worker checked the rest when it started.
     expect(set(bench.capabilities.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
-    expect(bench.capabilities.voices, "there is no voice: users could not tell what they get")
+    expect(bench.capabilities.voices, "voices is empty: users would not know what they get")
 
 
 async def it_speaks(bench: Bench) -> None:
     audio = await bench.say(SENTENCE)
-    expect(0.3 < bench.seconds(audio) < 60, f"{bench.seconds(audio):.2f} s is no length for {SENTENCE!r}")
+    expect(0.3 < bench.seconds(audio) < 60, f"{bench.seconds(audio):.2f} s is not a plausible length for {SENTENCE!r}")
     expect(any(audio), "the audio is silent")
 
 
@@ -47,7 +47,7 @@ async def an_unknown_voice_is_an_error_and_no_end(bench: Bench) -> None:
             await bench.say("Hello.", voice=name)
         except errors.AntiphonError:
             continue
-        expect(False, f"voice {name!r} was taken; a voice that there is not must raise UnknownVoice")
+        expect(False, f"voice {name!r} was taken; an unknown voice must raise UnknownVoice")
     expect(any(await bench.say("Still here.")), "after an unknown voice it is silent")
 
 
@@ -61,7 +61,7 @@ async def speed_changes_the_length(bench: Bench) -> None:
 
 async def emotions_change_the_sound(bench: Bench) -> None:
     if not bench.capabilities.emotions:
-        raise Skip("it has one mood")
+        raise Skip("it has no emotions")
     plain = await bench.say(SENTENCE, seed=1)
     for name in bench.capabilities.emotions:
         if name != "calm":

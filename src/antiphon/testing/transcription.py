@@ -1,4 +1,4 @@
-"""What every engine for speech recognition must do."""
+"""Transcription checks: what every engine for speech recognition must do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antiphon.testing.bench import RATE, Bench, Check, Skip, expect
 
 
 def params(audio: str, seconds: float, start: float = 0.0, **more: Any) -> dict[str, Any]:
-    """As the server gives them: a recording by its digest, and the piece that is meant, in samples at 16 kHz."""
+    """Parameters as the server passes them: a recording by its digest, and the piece of it in samples at 16 kHz."""
     bounds = {"audio": audio, "start": int(start * RATE), "end": int((start + seconds) * RATE)}
     asked = {"task": "transcribe", "language": None, "prompt": "", "temperature": 0.0, "words": False}
     return bounds | asked | more
@@ -19,18 +19,18 @@ def params(audio: str, seconds: float, start: float = 0.0, **more: Any) -> dict[
 async def hear(bench: Bench, asked: dict[str, Any]) -> dict[str, Any]:
     result = await bench.run(asked)
     try:
-        told = json.loads(result.payload)
+        found = json.loads(result.payload)
     except ValueError:
-        told = None
-    expect(isinstance(told, dict), "the result must be a JSON object in UTF-8")
-    expect(isinstance(told.get("text"), str), "`text` must be a string")
-    expect(isinstance(told.get("language"), str) and told["language"], "`language` must be a tag such as en")
+        found = None
+    expect(isinstance(found, dict), "the result must be a JSON object in UTF-8")
+    expect(isinstance(found.get("text"), str), "`text` must be a string")
+    expect(isinstance(found.get("language"), str) and found["language"], "`language` must be a tag such as en")
     length = (asked["end"] - asked["start"]) / RATE
-    for segment in told.get("segments", [None]):
+    for segment in found.get("segments", [None]):
         expect(isinstance(segment, dict) and isinstance(segment.get("text"), str), "a segment must have its `text`")
         inside = 0 <= segment["start"] <= segment["end"] <= length + 30
         expect(inside, f"a segment lies from {segment['start']} to {segment['end']} of {length:g} s")
-    return dict(told)
+    return dict(found)
 
 
 async def capabilities_are_whole(bench: Bench) -> None:
