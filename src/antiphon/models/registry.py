@@ -193,9 +193,12 @@ class ModelRegistry:
         if resident is not None and resident.refused:
             served.error, served.hint = resident.refused, "raise --memory-budget, or serve it with fewer --workers"
         if (capabilities := served.capabilities) is not None:
-            traits = self._traits.get(capabilities.kind)
-            unknown = f"this server does no work of kind {capabilities.kind!r}"
-            served.error = served.error or (unknown if traits is None else traits.problem(capabilities))
+            if (traits := self._traits.get(capabilities.kind)) is None:
+                served.error = served.error or f"this server does no work of kind {capabilities.kind!r}"
+            else:
+                # The catalog does not know the kind of another package's engine.
+                served.traits = traits
+                served.error = served.error or traits.problem(capabilities)
         served.measure_load()
         if served.load_seconds is not None:
             self._load_seconds[name] = served.load_seconds
