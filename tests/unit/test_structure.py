@@ -105,3 +105,27 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     found = circles({name: imports(name) for name in MODULES})
     # A ticket knows its flow, whose line holds tickets: the queue's own parts are one thing in several files.
     assert [group for group in found if not all(name.startswith("antiphon.schedule.") for name in group)] == []
+
+
+def public_names(room: str) -> set[str] | None:
+    """What a room's `__all__` lists: modules, or names; None for a room without one."""
+    for node in MODULES[room][1].body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
+            return set(ast.literal_eval(node.value))
+    return None
+
+
+def test_rooms_use_of_each_other_only_what_is_public() -> None:
+    rooms = {name for name, (path, _) in MODULES.items() if name.count(".") == 1 and path.name == "__init__.py"}
+    public = {room: names for room in rooms if (names := public_names(room)) is not None}
+    private = {
+        f"{name} uses {other}"
+        for name in MODULES
+        for other in imports(name)
+        if (room := ".".join(other.split(".")[:2])) in public
+        and not f"{name}.".startswith(f"{room}.")
+        and other != room
+        and other.removeprefix(f"{room}.").partition(".")[0] not in public[room]
+    }
+    assert private == set()
+    assert len(public) > 15

@@ -4,3 +4,6 @@ A module of routes has a function `routes` that takes the services it uses: `tts
 `transcriptions` and `images` for OpenAI's, `compat` and `speech_batch` for those of other servers. Before a route, a
 request passes `tracing`, `request_log`, `guard` and `fast_path`.
 """
+
+#: The modules that other rooms use; the rest is this room's own.
+__all__ = ["app", "write_timeout"]

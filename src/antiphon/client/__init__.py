@@ -24,5 +24,5 @@ from antiphon.client.types import Audio, Event, Job, JobResult, Model, UploadedV
 __all__ = [
     "ApiError", "AsyncClient", "Audio", "BadRequest", "Client", "ClientError", "Conflict", "Event", "Forbidden",
     "Job", "JobFailed", "JobResult", "Model", "NotFound", "RateLimited", "ServerFailed", "Unavailable", "Unreachable",
-    "UploadedVoice", "Voice", "WaitTimeout",
+    "UploadedVoice", "Voice", "WaitTimeout", "errors",
 ]  # fmt: skip

@@ -2,3 +2,6 @@
 
 Entry points: `service.SpeechService` for waiting requests, `session.SpeechSession` for text that comes in parts,
 `kind.kind` for jobs. In between: `planner` → `plan` → `render` → `response`."""
+
+#: The modules that other rooms use; the rest is this room's own.
+__all__ = ["kind", "listen", "planner", "response", "service", "session"]

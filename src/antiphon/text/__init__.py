@@ -3,3 +3,16 @@
 
 A submodule is imported by name, since `segment` loads the sentence splitter.
 """
+
+#: The modules that other rooms use; the rest is this room's own.
+__all__ = [
+    "chapters",
+    "emotion_words",
+    "incremental",
+    "language",
+    "length",
+    "markup",
+    "normalise",
+    "segment",
+    "transcript",
+]
