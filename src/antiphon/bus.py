@@ -127,11 +127,7 @@ class Bus:
         self._listeners.append(listener)
 
     def publish(
-        self,
-        type: EventType,
-        job: str | None = None,
-        owner: str | None = None,
-        data: Mapping[str, Any] | None = None,
+        self, type: EventType, job: str | None = None, owner: str | None = None, data: Mapping[str, Any] | None = None
     ) -> Event:
         now = self._clock()
         # At least the time in microseconds: ids grow over a restart even if the last events never reached the store.

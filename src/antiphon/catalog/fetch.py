@@ -49,13 +49,7 @@ class Fetch:
     """The transfer of one file from one address."""
 
     def __init__(
-        self,
-        client: httpx.AsyncClient,
-        url: str,
-        file: FileSpec,
-        part: Path,
-        patience: Patience,
-        meter: Meter,
+        self, client: httpx.AsyncClient, url: str, file: FileSpec, part: Path, patience: Patience, meter: Meter
     ) -> None:
         self._client, self._url, self._file = client, url, file
         self._part, self._patience, self._meter = part, patience, meter

@@ -48,10 +48,7 @@ def is_verified(folder: Path, file: FileSpec) -> bool:
         stat = (folder / file.name).stat()
     except OSError:
         return False
-    return stat.st_size == file.size and _read_marker(folder).get(file.name) == [
-        file.sha256,
-        stat.st_mtime_ns,
-    ]
+    return stat.st_size == file.size and _read_marker(folder).get(file.name) == [file.sha256, stat.st_mtime_ns]
 
 
 def publish(folder: Path, file: FileSpec) -> None:

@@ -36,10 +36,7 @@ class Meter:
     """Counts one pull and reports it, at most five times a second within a phase."""
 
     def __init__(
-        self,
-        total: int,
-        report: Callable[[PullProgress], None] | None,
-        clock: Callable[[], float] = time.monotonic,
+        self, total: int, report: Callable[[PullProgress], None] | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._total, self._report, self._clock = total, report or (lambda progress: None), clock
         self._finished = self._current = self._fresh = 0

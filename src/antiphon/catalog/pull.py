@@ -13,15 +13,7 @@ from antiphon.catalog import fetch, files, package_index
 from antiphon.catalog.fetch import Fetch, Patience
 from antiphon.catalog.models import ModelSpec, missing
 from antiphon.catalog.progress import Meter
-from antiphon.catalog.sources import (
-    Attempt,
-    Endpoints,
-    FileSpec,
-    PackageIndex,
-    SourceFailed,
-    Unreachable,
-    attempts,
-)
+from antiphon.catalog.sources import Attempt, Endpoints, FileSpec, PackageIndex, SourceFailed, Unreachable, attempts
 from antiphon.domain import errors
 
 #: Bytes of disk space that a pull leaves free.

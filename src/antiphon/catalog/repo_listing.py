@@ -71,10 +71,7 @@ def _wanted(repo: Repo, revision: str | None, listed: list[Listed]) -> list[File
     found = []
     for file in listed:
         if any(fnmatch.fnmatchcase(file.path, pattern) for pattern in repo.take):
-            sources = (
-                Hub(repo.hub, file.path, revision or BRANCH),
-                ModelScope(repo.modelscope or repo.hub, file.path),
-            )
+            sources = (Hub(repo.hub, file.path, revision or BRANCH), ModelScope(repo.modelscope or repo.hub, file.path))
             found.append(FileSpec(repo.place(safe(file.path)), file.size, file.sha256, sources))
     there = {file.name for file in found}
     if lacking := [name for name in repo.names() if name not in there]:

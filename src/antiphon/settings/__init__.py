@@ -9,12 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    InitSettingsSource,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from antiphon.domain import errors
 from antiphon.settings import values
@@ -92,8 +87,7 @@ class Settings(BaseSettings):
         (), description="NUMBER or MODEL=NUMBER: CPUs of a node that one worker takes; 1 if nothing is said."
     )
     ray_gpus: values.Shares = Field(
-        (),
-        description="NUMBER or MODEL=NUMBER: GPUs one worker takes, 0.5 for two on one; 1 for models that use one.",
+        (), description="NUMBER or MODEL=NUMBER: GPUs one worker takes, 0.5 for two on one; 1 for models that use one."
     )
     ray_models_dir: Path | None = Field(None, description="Where models are on the nodes, if not as here.")
     ray_folder: Path | None = Field(
@@ -213,11 +207,7 @@ class Settings(BaseSettings):
         assert isinstance(init_settings, InitSettingsSource)
         flags = dict(init_settings.init_kwargs)
         file = flags.pop("_file", {})
-        return (
-            InitSettingsSource(settings_cls, flags),
-            env_settings,
-            InitSettingsSource(settings_cls, file),
-        )
+        return (InitSettingsSource(settings_cls, flags), env_settings, InitSettingsSource(settings_cls, file))
 
     @property
     def models_path(self) -> Path:

@@ -158,11 +158,7 @@ class JobStore(Protocol):
     async def get(self, id: str, owner: str | None = None) -> Job | None: ...
 
     async def list(
-        self,
-        owner: str | None = None,
-        states: Sequence[State] | None = None,
-        after: str | None = None,
-        limit: int = 50,
+        self, owner: str | None = None, states: Sequence[State] | None = None, after: str | None = None, limit: int = 50
     ) -> builtins.list[Job]:
         """Newest first by id, as ids sort by time. `after`: the last id of the previous page, even if it is gone."""
         ...

@@ -148,11 +148,7 @@ class SqliteStore(SqliteVoices, SqliteKeys):
         return await self._reader.run(lambda db: _get(db, id, owner))
 
     async def list(
-        self,
-        owner: str | None = None,
-        states: Sequence[State] | None = None,
-        after: str | None = None,
-        limit: int = 50,
+        self, owner: str | None = None, states: Sequence[State] | None = None, after: str | None = None, limit: int = 50
     ) -> builtins.list[Job]:
         name, which = ("list", ()) if owner is None else ("list_of_owner", (owner,))
         values = (after, None if states is None else rows.encode(states), limit, *which)

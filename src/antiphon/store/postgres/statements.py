@@ -12,7 +12,5 @@ def _as_text(columns: str, *names: str) -> str:
 
 
 SQL = queries.load(
-    PACKAGE,
-    JOB=_as_text(rows.JOB, "error", "result", "request"),
-    VOICE=_as_text(rows.VOICE, "languages"),
+    PACKAGE, JOB=_as_text(rows.JOB, "error", "result", "request"), VOICE=_as_text(rows.VOICE, "languages")
 )

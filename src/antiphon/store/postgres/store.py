@@ -258,11 +258,7 @@ class PostgresStore(PostgresEvents, PostgresWebhooks, PostgresVoices, PostgresKe
         return await self._pool.run(lambda db, retried: _get(db, id, owner))
 
     async def list(
-        self,
-        owner: str | None = None,
-        states: Sequence[State] | None = None,
-        after: str | None = None,
-        limit: int = 50,
+        self, owner: str | None = None, states: Sequence[State] | None = None, after: str | None = None, limit: int = 50
     ) -> builtins.list[Job]:
         wanted = None if states is None else [state.value for state in states]
         values = {"owner": owner, "states": wanted, "after": after, "limit": limit}
