@@ -165,8 +165,7 @@ class Cache:
             # The file was written or removed meanwhile: the entry is right, but memory and counts are up to date.
             return entry
         if entry is not None:
-            self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
-            return entry
+            return self._remember(key, entry)
         self._disk.pop(key)
         if isinstance(why, CorruptEntry):
             self._corrupt += 1
@@ -175,23 +174,14 @@ class Cache:
         return None
 
     def stats(self) -> Stats:
-        return Stats(
-            entries=len(self._disk),
-            bytes=self._disk.bytes,
-            memory_entries=len(self._memory),
-            memory_bytes=self._memory.bytes,
-            hits=self._hits,
-            misses=self._misses,
-            evictions=self._evictions,
-            corrupt=self._corrupt,
-            dropped=self._dropped,
-        )
+        sizes = (len(self._disk), self._disk.bytes, len(self._memory), self._memory.bytes)
+        return Stats(*sizes, self._hits, self._misses, self._evictions, self._corrupt, self._dropped)
 
     # Change
 
     async def put(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
         """Adds an entry to memory, and to its file before this returns, unless the disk fails."""
-        entry = self._keep(key, payload, meta)
+        entry = self._remember(key, Entry(payload, meta))
         if self._fits(entry):
             await self._write_behind.done(self._write_behind.write(key, entry))
 
@@ -205,7 +195,7 @@ class Cache:
             self.remote.share(key, entry)
 
     def _keep_soon(self, key: str, entry: Entry) -> None:
-        self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
+        self._remember(key, entry)
         if self._fits(entry):
             if self._write_behind.bytes + len(entry.payload) <= self._backlog_bytes:
                 self._write_behind.write(key, entry)
@@ -214,7 +204,7 @@ class Cache:
 
     def remember(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> None:
         """Adds an entry to memory only: for results that are computed faster than a file is written."""
-        self._keep(key, payload, meta)
+        self._remember(key, Entry(payload, meta))
 
     async def discard(self, key: str) -> None:
         """Removes the entry and its file."""
@@ -227,9 +217,8 @@ class Cache:
         """Returns when all entries that were added before are in their files."""
         await self._write_behind.flush()
 
-    def _keep(self, key: str, payload: bytes, meta: Mapping[str, Any]) -> Entry:
-        entry = Entry(payload, meta)
-        self._memory.put(key, entry, len(payload) + OVERHEAD)
+    def _remember(self, key: str, entry: Entry) -> Entry:
+        self._memory.put(key, entry, len(entry.payload) + OVERHEAD)
         return entry
 
     def _fits(self, entry: Entry) -> bool:

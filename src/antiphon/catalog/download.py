@@ -87,11 +87,7 @@ class Downloader:
         if not wanted:
             return
         if self._offline:
-            names = ", ".join(file.name for file in wanted)
-            raise errors.Offline(
-                f"{spec.name}: {names} missing, and this server was told to stay offline\n"
-                + remedy(spec, self._models_dir)
-            )
+            raise self._told_offline(spec, f": {', '.join(file.name for file in wanted)}")
         try:
             await pull.run(wanted)
         except errors.Offline:
@@ -117,10 +113,7 @@ class Downloader:
         if listed is None:
             meter.phase("listing")
             if self._offline:
-                raise errors.Offline(
-                    f"{spec.name} is missing, and this server was told to stay offline\n"
-                    + remedy(spec, self._models_dir)
-                )
+                raise self._told_offline(spec, " is")
             async with await connect(self._patience) as client:
                 try:
                     listed = await repo_listing.files_of(client, spec.repos, self._endpoints, self._patience.stall)
@@ -130,6 +123,10 @@ class Downloader:
             await files.in_thread(manifest.write, folder, listed)
         meter.expect(sum(file.size for file in listed))
         return replace(spec, files=listed, repos=())
+
+    def _told_offline(self, spec: ModelSpec, what: str) -> errors.Offline:
+        why = f"{spec.name}{what} missing, and this server was told to stay offline"
+        return errors.Offline(f"{why}\n{remedy(spec, self._models_dir)}")
 
     async def network_state(self, timeout: float = 2.0) -> Network:
         """Whether anything could be fetched from here now; takes up to `timeout` seconds.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -20,14 +19,8 @@ from antiphon.domain import errors
 HEADROOM = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why one source did not provide one file."""
-
-    file: str
-    source: str
-    reason: str
-    unreachable: bool
+#: A source that did not provide a file, why, and whether it was never reached.
+Refusal = tuple[str, str, bool]
 
 
 class Pull:
@@ -38,7 +31,6 @@ class Pull:
     ) -> None:
         self._spec, self._models_dir, self._folder = spec, models_dir, models_dir / spec.name
         self._endpoints, self._patience, self._meter = endpoints, patience, meter
-        self._refusals: list[Refusal] = []
         #: Sources that this pull could not reach, and why. Each is tried once, not once per file.
         self._unreachable: dict[str, str] = {}
         #: Sources that answered, with bytes or with a refusal.
@@ -67,25 +59,26 @@ class Pull:
         await files.in_thread(shutil.rmtree, self._folder / files.ARCHIVES, True)
 
     async def _obtain(self, client: httpx.AsyncClient, file: FileSpec) -> None:
+        refusals: list[Refusal] = []
         for attempt in attempts(file, self._endpoints):
             if reason := self._unreachable.get(attempt.label):
-                self._refusals.append(Refusal(file.name, attempt.label, reason, True))
+                refusals.append((attempt.label, reason, True))
                 continue
             try:
                 await self._try(client, file, attempt)
             except Unreachable as e:
                 self._unreachable[attempt.label] = str(e)
-                self._refusals.append(Refusal(file.name, attempt.label, str(e), True))
+                refusals.append((attempt.label, str(e), True))
             except SourceFailed as e:
                 # A pip that failed may never have reached its index.
                 if not isinstance(attempt.where, PackageIndex):
                     self.reached.add(attempt.label)
-                self._refusals.append(Refusal(file.name, attempt.label, str(e), False))
+                refusals.append((attempt.label, str(e), False))
             else:
                 self.reached.add(attempt.label)
                 self._meter.finish(file.size)
                 return
-        raise self._failure(file)
+        raise self._failure(file, refusals)
 
     async def _try(self, client: httpx.AsyncClient, file: FileSpec, attempt: Attempt) -> None:
         """Fetches, verifies and publishes the file. Removes wrong bytes; `SourceFailed` if this source sent them."""
@@ -123,14 +116,12 @@ class Pull:
         there = sum(part.stat().st_size for part in parts if part.exists())
         _need(self._folder, sum(file.size for file in wanted) - there, self._spec)
 
-    def _failure(self, file: FileSpec) -> errors.DownloadFailed:
-        refusals = [r for r in self._refusals if r.file == file.name]
-        lines = "".join(f"\n  {r.source}: {r.reason}" for r in refusals)
-        if all(r.unreachable for r in refusals) and not self.reached:
-            what = f"{self._spec.name}: no source of {file.name} can be reached from here{lines}"
-            return errors.Offline(f"{what}\n{remedy(self._spec, self._models_dir)}")
-        what = f"{self._spec.name}: no source gave {file.name}{lines}"
-        return errors.DownloadFailed(f"{what}\n{remedy(self._spec, self._models_dir)}")
+    def _failure(self, file: FileSpec, refusals: list[Refusal]) -> errors.DownloadFailed:
+        kind, what = errors.DownloadFailed, f"no source gave {file.name}"
+        if all(unreachable for _, _, unreachable in refusals) and not self.reached:
+            kind, what = errors.Offline, f"no source of {file.name} can be reached from here"
+        lines = "".join(f"\n  {source}: {reason}" for source, reason, _ in refusals)
+        return kind(f"{self._spec.name}: {what}{lines}\n{remedy(self._spec, self._models_dir)}")
 
 
 async def connect(patience: Patience) -> httpx.AsyncClient:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -135,12 +135,11 @@ class Attempt:
     """One place to ask for one file: an address, or archives of the package index."""
 
     where: str | PackageIndex
-    #: The host's name, for messages and to remember which host cannot be reached.
-    label: str = field(init=False)
 
-    def __post_init__(self) -> None:
-        label = urlsplit(self.where).netloc if isinstance(self.where, str) else PACKAGE_INDEX
-        object.__setattr__(self, "label", label)
+    @property
+    def label(self) -> str:
+        """The host's name, for messages and to remember which host cannot be reached."""
+        return urlsplit(self.where).netloc if isinstance(self.where, str) else PACKAGE_INDEX
 
 
 def attempts(file: FileSpec, endpoints: Endpoints) -> list[Attempt]:

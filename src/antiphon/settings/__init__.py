@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
@@ -16,6 +16,12 @@ from antiphon.settings import values
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+T = TypeVar("T")
+
+
+def option(default: T, meaning: str, **bounds: float) -> T:
+    """A setting, with what `--help` says about it and the bounds of its value, as pydantic names them."""
+    return cast(T, Field(default, description=meaning, **bounds))  # type: ignore[call-overload]
 
 
 class Settings(BaseSettings):
@@ -24,176 +30,156 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ANTIPHON_", extra="forbid", frozen=True, protected_namespaces=())
 
     # Where it listens
-    host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(7860, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
-    insecure: bool = Field(False, description="Allow an address that others can reach while there are no keys.")
+    host: str = option("127.0.0.1", "Address to listen on.")
+    port: int = option(7860, "Port to listen on; 0 takes a free one.", ge=0, le=65535)
+    insecure: bool = option(False, "Allow an address that others can reach while there are no keys.")
 
-    allowed_hosts: values.Names = Field(
-        (), description="Names that the server is called by, besides localhost and addresses; repeat for several."
+    allowed_hosts: values.Names = option(
+        (), "Names that the server is called by, besides localhost and addresses; repeat for several."
     )
-    allowed_origins: values.Names = Field(
-        (), description="Origins of other pages that may use it, such as https://chat.example.org; repeat for several."
+    allowed_origins: values.Names = option(
+        (), "Origins of other pages that may use it, such as https://chat.example.org; repeat for several."
     )
-    trusted_proxies: values.Networks = Field(
-        (), description="Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeat for several."
+    trusted_proxies: values.Networks = option(
+        (), "Networks whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeat for several."
     )
-    rate_limit: int = Field(0, ge=0, description="Requests per minute of one key, or address; 0: no bound.")
+    rate_limit: int = option(0, "Requests per minute of one key, or address; 0: no bound.", ge=0)
 
     # Where it keeps things
-    data_dir: Path = Field(Path("antiphon-data"), description="Database, cache, output, voices and models live here.")
-    models_dir: Path | None = Field(None, description="Model files, if not in DATA_DIR/cache_hub/models.")
+    data_dir: Path = option(Path("antiphon-data"), "Database, cache, output, voices and models live here.")
+    models_dir: Path | None = option(None, "Model files, if not in DATA_DIR/cache_hub/models.")
 
     # Which other servers it works with
-    store: values.Store = Field(
+    store: values.Store = option(
         "sqlite",
-        description="Where jobs are: sqlite in DATA_DIR, or postgresql://USER:PASSWORD@HOST/NAME, which several "
-        "servers may share.",
+        "Where jobs are: sqlite in DATA_DIR, or postgresql://USER:PASSWORD@HOST/NAME, which several servers may share.",
     )
-    server_name: str | None = Field(
-        None, min_length=1, max_length=60, description="What this server is called in a shared store; one of its own."
+    server_name: str | None = option(
+        None, "What this server is called in a shared store; one of its own.", min_length=1, max_length=60
     )
-    lease: float = Field(
-        10.0, ge=1, description="Seconds without a sign of life after which other servers take a server's jobs over."
+    lease: float = option(
+        10.0, "Seconds without a sign of life after which other servers take a server's jobs over.", ge=1
     )
 
-    objects: values.Objects | None = Field(
+    objects: values.Objects | None = option(
         None,
-        description="Storage that servers share for finished files, recordings and segments: s3://BUCKET/PREFIX, "
-        "gs://…, az://…, or file:///FOLDER; credentials as the cloud's tools have them, such as AWS_ACCESS_KEY_ID.",
+        "Storage that servers share for finished files, recordings and segments: s3://BUCKET/PREFIX, gs://…, az://…, "
+        "or file:///FOLDER; credentials as the cloud's tools have them, such as AWS_ACCESS_KEY_ID.",
     )
-    objects_endpoint: values.Address | None = Field(
-        None, description="Address of an S3 storage that is not Amazon's, such as http://storage:9000."
+    objects_endpoint: values.Address | None = option(
+        None, "Address of an S3 storage that is not Amazon's, such as http://storage:9000."
     )
-    objects_public: values.Address | None = Field(
-        None, description="The same as clients reach it, for signed addresses; if it is another."
+    objects_public: values.Address | None = option(
+        None, "The same as clients reach it, for signed addresses; if it is another."
     )
-    objects_reads: Literal["proxied", "signed"] = Field(
-        "proxied",
-        description="Finished files: proxied, through the server, or signed, by an address of the storage's own.",
+    objects_reads: Literal["proxied", "signed"] = option(
+        "proxied", "Finished files: proxied, through the server, or signed, by an address of the storage's own."
     )
-    objects_days: float = Field(
-        30.0,
-        gt=0,
-        description="Days that segments are kept in the shared storage, so that no server computes them twice.",
+    objects_days: float = option(
+        30.0, "Days that segments are kept in the shared storage, so that no server computes them twice.", gt=0
     )
 
-    executor: Literal["local", "ray"] = Field(
-        "local", description="Where models run: local, on this machine, or ray, on the nodes of a Ray cluster."
+    executor: Literal["local", "ray"] = option(
+        "local", "Where models run: local, on this machine, or ray, on the nodes of a Ray cluster."
     )
-    ray_address: values.RayAddress | None = Field(
-        None, description="HOST:PORT of the cluster's head; none: the cluster this machine belongs to."
+    ray_address: values.RayAddress | None = option(
+        None, "HOST:PORT of the cluster's head; none: the cluster this machine belongs to."
     )
-    ray_cpus: values.Shares = Field(
-        (), description="NUMBER or MODEL=NUMBER: CPUs of a node that one worker takes; 1 if nothing is said."
+    ray_cpus: values.Shares = option(
+        (), "NUMBER or MODEL=NUMBER: CPUs of a node that one worker takes; 1 if nothing is said."
     )
-    ray_gpus: values.Shares = Field(
-        (), description="NUMBER or MODEL=NUMBER: GPUs one worker takes, 0.5 for two on one; 1 for models that use one."
+    ray_gpus: values.Shares = option(
+        (), "NUMBER or MODEL=NUMBER: GPUs one worker takes, 0.5 for two on one; 1 for models that use one."
     )
-    ray_models_dir: Path | None = Field(None, description="Where models are on the nodes, if not as here.")
-    ray_folder: Path | None = Field(
-        None, description="Folder on each node for the recordings its work needs, if not DATA_DIR/node."
+    ray_models_dir: Path | None = option(None, "Where models are on the nodes, if not as here.")
+    ray_folder: Path | None = option(
+        None, "Folder on each node for the recordings its work needs, if not DATA_DIR/node."
     )
-    ray_env: values.Names = Field(
-        (), description="NAME of a variable of this environment that workers on the nodes get; repeat for several."
+    ray_env: values.Names = option(
+        (), "NAME of a variable of this environment that workers on the nodes get; repeat for several."
     )
 
     # What it runs
-    model: values.Names = Field(
-        ("auto",), description="Model to serve; repeat for several. auto: the best that can run here."
-    )
-    workers: values.Workers = Field(
+    model: values.Names = option(("auto",), "Model to serve; repeat for several. auto: the best that can run here.")
+    workers: values.Workers = option(
         "auto",
-        description="Worker processes per model: a number, auto, or with --executor ray MIN-MAX, as many as the queue "
-        "is worth.",
+        "Worker processes per model: a number, auto, or with --executor ray MIN-MAX, as many as the queue is worth.",
     )
-    scale_seconds: float = Field(
-        20.0, gt=0, description="With --workers MIN-MAX: predicted seconds of queued work that one worker is worth."
+    scale_seconds: float = option(
+        20.0, "With --workers MIN-MAX: predicted seconds of queued work that one worker is worth.", gt=0
     )
-    scale_down: float = Field(
-        120.0, ge=0, description="With it: seconds for which fewer workers must have been enough before one goes."
+    scale_down: float = option(
+        120.0, "With it: seconds for which fewer workers must have been enough before one goes.", ge=0
     )
-    device: Literal["auto", "cpu"] = Field("auto", description="auto uses the GPUs that are there; cpu none.")
-    memory_budget: int = Field(
-        0, ge=0, description="Bytes that all models may take; beyond it they are loaded on demand. 0: no bound."
+    device: Literal["auto", "cpu"] = option("auto", "auto uses the GPUs that are there; cpu none.")
+    memory_budget: int = option(
+        0, "Bytes that all models may take; beyond it they are loaded on demand. 0: no bound.", ge=0
     )
-    keep_alive: values.Seconds = Field(
-        (), description="SECONDS or MODEL=SECONDS of idleness after which a model leaves the memory."
+    keep_alive: values.Seconds = option(
+        (), "SECONDS or MODEL=SECONDS of idleness after which a model leaves the memory."
     )
-    model_option: values.ModelOptions = Field(
-        (),
-        description="MODEL:NAME=VALUE, an option of that model's engine; VALUE is JSON, or text. Repeat for several.",
+    model_option: values.ModelOptions = option(
+        (), "MODEL:NAME=VALUE, an option of that model's engine; VALUE is JSON, or text. Repeat for several."
     )
-    download: bool = Field(True, description="Fetch the recommended model in the background when it is missing.")
-    hub: Literal["hub", "modelscope"] = Field(
-        "hub", description="Who is asked first for model files: hub (Hugging Face or HF_ENDPOINT), or modelscope."
+    download: bool = option(True, "Fetch the recommended model in the background when it is missing.")
+    hub: Literal["hub", "modelscope"] = option(
+        "hub", "Who is asked first for model files: hub (Hugging Face or HF_ENDPOINT), or modelscope."
     )
-    offline: bool = Field(False, description="Never use the network.")
+    offline: bool = option(False, "Never use the network.")
 
     # How it shares
-    weight_vip: float = Field(4.0, gt=0, description="Share of a vip flow against a normal one.")
-    weight_bulk: float = Field(0.25, gt=0, description="Share of a bulk flow against a normal one.")
-    ageing: float = Field(30.0, gt=0, description="Seconds after which waiting weighs as much as being short.")
+    weight_vip: float = option(4.0, "Share of a vip flow against a normal one.", gt=0)
+    weight_bulk: float = option(0.25, "Share of a bulk flow against a normal one.", gt=0)
+    ageing: float = option(30.0, "Seconds after which waiting weighs as much as being short.", gt=0)
 
     # What it accepts
-    max_client_seconds: float = Field(3600.0, gt=0, description="Predicted seconds of work one client may have queued.")
-    max_queue_seconds: float = Field(21600.0, gt=0, description="Predicted seconds of work queued overall.")
-    max_client_bytes: int = Field(64 * MIB, gt=0, description="Bytes of text one client may have queued.")
-    max_queue_bytes: int = Field(512 * MIB, gt=0, description="Bytes of text queued overall.")
-    max_body: int = Field(16 * MIB, gt=0, description="Bytes of one request body.")
+    max_client_seconds: float = option(3600.0, "Predicted seconds of work one client may have queued.", gt=0)
+    max_queue_seconds: float = option(21600.0, "Predicted seconds of work queued overall.", gt=0)
+    max_client_bytes: int = option(64 * MIB, "Bytes of text one client may have queued.", gt=0)
+    max_queue_bytes: int = option(512 * MIB, "Bytes of text queued overall.", gt=0)
+    max_body: int = option(16 * MIB, "Bytes of one request body.", gt=0)
 
-    stall_seconds: float = Field(
-        30.0, gt=0, description="Seconds after which a client is cut off that takes nothing of its answer."
+    stall_seconds: float = option(
+        30.0, "Seconds after which a client is cut off that takes nothing of its answer.", gt=0
     )
-    webhook_private: bool = Field(False, description="Let webhooks call addresses that are not public.")
+    webhook_private: bool = option(False, "Let webhooks call addresses that are not public.")
 
     # How it treats workers
-    heartbeat_timeout: float = Field(
-        10.0, gt=0, description="Seconds without a sign of life after which a worker is killed."
+    heartbeat_timeout: float = option(10.0, "Seconds without a sign of life after which a worker is killed.", gt=0)
+    unit_timeout: float = option(300.0, "Seconds one unit may take before its worker is killed.", gt=0)
+    cancel_grace: float = option(2.0, "Seconds a worker has to drop a cancelled unit before it is killed.", ge=0)
+    recycle_units: int = option(0, "Units after which a worker is replaced; 0: never for that reason.", ge=0)
+    recycle_growth: int = option(2 * GIB, "Bytes a worker may grow over its size when ready; 0: no bound.", ge=0)
+    recycle_leak: int = option(
+        256 * MIB, "Bytes of growth, unit after unit, that are taken for a leak; 0: no bound.", ge=0
     )
-    unit_timeout: float = Field(300.0, gt=0, description="Seconds one unit may take before its worker is killed.")
-    cancel_grace: float = Field(
-        2.0, ge=0, description="Seconds a worker has to drop a cancelled unit before it is killed."
-    )
-    recycle_units: int = Field(0, ge=0, description="Units after which a worker is replaced; 0: never for that reason.")
-    recycle_growth: int = Field(
-        2 * GIB, ge=0, description="Bytes a worker may grow over its size when ready; 0: no bound."
-    )
-    recycle_leak: int = Field(
-        256 * MIB, ge=0, description="Bytes of growth, unit after unit, that are taken for a leak; 0: no bound."
-    )
-    drain_seconds: float = Field(30.0, ge=0, description="Seconds running work gets to finish after SIGTERM.")
+    drain_seconds: float = option(30.0, "Seconds running work gets to finish after SIGTERM.", ge=0)
 
     # How much it keeps
-    cache_bytes: int = Field(
-        10 * GIB, ge=0, description="Bytes of finished audio kept on disk so that nothing is made twice."
+    cache_bytes: int = option(10 * GIB, "Bytes of finished audio kept on disk so that nothing is made twice.", ge=0)
+    cache_memory: int = option(64 * MIB, "Bytes of them kept in memory.", ge=0)
+    output_bytes: int = option(
+        10 * GIB, "Bytes of finished files kept in the output folder; the oldest go first.", ge=0
     )
-    cache_memory: int = Field(64 * MIB, ge=0, description="Bytes of them kept in memory.")
-    output_bytes: int = Field(
-        10 * GIB, ge=0, description="Bytes of finished files kept in the output folder; the oldest go first."
+    voices_bytes: int = option(2 * GIB, "Bytes of recordings kept as voices; no new ones are taken at the bound.", ge=0)
+    uploads_bytes: int = option(
+        8 * GIB, "Bytes of recordings kept for transcription; those that no job needs go first.", ge=0
     )
-    voices_bytes: int = Field(
-        2 * GIB, ge=0, description="Bytes of recordings kept as voices; no new ones are taken at the bound."
+    min_free_bytes: int = option(
+        512 * MIB, "Bytes free on the disk under which new jobs are refused; 0: no bound.", ge=0
     )
-    uploads_bytes: int = Field(
-        8 * GIB, ge=0, description="Bytes of recordings kept for transcription; those that no job needs go first."
-    )
-    min_free_bytes: int = Field(
-        512 * MIB, ge=0, description="Bytes free on the disk under which new jobs are refused; 0: no bound."
-    )
-    keep_days: float = Field(7.0, gt=0, description="Days that finished jobs and their files are kept.")
+    keep_days: float = option(7.0, "Days that finished jobs and their files are kept.", gt=0)
 
     # What it tells
-    target_wait: float = Field(
-        2.0, gt=0, description="Seconds of waiting that 95 % should not exceed: what the capacity advice aims at."
+    target_wait: float = option(
+        2.0, "Seconds of waiting that 95 % should not exceed: what the capacity advice aims at.", gt=0
     )
-    otlp_endpoint: str | None = Field(
-        None, description="Send traces to this OpenTelemetry collector (OTLP over HTTP), such as http://localhost:4318."
+    otlp_endpoint: str | None = option(
+        None, "Send traces to this OpenTelemetry collector (OTLP over HTTP), such as http://localhost:4318."
     )
-    log_format: Literal["auto", "console", "json"] = Field(
-        "auto", description="auto: console in a terminal, else json."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
-    log_text: int = Field(30, ge=0, description="Characters of a request's text in the log; 0 turns it off.")
+    log_format: Literal["auto", "console", "json"] = option("auto", "auto: console in a terminal, else json.")
+    log_level: Literal["debug", "info", "warning", "error"] = option("info", "Least level that is logged.")
+    log_text: int = option(30, "Characters of a request's text in the log; 0 turns it off.", ge=0)
 
     @classmethod
     def settings_customise_sources(

@@ -58,11 +58,9 @@ class JobStore(Protocol):
 
     async def open(self) -> None:
         """Makes the store ready. Raises `SchemaTooNew` for data of a newer Antiphon and leaves it unchanged."""
-        ...
 
     async def close(self) -> None:
         """Finishes the calls that were made before and closes the data. Later calls raise `StoreError`."""
-        ...
 
     # Life of a job
 
@@ -74,15 +72,12 @@ class JobStore(Protocol):
         For an idempotency key that came with this body before, it returns (the job of that time, False) and stores
         nothing. Raises `IdempotencyMismatch` for a key that came with another body, `Conflict` for an id in use.
         """
-        ...
 
     async def find_idempotent(self, idempotency: Idempotency) -> Job | None:
         """The job that `add` would return for a known key; stores nothing. Raises `IdempotencyMismatch`."""
-        ...
 
     async def record(self, job: Job) -> None:
         """Stores a job that is already final, such as a request whose caller waited. Raises `Conflict`."""
-        ...
 
     async def start(self, id: str) -> int | None:
         """Moves a queued job to running and returns the fence of this run; None if the job was not queued.
@@ -90,11 +85,9 @@ class JobStore(Protocol):
         A fence identifies one run of a job. It grows with every start and never repeats, also where `Job.attempt`,
         the number that clients see, went back by a `release`.
         """
-        ...
 
     async def progress(self, id: str, fence: int, units: Units) -> bool:
         """Stores how far a running job is. False, and no change, when the fence is not that of its run."""
-        ...
 
     async def finish(
         self,
@@ -105,11 +98,8 @@ class JobStore(Protocol):
         error: Failure | None = None,
         units: Units | None = None,
     ) -> bool:
-        """Moves a running job to a final state. False, and no change, when the fence is not that of its run.
-
-        `units=None` leaves the units as they are.
-        """
-        ...
+        """Moves a running job to a final state; `units=None` leaves its units as they are. False, and no change, when
+        the fence is not that of its run."""
 
     async def release(self, id: str, fence: int, spend: bool) -> bool:
         """Moves a running job back to queued. False when the fence is not that of its run.
@@ -117,22 +107,18 @@ class JobStore(Protocol):
         With `spend=False` the attempt does not count (a drain). The fence is used up in any case: the run that holds
         it can no longer finish the job.
         """
-        ...
 
     async def cancel(self, id: str, owner: str | None = None) -> tuple[Job, bool] | None:
         """Moves a queued or running job to cancelled. Returns the job as it is now; None if there is no such job.
 
         The second value says whether this server announces the end: this call ended the job, and the job belongs to
         no other server that shares the store (that server announces the end)."""
-        ...
 
     async def retry(self, id: str, owner: str | None = None) -> Job:
         """Moves a failed or cancelled job back to queued. Raises `NotFound`, and `Conflict` in another state."""
-        ...
 
     async def requeue_succeeded(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
         """Moves a succeeded job back to queued with another request. Raises as `retry` does."""
-        ...
 
     def rescue(self) -> AsyncIterator[Job]:
         """Moves every running job back to queued (its attempt stays spent), then yields all queued jobs.
@@ -142,7 +128,6 @@ class JobStore(Protocol):
         Jobs come in the order of their acceptance and are read in bounded batches, so that a long queue is never in
         memory as a whole. Jobs that are accepted after the call are not yielded.
         """
-        ...
 
     async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
         """Jobs that ended between two times (seconds since the epoch) and have no event that announces the end,
@@ -151,7 +136,6 @@ class JobStore(Protocol):
         A server calls it once at its start. Where servers share the store, a server calls it again when another one
         is gone: it then returns what that server left, whenever it ended, and no other server gets the same jobs.
         """
-        ...
 
     # Questions
 
@@ -161,85 +145,67 @@ class JobStore(Protocol):
         self, owner: str | None = None, states: Sequence[State] | None = None, after: str | None = None, limit: int = 50
     ) -> builtins.list[Job]:
         """Newest first by id, as ids sort by time. `after`: the last id of the previous page, even if it is gone."""
-        ...
 
     async def counts(self) -> dict[State, int]:
         """The number of jobs in each state; every state is a key."""
-        ...
 
     # Events
 
     async def append_events(self, events: Sequence[Event]) -> None:
         """Stores events with new ids, all or none. Raises `Conflict` for an id in use."""
-        ...
 
     async def events_after(
         self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
     ) -> builtins.list[Event]:
         """At most `limit` events with a greater id, oldest first: of one job, or those that `owner` may see."""
-        ...
 
     async def last_event_id(self) -> int:
         """The greatest id that was ever stored; 0 if there is none."""
-        ...
 
     # Webhooks
 
     async def pending_webhooks(self) -> builtins.list[Webhook]:
         """Webhooks that are neither delivered nor given up, by id."""
-        ...
 
     async def webhook_done(self, id: str) -> None:
         """Removes a webhook that was delivered or is given up."""
-        ...
 
     async def webhook_failed(self, id: str, next_at: float, error: str) -> None:
         """Counts a failed try; the next one is due at `next_at` (seconds since the epoch)."""
-        ...
 
     # Voices
 
     async def add_voice(self, reference: Reference) -> None:
         """Stores an uploaded voice. Raises `Conflict` if its owner has a voice of that name, or the id is in use."""
-        ...
 
     async def voices(self, owner: str) -> builtins.list[Reference]:
         """The voices of one owner, oldest first."""
-        ...
 
     async def voice(self, owner: str, id_or_name: str) -> Reference | None:
         """The owner's voice of that id, else of that name. The voices of other owners are not found."""
-        ...
 
     async def remove_voice(self, owner: str, id_or_name: str) -> Reference | None:
         """Removes the voice that `voice` would find and returns it; None if there is none."""
-        ...
 
     async def digest_used(self, digest: str) -> bool:
         """Whether a voice of any owner has the recording of that digest."""
-        ...
 
     # API keys
 
     async def add_key(self, key: Key) -> None:
         """Raises `Conflict` while another key has the name."""
-        ...
 
     async def keys(self) -> builtins.list[Key]:
         """All keys, revoked ones too, oldest first."""
-        ...
 
     async def revoke_key(self, id_or_name: str, at: float) -> Key | None:
         """Makes a key invalid from now on; None if no valid key has that id or name."""
-        ...
 
     async def add_usage(self, key: str, day: str, seconds: float) -> None:
         """Counts seconds of audio that a key received on a day (`YYYY-MM-DD`, UTC)."""
-        ...
 
     async def usage(self, day: str) -> dict[str, float]:
         """Seconds of audio by key on a day."""
-        ...
 
     # Retention
 
@@ -249,14 +215,11 @@ class JobStore(Protocol):
         The newest event stays, because new ids follow it. Idempotency keys go with their job and after
         `IDEMPOTENCY_SECONDS`. Returns the names of the result files, which no job refers to any more.
         """
-        ...
 
     async def get_value(self, key: str) -> Any:
         """A small JSON document; None if there is none."""
-        ...
 
     async def set_value(self, key: str, value: Any) -> None: ...
 
     async def set_default(self, key: str, value: Any) -> Any:
         """Stores a document unless one of that name exists; returns the document that is stored."""
-        ...

@@ -24,28 +24,21 @@ class ClusterChannel(Protocol):
     def listen(self, on_message: Callable[[Mapping[str, Any]], None], on_gap: Callable[[], None]) -> None:
         """Calls `on_message` with each message of another server to all servers or to this one, and `on_gap` when some
         may have been lost. Neither may raise. A message names its sender (`from`) and the sender's `slot`."""
-        ...
 
     async def listening(self) -> None:
         """Returns once this server receives messages."""
-        ...
 
     async def send(self, message: Mapping[str, Any]) -> None:
         """Sends a message to the server that `to` names, or to all. Never raises when the store is away."""
-        ...
 
     async def events_between(self, slot: int, first: int, last: int) -> list[Event]:
         """The stored events of the server in a slot, from one id to another, both included."""
-        ...
 
     async def own_jobs(self, ids: list[str]) -> set[str]:
         """Which of these jobs are unfinished and still belong to this server."""
-        ...
 
     async def servers(self) -> list[tuple[str, int, float]]:
         """The servers that are alive: name, slot, seconds left of the lease."""
-        ...
 
     async def hit(self, name: str, per_minute: int) -> tuple[bool, int, float]:
         """Counts a request: whether it is within the rate, how many are left, seconds until the minute ends."""
-        ...

@@ -45,8 +45,7 @@ class SqliteKeys(SqliteConnections):
         return {row[0]: row[1] for row in await self._rows("usage", day)}
 
 
-def _row(key: Key) -> tuple[Any, ...]:
-    k = key
+def _row(k: Key) -> tuple[Any, ...]:
     return k.id, k.name, k.digest, k.priority, int(k.admin), k.quota, k.created_at, k.revoked_at
 
 

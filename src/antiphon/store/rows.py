@@ -35,47 +35,20 @@ def decode(text: str) -> Any:
 
 
 def from_job(job: Job) -> Row:
-    """The parameters of the statement `add`."""
-    return (
-        job.id,
-        job.type,
-        job.state.value,
-        job.owner,
-        job.priority,
-        job.attempt,
-        job.created_at,
-        job.started_at,
-        job.finished_at,
-        job.units.total,
-        job.units.done,
-        job.units.cached,
-        int(job.kept),
-        job.error and encode(job.error),
-        job.result and encode(job.result),
-        encode(job.request),
-    )
+    """The values of the columns `JOB`, but for `seq`, which the database numbers."""
+    j, units = job, job.units
+    head = (j.id, j.type, j.state.value, j.owner, j.priority, j.attempt, j.created_at, j.started_at, j.finished_at)
+    ending = (j.error and encode(j.error), j.result and encode(j.result))
+    return (*head, units.total, units.done, units.cached, j.kept, *ending, encode(j.request))
 
 
 def to_job(row: Row) -> Job:
     """The job of the columns `JOB`; the first, `seq`, is no field of it."""
     _, id, type_, state, owner, priority, attempt, created, started, finished, total, done, cached = row[:13]
     kept, error, result, request = row[13:]
-    return Job(
-        id,
-        type_,
-        State(state),
-        owner,
-        priority,
-        _any.decode(request),
-        created,
-        started,
-        finished,
-        Units(total, done, cached),
-        result and _result.decode(result),
-        error and _failure.decode(error),
-        attempt,
-        bool(kept),
-    )
+    head = (id, type_, State(state), owner, priority, _any.decode(request), created, started, finished)
+    ending = (result and _result.decode(result), error and _failure.decode(error))
+    return Job(*head, Units(total, done, cached), *ending, attempt, bool(kept))
 
 
 def to_event(row: Row) -> Event:
@@ -83,16 +56,12 @@ def to_event(row: Row) -> Event:
     return Event(id, type_, at, job, owner, _any.decode(data))
 
 
-def from_reference(reference: Reference) -> Row:
-    """The parameters of the statement `add_voice`."""
-    r = reference
+def from_reference(r: Reference) -> Row:
+    """The values of the columns `VOICE`."""
     known = (r.id, r.owner, r.name, r.digest, r.seconds, r.bytes, r.consent, r.created_at, r.media_type)
     return (*known, r.ref_text, r.description, encode(r.languages))
 
 
 def to_reference(row: Row) -> Reference:
-    id, owner, name, digest, seconds, nbytes, consent, created, media_type, ref_text, description, languages = row
-    known = tuple(_any.decode(languages))
-    return Reference(
-        id, owner, name, digest, seconds, nbytes, consent, created, media_type, ref_text, description, known
-    )
+    values = (*row[:-1], tuple(_any.decode(row[-1])))
+    return Reference(*values)

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import apsw
-
 from antiphon.domain import errors
 from antiphon.store import connect, queries, rows
 from antiphon.store.reader import Reader
@@ -36,29 +34,27 @@ class SqliteConnections:
         """
         self._path, self._clock, self._on_fatal = Path(path), clock, on_fatal
         self._vfs, self._synchronous = vfs, synchronous
-        self._writer_: Writer | None = None
-        self._reader_: Reader | None = None
+        self._threads: tuple[Writer, Reader] | None = None
 
     async def open(self) -> None:
         connection = await asyncio.to_thread(connect.writer, self._path, vfs=self._vfs, synchronous=self._synchronous)
         try:
-            self._reader_ = await asyncio.to_thread(Reader, self._path, vfs=self._vfs)
+            reader = await asyncio.to_thread(Reader, self._path, vfs=self._vfs)
         except BaseException:
             connect.abandon(connection)
             raise
-        self._writer_ = Writer(connection, self._on_fatal)
+        self._threads = Writer(connection, self._on_fatal), reader
 
     async def close(self) -> None:
-        # The reader first: the last connection to close copies the log into the database and removes it.
-        if self._reader_ is not None:
-            await self._reader_.close()
-        if self._writer_ is not None:
-            await self._writer_.close()
+        if self._threads is not None:
+            # The reader first: the last connection to close copies the log into the database and removes it.
+            await self._reader.close()
+            await self._writer.close()
 
     @property
     def broken(self) -> BaseException | None:
         """The error after which nothing is written any more; None while the store works."""
-        return self._writer_.broken if self._writer_ else None
+        return self._writer.broken if self._threads else None
 
     async def _change(self, name: str, *values: Any) -> Any:
         """Runs one statement that changes something; the first value that it returns, None if no row was changed."""
@@ -66,20 +62,17 @@ class SqliteConnections:
 
     async def _rows(self, name: str, *values: Any) -> list[rows.Row]:
         """The rows that one statement finds."""
-
-        def op(db: apsw.Connection) -> list[rows.Row]:
-            return db.execute(SQL[name], values).fetchall()
-
-        return await self._reader.run(op)
+        return await self._reader.run(lambda db: db.execute(SQL[name], values).fetchall())
 
     @property
     def _writer(self) -> Writer:
-        if self._writer_ is None:
-            raise errors.StoreError("the job store is not open")
-        return self._writer_
+        return self._opened()[0]
 
     @property
     def _reader(self) -> Reader:
-        if self._reader_ is None:
+        return self._opened()[1]
+
+    def _opened(self) -> tuple[Writer, Reader]:
+        if self._threads is None:
             raise errors.StoreError("the job store is not open")
-        return self._reader_
+        return self._threads

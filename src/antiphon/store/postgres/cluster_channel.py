@@ -19,9 +19,9 @@ import structlog
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.store import cluster, rows
-from antiphon.store.postgres import connection, schema
+from antiphon.store.postgres import connection, sql
 from antiphon.store.postgres.connection import Connection, ConnectionPool
-from antiphon.store.postgres.statements import SQL
+from antiphon.store.postgres.sql import SQL
 
 log = structlog.get_logger("antiphon.store")
 
@@ -55,7 +55,7 @@ class PostgresClusterChannel(cluster.ClusterChannel):
 
         async def join(db: Connection, retried: bool) -> tuple[int, int] | None:
             async with db.transaction():
-                await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (schema.LOCK,))
+                await connection.execute(db, "SELECT pg_advisory_xact_lock(%s)", (sql.LOCK,))
                 values = {"server": self.server, "lease": self.lease, "slots": cluster.SLOTS}
                 found = await connection.execute(db, SQL["join"], values)
                 return (found[0][0], found[0][1]) if found else None

@@ -10,7 +10,7 @@ from antiphon.store import rows
 from antiphon.store.base import Webhook
 from antiphon.store.postgres.cluster_channel import PostgresClusterChannel
 from antiphon.store.postgres.connection import Connection, ConnectionPool
-from antiphon.store.postgres.statements import SQL
+from antiphon.store.postgres.sql import SQL
 
 
 class PostgresEvents:
@@ -18,6 +18,7 @@ class PostgresEvents:
 
     _pool: ConnectionPool
     _channel: PostgresClusterChannel
+    _server: str
 
     async def append_events(self, events: Sequence[Event]) -> None:
         if not events:
@@ -45,13 +46,6 @@ class PostgresEvents:
     async def last_event_id(self) -> int:
         found: int = await self._pool.value(SQL["last_event"])
         return found
-
-
-class PostgresWebhooks:
-    """Part of `PostgresStore`."""
-
-    _pool: ConnectionPool
-    _server: str
 
     async def pending_webhooks(self) -> builtins.list[Webhook]:
         return [Webhook(*row) for row in await self._pool.rows(SQL["pending_webhooks"], {"server": self._server})]

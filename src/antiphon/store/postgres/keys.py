@@ -9,7 +9,7 @@ from antiphon.domain.key import Key
 from antiphon.store.keys import taken
 from antiphon.store.postgres import connection
 from antiphon.store.postgres.connection import Connection, ConnectionPool
-from antiphon.store.postgres.statements import SQL
+from antiphon.store.postgres.sql import SQL
 
 
 class PostgresKeys:

@@ -5,8 +5,8 @@
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
                   units_total, units_done, units_cached, kept, error, result, request, server)
 VALUES (%(id)s, %(type)s, %(state)s, %(owner)s, %(priority)s, %(attempt)s, %(attempt)s, %(created_at)s,
-        %(started_at)s, %(finished_at)s, %(total)s, %(done)s, %(cached)s, %(kept)s, %(error)s, %(result)s,
-        %(request)s, %(server)s);
+        %(started_at)s, %(finished_at)s, %(units_total)s, %(units_done)s, %(units_cached)s, %(kept)s, %(error)s,
+        %(result)s, %(request)s, %(server)s);
 
 -- name: forget_key
 -- A key that is too old.

@@ -15,19 +15,19 @@ from antiphon.domain.job import Failure, Job, Result, State, Units
 from antiphon.store import base, checks, rows
 from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.cluster import ClusterChannel
-from antiphon.store.postgres import connection, schema
+from antiphon.store.postgres import connection, sql
 from antiphon.store.postgres.cluster_channel import PostgresClusterChannel
 from antiphon.store.postgres.connection import FOREVER, Connection, ConnectionPool
-from antiphon.store.postgres.events import PostgresEvents, PostgresWebhooks
+from antiphon.store.postgres.events import PostgresEvents
 from antiphon.store.postgres.keys import PostgresKeys
-from antiphon.store.postgres.statements import SQL
+from antiphon.store.postgres.sql import SQL
 from antiphon.store.postgres.voices import PostgresVoices
 
 #: Jobs that `rescue` reads at a time, and rows that `prune` removes in one transaction.
 RESCUE_JOBS = PRUNE = 500
 
 
-class PostgresStore(PostgresEvents, PostgresWebhooks, PostgresVoices, PostgresKeys):
+class PostgresStore(PostgresEvents, PostgresVoices, PostgresKeys):
     """A `JobStore` that several servers use at the same time.
 
     Each server works on the jobs that it accepted, under a lease that it renews. When the lease ends, another server
@@ -57,7 +57,7 @@ class PostgresStore(PostgresEvents, PostgresWebhooks, PostgresVoices, PostgresKe
     async def open(self) -> None:
         await self._pool.open()
         try:
-            await schema.migrate(self._pool, self._name)
+            await sql.migrate(self._pool, self._name)
             if self.cluster is not None:
                 await self._channel.open()
         except BaseException:
@@ -234,23 +234,8 @@ class PostgresStore(PostgresEvents, PostgresWebhooks, PostgresVoices, PostgresKe
         return await self._pool.run(op, patience=FOREVER)
 
     def _values(self, job: Job) -> dict[str, Any]:
-        return {
-            "id": job.id,
-            "type": job.type,
-            "state": job.state.value,
-            "owner": job.owner,
-            "priority": job.priority,
-            "attempt": job.attempt,
-            "created_at": job.created_at,
-            "started_at": job.started_at,
-            "finished_at": job.finished_at,
-            "kept": job.kept,
-            "error": job.error and rows.encode(job.error),
-            "result": job.result and rows.encode(job.result),
-            "request": rows.encode(job.request),
-            "server": self._server,
-            **_counted(job.units),
-        }
+        columns = rows.JOB.split(", ")[1:]
+        return dict(zip(columns, rows.from_job(job), strict=True)) | {"server": self._server}
 
     # Questions
 

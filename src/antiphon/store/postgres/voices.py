@@ -8,7 +8,7 @@ from antiphon.domain.voice import Reference
 from antiphon.store import rows
 from antiphon.store.postgres import connection
 from antiphon.store.postgres.connection import Connection, ConnectionPool
-from antiphon.store.postgres.statements import SQL
+from antiphon.store.postgres.sql import SQL
 from antiphon.store.voices import taken
 
 

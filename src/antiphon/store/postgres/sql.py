@@ -1,19 +1,29 @@
-"""Schema: brings a database that several servers use up to date."""
+"""SQL: the statements of the PostgreSQL store by name, and the migrations of its schema."""
 
 from __future__ import annotations
 
 import re
 
 from antiphon.domain import errors
-from antiphon.store import queries
+from antiphon.store import queries, rows
 from antiphon.store.postgres import connection
 from antiphon.store.postgres.connection import Connection, ConnectionPool
-from antiphon.store.postgres.statements import PACKAGE
 
+PACKAGE = "antiphon.store.postgres"
 #: Key of the advisory lock under which servers join and the schema is changed.
 LOCK = 0x616E7469
 #: The line of a migration that names the oldest schema whose servers can go on.
 _OLDEST = re.compile(r"^-- oldest: (\d+)$", re.MULTILINE)
+
+
+def _as_text(columns: str, *names: str) -> str:
+    """JSON is read as text, because it is kept as text."""
+    return ", ".join(f"{name}::text" if name in names else name for name in columns.split(", "))
+
+
+SQL = queries.load(
+    PACKAGE, JOB=_as_text(rows.JOB, "error", "result", "request"), VOICE=_as_text(rows.VOICE, "languages")
+)
 
 
 async def migrate(pool: ConnectionPool, name: str) -> None:
