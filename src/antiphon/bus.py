@@ -24,9 +24,8 @@ class Subscription:
 
     def __init__(self, bus: Bus, job: str | None, owner: str | None, limit: int) -> None:
         self.job, self.owner = job, owner
-        self._bus = bus
+        self._bus, self._limit = bus, limit
         self._waiting: deque[Event] = deque()
-        self._limit = limit
         self._lost_after: int | None = None
         self._last = 0
         self._wake = asyncio.Event()
@@ -104,14 +103,13 @@ class Bus:
     ) -> None:
         """`keep`: how many past events can be replayed from memory; older ones are in the store. `watched_elsewhere`:
         whether a client watches a job by way of another server."""
-        self._clock = clock
+        self._clock, self._watched_elsewhere = clock, watched_elsewhere
         self._last = 0
         self._past: deque[Event] = deque(maxlen=keep)
         self._by_job: dict[str, set[Subscription]] = defaultdict(set)
         self._others: set[Subscription] = set()
         self._listeners: list[Listener] = []
         self._stride, self._slot = 1, 0
-        self._watched_elsewhere = watched_elsewhere
 
     def number(self, slot: int, stride: int = 64) -> None:
         """From now on every id leaves the remainder `slot` when divided by `stride`, so that the ids of several servers
@@ -142,9 +140,8 @@ class Bus:
 
     def relay(self, event: Event) -> None:
         """Passes an event that another server published to the subscribers, but not to the listeners."""
-        if event.job is not None and event.job in self._by_job:
-            for subscription in tuple(self._by_job[event.job]):
-                subscription.offer(event)
+        for subscription in tuple(self._by_job.get(event.job or "", ())):
+            subscription.offer(event)
         for subscription in tuple(self._others):
             if subscription.wants(event):
                 subscription.offer(event)
@@ -152,10 +149,7 @@ class Bus:
     def subscribe(self, *, job: str | None = None, owner: str | None = None, limit: int = 1000) -> Subscription:
         """Events of one job, or those that `owner` may see (None: all), from now on."""
         subscription = Subscription(self, job, owner, limit)
-        if job is not None:
-            self._by_job[job].add(subscription)
-        else:
-            self._others.add(subscription)
+        (self._others if job is None else self._by_job[job]).add(subscription)
         return subscription
 
     def has_subscriber(self, job: str, owner: str) -> bool:
@@ -187,8 +181,7 @@ class Bus:
 
     def _forget(self, subscription: Subscription) -> None:
         self._others.discard(subscription)
-        if subscription.job is not None and subscription.job in self._by_job:
-            group = self._by_job[subscription.job]
-            group.discard(subscription)
-            if not group:
-                del self._by_job[subscription.job]
+        if (job := subscription.job) is not None and job in self._by_job:
+            self._by_job[job].discard(subscription)
+            if not self._by_job[job]:
+                del self._by_job[job]

@@ -75,7 +75,7 @@ def test_two_channels_are_refused() -> None:
 
 
 def test_half_a_sample_is_refused() -> None:
-    for function in (pcm.is_silent, lambda a: pcm.resample(a, 8000, 16000), lambda a: pcm.fade_edges(a, 8000)):
+    for function in (lambda a: pcm.trim_silence(a, 8000), lambda a: pcm.resample(a, 8000, 16000)):
         with pytest.raises(errors.UnitFailed, match="middle of a sample"):
             function(b"abc")
 
@@ -110,38 +110,6 @@ def test_the_same_rate_is_the_same_bytes() -> None:
     assert pcm.resample(sound, 8000, 8000) is sound
 
 
-def test_gain() -> None:
-    assert samples(pcm.gain(np.array([100, -100, 30000], "<i2").tobytes(), 2.0)).tolist() == [200, -200, 32767]
-    assert pcm.gain(b"\1\0", 1.0) == b"\1\0"
-
-
-@given(audio, rates)
-def test_a_faded_sound_starts_and_ends_softly(audio: bytes, rate: int) -> None:
-    faded = pcm.fade_edges(audio, rate)
-    assert len(faded) == len(audio)
-    assert np.all(np.abs(samples(faded)) <= np.abs(samples(audio)))
-    if len(audio) > 2:
-        assert abs(samples(faded)[0]) <= pcm.SILENCE
-        assert abs(samples(faded)[-1]) <= pcm.SILENCE
-
-
-def test_only_loud_edges_are_faded() -> None:
-    rate = 24000
-    quiet = pcm.silence(0.01, rate)
-    sound = quiet + tone(0.1, rate, amplitude=0.5)[:-20]
-    faded = pcm.fade_edges(sound, rate)
-    assert faded[: len(sound) - 240] == sound[: len(sound) - 240]
-    assert faded != sound
-    assert pcm.fade_edges(quiet + sound + quiet, rate) == quiet + sound + quiet
-
-
-def test_is_silent() -> None:
-    assert pcm.is_silent(b"")
-    assert pcm.is_silent(pcm.silence(0.1, 8000))
-    assert pcm.is_silent(np.array([pcm.SILENCE, -pcm.SILENCE], "<i2").tobytes())
-    assert not pcm.is_silent(np.array([0, -32768, 0], "<i2").tobytes())
-
-
 def test_trimming_keeps_the_sound_and_a_little_around_it() -> None:
     rate = 8000
     sound = b"\0\x10" * 800
@@ -163,7 +131,7 @@ LIGHT = """
 import sys
 from antiphon.audio import codec, pcm, subtitles, tempo, wav
 encoder = codec.Encoder("wav", 22050, streaming=True)
-encoder.feed(pcm.fade_edges(pcm.silence(0.1, 22050), 22050)) + encoder.finish()
+encoder.feed(pcm.silence(0.1, 22050)) + encoder.finish()
 codec.encode(bytes(100), 24000, "pcm")
 print(*[name for name in ("numpy", "av", "soxr") if name in sys.modules])
 """

@@ -124,9 +124,8 @@ class _Track:
         self.media_type = MEDIA_TYPES[format]
         #: Hz of the encoded audio.
         self.rate = output_rate(format, rate_in, rate_out)
-        self._rate_in = rate_in
+        self._rate_in, self._sink = rate_in, sink
         self._samples = 0
-        self._sink = sink
         self._lock = threading.Lock()
         self._closed = False
         self._resampler = pcm.Resampler(rate_in, self.rate) if rate_in != self.rate else None

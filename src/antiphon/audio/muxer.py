@@ -43,8 +43,7 @@ class Muxer:
         codec = _CODECS[format]
         # Leaves out random stream numbers and version strings.
         options = {"fflags": "+bitexact", **codec.options}
-        self._rate = rate
-        self._at = 0
+        self._rate, self._at = rate, 0
         self._container = av.open(sink, "w", format=codec.container, container_options=options)
         stream = self._container.add_stream(codec.encoder, rate=rate, layout="mono")
         assert isinstance(stream, av.AudioStream)

@@ -5,7 +5,6 @@ Functions import numpy and soxr themselves, so that engines without them start f
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Any
 
 from antiphon.domain import errors
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
 WIDTH = 2
 #: Samples up to this size are silent: 54 dB below full scale, less than the hiss of the quietest voice.
 SILENCE = 64
-#: Seconds of a fade: long enough to avoid a click, too short to be heard.
-FADE = 0.005
 
 
 def silence(seconds: float, rate: int) -> bytes:
@@ -87,37 +84,6 @@ class Resampler:
         return _round(self._stream.resample_chunk(_samples(audio).astype("float32"), last=last))
 
 
-def gain(audio: bytes, factor: float) -> bytes:
-    """The audio with its amplitude multiplied by `factor`, clipped."""
-    import numpy as np
-
-    return audio if factor == 1.0 else _round(_samples(audio) * np.float32(factor))
-
-
-def fade_edges(audio: bytes, rate: int, seconds: float = FADE) -> bytes:
-    """Fades in and out, so that joins do not click. Leaves an edge whose outer millisecond is silent as it is."""
-    check_whole(audio)
-    count = min(round(seconds * rate), len(audio) // WIDTH // 2)
-    if count < 1:
-        return audio
-    shape = struct.Struct(f"<{count}h")
-    cut = WIDTH * count
-    head, tail = shape.unpack(audio[:cut]), shape.unpack(audio[-cut:])
-    edge = max(1, min(count, rate // 1000))
-    loud_head, loud_tail = _peak(head[:edge]) > SILENCE, _peak(tail[-edge:]) > SILENCE
-    if not loud_head and not loud_tail:
-        return audio
-    faded_head = shape.pack(*(x * i // count for i, x in enumerate(head))) if loud_head else audio[:cut]
-    faded_tail = shape.pack(*(x * (count - 1 - i) // count for i, x in enumerate(tail))) if loud_tail else audio[-cut:]
-    return faded_head + audio[cut:-cut] + faded_tail
-
-
-def is_silent(audio: bytes, threshold: int = SILENCE) -> bool:
-    """Whether no sample is larger than `threshold`; also true without any sample."""
-    samples = _samples(audio)
-    return samples.size == 0 or (int(samples.max()) <= threshold and int(samples.min()) >= -threshold)
-
-
 def trim_silence(audio: bytes, rate: int, keep: float = 0.05, threshold: int = SILENCE) -> bytes:
     """Shortens the silence at either end to `keep` seconds; audio that is all silent becomes `keep` seconds long."""
     import numpy as np
@@ -143,7 +109,3 @@ def _round(samples: NDArray[np.float32]) -> bytes:
     import numpy as np
 
     return np.clip(np.rint(samples), -32768, 32767).astype("<i2").tobytes()
-
-
-def _peak(samples: tuple[int, ...]) -> int:
-    return max(max(samples), -min(samples))

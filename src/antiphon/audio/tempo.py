@@ -51,12 +51,8 @@ def _filter(audio: bytes, rate: int, factor: float) -> bytes:
 
 
 def _steps(factor: float) -> list[float]:
-    """Factors between `_LOW` and `_HIGH`, whose product is `factor`."""
-    steps: list[float] = []
-    while factor > _HIGH:
-        steps.append(_HIGH)
-        factor /= _HIGH
-    while factor < _LOW:
-        steps.append(_LOW)
-        factor /= _LOW
-    return [*steps, factor]
+    """Factors between `_LOW` and `_HIGH` whose product is `factor`."""
+    if _LOW <= factor <= _HIGH:
+        return [factor]
+    step = _HIGH if factor > _HIGH else _LOW
+    return [step, *_steps(factor / step)]

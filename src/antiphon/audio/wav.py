@@ -33,9 +33,7 @@ class Writer:
     """Writes a WAV file as it grows. If `sink` can seek, `finish` writes the exact sizes into the header."""
 
     def __init__(self, sink: io.RawIOBase | io.BufferedIOBase, rate: int) -> None:
-        self._sink = sink
-        self._rate = rate
-        self._nbytes = 0
+        self._sink, self._rate, self._nbytes = sink, rate, 0
         sink.write(header(rate))
 
     def write(self, audio: bytes) -> None:

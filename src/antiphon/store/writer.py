@@ -47,8 +47,7 @@ class Writer:
 
     def __init__(self, connection: apsw.Connection, on_fatal: Callable[[BaseException], None]) -> None:
         """`on_fatal` is called once, in the event loop, when the database can no longer be trusted."""
-        self._connection = connection
-        self._on_fatal = on_fatal
+        self._connection, self._on_fatal = connection, on_fatal
         self._loop = asyncio.get_running_loop()
         self._asked: SimpleQueue[Ask | None] = SimpleQueue()
         self._closed = False

@@ -40,9 +40,7 @@ class PostgresClusterChannel(cluster.ClusterChannel):
     def __init__(
         self, url: str, pool: ConnectionPool, server: str, lease: float, on_fatal: Callable[[BaseException], None]
     ) -> None:
-        self.server = server
-        self.slot = 0
-        self.lease = lease
+        self.server, self.slot, self.lease = server, 0, lease
         self._url, self._pool, self._on_fatal = url, pool, on_fatal
         self._life = 0
         self._on_message: Callable[[Mapping[str, Any]], None] = lambda message: None
@@ -68,10 +66,8 @@ class PostgresClusterChannel(cluster.ClusterChannel):
             raise
         assert joined is not None
         self._life, self.slot = joined
-        self._tasks = [
-            asyncio.create_task(self._renew(), name="lease"),
-            asyncio.create_task(self._listen(), name="listen"),
-        ]
+        background = {"lease": self._renew(), "listen": self._listen()}
+        self._tasks = [asyncio.create_task(task, name=name) for name, task in background.items()]
 
     async def close(self) -> None:
         for task in self._tasks:
