@@ -1,5 +1,7 @@
-"""Morse code for Antiphon: an engine that speaks it and one that reads it, without any model. International Morse code
-as in the recommendation ITU-R M.1677."""
+"""Morse code for Antiphon: an engine that speaks it and one that reads it, without a model.
+
+The code is International Morse code, as in recommendation ITU-R M.1677.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ class Morse:
     """Speaks letters and digits; everything else is a pause."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        """`options` are JSON values; `options["dir"]` is where files of a model would be."""
+        """`options` are JSON values; `options["dir"]` would be the folder of a model's files."""
 
     def load(self, phase: Phase) -> None:
         phase("learning the alphabet")
@@ -74,7 +76,7 @@ class Morse:
 
 
 class Reader:
-    """Reads what `Morse` speaks. MORSE_READER_DELAY: seconds that every piece takes, to see a queue at work."""
+    """Reads what `Morse` speaks. MORSE_READER_DELAY: seconds that every piece takes, to watch a queue."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._uploads = Path(options["uploads"])
@@ -102,7 +104,7 @@ class Reader:
         return
 
     def _samples(self, params: Mapping[str, Any]) -> array[int]:
-        """The piece of the recording that is meant: mono, 16 bit, 16 kHz."""
+        """The piece of the recording: mono, 16 bit, 16 kHz."""
         first, last = params["start"], params["end"]
         samples = array("h")
         try:
@@ -118,7 +120,7 @@ class Reader:
 
 def _beep(pitch: float, seconds: float) -> bytes:
     count = round(seconds * RATE)
-    # Rising and falling in 5 ms, so that it does not click.
+    # It rises and falls in 5 ms, to avoid clicks.
     edge = round(0.005 * RATE)
     level = (min(1.0, n / edge, (count - n) / edge) for n in range(count))
     wave = (int(12_000 * loud * math.sin(2 * math.pi * pitch * n / RATE)) for n, loud in enumerate(level))
@@ -136,7 +138,7 @@ def _words(samples: array[int]) -> Iterator[dict[str, Any]]:
     least = max(loud, default=0) / 4
     if least < 100:
         return
-    # (on or off, its length in frames, where it begins)
+    # (whether it sounds, length in frames, first frame)
     runs: list[tuple[bool, int, int]] = []
     at = 0
     for on, group in itertools.groupby(loud, lambda level: level > least):
