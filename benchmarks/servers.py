@@ -22,17 +22,7 @@ ARTICLE = HERE / "article"
 def antiphon(*args: str, env: dict[str, str] | None = None) -> Iterator[int]:
     """A fresh server on a free port; yields the port once a model is ready."""
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
-        command = [
-            sys.executable,
-            "-m",
-            "antiphon.cli.main",
-            "serve",
-            "--port",
-            "0",
-            "--data-dir",
-            folder,
-            *args,
-        ]
+        command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", folder, *args]
         log = Path(folder) / "log"
         with log.open("w") as errors:
             process = subprocess.Popen(

@@ -138,17 +138,7 @@ def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: boo
     """Starts a server; `ready=False` returns as soon as it listens."""
     data.mkdir(parents=True, exist_ok=True)
     log = data / "server.log"
-    command = [
-        sys.executable,
-        "-m",
-        "antiphon.cli.main",
-        "serve",
-        "--port",
-        "0",
-        "--data-dir",
-        str(data),
-        *args,
-    ]
+    command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", str(data), *args]
     if "--drain-seconds" not in args:
         # Most tests end while something runs that nobody will wait for.
         command += ["--drain-seconds", "2"]

@@ -71,12 +71,7 @@ def elsewhere(nodes: Rays, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 async def tones(place: dict[str, Any], replicas: int, **options: Any) -> AsyncIterator[tuple[Pool, local.Changes]]:
     changes = local.Changes()
     made = Pool(
-        "tone",
-        frames.Load(TONE, options),
-        replicas,
-        recycling=Recycling(spare_first=False),
-        on_change=changes,
-        **place,
+        "tone", frames.Load(TONE, options), replicas, recycling=Recycling(spare_first=False), on_change=changes, **place
     )
     await made.start()
     try:

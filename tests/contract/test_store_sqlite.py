@@ -135,9 +135,7 @@ async def test_an_operation_that_fails_takes_nobody_along(
     await first
 
 
-async def test_a_cancelled_caller_leaves_nothing_open(
-    counted: tuple[Writer, list[int], list[BaseException]],
-) -> None:
+async def test_a_cancelled_caller_leaves_nothing_open(counted: tuple[Writer, list[int], list[BaseException]]) -> None:
     writer, _, _ = counted
     gate = Gate()
     first = asyncio.create_task(writer.run(gate))

@@ -117,12 +117,7 @@ def test_a_language_nobody_speaks_is_refused(espeak: Server) -> None:
 
 @pytest.mark.parametrize("voice", ["alloy", "onyx", "shimmer", "verse", "marin", {"id": "cedar"}])
 def test_openais_voices_work_everywhere(espeak: Server, voice: object) -> None:
-    body = {
-        "model": "gpt-4o-mini-tts",
-        "input": "Any voice will do.",
-        "voice": voice,
-        "response_format": "wav",
-    }
+    body = {"model": "gpt-4o-mini-tts", "input": "Any voice will do.", "voice": voice, "response_format": "wav"}
     assert espeak.client.post("/v1/audio/speech", json=body).status_code == 200
 
 

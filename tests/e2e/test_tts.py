@@ -155,8 +155,7 @@ def test_ws_of_an_unknown_job_says_so(tone: Server) -> None:
 def test_one_log_line_a_request(tone: Server) -> None:
     tone.client.post("/tts", json={"text": "Count me\nonce, please, in the log of the server.", "emotion": "angry"})
     line = wait_until(
-        lambda: next((x for x in tone.lines() if str(x.get("text", "")).startswith("Count me")), None),
-        "the log line",
+        lambda: next((x for x in tone.lines() if str(x.get("text", "")).startswith("Count me")), None), "the log line"
     )
     assert line["method"] == "POST"
     assert line["path"] == "/tts"

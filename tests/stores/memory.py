@@ -188,11 +188,7 @@ class MemoryStore:
         return kept.job if kept else None
 
     async def list(
-        self,
-        owner: str | None = None,
-        states: Sequence[State] | None = None,
-        after: str | None = None,
-        limit: int = 50,
+        self, owner: str | None = None, states: Sequence[State] | None = None, after: str | None = None, limit: int = 50
     ) -> builtins.list[Job]:
         self._check()
         found = [
@@ -320,8 +316,7 @@ class MemoryStore:
             del self._jobs[job.id]
         self._webhooks = {id: hook for id, hook in self._webhooks.items() if hook.job in self._jobs}
         oldest = min(
-            (event.id for event in self._events.values() if event.at >= before),
-            default=max(self._events, default=0),
+            (event.id for event in self._events.values() if event.at >= before), default=max(self._events, default=0)
         )
         self._events = {id: event for id, event in self._events.items() if id >= oldest}
         expired = self._clock() - base.IDEMPOTENCY_SECONDS

@@ -144,8 +144,7 @@ async def test_there_are_only_so_many(references: References, monkeypatch: pytes
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["", "a" * 65, "a/b", "a\\b", "a\nb", "a\x00", " a", "..", "ref:" + "0" * 64, "REF:x", "a\u202eb", "\ud800"],
+    "name", ["", "a" * 65, "a/b", "a\\b", "a\nb", "a\x00", " a", "..", "ref:" + "0" * 64, "REF:x", "a\u202eb", "\ud800"]
 )
 async def test_what_is_no_name(references: References, name: str) -> None:
     with pytest.raises(errors.InvalidRequest) as caught:

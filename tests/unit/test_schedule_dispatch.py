@@ -110,9 +110,7 @@ async def test_every_unit_runs_once_and_never_more_than_there_are_slots(make: Ca
     assert (len(dispatcher.queue), dispatcher.running, dispatcher.drain_seconds()) == (0, 0, 0.0)
 
 
-async def test_a_unit_over_which_workers_die_is_tried_again_until_it_is_poison(
-    make: Callable[..., Dispatcher],
-) -> None:
+async def test_a_unit_over_which_workers_die_is_tried_again_until_it_is_poison(make: Callable[..., Dispatcher]) -> None:
     workers, job = Workers(slots=1), Job("a", 1)
     dispatcher = make(workers)
     dispatcher.submit(job.ticket)

@@ -20,11 +20,7 @@ PIECES = (
     *("😀", "1\ufe0f\u20e3", "🇪🇸", "👩\u200d👧", "★", "\ue000"),
 )
 TROUBLE = st.lists(
-    st.one_of(
-        st.sampled_from(PIECES),
-        st.text(max_size=4),
-        st.sampled_from("=-.!_*~").map(lambda mark: mark * 60),
-    )
+    st.one_of(st.sampled_from(PIECES), st.text(max_size=4), st.sampled_from("=-.!_*~").map(lambda mark: mark * 60))
 ).map("".join)
 
 

@@ -30,10 +30,7 @@ def decode(pieces: list[bytes]) -> list[tuple[object, bytes]]:
     return [frame for piece in pieces for frame in decoder.feed(piece)]
 
 
-@given(
-    st.lists(st.sampled_from(MESSAGES), max_size=6),
-    st.lists(st.integers(1, 50), min_size=1, max_size=20),
-)
+@given(st.lists(st.sampled_from(MESSAGES), max_size=6), st.lists(st.integers(1, 50), min_size=1, max_size=20))
 def test_any_pieces_give_the_same_frames(messages: list[tuple[frames.Message, bytes]], sizes: list[int]) -> None:
     stream = b"".join(frames.encode(message, payload) for message, payload in messages)
     pieces, at, turn = [], 0, 0

@@ -12,14 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, Stri
 
 from antiphon.api import vllm_omni
 from antiphon.domain import errors
-from antiphon.domain.request import (
-    FORMATS,
-    MAX_TURNS,
-    SpeechRequest,
-    Turn,
-    check_number,
-    parse_emotion,
-)
+from antiphon.domain.request import FORMATS, MAX_TURNS, SpeechRequest, Turn, check_number, parse_emotion
 from antiphon.text.emotion_words import emotion_weights
 
 Number = StrictInt | StrictFloat

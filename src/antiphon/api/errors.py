@@ -44,15 +44,9 @@ STATUSES: Mapping[int, ErrorStatus] = {
         (errors.InvalidRequest,),
     ),
     401: ErrorStatus(
-        "authentication_error",
-        "The server has API keys, and the request has no valid one.",
-        (errors.Unauthorized,),
+        "authentication_error", "The server has API keys, and the request has no valid one.", (errors.Unauthorized,)
     ),
-    403: ErrorStatus(
-        "permission_error",
-        "This key, this page or this host name may not do that.",
-        (errors.Forbidden,),
-    ),
+    403: ErrorStatus("permission_error", "This key, this page or this host name may not do that.", (errors.Forbidden,)),
     404: ErrorStatus(
         "invalid_request_error",
         "What the request names does not exist, or is not yours.",

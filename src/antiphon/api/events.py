@@ -30,10 +30,7 @@ STREAM: dict[str, Any] = {
     "description": "Server-sent events; `data` is JSON with id, type, at, job and what the event tells.",
     "content": {
         "text/event-stream": {
-            "schema": {
-                "type": "object",
-                "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
-            }
+            "schema": {"type": "object", "properties": {name: {"type": "string"} for name in ("id", "event", "data")}}
         }
     },
 }

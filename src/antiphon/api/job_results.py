@@ -57,10 +57,7 @@ def routes(jobs: JobService, speech: SpeechService, files: FinishedFiles, thread
     @router.get(
         "/subtitles.{kind}",
         summary="Subtitles from the bounds of the segments",
-        responses={
-            200: {"content": {"text/vtt": {}, "application/x-subrip": {}}},
-            **openapi.errors(404, 409),
-        },
+        responses={200: {"content": {"text/vtt": {}, "application/x-subrip": {}}}, **openapi.errors(404, 409)},
     )
     async def subtitle(
         request: Request,

@@ -85,10 +85,7 @@ def _add_changes(router: APIRouter, jobs: JobService) -> None:
         return reply(await jobs.cancel(id, callers.owner(request)))
 
     @router.post(
-        "/{id}/retry",
-        summary="Queue a failed or cancelled job again",
-        responses=queued_again,
-        status_code=202,
+        "/{id}/retry", summary="Queue a failed or cancelled job again", responses=queued_again, status_code=202
     )
     async def retry(request: Request, id: str) -> Response:
         return reply(await jobs.retry(id, callers.owner(request)), 202)

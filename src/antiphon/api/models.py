@@ -26,10 +26,7 @@ def routes(registry: ModelRegistry, *, started_at: float) -> APIRouter:
         return reply({"object": "list", "data": data})
 
     @router.post(
-        "/v1/models/{id}/load",
-        summary="Load a model into the memory (admin)",
-        status_code=202,
-        responses=moved,
+        "/v1/models/{id}/load", summary="Load a model into the memory (admin)", status_code=202, responses=moved
     )
     async def load(request: Request, id: str) -> Response:
         callers.require_admin(request)

@@ -41,19 +41,12 @@ _FORM: dict[str, Any] = {
         "description": "WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM; at most 200 MiB and 4 hours.",
     },
     "model": {"type": "string", "description": "whisper-base …; whisper-1 and auto mean the best that is served."},
-    "language": {
-        "type": "string",
-        "description": "Of the speech, such as en or zh; detected if absent.",
-    },
+    "language": {"type": "string", "description": "Of the speech, such as en or zh; detected if absent."},
     "prompt": {"type": "string", "maxLength": 1000, "description": "Spelling and style to go by."},
     "response_format": {"type": "string", "enum": list(FORMATS), "default": "json"},
     "temperature": {"type": "number", "minimum": 0, "maximum": 1, "default": 0},
     "timestamp_granularities[]": {"type": "array", "items": {"type": "string", "enum": ["word", "segment"]}},
-    "stream": {
-        "type": "boolean",
-        "default": False,
-        "description": "Each part as soon as it is transcribed, as SSE.",
-    },
+    "stream": {"type": "boolean", "default": False, "description": "Each part as soon as it is transcribed, as SSE."},
     "priority": {"type": "string", "enum": ["vip", "normal", "bulk"], "default": "normal"},
 }
 _MEDIA_TYPES = ("application/json", "text/plain", "application/x-subrip", "text/vtt", "text/event-stream")

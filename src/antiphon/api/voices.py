@@ -88,10 +88,7 @@ def routes(
 
 
 def _add_collection(
-    router: APIRouter,
-    references: References,
-    selector: ModelSelector,
-    own_voices: Callable[[], list[dict[str, Any]]],
+    router: APIRouter, references: References, selector: ModelSelector, own_voices: Callable[[], list[dict[str, Any]]]
 ) -> None:
     @router.get("", summary="Voices of the served models, and those you uploaded", response_model=VoiceCollection)
     async def listing(

@@ -145,17 +145,14 @@ class Context(Protocol):
 
     def cancelled(self) -> bool:
         """Whether the unit was cancelled; the engine then returns as soon as it can."""
-        ...
 
     def progress(self, fraction: float) -> None:
         """Reports how far the unit is (0 to 1), for units that take many seconds."""
-        ...
 
 
 class Phase(Protocol):
     def __call__(self, name: str, fraction: float | None = None) -> None:
         """Reports what loading does now, in a few words (`reading weights`), for /health."""
-        ...
 
 
 class Engine(Protocol):
@@ -169,20 +166,15 @@ class Engine(Protocol):
 
     def load(self, phase: Phase) -> None:
         """Reads files and builds the model. Raises with a message for the operator if something is missing."""
-        ...
 
     def warm(self) -> None:
         """Makes the first unit as fast as later ones."""
-        ...
 
     def capabilities(self) -> Capabilities:
         """What the engine can do. Called once, after `warm`."""
-        ...
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         """Computes one unit. Checks `context.cancelled()` between chunks, and stops early if it is true."""
-        ...
 
     def close(self) -> None:
         """Releases what the end of the process would not release."""
-        ...

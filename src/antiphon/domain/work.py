@@ -21,22 +21,18 @@ class Request(Protocol):
     @property
     def deadline(self) -> float | None:
         """Seconds since the epoch."""
-        ...
 
     def to_json(self) -> dict[str, Any]:
         """The request as a job stores it: only what differs from the defaults."""
-        ...
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self: ...
 
     def brief(self) -> dict[str, str]:
         """Fields for the request log, which shortens `text`."""
-        ...
 
     def with_another_take(self, index: int) -> Self:
         """The request with another version of one unit, which is computed instead of read from the cache."""
-        ...
 
 
 class Plan(Protocol):
@@ -51,24 +47,19 @@ class Plan(Protocol):
     @property
     def keys(self) -> list[str]:
         """Cache keys of the units' recipes, in order."""
-        ...
 
     @property
     def source(self) -> str | None:
         """Digest of the recording that the job needs until its end; None if it needs none."""
-        ...
 
     @property
     def nbytes(self) -> int:
         """Bytes that admission counts for the job."""
-        ...
 
     def unit(self, job: str, index: int) -> Unit: ...
 
     def length(self, index: int) -> float:
         """Length of a unit, by which the cost model predicts its seconds."""
-        ...
 
     def audio_seconds(self, result: UnitResult) -> float | None:
         """Seconds of audio in a result; None for work that gives no audio."""
-        ...

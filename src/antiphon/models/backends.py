@@ -58,25 +58,20 @@ class WorkerBackend(Protocol):
 
     def fetches_files(self, spec: ModelSpec) -> bool:
         """Whether the backend fetches the model's files to where it runs; else they must be on this machine."""
-        ...
 
     async def start(self, specs: list[ModelSpec]) -> None:
         """Finds out what this machine has. Called before the first pool is made, with all models to serve."""
-        ...
 
     async def run(self) -> None:
         """Watches the resources until it is cancelled."""
-        ...
 
     def pool(self, spec: ModelSpec, on_change: Callable[[], None], on_progress: OnProgress) -> Pool: ...
 
     def device(self, spec: ModelSpec) -> Device | None:
         """The device that the model shares with other models; None if it shares none."""
-        ...
 
     async def stop(self) -> None:
         """Called after the last pool has stopped."""
-        ...
 
 
 class LocalBackend:

@@ -34,32 +34,26 @@ class MemoryTenant(Protocol):
     @property
     def footprint(self) -> int:
         """Bytes of memory that the model takes, or will take once loaded."""
-        ...
 
     @property
     def footprint_known(self) -> bool:
         """Whether `footprint` is more than a guess."""
-        ...
 
     @property
     def loading(self) -> bool: ...
     @property
     def running(self) -> int:
         """Units at its workers."""
-        ...
 
     @property
     def waiting(self) -> int:
         """Jobs in its queue."""
-        ...
 
     async def load(self) -> None:
         """Begins to load; returns at once."""
-        ...
 
     def hold(self, held: bool) -> None:
         """While held, the model's workers get no further units."""
-        ...
 
     async def unload(self, grace: float) -> None: ...
 

@@ -29,11 +29,9 @@ class Reader(Protocol):
 
     def read(self, data: bytes) -> bytes:
         """Decodes a file. Raises `InvalidRequest` with the reason for a refusal."""
-        ...
 
     def warm_up(self) -> None:
         """Runs every step of `read` on sample data, so that all libraries are loaded."""
-        ...
 
 
 def main() -> None:

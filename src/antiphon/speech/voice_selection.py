@@ -33,8 +33,7 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
     if "+" in asked or "(" in asked:
         return mix(asked, capabilities), None
     raise errors.UnknownVoice(
-        f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist",
-        param="voice",
+        f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist", param="voice"
     )
 
 

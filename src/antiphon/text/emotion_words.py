@@ -18,10 +18,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "angr|furious|rage|mad\\b|irritat|annoy|outrage|hostile|aggressive|shout|yell",
         "生气|愤怒|恼火|暴躁|怒|吼",
     ),
-    "sad": (
-        "sad|sorrow|grie[fv]|mourn|tear|cry|heartbroken|unhapp|weep|despair",
-        "悲伤|难过|伤心|悲痛|哭|哀伤|绝望",
-    ),
+    "sad": ("sad|sorrow|grie[fv]|mourn|tear|cry|heartbroken|unhapp|weep|despair", "悲伤|难过|伤心|悲痛|哭|哀伤|绝望"),
     "afraid": (
         "afraid|fear|scared|frighten|terrif|anxious|nervous|panic|horror|trembl",
         "害怕|恐惧|惊恐|紧张|惊慌|恐怖|颤抖",

@@ -142,12 +142,7 @@ def kind(selector: ModelSelector, recordings: RecordingStore) -> JobKind:
     """The functions with which jobs of this kind are planned and written."""
     planner = TranscriptionPlanner(selector, recordings)
     return JobKind(
-        TRAITS,
-        TranscriptionRequest.from_json,
-        planner.prepare,
-        planner.plan,
-        write,
-        file_prefix="transcript",
+        TRAITS, TranscriptionRequest.from_json, planner.prepare, planner.plan, write, file_prefix="transcript"
     )
 
 
