@@ -19,7 +19,7 @@ WORDS = (
 )
 
 
-def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT, moods: bool = True) -> Path:
+def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT, emotion_reader: bool = True) -> Path:
     """Writes the folder as `antiphon pull indextts-2` would."""
     from antiphon.engines.indextts import indextts2_package
 
@@ -51,7 +51,7 @@ def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT, moods: bool = Tru
     torch.save(torch.randn(sum(checkpoint.ROWS), 192), folder / config["spk_matrix"])
     torch.save(torch.randn(sum(checkpoint.ROWS), config["gpt"]["model_dim"]), folder / config["emo_matrix"])
     _bpe(folder / "bpe.model", config["gpt"]["number_text_tokens"])
-    if moods:
+    if emotion_reader:
         _qwen(folder / config["qwen_emo_path"])
     (folder / "config.yaml").write_text(json.dumps(config))
     return folder

@@ -67,7 +67,7 @@ def test_everything_that_was_asked_for_changes_the_samples_and_nothing_else_does
     assert say(server, text, seed=4) != first
     assert say(server, text, emotion={"happy": 0.8}) != first
     assert say(server, "Other words, this time.") != first
-    # The voice and the mood of others lay between.
+    # Requests with other voices and emotions came between.
     assert say(server, text) == first
 
 
@@ -81,7 +81,7 @@ def test_four_emotions_through_the_article(server: Server, anna: str) -> None:
     assert len(sounds) == 4
 
 
-def test_a_mood_in_words_is_read(server: Server) -> None:
+def test_an_emotion_in_words_is_read(server: Server) -> None:
     """The stand-in for the model that reads it says nothing, which is calm."""
     assert say(server, "In what mood?", emotion_text="as if the sun came out") == say(server, "In what mood?")
 
@@ -136,7 +136,7 @@ print("emotion_text" in engine.capabilities().options, sum(len(chunk.payload) fo
 """
 
 
-def test_a_folder_without_the_reader_of_moods_speaks_all_the_same(server: Server, tmp_path: Path) -> None:
+def test_a_folder_without_the_emotion_reader_speaks_all_the_same(server: Server, tmp_path: Path) -> None:
     whole = Path(server.args[server.args.index("--models-dir") + 1]) / MODEL
     for path in whole.iterdir():
         if path.name not in ("qwen0.6bemo4-merge", "cache"):
