@@ -35,9 +35,8 @@ class Caller:
 
 
 class ApiKeys:
-    """The keys and quotas of a server. Used in one event loop.
-
-    A server without keys is open. Once the first key exists, every caller needs one, even after the last is revoked."""
+    """The keys and quotas of a server. Used in one event loop. A server without keys is open. Once the first key
+    exists, every caller needs one, even after the last is revoked."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store

@@ -97,11 +97,9 @@ class Retention:
 def trim(
     folder: Path, quota: int, spared: Container[str], prefixes: Container[str], grace: float = GRACE
 ) -> tuple[int, int]:
-    """Removes finished files, oldest first, until the folder has at most `quota` bytes: (files, bytes) removed.
-
-    Those of jobs whose id is `spared`, those younger than `grace` seconds, and files whose name does not begin with one
-    of the `prefixes` stay. Blocking.
-    """
+    """Removes finished files, oldest first, until the folder has at most `quota` bytes: (files, bytes) removed. Those
+    of jobs whose id is `spared`, those younger than `grace` seconds, and files whose name does not begin with one of
+    the `prefixes` stay. Blocking."""
 
     def removable(name: str) -> bool:
         prefix, _, rest = name.partition(".")[0].partition("_")

@@ -19,9 +19,8 @@ from antiphon.store.sqlite import SqliteStore
 def job_store(
     settings: Settings, on_fatal: Callable[[BaseException], None] = lambda error: None, *, guest: bool = False
 ) -> JobStore:
-    """The store, not yet open; a guest looks and changes but works on no job.
-
-    Raises `InvalidRequest` if what it needs is not installed."""
+    """The store, not yet open; a guest looks and changes but works on no job. Raises `InvalidRequest` if what it needs
+    is not installed."""
     if settings.store == "sqlite":
         return SqliteStore(settings.database_path, on_fatal=on_fatal)
     try:

@@ -12,10 +12,8 @@ T = TypeVar("T")
 
 
 class TaskSet:
-    """The background tasks of one owner, in one event loop.
-
-    The set keeps each task alive, logs the error of a task that fails, and ends all of them with its owner.
-    """
+    """The background tasks of one owner, in one event loop. The set keeps each task alive, logs the error of a task
+    that fails, and ends all of them with its owner."""
 
     def __init__(self, logger: str = "antiphon") -> None:
         self._log = structlog.get_logger(logger)
@@ -58,10 +56,8 @@ async def retry_until(
     seconds: float,
     on_failure: Callable[[Any], object],
 ) -> T:
-    """The result of `attempt`, which is tried again after `seconds` whenever it raises one of `failures`.
-
-    `on_failure` is called with each failure: it logs the failure, or raises to give up.
-    """
+    """The result of `attempt`, which is tried again after `seconds` whenever it raises one of `failures`. `on_failure`
+    is called with each failure: it logs the failure, or raises to give up."""
     while True:
         try:
             return await attempt()

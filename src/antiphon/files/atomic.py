@@ -22,10 +22,8 @@ def write(folder: Path, name: str, data: bytes) -> str:
 
 
 def paths(folder: Path, name: str) -> tuple[str, str]:
-    """The temporary path and the final one; `os.replace` of the first by the second completes the file.
-
-    Strings, since pathlib interns every part of a path, and the names of all jobs would fill that table.
-    """
+    """The temporary path and the final one; `os.replace` of the first by the second completes the file. Strings, since
+    pathlib interns every part of a path, and the names of all jobs would fill that table."""
     return os.path.join(folder, f".{name}.part"), os.path.join(folder, name)
 
 

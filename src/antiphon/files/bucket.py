@@ -40,15 +40,12 @@ class ObjectInfo:
 
 class Bucket:
     """A bucket, or the part of it below a path. Used in one event loop. The server makes the keys, such as `a/b/c`.
-
-    Every method can raise `StorageDown` with the reason, after the retries of obstore.
-    """
+    Every method can raise `StorageDown` with the reason, after the retries of obstore."""
 
     def __init__(self, url: str, *, endpoint: str | None = None, public: str | None = None) -> None:
         """`endpoint`: address of a storage other than the cloud provider's; `public`: its address for clients, which
-        `sign` uses. Credentials come from where the provider's tools find them: `AWS_ACCESS_KEY_ID`, a role, ….
-
-        Raises `InvalidRequest` if obstore is not installed or the address is invalid."""
+        `sign` uses. Credentials come from where the provider's tools find them: `AWS_ACCESS_KEY_ID`, a role, …. Raises
+        `InvalidRequest` if obstore is not installed or the address is invalid."""
         self.url = url
         self._quick = _open(url, endpoint, QUICK)
         self._long = _open(url, endpoint, LONG)

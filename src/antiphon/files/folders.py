@@ -15,10 +15,8 @@ def folder_size(folder: Path) -> int:
 
 
 def trim_folder(folder: Path, quota: int, removable: Callable[[str], bool], grace: float) -> tuple[int, int]:
-    """Removes files, oldest first, until the folder has at most `quota` bytes: (files, bytes) removed.
-
-    Only files whose name is `removable`, and that are older than `grace` seconds. Blocking.
-    """
+    """Removes files, oldest first, until the folder has at most `quota` bytes: (files, bytes) removed. Only files whose
+    name is `removable`, and that are older than `grace` seconds. Blocking."""
     # The folder is mostly under its quota, which is found out without a list of its files.
     total = folder_size(folder)
     if total <= quota:

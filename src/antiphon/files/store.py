@@ -1,8 +1,7 @@
 """File store: finished files and recordings, in this server's folders and in the storage that servers share.
 
 The storage keeps a finished file under its name and its digest. A slow server that still writes the file of a job
-that another server has taken over therefore writes another object, which no client gets.
-"""
+that another server has taken over therefore writes another object, which no client gets."""
 
 from __future__ import annotations
 
@@ -183,9 +182,8 @@ class FileStore:
 
     async def sweep(self, max_age: float, cache_age: float, in_use: Callable[[str], Awaitable[bool]]) -> None:
         """Removes objects older than `max_age` seconds from the storage, and cache entries older than `cache_age`.
-        `in_use` tells whether a voice uses the recording with a digest.
-
-        Every server does this; an object that another one removed is passed over. Raises `StorageDown`."""
+        `in_use` tells whether a voice uses the recording with a digest. Every server does this; an object that another
+        one removed is passed over. Raises `StorageDown`."""
         if self.bucket is None:
             return
         # A job's files are removed with its row; after a further day this removes files left over.

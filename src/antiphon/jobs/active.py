@@ -18,11 +18,8 @@ from antiphon.schedule.ticket import Ticket
 
 @dataclass(slots=True, eq=False)
 class ActiveJob:
-    """The payload of a ticket, and its dispatcher's source of units.
-
-    A queued durable job that found no free slot has no run: its text stays on disk until a slot is free for it, so
-    that a long queue is small.
-    """
+    """The payload of a ticket, and its dispatcher's source of units. A queued durable job that found no free slot has
+    no run: its text stays on disk until a slot is free for it, so that a long queue is small."""
 
     id: str
     owner: str

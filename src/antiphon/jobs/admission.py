@@ -33,10 +33,8 @@ class JobAdmission:
         return lowered  # type: ignore[no-any-return]
 
     def admit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
-        """Counts the job's work.
-
-        Raises `OverQuota`; `OverShare` or `QueueFull` with the time after which it fits; `StorageFull`.
-        """
+        """Counts the job's work. Raises `OverQuota`; `OverShare` or `QueueFull` with the time after which it fits;
+        `StorageFull`."""
         self.api_keys.check_quota(job.owner)
         if job.durable:
             self.space.check()

@@ -42,11 +42,8 @@ class DurableRunner:
     # Into the queue
 
     def enter(self, job: ActiveJob, run: JobRun, missing: list[int], costs: list[float]) -> None:
-        """From now on a stored job is worked on.
-
-        The run is kept where the job may start at once; else it is made again when a slot is free, so that a long
-        queue holds no texts.
-        """
+        """From now on a stored job is worked on. The run is kept where the job may start at once; else it is made again
+        when a slot is free, so that a long queue holds no texts."""
         job.load, job.on_start, job.on_unit = self._load, self._start, self._store_progress
         if not missing or _is_idle(job.served):
             job.run = run
@@ -86,9 +83,8 @@ class DurableRunner:
         self.enter(active, run, missing, costs)
 
     async def take_up(self, job_id: str) -> None:
-        """Resumes a job that is queued in the store, unless it is active already.
-
-        A store that is away is waited for, since no other server will take the job up."""
+        """Resumes a job that is queued in the store, unless it is active already. A store that is away is waited for,
+        since no other server will take the job up."""
 
         async def attempt() -> None:
             job = await self._store.get(job_id)
@@ -123,10 +119,8 @@ class DurableRunner:
     # Start
 
     async def _load(self, active: ActiveJob) -> None:
-        """Reads the job's text again and plans it; the same request gives the same units.
-
-        Raises `Cancelled` after it has taken out a job that can no longer be run.
-        """
+        """Reads the job's text again and plans it; the same request gives the same units. Raises `Cancelled` after it
+        has taken out a job that can no longer be run."""
         job = await self._store.get(active.id)
         try:
             if job is None:

@@ -29,10 +29,8 @@ STOP_GRACE = 5.0
 
 
 class JobLifecycle:
-    """Queues active jobs, announces what happens to them, withdraws and forgets them. Used in one event loop.
-
-    It knows neither the store nor the kinds of work: `DurableRunner` and `WaitingJobs` end jobs.
-    """
+    """Queues active jobs, announces what happens to them, withdraws and forgets them. Used in one event loop. It knows
+    neither the store nor the kinds of work: `DurableRunner` and `WaitingJobs` end jobs."""
 
     def __init__(
         self, models: ModelRegistry, cache: Cache, bus: Bus, admission: JobAdmission, observer: Observer

@@ -171,11 +171,9 @@ class JobRun:
             self._callbacks.on_failure(error)
 
     def stop(self, error: errors.AntiphonError) -> None:
-        """Ends the run: a reader that waits for a unit gets the error, and no further unit is handed out.
-
-        A unit that is running still lands: with its result or, when it is cancelled, by letting the runs that waited
-        for it compute it themselves.
-        """
+        """Ends the run: a reader that waits for a unit gets the error, and no further unit is handed out. A unit that
+        is running still lands: with its result or, when it is cancelled, by letting the runs that waited for it compute
+        it themselves."""
         if self.error is None:
             self.error = error
             for waiter in self._waiters.values():

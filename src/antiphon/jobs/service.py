@@ -57,9 +57,8 @@ class JobService:
     @contextlib.asynccontextmanager
     async def waiting(self, request: Request, owner: str) -> AsyncIterator[WaitingJob]:
         """Takes a request whose caller waits. The block reads `run.entries()` and calls `succeed`; however else it is
-        left, the job ends with it.
-
-        Raises `InvalidRequest` and its kin for what can never work, `Busy` and its kin with a true `retry_after`."""
+        left, the job ends with it. Raises `InvalidRequest` and its kin for what can never work, `Busy` and its kin with
+        a true `retry_after`."""
         with await self.begin(request, owner) as job:
             yield job
 
@@ -72,9 +71,8 @@ class JobService:
     async def submit(
         self, request: Request, owner: str, idempotency: Idempotency | None = None, webhook: Webhook | None = None
     ) -> tuple[dict[str, Any], bool]:
-        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key.
-
-        Raises as `waiting` does."""
+        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key. Raises as
+        `waiting` does."""
         self.lifecycle.check_open()
         granted = self.lifecycle.admission.grant(request, owner)
         served, plan = await self.kinds[request.type].prepare(granted, owner)
@@ -202,9 +200,8 @@ class JobService:
         return views.of_stored(job)
 
     def ended_elsewhere(self, job_id: str, *, ours: bool) -> None:
-        """Another server ended the job, or has taken it over: nothing is done for it here any more.
-
-        `ours`: it was accepted or rescued by this server, which therefore announces its end."""
+        """Another server ended the job, or has taken it over: nothing is done for it here any more. `ours`: it was
+        accepted or rescued by this server, which therefore announces its end."""
         active = self.active.get(job_id)
         if active is not None and active.durable:
             self.lifecycle.drop(active)

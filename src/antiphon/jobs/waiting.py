@@ -32,10 +32,8 @@ RECORDS_WAITING, RECORD_AGAIN = 1000, 2.0
 
 class WaitingJob:
     """One request whose caller waits. It ends once: by `succeed`, `fail` or `cancel`, or by leaving its `with` block.
-
     An error of ours that leaves the block fails the job; anything else that leaves it, a client that goes away among
-    it, cancels the job and gives its place back.
-    """
+    it, cancels the job and gives its place back."""
 
     def __init__(self, jobs: WaitingJobs, active: ActiveJob, run: JobRun) -> None:
         self._jobs, self.active, self.run = jobs, active, run

@@ -1,7 +1,6 @@
 """Webhooks: a URL is told that a job ended, at least once, whatever dies in between.
 
-Signed as Standard Webhooks 1.0 says (headers `webhook-id`, `webhook-timestamp`, `webhook-signature`).
-"""
+Signed as Standard Webhooks 1.0 says (headers `webhook-id`, `webhook-timestamp`, `webhook-signature`)."""
 
 from __future__ import annotations
 

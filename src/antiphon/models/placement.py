@@ -57,11 +57,9 @@ def placements(
     spec: ModelSpec, asked: int | str, gpus: Sequence[Gpu], taken: Iterable[Placement] = ()
 ) -> list[Placement]:
     """The placement of each worker of a model: on a GPU if the model uses one and there is room, else on the CPU.
-
     `taken` holds the placements of other models, whose workers may not have filled their memory yet. `auto` fills each
     GPU with as many workers as its remaining memory holds. A number is obeyed: each worker goes to the GPU with the
-    most memory left, even if that is too little.
-    """
+    most memory left, even if that is too little."""
     need = spec.gpu_footprint
     room = _room(gpus, taken) if need else {}
     if asked == "auto":

@@ -15,9 +15,8 @@ from antiphon.worker.channel import StartProgress
 async def prepare(
     model: str, models_dir: str, first: First, offline: bool, on_progress: Callable[[StartProgress], None]
 ) -> None:
-    """Fetches the files of a model that the node lacks, once per node.
-
-    Raises `WorkerDied` with what is missing and what to do."""
+    """Fetches the files of a model that the node lacks, once per node. Raises `WorkerDied` with what is missing and
+    what to do."""
     spec, folder = catalog.find(model), Path(models_dir)
     if spec is None or not catalog.missing(spec, folder):
         return  # The engine itself finds a folder of the operator's, or reports that it is missing.

@@ -108,9 +108,8 @@ class ModelRegistry:
         return served
 
     def unload(self, name: str) -> ServedModel:
-        """Removes a model from memory once its running work is done; the next request for it loads it again.
-
-        Raises `UnknownModel`, `Conflict` for a model with waiting jobs, or one that never was in memory."""
+        """Removes a model from memory once its running work is done; the next request for it loads it again. Raises
+        `UnknownModel`, `Conflict` for a model with waiting jobs, or one that never was in memory."""
         served = self._resident(name)
         if served.waiting:
             raise errors.Conflict(

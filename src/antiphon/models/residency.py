@@ -1,8 +1,7 @@
 """Residency: which models are in memory: all of them without a budget, else those in use, within the budget.
 
 An unloaded model still has its capabilities and a queue. The first job in the queue loads the model. To make room for
-it, the model that was idle longest is unloaded; while all models are busy, they take turns.
-"""
+it, the model that was idle longest is unloaded; while all models are busy, they take turns."""
 
 from __future__ import annotations
 

@@ -35,7 +35,6 @@ class ModelSelector:
 
     def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> ServedModel:
         """The model for speech: the named one, else the best that can clone, has the voice, or speaks the language.
-
         Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES:
             return self._named(asked)
@@ -47,10 +46,8 @@ class ModelSelector:
         return served
 
     def choose_kind(self, asked: str | None, kind: Kind, language: str | None = None) -> ServedModel:
-        """The model for work that is not speech: the named one, else the best of its kind.
-
-        Raises `UnknownModel`, `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`,
-        `ModelUnavailable`."""
+        """The model for work that is not speech: the named one, else the best of its kind. Raises `UnknownModel`,
+        `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES | KIND_ALIASES:
             served = self._named(asked)
             if served.kind != kind:

@@ -81,11 +81,9 @@ class References:
         ref_text: str | None = None,
         description: str | None = None,
     ) -> Reference:
-        """Stores a voice. `data` is a file of any audio format.
-
-        Raises `InvalidRequest` with the parameter that is wrong, `Conflict` for a name that is taken or a full quota,
-        `QueueFull` while too many recordings are being read.
-        """
+        """Stores a voice. `data` is a file of any audio format. Raises `InvalidRequest` with the parameter that is
+        wrong, `Conflict` for a name that is taken or a full quota, `QueueFull` while too many recordings are being
+        read."""
         voices.check_name(name)
         voices.check_consent(consent)
         voices.check_length("ref_text", ref_text, voices.MAX_REF_TEXT)
@@ -124,11 +122,9 @@ class References:
         return reference
 
     async def put_unnamed(self, data: bytes) -> str:
-        """Stores a recording that came inside a request; returns its digest.
-
-        Raises as `upload` does for the recording. The same bytes are decoded once, since clients send them with every
-        sentence. `sweep` removes recordings that no request used lately.
-        """
+        """Stores a recording that came inside a request; returns its digest. Raises as `upload` does for the recording.
+        The same bytes are decoded once, since clients send them with every sentence. `sweep` removes recordings that no
+        request used lately."""
         received = await self._threads.run(lambda: hashlib.sha256(data).hexdigest())
         digest, shared = self._stored_as.get(received, ("", 0.0))
         if (
@@ -148,9 +144,8 @@ class References:
         return digest
 
     async def ensure_local(self, digest: str) -> bool:
-        """Fetches a recording from the shared storage if it is not here; False if no server has it.
-
-        Its time of last use becomes now. Raises `StorageDown`."""
+        """Fetches a recording from the shared storage if it is not here; False if no server has it. Its time of last
+        use becomes now. Raises `StorageDown`."""
         if await self._threads.run(lambda: self.library.has(digest) and self.library.touch(digest)):
             return True
         return await self._files.fetch("voices", self.library.path(digest))
@@ -210,9 +205,8 @@ class References:
         return self._store.cluster is not None
 
     async def by_name(self, owner: str, *, refresh: bool = False) -> Mapping[str, Reference]:
-        """An owner's voices by id and by name, from the cache if they are there.
-
-        `refresh` reads them from the store, with the changes of other servers."""
+        """An owner's voices by id and by name, from the cache if they are there. `refresh` reads them from the store,
+        with the changes of other servers."""
         found = None if refresh else self._cached.get(owner)
         if found is None:
             if len(self._cached) >= REMEMBERED:

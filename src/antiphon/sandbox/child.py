@@ -3,8 +3,7 @@
 The file comes on standard input. The answer goes to standard output: one byte for its kind, four for its length
 (big-endian), then the result of the module `READER` (`reference_audio`: a voice to clone, `speech_audio`: speech to
 transcribe) or the reason for a refusal. While the child decodes, it cannot open a file or a socket or write to a disk;
-it ends at its limits even if its parent is gone.
-"""
+it ends at its limits even if its parent is gone."""
 
 from __future__ import annotations
 

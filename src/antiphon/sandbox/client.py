@@ -53,10 +53,8 @@ class _NoAnswer(Exception):
 
 
 async def read(data: bytes, limits: Limits = DEFAULT) -> bytes:
-    """The recording in `data` as a mono 16-bit WAV file, at most 48 kHz, without the silence at its ends.
-
-    Raises `InvalidRequest` with the reason for a refusal. The child has ended when this returns or raises.
-    """
+    """The recording in `data` as a mono 16-bit WAV file, at most 48 kHz, without the silence at its ends. Raises
+    `InvalidRequest` with the reason for a refusal. The child has ended when this returns or raises."""
     if len(data) > reference_audio.MAX_BYTES:
         raise errors.InvalidRequest(
             f"The audio file has {len(data)} bytes; at most {reference_audio.MAX_BYTES} are taken"
@@ -74,9 +72,7 @@ async def decode(
     reader: str, file: BinaryIO, on_part: Callable[[bytes], object], max_bytes: int, limits: Limits
 ) -> None:
     """Decodes a file in a child with a `reader` of this room; passes the result, at most `max_bytes`, to `on_part`.
-
-    Raises as `read` does; the parts passed on until then are worthless.
-    """
+    Raises as `read` does; the parts passed on until then are worthless."""
     # -P: keeps the child from importing modules out of the server's working directory.
     command = [sys.executable, "-P", "-m", "antiphon.sandbox.child"]
     command += [str(limits.memory), str(limits.cpu), str(int(limits.wall) + 5), reader]

@@ -23,10 +23,8 @@ _FULL = 32_767
 
 
 def read(data: bytes) -> bytes:
-    """The recording as a mono 16-bit WAV file. Raises `InvalidRequest` with the wrong figure and the remedy.
-
-    Call it in the sandbox's child process only: it decodes an untrusted file.
-    """
+    """The recording as a mono 16-bit WAV file. Raises `InvalidRequest` with the wrong figure and the remedy. Call it in
+    the sandbox's child process only: it decodes an untrusted file."""
     audio, rate = decode.decode(data, max_seconds=MAX_RAW_SECONDS, max_bytes=MAX_BYTES)
     return prepare(audio, rate)
 

@@ -1,8 +1,7 @@
 """Speech audio: decodes a recording for transcription, resamples it for recognition, and cuts it at pauses.
 
 The child answers with the length of a JSON list (four bytes, big-endian), the list with the bounds of each piece (first
-sample, one after the last), and the samples: mono 16-bit PCM at 16 kHz.
-"""
+sample, one after the last), and the samples: mono 16-bit PCM at 16 kHz."""
 
 from __future__ import annotations
 

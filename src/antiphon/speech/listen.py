@@ -24,9 +24,8 @@ class NotStreamable(errors.Conflict):
 
 
 async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenerator[bytes]:
-    """Encoded audio from the beginning of the text, each part as soon as its segment is done.
-
-    Raises what ended the job, and `NotStreamable` for a job that does not run here, mostly before the first part."""
+    """Encoded audio from the beginning of the text, each part as soon as its segment is done. Raises what ended the
+    job, and `NotStreamable` for a job that does not run here, mostly before the first part."""
     with jobs.lifecycle.bus.subscribe(job=job_id) as events:
         plan = await _plan(jobs, job_id, events)
         run = JobRun(

@@ -120,11 +120,8 @@ def make(
     language: str | None = None,
 ) -> SpeechPlan:
     """Plans a request whose text is clean; only computes, in time linear in the text. Raises `UnknownVoice`,
-    `InvalidText`.
-
-    `quick_first` cuts the first segment short if that brings the first audio earlier. `language` is that of the text,
-    if the caller has detected it.
-    """
+    `InvalidText`. `quick_first` cuts the first segment short if that brings the first audio earlier. `language` is that
+    of the text, if the caller has detected it."""
     planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
     for turn in turns(request):
         planner.add(turn)

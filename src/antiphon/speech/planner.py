@@ -36,9 +36,7 @@ class SpeechPlanner:
     ) -> tuple[ServedModel, SpeechPlan]:
         """The model and the plan for a request. The plan's request has the cleaned text, and digests of recordings in
         place of the names of uploaded voices. A `trusted` request was prepared before, and names digests already.
-
-        Raises `InvalidRequest` and its subclasses for what can never work, `ModelLoading` and `ModelUnavailable`.
-        """
+        Raises `InvalidRequest` and its subclasses for what can never work, `ModelLoading` and `ModelUnavailable`."""
         short = len(request.text) <= INLINE_TEXT
         request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
         language = (request.language or languages.detect(text)).lower().partition("-")[0]

@@ -35,11 +35,9 @@ async def resolve(
     cloning: list[str],
     references: References,
 ) -> SpeechRequest:
-    """The request with digests of recordings, for a model with these `capabilities`.
-
-    `uploaded` holds the owner's voices by id and by name, `cloning` the names of the served models that can clone.
-    Raises `UnknownVoice` for a recording that the model cannot use, `InvalidRequest` for one that cannot be decoded.
-    """
+    """The request with digests of recordings, for a model with these `capabilities`. `uploaded` holds the owner's
+    voices by id and by name, `cloning` the names of the served models that can clone. Raises `UnknownVoice` for a
+    recording that the model cannot use, `InvalidRequest` for one that cannot be decoded."""
 
     async def digest(asked: str, param: str) -> str | None:
         if asked in uploaded:

@@ -42,11 +42,9 @@ class SpeechService:
         trusted: bool = False,
     ) -> SpeechResponse:
         """Accepts a waiting request. Its audio is computed while the response is read; `close` that in any case.
-
-        `streamed` cuts the first segment short so that the first audio comes early. `trusted` says that this server
-        has checked and stored the request before. Raises `InvalidRequest` and its subclasses for what can never work,
-        `Busy` and its subclasses with a true `retry_after`.
-        """
+        `streamed` cuts the first segment short so that the first audio comes early. `trusted` says that this server has
+        checked and stored the request before. Raises `InvalidRequest` and its subclasses for what can never work,
+        `Busy` and its subclasses with a true `retry_after`."""
         lifecycle = self._jobs.lifecycle
         lifecycle.check_open()
         granted = lifecycle.admission.grant(request, owner)
@@ -55,9 +53,8 @@ class SpeechService:
         return SpeechResponse(job, plan, self._cache, self._threads, self._files)
 
     async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:
-        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish.
-
-        Raises `NotFound`, what ended the job, and `NotStreamable` for a job that cannot be streamed now."""
+        """The encoded audio of an unfinished durable job, from its beginning, as its segments finish. Raises
+        `NotFound`, what ended the job, and `NotStreamable` for a job that cannot be streamed now."""
         job = await self._jobs.stored(job_id, owner)
         if job.type != SpeechRequest.type:
             raise listen.NotStreamable("Only speech is sent while it is made; ask again when the job is done")
