@@ -63,8 +63,7 @@ class ApiKeys:
 
     def max_priority(self, owner: str) -> Priority:
         """The highest priority that an owner's work may have."""
-        key = self._by_id.get(owner)
-        return key.priority if key is not None else PRIORITIES[0]
+        return key.priority if (key := self._by_id.get(owner)) is not None else PRIORITIES[0]
 
     def check_quota(self, owner: str) -> None:
         """Raises `OverQuota`, with the seconds until midnight UTC, for an owner that used up its audio of today."""
@@ -74,10 +73,8 @@ class ApiKeys:
         self._turn_day()
         used = self._used.get(owner, 0.0)
         if used >= key.quota:
-            raise errors.OverQuota(
-                f"This key has had {used:.0f} s of audio today, of {key.quota:.0f} s; it begins anew at midnight UTC",
-                retry_after=until_midnight(),
-            )
+            why = f"This key has had {used:.0f} s of audio today, of {key.quota:.0f} s; it begins anew at midnight UTC"
+            raise errors.OverQuota(why, retry_after=until_midnight())
 
     def count_audio(self, owner: str, seconds: float) -> None:
         """Adds seconds of audio to what an owner used today."""

@@ -38,7 +38,6 @@ from antiphon.jobs.service import JobService
 from antiphon.jobs.waiting import WaitingJobs
 from antiphon.jobs.webhooks import Webhooks
 from antiphon.models.registry import ModelCallbacks, ModelRegistry
-from antiphon.models.served import ServedModel
 from antiphon.references.library import Library
 from antiphon.references.service import References
 from antiphon.schedule.admission import Admission
@@ -98,22 +97,11 @@ class Antiphon:
         self._wire_jobs(kinds)
         #: In the order in which they start; they stop in reverse.
         self._parts: tuple[Part, ...] = (
-            DataFolder(self.settings),
-            self.files,
-            Opened(self.store),
-            Opened(self.cache),
-            self.journal,
-            self.api_keys,
-            self._learned,
-            self.webhooks,
-            self.lifecycle,
-            self.models,
-            Drain(self.lifecycle, self.store),
-            self._recovery,
-            self._retention,
-            LoopLag(self.observer, self.models),
+            DataFolder(self.settings), self.files, Opened(self.store), Opened(self.cache), self.journal, self.api_keys,
+            self._learned, self.webhooks, self.lifecycle, self.models, Drain(self.lifecycle, self.store),
+            self._recovery, self._retention, LoopLag(self.observer, self.models),
             *((self.cluster,) if self.cluster else ()),
-        )
+        )  # fmt: skip
 
     # Wire
 
@@ -138,7 +126,7 @@ class Antiphon:
             costs,
             Downloader(s.models_path, offline=s.offline or not s.download, first=s.hub),
             ModelCallbacks(
-                on_state=self._announce_model,
+                on_state=lambda served: self.bus.publish("model.state", data=served.describe()),
                 on_served=self.observer.served,
                 on_progress=lambda unit, fraction: self.lifecycle.report_progress(unit, fraction),
                 on_price_level=lambda served: self._repricing.soon(served),
@@ -150,31 +138,19 @@ class Antiphon:
 
     def _wire_jobs(self, registry: KindRegistry) -> None:
         s = self.settings
+        library, uploads = Library(s.data_dir / "voices"), s.data_dir / "uploads"
         self.references = References(
-            self.store,
-            Library(s.data_dir / "voices"),
-            self.threads,
-            self.files,
-            self.space,
-            s.voices_bytes,
-            self._voices_changed,
+            self.store, library, self.threads, self.files, self.space, s.voices_bytes, self._voices_changed
         )
         self.recordings = RecordingStore(
-            s.data_dir / "uploads",
-            self.threads,
-            self.files,
-            self.space,
-            s.uploads_bytes,
-            lambda: self.lifecycle.sources(),
+            uploads, self.threads, self.files, self.space, s.uploads_bytes, lambda: self.lifecycle.sources()
         )
         planner = SpeechPlanner(self.models.selector, self.threads, self.references)
         self.kinds = make_kinds(registry, KindParts(self.models.selector, planner, self.recordings))
         work = Admission(
-            client_seconds=s.max_client_seconds,
-            total_seconds=s.max_queue_seconds,
-            client_bytes=s.max_client_bytes,
-            total_bytes=s.max_queue_bytes,
-        )
+            client_seconds=s.max_client_seconds, total_seconds=s.max_queue_seconds,
+            client_bytes=s.max_client_bytes, total_bytes=s.max_queue_bytes,
+        )  # fmt: skip
         self.admission = JobAdmission(work, self.api_keys, self.space)
         self.lifecycle = JobLifecycle(self.models, self.cache, self.bus, self.admission, self.observer)
         self._repricing = Repricing(self.lifecycle)
@@ -203,9 +179,6 @@ class Antiphon:
     async def _voices_changed(self, owner: str, unused: str | None) -> None:
         if self.cluster is not None:
             await self.cluster.voices_changed(owner, unused)
-
-    def _announce_model(self, served: ServedModel) -> None:
-        self.bus.publish("model.state", data=served.describe())
 
     def _store_broke(self, error: BaseException) -> None:
         log.critical("the job store failed; the server stops so that nothing false is promised", error=repr(error))

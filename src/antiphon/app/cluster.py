@@ -88,7 +88,7 @@ class Cluster:
     def _on_message(self, message: Mapping[str, Any]) -> None:
         """A server of another version may send anything: a message that is not understood is ignored."""
         try:
-            getattr(self, f"_on_{message.get('kind')}", _ignored)(message)
+            getattr(self, f"_on_{message.get('kind')}", lambda unknown: None)(message)
         except (KeyError, TypeError, ValueError) as e:
             log.warning("a message of another server is not understood", message=dict(message), error=repr(e))
 
@@ -107,8 +107,7 @@ class Cluster:
                 self._watched[job] = time.monotonic() + WATCHED
 
     def _on_cancelled(self, message: Mapping[str, Any]) -> None:
-        ours = message.get("server") == self._channel.server
-        self._jobs.ended_elsewhere(message["job"], ours=ours)
+        self._jobs.ended_elsewhere(message["job"], ours=message.get("server") == self._channel.server)
 
     def _on_voices(self, message: Mapping[str, Any]) -> None:
         self._references.forget(message["owner"])
@@ -208,7 +207,3 @@ class Cluster:
                 await self._recovery.take_over()
             except errors.StoreError as e:
                 log.warning("the work of others could not be looked at", error=e.message)
-
-
-def _ignored(message: Mapping[str, Any]) -> None:
-    pass

@@ -24,9 +24,8 @@ class DataFolder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as e:
             lock.close()
-            raise errors.Conflict(
-                f"another Antiphon already uses {s.data_dir}; stop it, or give this one its own --data-dir"
-            ) from e
+            why = f"another Antiphon already uses {s.data_dir}; stop it, or give this one its own --data-dir"
+            raise errors.Conflict(why) from e
         self._lock = lock
 
     async def stop(self) -> None:

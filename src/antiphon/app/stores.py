@@ -26,10 +26,8 @@ def job_store(
     try:
         from antiphon.store.postgres.store import PostgresStore
     except ModuleNotFoundError as e:
-        raise errors.InvalidRequest(
-            f"--store {settings.store.partition(':')[0]} needs {e.name}: pip install 'antiphon[postgres]'",
-            param="store",
-        ) from e
+        why = f"--store {settings.store.partition(':')[0]} needs {e.name}: pip install 'antiphon[postgres]'"
+        raise errors.InvalidRequest(why, param="store") from e
     name = "guest" if guest else server_name(settings)
     return PostgresStore(settings.store, name, lease=settings.lease, on_fatal=on_fatal, guest=guest)
 

@@ -69,14 +69,11 @@ class Bucket:
         try:
             await obstore.put_async(self._quick, PROBE, b"")
         except FileNotFoundError as e:
-            raise errors.InvalidRequest(
-                f"--objects {self.url} cannot be written: there is no such bucket; make it, or correct its name",
-                param="objects",
-            ) from e
+            why = f"--objects {self.url} cannot be written: there is no such bucket; make it, or correct its name"
+            raise errors.InvalidRequest(why, param="objects") from e
         except (PermissionError, failures.UnauthenticatedError, failures.PermissionDeniedError) as e:
-            raise errors.InvalidRequest(
-                f"--objects {self.url} cannot be written: {_one_line(e)}", param="objects"
-            ) from e
+            why = f"--objects {self.url} cannot be written: {_one_line(e)}"
+            raise errors.InvalidRequest(why, param="objects") from e
         except Exception as e:
             # The storage may answer later; what needs it waits until then.
             self._failed("put", e)
@@ -205,11 +202,8 @@ def _open(url: str, endpoint: str | None, timeout: int) -> Any:
         raise errors.InvalidRequest("--objects needs obstore: pip install 'antiphon[s3]'", param="objects") from e
     if url.startswith("file:"):
         return from_url(url, mkdir=True)
-    client = {
-        "allow_http": endpoint is not None and endpoint.startswith("http://"),
-        "connect_timeout": f"{CONNECT}s",
-        "timeout": f"{timeout}s",
-    }
+    plain = endpoint is not None and endpoint.startswith("http://")
+    client = {"allow_http": plain, "connect_timeout": f"{CONNECT}s", "timeout": f"{timeout}s"}
     retries: dict[str, Any] = {"max_retries": 2, "retry_timeout": timedelta(seconds=QUICK)}
     config: dict[str, Any] = {} if endpoint is None else {"endpoint": endpoint}
     try:

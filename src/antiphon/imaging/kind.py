@@ -54,6 +54,7 @@ class ImagePlan:
     keys: list[str] = field(init=False)
     width: int = field(init=False)
     height: int = field(init=False)
+    source: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         """Raises `InvalidRequest` for a size that the model cannot draw."""
@@ -70,10 +71,6 @@ class ImagePlan:
     @property
     def canvas(self) -> Canvas:
         return self.capabilities.canvas or Canvas()
-
-    @property
-    def source(self) -> str | None:
-        return None
 
     @property
     def nbytes(self) -> int:
@@ -127,36 +124,21 @@ def check_canvas(canvas: Canvas, width: int, height: int) -> None:
     )
 
 
-@dataclass(slots=True)
-class ImagePlanner:
-    """Selects the model that draws, and makes the plan for it."""
+def kind(selector: ModelSelector) -> JobKind:
+    """The functions with which jobs of this kind are planned and written."""
 
-    selector: ModelSelector
+    async def prepare(request: ImageRequest, owner: str) -> tuple[ServedModel, ImagePlan]:
+        served = selector.choose_kind(request.model, request.type)
+        return served, await plan(request, served)
 
-    async def prepare(self, request: ImageRequest, owner: str) -> tuple[ServedModel, ImagePlan]:
-        """The model and the plan for a request. Raises `UnknownModel`, `InvalidRequest`, `ModelLoading`,
-        `ModelUnavailable`."""
-        served = self.selector.choose_kind(request.model, request.type)
-        return served, await self.plan(request, served)
-
-    async def plan(self, request: ImageRequest, served: ServedModel) -> ImagePlan:
+    async def plan(request: ImageRequest, served: ServedModel) -> ImagePlan:
         assert served.capabilities is not None
         return ImagePlan(request, served.name, served.capabilities)
 
-
-def kind(selector: ModelSelector) -> JobKind:
-    """The functions with which jobs of this kind are planned and written."""
-    planner = ImagePlanner(selector)
     return JobKind(
-        TRAITS,
-        ImageRequest.from_json,
-        planner.prepare,
-        planner.plan,
-        write,
-        file_prefix="image",
-        file_names=result_files,
-        subtitles=False,
-    )
+        TRAITS, ImageRequest.from_json, prepare, plan, write,
+        file_prefix="image", file_names=result_files, subtitles=False,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,13 +172,8 @@ async def write(run: JobRun, plan: ImagePlan, folder: Path, threads: Threads) ->
                 name = name_of(run.job, image.index, plan.request.format)
                 files.append({"name": name})
                 digest = await threads.run(atomic.write, folder, name, image.data)
-                files[-1] |= {
-                    "digest": digest,
-                    "bytes": len(image.data),
-                    "width": image.width,
-                    "height": image.height,
-                    "seed": image.seed,
-                }
+                files[-1] |= {"digest": digest, "bytes": len(image.data)}
+                files[-1] |= {"width": image.width, "height": image.height, "seed": image.seed}
     except BaseException:
         for file in files:
             (folder / file["name"]).unlink(missing_ok=True)

@@ -2,19 +2,6 @@
 
 #: The modules that other rooms use; the rest is this room's own.
 __all__ = [
-    "active",
-    "admission",
-    "drain",
-    "durable",
-    "events",
-    "kind",
-    "lifecycle",
-    "queue_control",
-    "recovery",
-    "repricing",
-    "run",
-    "service",
-    "views",
-    "waiting",
-    "webhooks",
-]
+    "active", "admission", "drain", "durable", "events", "kind", "lifecycle", "queue_control", "recovery", "repricing",
+    "run", "service", "views", "waiting", "webhooks",
+]  # fmt: skip

@@ -127,16 +127,8 @@ class ActiveJob:
 
 def new_active_job(owner: str, served: ServedModel, plan: Plan, *, durable: bool) -> ActiveJob:
     """A job that was just accepted, with an id of its own."""
+    request = plan.request
     return ActiveJob(
-        id=ids.new_id(),
-        owner=owner,
-        priority=plan.request.priority,
-        durable=durable,
-        created_at=time.time(),
-        served=served,
-        units=Units(len(plan.keys)),
-        type=plan.request.type,
-        source=plan.source,
-        deadline=plan.request.deadline,
-        warnings=plan.warnings,
-    )
+        ids.new_id(), owner, request.priority, durable, time.time(), served, Units(len(plan.keys)), request.type,
+        source=plan.source, deadline=request.deadline, warnings=plan.warnings,
+    )  # fmt: skip

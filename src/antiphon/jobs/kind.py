@@ -15,10 +15,6 @@ from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
 
 
-def _one_file(name: str) -> Iterable[str]:
-    return (name,)
-
-
 @dataclass(frozen=True, slots=True)
 class JobKind:
     """`Any` stands for the kind's own request and plan."""
@@ -37,7 +33,7 @@ class JobKind:
     #: What the names of its result files begin with; the job's id follows.
     file_prefix: str
     #: All names that the files of one result may have, by the name of its first.
-    file_names: Callable[[str], Iterable[str]] = _one_file
+    file_names: Callable[[str], Iterable[str]] = lambda name: (name,)
     #: Whether a result's segments are times of text.
     subtitles: bool = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from antiphon.domain import errors
@@ -28,9 +28,7 @@ class QueueControl:
         """The queue in the order in which jobs are expected to end, at most `limit` of those that came first."""
         found: list[tuple[float, dict[str, Any]]] = []
         for served in self.jobs.lifecycle.models.served.values():
-            queued = [
-                active for active in self.jobs.active.values() if active.served is served and active.ticket is not None
-            ]
+            queued = [job for job in self.jobs.active.values() if job.served is served and job.ticket is not None]
             etas = served.dispatcher.etas([_ticket(active) for active in queued[:limit]])
             found += [(eta, self._row(active, eta)) for active, eta in zip(queued, etas, strict=False)]
         found.sort(key=lambda row: row[0])
@@ -75,25 +73,18 @@ class QueueControl:
             served.dispatcher.pump()
 
     def _queued(self, job: str) -> ActiveJob:
-        active = self.jobs.active.get(job)
-        if active is None or active.ticket is None:
+        if (active := self.jobs.active.get(job)) is None or active.ticket is None:
             raise errors.NotFound(f"There is no job {job[:40]!r} in the queue")
         return active
 
     @staticmethod
     def _row(active: ActiveJob, eta: float) -> dict[str, Any]:
         return {
-            "id": active.id,
-            "owner": active.owner,
-            "model": active.served.name,
-            "priority": active.priority,
-            "status": str(active.state),
-            "paused": _ticket(active).paused,
-            "durable": active.durable,
-            "created_at": active.created_at,
-            "eta": round(eta, 3) if math.isfinite(eta) else None,
-            "units": {"total": active.units.total, "done": active.units.done, "cached": active.units.cached},
-        }
+            "id": active.id, "owner": active.owner, "model": active.served.name, "priority": active.priority,
+            "status": str(active.state), "paused": _ticket(active).paused, "durable": active.durable,
+            "created_at": active.created_at, "eta": round(eta, 3) if math.isfinite(eta) else None,
+            "units": asdict(active.units),
+        }  # fmt: skip
 
 
 def _ticket(active: ActiveJob) -> Ticket:

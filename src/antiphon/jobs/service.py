@@ -6,6 +6,7 @@ import builtins
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 from antiphon.domain import errors, ids
@@ -19,29 +20,23 @@ from antiphon.jobs.kind import Kinds
 from antiphon.jobs.lifecycle import JobLifecycle
 from antiphon.jobs.waiting import WaitingJob, WaitingJobs
 from antiphon.jobs.webhooks import Webhooks
-from antiphon.models.served import ServedModel
 from antiphon.store.base import Idempotency, JobStore, Webhook
 
 #: Asks the servers that share the store how an unfinished job looks that none of ours is; None: no answer.
 RemoteView = Callable[[str], Awaitable[dict[str, Any] | None]]
 
 
+@dataclass(eq=False)
 class JobService:
     """Jobs of every kind, for every surface. Used in one event loop."""
 
-    def __init__(
-        self,
-        lifecycle: JobLifecycle,
-        store: JobStore,
-        durable: DurableRunner,
-        waiting_jobs: WaitingJobs,
-        webhooks: Webhooks,
-        kinds: Kinds,
-        remote_view: RemoteView,
-    ) -> None:
-        self.lifecycle, self.kinds = lifecycle, kinds
-        self._store, self._durable, self._waiting = store, durable, waiting_jobs
-        self._webhooks, self._remote_view = webhooks, remote_view
+    lifecycle: JobLifecycle
+    _store: JobStore
+    _durable: DurableRunner
+    _waiting: WaitingJobs
+    _webhooks: Webhooks
+    kinds: Kinds
+    _remote_view: RemoteView
 
     @property
     def active(self) -> dict[str, ActiveJob]:
@@ -88,7 +83,7 @@ class JobService:
             if known is None:
                 raise
             return self._view(known), False
-        stored, new = await self._store_job(active, served, plan, idempotency, webhook)
+        stored, new = await self._store_job(active, plan, idempotency, webhook)
         if not new:
             return self._view(stored), False
         self._durable.enter(active, run, missing, costs)
@@ -97,16 +92,11 @@ class JobService:
         return view, True
 
     async def _store_job(
-        self,
-        active: ActiveJob,
-        served: ServedModel,
-        plan: Plan,
-        idempotency: Idempotency | None,
-        webhook: Webhook | None,
+        self, active: ActiveJob, plan: Plan, idempotency: Idempotency | None, webhook: Webhook | None
     ) -> tuple[Job, bool]:
         """The job as it is on disk, and whether it is new; what admission counted for another is given back."""
         # The model that was chosen is kept, so that a restart goes on with the same one.
-        request = {**plan.request.to_json(), "model": served.name}
+        request = {**plan.request.to_json(), "model": active.served.name}
         job = Job(
             active.id, active.type, State.QUEUED, active.owner, active.priority, request, active.created_at,
             units=active.units,

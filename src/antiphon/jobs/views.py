@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from typing import Any
 
 from antiphon.domain.job import Failure, Job, Result
@@ -23,43 +24,23 @@ def place(active: ActiveJob) -> tuple[int, float | None]:
 def of_active(active: ActiveJob) -> dict[str, Any]:
     """An active job with its place in line."""
     position, eta = place(active)
-    return {
-        "id": active.id,
-        "object": "job",
-        "type": active.type,
-        "status": str(active.state),
-        "created_at": active.created_at,
-        "started_at": active.started_at,
-        "finished_at": None,
-        "progress": active.progress,
-        "units": {"total": active.units.total, "done": active.units.done, "cached": active.units.cached},
-        "position": position,
-        "eta": eta,
-        "result": None,
-        "error": None,
-        "attempts": active.attempts,
-        "warnings": list(active.warnings),
-    }
+    own = {"position": position, "eta": eta, "attempts": active.attempts, "warnings": list(active.warnings)}
+    return _common(active) | own
 
 
 def of_stored(job: Job) -> dict[str, Any]:
+    outcome = {"result": job.result and of_result(job.result), "error": job.error and of_failure(job.error)}
+    return _common(job) | {"finished_at": job.finished_at, "attempts": job.attempt} | outcome
+
+
+def _common(job: ActiveJob | Job) -> dict[str, Any]:
+    """All fields in their order, with the values that both kinds of job have."""
     return {
-        "id": job.id,
-        "object": "job",
-        "type": job.type,
-        "status": str(job.state),
-        "created_at": job.created_at,
-        "started_at": job.started_at,
-        "finished_at": job.finished_at,
-        "progress": job.progress,
-        "units": {"total": job.units.total, "done": job.units.done, "cached": job.units.cached},
-        "position": None,
-        "eta": None,
-        "result": job.result and of_result(job.result),
-        "error": job.error and of_failure(job.error),
-        "attempts": job.attempt,
-        "warnings": [],
-    }
+        "id": job.id, "object": "job", "type": job.type, "status": str(job.state),
+        "created_at": job.created_at, "started_at": job.started_at, "finished_at": None,
+        "progress": job.progress, "units": asdict(job.units), "position": None, "eta": None,
+        "result": None, "error": None, "attempts": 0, "warnings": [],
+    }  # fmt: skip
 
 
 def of_result(result: Result) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
@@ -104,23 +105,13 @@ class LocalBackend:
             self._on_gpu.add(spec.name)
         if problem := placement.too_small(spec, placements, self.gpus):
             log.warning("not enough GPU memory", model=spec.name, problem=problem)
-        data = self._settings.data_dir
-        folders = {
-            "dir": str(self._settings.models_path / spec.name),
-            "voices": str(data / "voices"),
-            "uploads": str(data / "uploads"),
-        }
+        folders = _folders(self._settings.models_path / spec.name, self._settings.data_dir)
         starters = [local.opener(placement.environment) for placement in placements]
         return Pool(
-            spec.name,
-            _load(self._settings, spec, folders),
-            len(placements),
-            limits=_limits(self._settings),
-            recycling=_recycling(self._settings),
-            channel_of=lambda number: starters[number - 1],
-            on_change=on_change,
-            on_progress=on_progress,
-        )
+            spec.name, _load(self._settings, spec, folders), len(placements), limits=_limits(self._settings),
+            recycling=_recycling(self._settings), channel_of=lambda number: starters[number - 1],
+            on_change=on_change, on_progress=on_progress,
+        )  # fmt: skip
 
     def device(self, spec: ModelSpec) -> Device | None:
         if not spec.local:
@@ -177,33 +168,22 @@ class RayBackend:
         s = self._settings
         models, node = (s.ray_models_dir or s.models_path).absolute(), (s.ray_folder or s.data_dir / "node").absolute()
         cpus, cards = self._share(spec)
+        offline = s.offline or not s.download
+        arguments = {"model": spec.name, "models_dir": str(models), "first": s.hub, "offline": offline}
         share = NodeShare(
-            cpus=cpus,
-            gpus=cards,
-            folder=node,
+            cpus=cpus, gpus=cards, folder=node,
             environment={name: os.environ[name] for name in s.ray_env if name in os.environ},
-            prepare="antiphon.models.ray_node:prepare",
-            arguments={
-                "model": spec.name,
-                "models_dir": str(models),
-                "first": s.hub,
-                "offline": s.offline or not s.download,
-            },
-        )
-        folders = {"dir": str(models / spec.name), **{each: str(node / each) for each in ("voices", "uploads")}}
+            prepare="antiphon.models.ray_node:prepare", arguments=arguments,
+        )  # fmt: skip
+        folders = _folders(models / spec.name, node)
         if (span := s.workers_span) is not None:
             self._autoscale[spec.name] = AutoscalePolicy(*span, s.scale_seconds, s.scale_down)
         start = self.ray.opener(spec.name, share)
         pool = Pool(
-            spec.name,
-            _load(s, spec, folders),
-            self._target(spec),
-            limits=_limits(s),
-            recycling=replace(_recycling(s), spare_first=False),
-            channel_of=lambda number: start,
-            on_change=on_change,
-            on_progress=on_progress,
-        )
+            spec.name, _load(s, spec, folders), self._target(spec), limits=_limits(s),
+            recycling=replace(_recycling(s), spare_first=False), channel_of=lambda number: start,
+            on_change=on_change, on_progress=on_progress,
+        )  # fmt: skip
         self._pools[spec.name] = spec, pool
         self._changed_event.set()
         return pool
@@ -251,10 +231,8 @@ def make(settings: Settings, demand: Demand) -> WorkerBackend:
             raise errors.InvalidRequest("--executor ray needs Ray: pip install 'antiphon[ray]'", param="executor")
         return RayBackend(settings, demand)
     if settings.workers_span is not None:
-        raise errors.InvalidRequest(
-            f"--workers {settings.workers} follows the queue, which needs --executor ray; here give a number, or auto",
-            param="workers",
-        )
+        why = f"--workers {settings.workers} follows the queue, which needs --executor ray; here give a number, or auto"
+        raise errors.InvalidRequest(why, param="workers")
     return LocalBackend(settings)
 
 
@@ -266,22 +244,19 @@ def _installed(module: str) -> bool:
         return False
 
 
+def _folders(model: Path, data: Path) -> dict[str, str]:
+    return {"dir": str(model), "voices": str(data / "voices"), "uploads": str(data / "uploads")}
+
+
 def _load(settings: Settings, spec: ModelSpec, folders: Mapping[str, str]) -> frames.Load:
-    options: dict[str, Any] = {
-        **spec.options,
-        "threads": placement.threads(spec),
-        **folders,
-        **settings.options_by_model().get(spec.name, {}),
-    }
+    configured = settings.options_by_model().get(spec.name, {})
+    options: dict[str, Any] = {**spec.options, "threads": placement.threads(spec), **folders, **configured}
     return frames.Load(plugins.engine_reference(spec.engine), options)
 
 
 def _limits(settings: Settings) -> WorkerLimits:
-    return WorkerLimits(
-        heartbeat_timeout=settings.heartbeat_timeout,
-        unit_timeout=settings.unit_timeout,
-        cancel_grace=settings.cancel_grace,
-    )
+    s = settings
+    return WorkerLimits(heartbeat_timeout=s.heartbeat_timeout, unit_timeout=s.unit_timeout, cancel_grace=s.cancel_grace)
 
 
 def _recycling(settings: Settings) -> Recycling:

@@ -40,7 +40,7 @@ class ModelCallbacks:
     """Functions through which the registry reports to the rest of the server. They are quick and do not raise."""
 
     #: A model's state changed.
-    on_state: Callable[[ServedModel], None]
+    on_state: Callable[[ServedModel], object]
     #: A worker of the named model finished a unit, which occupied a slot for so many seconds.
     on_served: Callable[[str, UnitResult, float], None]
     #: A worker reports the progress of a unit, 0 to 1.
@@ -112,19 +112,16 @@ class ModelRegistry:
         `UnknownModel`, `Conflict` for a model with waiting jobs, or one that never was in memory."""
         served = self._resident(name)
         if served.waiting:
-            raise errors.Conflict(
-                f"{name} has {served.waiting} jobs waiting, which would wake it at once; pause or cancel them first",
-                param="model",
-            )
+            why = f"{name} has {served.waiting} jobs waiting, which would wake it at once; pause or cancel them first"
+            raise errors.Conflict(why, param="model")
         self.residency.unload(name)
         return served
 
     def _resident(self, name: str) -> ServedModel:
         served = self.served.get(name)
         if served is None:
-            raise errors.UnknownModel(
-                f"The model {name[:60]!r} is not served here (served: {', '.join(self.served)})", param="model"
-            )
+            why = f"The model {name[:60]!r} is not served here (served: {', '.join(self.served)})"
+            raise errors.UnknownModel(why, param="model")
         if name not in self.residency.residents:
             raise errors.Conflict(f"{name} is {served.state}: {served.error or 'it is not here yet'}", param="model")
         return served
@@ -142,19 +139,16 @@ class ModelRegistry:
     def _configured(self) -> list[catalog.ModelSpec]:
         """The models that the settings name. Raises `UnknownModel`."""
         specs: dict[str, catalog.ModelSpec] = {}
+        folder = self._settings.models_path
         for name in self._settings.model:
             if name == "auto":
-                for spec in recommended():
-                    specs[spec.name] = spec
-            elif (
-                found := remote_models.find(name)
-                or catalog.find(name)
-                or local_models.find(name, self._settings.models_path)
-            ):
-                specs[found.name] = found
-            else:
+                specs |= {spec.name: spec for spec in recommended()}
+                continue
+            found = remote_models.find(name) or catalog.find(name) or local_models.find(name, folder)
+            if found is None:
                 known = ", ".join(catalog.names())
                 raise errors.UnknownModel(f"there is no model {name!r}; there are: auto, {known}", param="model")
+            specs[found.name] = found
         return list(specs.values())
 
     def _serve(self, spec: catalog.ModelSpec) -> ServedModel:
@@ -162,14 +156,10 @@ class ModelRegistry:
         pool = self._backend.pool(spec, lambda: self._changed(spec.name), callbacks.on_progress)
         queue = FairQueue(ageing=self._settings.ageing, weights=self._settings.weights())
         dispatcher = Dispatcher(
-            spec.name,
-            queue,
-            pool,
-            self._costs.model(spec.name, spec.prior),
-            reference_length=traits.reference_length,
+            spec.name, queue, pool, self._costs.model(spec.name, spec.prior), reference_length=traits.reference_length,
             on_price_level=lambda: callbacks.on_price_level(served),
             on_served=lambda result, seconds: callbacks.on_served(spec.name, result, seconds),
-        )
+        )  # fmt: skip
         if (device := self._backend.device(spec)) is not None:
             dispatcher.share(device)
         served = ServedModel(spec, pool, dispatcher, traits, load_seconds=self._load_seconds.get(spec.name))

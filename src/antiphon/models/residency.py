@@ -97,10 +97,7 @@ class Residency:
     @property
     def _in_transition(self) -> bool:
         """Whether a model is being loaded or unloaded."""
-        return any(
-            resident.unloading_since is not None or resident.load_seconds is None
-            for resident in self.residents.values()
-        )
+        return any(s.unloading_since is not None or s.load_seconds is None for s in self.residents.values())
 
     async def add(self, tenant: MemoryTenant) -> None:
         """Adds a model whose files are here, and loads it once so that its capabilities are known."""
@@ -150,9 +147,8 @@ class Residency:
         self._update_times()
         await self._finish_unloads()
         self._enforce_budget()
-        for resident in sorted(
-            (s for s in self.residents.values() if s.requested_at is not None), key=lambda s: s.requested_at or 0.0
-        ):
+        requested = [s for s in self.residents.values() if s.requested_at is not None]
+        for resident in sorted(requested, key=lambda s: s.requested_at or 0.0):
             if not self._has_room(resident):
                 break  # The model that waits longest is next, however small the others are.
             if resident.refused is None:
@@ -175,9 +171,7 @@ class Residency:
 
     def _enforce_budget(self) -> None:
         """Unloads models at once if a model turned out to take more memory than was guessed."""
-        loaded = [
-            resident for resident in self.residents.values() if resident.loaded and resident.unloading_since is None
-        ]
+        loaded = [s for s in self.residents.values() if s.loaded and s.unloading_since is None]
         over = sum(resident.tenant.footprint for resident in loaded) - self.budget
         while self.budget and over > 0 and len(loaded) > 1 and (victim := self._victim(at_once=True)) is not None:
             self._begin_unload(victim, "the memory for models is full")
@@ -189,9 +183,8 @@ class Residency:
         need = resident.tenant.footprint
         if self.budget and need > self.budget:
             resident.requested_at = None
-            resident.refused = (
-                f"it needs {need / 2**20:.0f} MiB; the memory for models is {self.budget / 2**20:.0f} MiB"
-            )
+            budget = f"the memory for models is {self.budget / 2**20:.0f} MiB"
+            resident.refused = f"it needs {need / 2**20:.0f} MiB; {budget}"
             self.on_change(resident.tenant.name)
             return True
         loaded = [other for other in self.residents.values() if other.loaded]
@@ -211,19 +204,13 @@ class Residency:
     def _victim(self, *, at_once: bool = False) -> ResidentModel | None:
         """The model to unload next: the longest idle; if all are busy, the one loaded longest ago whose turn is over,
         or with `at_once` whether its turn is over or not. None if there is none."""
-        settled = [
-            s for s in self.residents.values() if s.loaded and s.unloading_since is None and s.load_seconds is not None
-        ]
-        idle = [resident for resident in settled if _idle(resident)]
-        if idle:
-            return min(idle, key=lambda resident: resident.used_at)
+        loaded = (s for s in self.residents.values() if s.loaded and s.unloading_since is None)
+        settled = [s for s in loaded if s.load_seconds is not None]
+        if idle := [s for s in settled if _idle(s)]:
+            return min(idle, key=lambda s: s.used_at)
         now = self.clock()
-        candidates = [
-            resident
-            for resident in settled
-            if at_once or now - resident.loaded_at >= max(TURN_SECONDS, TURN_LOADS * (resident.load_seconds or 0.0))
-        ]
-        return min(candidates, key=lambda resident: resident.loaded_at, default=None)
+        over = (s for s in settled if now - s.loaded_at >= max(TURN_SECONDS, TURN_LOADS * (s.load_seconds or 0.0)))
+        return min(settled if at_once else over, key=lambda s: s.loaded_at, default=None)
 
     async def _begin_load(self, resident: ResidentModel) -> None:
         resident.requested_at, resident.loaded, resident.load_seconds = None, True, None

@@ -55,11 +55,7 @@ class ModelSelector:
             return served
         candidates = [model for model in self.ranked() if model.kind == kind]
         for served in candidates:
-            if (
-                served.usable
-                and served.capabilities is not None
-                and (language is None or speaks(served.capabilities.languages, language))
-            ):
+            if served.usable and served.capabilities is not None and speaks(served.capabilities.languages, language):
                 return served
         for served in candidates:
             if served.becoming_usable:
@@ -67,12 +63,9 @@ class ModelSelector:
         if any(model.usable for model in candidates):
             raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
         names = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
-        why = "; ".join(self._why_not(model) for model in candidates)
-        raise errors.ModelUnavailable(
-            why or f"no model for {kind} is served; start the server with --model {names or 'FOLDER (docs/images.md)'}",
-            param="model",
-            retry_after=RETRY,
-        )
+        none = f"no model for {kind} is served; start the server with --model {names or 'FOLDER (docs/images.md)'}"
+        why = "; ".join(self._why_not(model) for model in candidates) or none
+        raise errors.ModelUnavailable(why, param="model", retry_after=RETRY)
 
     def _best_for(self, language: str, voice: str | None, clone: bool) -> ServedModel:
         speech = [model for model in self.ranked() if model.kind == "speech"]
@@ -90,13 +83,10 @@ class ModelSelector:
                 raise errors.ModelUnavailable(self._why_not(served), param="model", retry_after=RETRY)
         if any(model.usable for model in speech):
             names = ", ".join(model.name for model in speech if model.usable)
-            raise errors.UnsupportedLanguage(
-                f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try',
-                param="language",
-            )
-        raise errors.ModelUnavailable(
-            "; ".join(self._why_not(model) for model in speech) or "no speech model is served", retry_after=RETRY
-        )
+            why = f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try'
+            raise errors.UnsupportedLanguage(why, param="language")
+        why = "; ".join(self._why_not(model) for model in speech) or "no speech model is served"
+        raise errors.ModelUnavailable(why, retry_after=RETRY)
 
     @staticmethod
     def _suited(speech: list[ServedModel], voice: str | None, clone: bool) -> ServedModel | None:
@@ -114,9 +104,8 @@ class ModelSelector:
         if served is None:
             names = ", ".join(self.served)
             hint = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
-            raise errors.UnknownModel(
-                f"The model {name[:60]!r} is not served here (served: {names}).{hint}", param="model"
-            )
+            why = f"The model {name[:60]!r} is not served here (served: {names}).{hint}"
+            raise errors.UnknownModel(why, param="model")
         if served.usable:
             return served
         if served.becoming_usable:
@@ -162,6 +151,6 @@ class ModelSelector:
         return max(usable, key=lambda model: model.spec.rank, default=None)
 
 
-def speaks(languages: tuple[str, ...], language: str) -> bool:
-    """Whether a language is among `languages`; no languages mean any."""
-    return not languages or language in languages
+def speaks(languages: tuple[str, ...], language: str | None) -> bool:
+    """Whether a language, if one is asked for, is among `languages`; no languages mean any."""
+    return language is None or not languages or language in languages

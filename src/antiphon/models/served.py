@@ -145,12 +145,9 @@ class ServedModel:
         """The entry in /health."""
         pull, fetching = self.pull, self.fetching
         return {
-            "name": self.name,
-            "state": self.state,
-            "phase": pull.phase if pull else self.pool.phase,
+            "name": self.name, "state": self.state, "phase": pull.phase if pull else self.pool.phase,
             "bytes_done": fetching.bytes_done if fetching else None,
             "bytes_total": fetching.bytes_total if fetching else None,
             "eta": fetching.eta if fetching else self.load_eta,
-            "error": self.error or self.pool.error,
-            "hint": self.hint or self.pool.hint,
-        }
+            "error": self.error or self.pool.error, "hint": self.hint or self.pool.hint,
+        }  # fmt: skip

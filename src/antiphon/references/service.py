@@ -96,18 +96,10 @@ class References:
             digest = await self._threads.run(self.library.put, recording)
             await self._files.put("voices", self.library.path(digest))
             reference = Reference(
-                id=ids.new_id(),
-                owner=owner,
-                name=name,
-                digest=digest,
-                seconds=pcm.duration(len(audio), rate),
-                bytes=len(recording),
-                consent=consent.strip(),
-                created_at=time.time(),
-                media_type="audio/wav",
-                ref_text=ref_text or None,
-                description=description or None,
-            )
+                id=ids.new_id(), owner=owner, name=name, digest=digest, seconds=pcm.duration(len(audio), rate),
+                bytes=len(recording), consent=consent.strip(), created_at=time.time(), media_type="audio/wav",
+                ref_text=ref_text or None, description=description or None,
+            )  # fmt: skip
             try:
                 await self._store.add_voice(reference)
             except BaseException:
@@ -127,11 +119,8 @@ class References:
         request used lately."""
         received = await self._threads.run(lambda: hashlib.sha256(data).hexdigest())
         digest, shared = self._stored_as.get(received, ("", 0.0))
-        if (
-            digest
-            and time.monotonic() - shared < REPUBLISH_AFTER
-            and await self._threads.run(self.library.touch, digest)
-        ):
+        fresh = digest and time.monotonic() - shared < REPUBLISH_AFTER
+        if fresh and await self._threads.run(self.library.touch, digest):
             return digest
         recording = await self._read(data)
         async with self._changing:
@@ -224,9 +213,8 @@ class References:
         """Raises `StorageFull` while the disk is nearly full, `Conflict` while the recordings fill their quota."""
         self._space.check()
         if self._bytes >= self._max_bytes:
-            raise errors.Conflict(
-                f"The voices take all of the {self._max_bytes} bytes that they may (--voices-bytes); delete some first"
-            )
+            taken = f"The voices take all of the {self._max_bytes} bytes that they may (--voices-bytes)"
+            raise errors.Conflict(f"{taken}; delete some first")
 
     async def _read(self, data: bytes) -> bytes:
         self._check_room()

@@ -56,9 +56,8 @@ async def read(data: bytes, limits: Limits = DEFAULT) -> bytes:
     """The recording in `data` as a mono 16-bit WAV file, at most 48 kHz, without the silence at its ends. Raises
     `InvalidRequest` with the reason for a refusal. The child has ended when this returns or raises."""
     if len(data) > reference_audio.MAX_BYTES:
-        raise errors.InvalidRequest(
-            f"The audio file has {len(data)} bytes; at most {reference_audio.MAX_BYTES} are taken"
-        )
+        why = f"The audio file has {len(data)} bytes; at most {reference_audio.MAX_BYTES} are taken"
+        raise errors.InvalidRequest(why)
     answer = bytearray()
     await decode("reference_audio", io.BytesIO(data), answer.extend, MAX_ANSWER, limits)
     try:

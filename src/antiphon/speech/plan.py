@@ -59,6 +59,7 @@ class SpeechPlan:
     #: Cache keys of the units' recipes, and their lengths in characters at normal speed, in order.
     keys: list[str] = field(init=False)
     lengths: list[float] = field(init=False)
+    source: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         # Computed here, since a long text is planned in a thread, and hashing thousands of recipes takes long too.
@@ -94,10 +95,6 @@ class SpeechPlan:
         joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
         form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
         return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
-
-    @property
-    def source(self) -> str | None:
-        return None
 
     @property
     def nbytes(self) -> int:
@@ -166,9 +163,8 @@ class _Planner:
             how = replace(how, speed=engine_speed, stretch=speed / engine_speed)
         quick = self.quick_first and not self.segments
         for part in segment(text, self.capabilities.cut, how.language, quick_first=quick):
-            self.segments.append(
-                Segment(part.text, part.pause / speed, self.offset + part.start, self.offset + part.end)
-            )
+            start, end = self.offset + part.start, self.offset + part.end
+            self.segments.append(Segment(part.text, part.pause / speed, start, end))
             self.voicings.append(how)
         self.offset += len(text)
 
@@ -223,15 +219,9 @@ class _Planner:
                 self._warn(f"{self.model} does not use {name}")
         options = {name: value for name, value in self.request.options.items() if name in self.capabilities.options}
         return SpeechPlan(
-            self.request,
-            self.model,
-            self.capabilities,
-            self.segments,
-            self.voicings,
-            tuple(self.warnings),
-            options,
-            self.lead,
-        )
+            self.request, self.model, self.capabilities, self.segments, self.voicings, tuple(self.warnings),
+            options, self.lead,
+        )  # fmt: skip
 
 
 def turns(request: SpeechRequest) -> tuple[Turn, ...]:

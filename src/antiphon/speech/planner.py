@@ -61,12 +61,11 @@ class SpeechPlanner:
         self, request: SpeechRequest, served: ServedModel, *, quick_first: bool = False, language: str | None = None
     ) -> SpeechPlan:
         """The plan for a prepared request. Raises `StorageDown` if it needs a recording that cannot be fetched now."""
-        assert served.capabilities is not None
+        capabilities = served.capabilities
+        assert capabilities is not None
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
-        make = partial(
-            plans.make, request, served.name, served.capabilities, quick_first=quick_first, language=language
-        )
+        make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
         return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
 
 

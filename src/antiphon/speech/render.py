@@ -49,11 +49,8 @@ class Timeline:
     rate: int = 0
 
     def add(self, plan: SpeechPlan, piece: Piece) -> None:
-        segment: dict[str, Any] = {
-            "text": plan.segments[piece.index].text.strip(),
-            "start": round(piece.start, 3),
-            "end": round(piece.end, 3),
-        }
+        text = plan.segments[piece.index].text.strip()
+        segment: dict[str, Any] = {"text": text, "start": round(piece.start, 3), "end": round(piece.end, 3)}
         speaker = plan.voicings[piece.index].speaker
         self.segments.append(segment | {"speaker": speaker} if speaker else segment)
         self.seconds = piece.end + piece.pause

@@ -22,10 +22,8 @@ def check(request: SpeechRequest) -> None:
     """Raises `UnknownVoice` for a recording named by its digest, which does not show whose recording it is."""
     for asked in (*_voices(request), str(request.options.get("emotion_ref", ""))):
         if asked.lower().startswith(voice.PREFIX) or voice.is_digest(asked.lower()):
-            raise errors.UnknownVoice(
-                "A recording cannot be named by its digest; name the voice that you uploaded, or send it as ref_audio",
-                param="voice",
-            )
+            why = "A recording cannot be named by its digest; name the voice that you uploaded, or send it as ref_audio"
+            raise errors.UnknownVoice(why, param="voice")
 
 
 async def resolve(
@@ -63,9 +61,8 @@ async def resolve(
     if "emotion_ref" in options:
         emotion_ref = await digest(str(options["emotion_ref"]), "emotion_audio")
         if emotion_ref is None:
-            raise errors.UnknownVoice(
-                "emotion_audio must be a data: URL, or the name of a voice that you uploaded", param="emotion_audio"
-            )
+            why = "emotion_audio must be a data: URL, or the name of a voice that you uploaded"
+            raise errors.UnknownVoice(why, param="emotion_audio")
         options["emotion_ref"] = emotion_ref
     turns = [replace(turn, voice=await resolved(turn.voice, "turns")) for turn in request.turns]
     return replace(request, voice=await resolved(request.voice, "ref_audio"), turns=tuple(turns), options=options)

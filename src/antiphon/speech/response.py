@@ -146,18 +146,12 @@ class SpeechResponse:
         return entry
 
     def _put_in_cache(self, data: bytes, result: Result) -> None:
-        meta: dict[str, Any] = {
-            "media_type": result.media_type,
-            "duration": result.duration,
-            "segments": [dict(s) for s in result.segments],
-        }
+        segments = [dict(s) for s in result.segments]
+        meta: dict[str, Any] = {"media_type": result.media_type, "duration": result.duration, "segments": segments}
         if self.run.writes_cache:
             self.cache.put_soon(self.plan.result_key(), data, meta)
 
 
 def _slices(data: bytes) -> Iterator[bytes]:
-    if len(data) <= SLICE:
-        yield data
-        return
-    for start in range(0, len(data), SLICE):
+    for start in range(0, max(1, len(data)), SLICE):
         yield data[start : start + SLICE]

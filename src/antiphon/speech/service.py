@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
 from antiphon.cache import Cache
 from antiphon.concurrency.threads import Threads
@@ -16,20 +17,16 @@ from antiphon.speech.planner import SpeechPlanner
 from antiphon.speech.response import SpeechResponse
 
 
+@dataclass(eq=False)
 class SpeechService:
     """Used in one event loop."""
 
-    def __init__(
-        self,
-        jobs: JobService,
-        waiting_jobs: WaitingJobs,
-        planner: SpeechPlanner,
-        cache: Cache,
-        files: FileStore,
-        threads: Threads,
-    ) -> None:
-        self._jobs, self._waiting, self._planner = jobs, waiting_jobs, planner
-        self._cache, self._files, self._threads = cache, files, threads
+    _jobs: JobService
+    _waiting: WaitingJobs
+    _planner: SpeechPlanner
+    _cache: Cache
+    _files: FileStore
+    _threads: Threads
 
     async def speak(
         self,

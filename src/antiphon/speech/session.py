@@ -195,9 +195,8 @@ class SpeechSession:
                 return
             if sentence.task is None:
                 request = sentence.voice.request.with_text(sentence.text)
-                sentence.task = asyncio.create_task(
-                    self._speech.speak(request, self._owner, streamed=True), name="sentence"
-                )
+                speaking = self._speech.speak(request, self._owner, streamed=True)
+                sentence.task = asyncio.create_task(speaking, name="sentence")
 
     def _sentences(self) -> list[Sentence]:
         waiting = [item for item in self._queue if isinstance(item, Sentence)]

@@ -32,9 +32,8 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
         return substitute(asked.lower(), language, capabilities, speaking), None
     if "+" in asked or "(" in asked:
         return mix(asked, capabilities), None
-    raise errors.UnknownVoice(
-        f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist", param="voice"
-    )
+    why = f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist"
+    raise errors.UnknownVoice(why, param="voice")
 
 
 def cannot_clone(asked: str, cloning: Sequence[str], param: str) -> errors.UnknownVoice:

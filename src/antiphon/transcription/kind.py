@@ -27,12 +27,9 @@ from antiphon.text import transcript
 from antiphon.transcription.recordings import RecordingStore
 
 MEDIA_TYPES = {
-    "json": "application/json",
-    "verbose_json": "application/json",
-    "text": "text/plain; charset=utf-8",
-    "srt": "application/x-subrip",
-    "vtt": "text/vtt; charset=utf-8",
-}
+    "json": "application/json", "verbose_json": "application/json", "text": "text/plain; charset=utf-8",
+    "srt": "application/x-subrip", "vtt": "text/vtt; charset=utf-8",
+}  # fmt: skip
 EXTENSIONS = {"json": ".json", "verbose_json": ".json", "text": ".txt", "srt": ".srt", "vtt": ".vtt"}
 
 
@@ -90,15 +87,9 @@ class TranscriptionPlan:
         request = self.request
         first, last = request.bounds[index]
         params: dict[str, Any] = {
-            "audio": request.audio,
-            "start": first,
-            "end": last,
-            "task": request.task,
-            "language": request.language,
-            "prompt": request.prompt,
-            "temperature": request.temperature,
-            "words": request.words,
-        }
+            "audio": request.audio, "start": first, "end": last, "task": request.task, "language": request.language,
+            "prompt": request.prompt, "temperature": request.temperature, "words": request.words,
+        }  # fmt: skip
         if take := request.takes.get(str(index), 0):
             params["take"] = take
         return Recipe("transcription", self.model, self.revision, params)
@@ -119,31 +110,20 @@ class TranscriptionPlan:
         return MEDIA_TYPES[self.request.format]
 
 
-@dataclass(slots=True)
-class TranscriptionPlanner:
-    """Selects the model that transcribes, and makes the plan for it."""
+def kind(selector: ModelSelector, recordings: RecordingStore) -> JobKind:
+    """The functions with which jobs of this kind are planned and written. They raise `NotFound` if the recording no
+    longer exists."""
 
-    selector: ModelSelector
-    recordings: RecordingStore
+    async def prepare(request: TranscriptionRequest, owner: str) -> tuple[ServedModel, TranscriptionPlan]:
+        served = selector.choose_kind(request.model, request.type, request.language)
+        return served, await plan(request, served)
 
-    async def prepare(self, request: TranscriptionRequest, owner: str) -> tuple[ServedModel, TranscriptionPlan]:
-        """The model and the plan for a request. Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`,
-        `ModelUnavailable`, `NotFound` if the recording no longer exists."""
-        served = self.selector.choose_kind(request.model, request.type, request.language)
-        return served, await self.plan(request, served)
-
-    async def plan(self, request: TranscriptionRequest, served: ServedModel) -> TranscriptionPlan:
+    async def plan(request: TranscriptionRequest, served: ServedModel) -> TranscriptionPlan:
         assert served.capabilities is not None
-        await self.recordings.ensure_local(request.audio)
+        await recordings.ensure_local(request.audio)
         return TranscriptionPlan(request, served.name, served.capabilities.revision)
 
-
-def kind(selector: ModelSelector, recordings: RecordingStore) -> JobKind:
-    """The functions with which jobs of this kind are planned and written."""
-    planner = TranscriptionPlanner(selector, recordings)
-    return JobKind(
-        TRAITS, TranscriptionRequest.from_json, planner.prepare, planner.plan, write, file_prefix="transcript"
-    )
+    return JobKind(TRAITS, TranscriptionRequest.from_json, prepare, plan, write, file_prefix="transcript")
 
 
 async def pieces(run: JobRun, plan: TranscriptionPlan) -> AsyncGenerator[dict[str, Any]]:

@@ -126,11 +126,8 @@ class RecordingStore:
             path.unlink(missing_ok=True)
             taken -= nbytes
         if taken >= self.max_bytes:
-            raise errors.StorageFull(
-                f"The recordings of waiting jobs take all of the {self.max_bytes} bytes that they may "
-                "(--uploads-bytes)",
-                retry_after=60.0,
-            )
+            why = f"The recordings of waiting jobs take all of the {self.max_bytes} bytes that they may"
+            raise errors.StorageFull(f"{why} (--uploads-bytes)", retry_after=60.0)
 
     def sweep(self, needed: Container[str], now: float | None = None) -> int:
         """Removes recordings that were not used for `KEEP` seconds and that no active job needs; returns how many.
