@@ -56,8 +56,7 @@ class ApiKeys:
             return Caller(address, address in LOCAL)
         if token is None:
             raise errors.Unauthorized
-        key = self._by_digest.get(api_keys.digest(token))
-        if key is None:
+        if (key := self._by_digest.get(api_keys.digest(token))) is None:
             raise errors.Unauthorized("This key is not valid here; it may have been revoked")
         return Caller(key.id, key.admin, key)
 
@@ -67,8 +66,7 @@ class ApiKeys:
 
     def check_quota(self, owner: str) -> None:
         """Raises `OverQuota`, with the seconds until midnight UTC, for an owner that used up its audio of today."""
-        key = self._by_id.get(owner)
-        if key is None or key.quota is None:
+        if (key := self._by_id.get(owner)) is None or key.quota is None:
             return
         self._turn_day()
         used = self._used.get(owner, 0.0)

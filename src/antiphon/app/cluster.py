@@ -115,14 +115,12 @@ class Cluster:
             self._tasks.spawn(self._references.remove_unused(digest), "remove a recording")
 
     def _on_ask(self, message: Mapping[str, Any]) -> None:
-        active = self._jobs.active.get(message["job"])
-        if active is not None:
+        if (active := self._jobs.active.get(message["job"])) is not None:
             view = {"kind": "view", "to": message["from"], "number": message["number"], "view": views.of_active(active)}
             self._tasks.spawn(self._channel.send(view), "tell a view")
 
     def _on_view(self, message: Mapping[str, Any]) -> None:
-        answer = self._answers.get(message["number"])
-        if answer is not None and not answer.done():
+        if (answer := self._answers.get(message["number"])) is not None and not answer.done():
             answer.set_result(dict(message["view"]))
 
     def _on_left(self, message: Mapping[str, Any]) -> None:

@@ -118,8 +118,7 @@ class Bucket:
 
     async def fetch(self, key: str, path: Path) -> bool:
         """Downloads an object to a file, which it overwrites; False if there is no object."""
-        pieces = await self.open(key)
-        if pieces is None:
+        if (pieces := await self.open(key)) is None:
             return False
         async with contextlib.aclosing(pieces):
             with path.open("wb") as file:

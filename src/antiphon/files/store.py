@@ -116,8 +116,7 @@ class FileStore:
 
     async def read(self, name: str, digest: str) -> bytes | None:
         """A whole small file, local or shared; None if there is none. Raises `StorageDown`."""
-        path = await self.local(name, digest)
-        if path is not None:
+        if (path := await self.local(name, digest)) is not None:
             with contextlib.suppress(FileNotFoundError):
                 return await self.threads.run(path.read_bytes)
         return None if self.bucket is None else await self.bucket.get(_finished(name, digest))

@@ -103,8 +103,7 @@ class ActiveJob:
             words = f"The model's answer is not what a model for {self.type} gives: {problem}"
             self.run.failed(index, errors.UnitFailed(words))
             return
-        seconds = self.run.plan.audio_seconds(result)
-        if seconds is not None:
+        if (seconds := self.run.plan.audio_seconds(result)) is not None:
             self.served.dispatcher.cost.learn_audio(self.run.plan.length(index), seconds)
         self.run.done(index, result)
 

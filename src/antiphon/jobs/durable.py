@@ -54,8 +54,7 @@ class DurableRunner:
 
     async def resume(self, job: Job) -> None:
         """Queues a stored job again. It was admitted once and is not refused now."""
-        served = self._model_of(job)
-        if served is None:
+        if (served := self._model_of(job)) is None:
             log.info("a job waits for a model that has not started", job=job.id, model=job.request.get("model"))
             self._lifecycle.tasks.spawn(self._resume_when_served(job), f"wait for the model of {job.id}", idle=True)
             return
@@ -97,8 +96,7 @@ class DurableRunner:
 
     async def announce_end(self, job_id: str) -> None:
         """Tells listeners and the webhook of a final job that is not active here."""
-        job = await self._store.get(job_id)
-        if job is not None and job.state.final:
+        if (job := await self._store.get(job_id)) is not None and job.state.final:
             self._lifecycle.announce_end(job)
 
     def _model_of(self, job: Job) -> ServedModel | None:

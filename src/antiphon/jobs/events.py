@@ -58,8 +58,7 @@ class EventJournal:
     async def past(self, after: int, job: str | None, owner: str | None) -> list[Event]:
         """Events with a greater id than `after`, of a job or of all that `owner` may see, oldest first. From memory if
         it reaches back that far, else from the store."""
-        remembered = self._bus.after(after, job=job, owner=owner)
-        if remembered is not None:
+        if (remembered := self._bus.after(after, job=job, owner=owner)) is not None:
             return remembered
         await self.flush()
         found: list[Event] = []

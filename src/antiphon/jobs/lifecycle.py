@@ -139,8 +139,7 @@ class JobLifecycle:
 
     def report_progress(self, unit: Unit, fraction: float) -> None:
         """A worker reports how far a unit is. Jobs that wait for another job's unit hear of it when it is done."""
-        job = self.active.get(unit.job)
-        if job is not None and job.run is not None:
+        if (job := self.active.get(unit.job)) is not None and job.run is not None:
             job.unit_progress[unit.index] = fraction
             self.announce(job, "job.progress", {"unit": {"index": unit.index, "progress": round(fraction, 4)}})
 

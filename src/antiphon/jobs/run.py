@@ -158,8 +158,7 @@ class JobRun:
         """Another run has computed this unit: it is in the cache."""
         if self.error is None and index not in self._finished:
             self._on_disk.add(index)
-            waiter = self._waiters.get(index)
-            if waiter is not None and not waiter.done():
+            if (waiter := self._waiters.get(index)) is not None and not waiter.done():
                 waiter.set_result(None)
 
     # What the job does
@@ -193,8 +192,7 @@ class JobRun:
 
     async def _take(self, index: int) -> Entry:
         while True:
-            entry = self._finished.pop(index, None)
-            if entry is not None:
+            if (entry := self._finished.pop(index, None)) is not None:
                 self._buffered -= len(entry.payload)
                 if self._parked and self._buffered < AHEAD:
                     self._unpark(min(self._parked))
@@ -233,8 +231,7 @@ class JobRun:
             self._done.add(index)
             self.cached += cached
             self._callbacks.on_unit(index, cached)
-        waiter = self._waiters.get(index)
-        if waiter is not None and not waiter.done():
+        if (waiter := self._waiters.get(index)) is not None and not waiter.done():
             waiter.set_result(None)
 
     def _land(self, key: str, entry: Entry | None) -> None:

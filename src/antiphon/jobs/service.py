@@ -122,8 +122,7 @@ class JobService:
 
     async def get(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Raises `NotFound` for an unknown id and for another owner's."""
-        active = self.active.get(job_id)
-        if active is not None and owner in (None, active.owner):
+        if (active := self.active.get(job_id)) is not None and owner in (None, active.owner):
             return views.of_active(active)
         job = await self.stored(job_id, owner)
         if not job.state.final and (view := await self._remote_view(job_id)) is not None:
@@ -132,8 +131,7 @@ class JobService:
 
     async def stored(self, job_id: str, owner: str | None = None) -> Job:
         """The store's row. Raises `NotFound`."""
-        job = self._waiting.unrecorded.get(job_id)
-        if job is not None and owner in (None, job.owner):
+        if (job := self._waiting.unrecorded.get(job_id)) is not None and owner in (None, job.owner):
             return job
         job = await self._store.get(job_id, owner) if ids.is_id(job_id) else None
         if job is None:
@@ -180,8 +178,7 @@ class JobService:
         if found is None:
             raise _no_such_job(job_id)
         job, ours = found
-        active = self.active.get(job_id)
-        if active is not None and job.state is State.CANCELLED:
+        if (active := self.active.get(job_id)) is not None and job.state is State.CANCELLED:
             self.lifecycle.drop(active)
             self.lifecycle.announce_cancelled(active)
         elif ours:
@@ -192,16 +189,14 @@ class JobService:
     def ended_elsewhere(self, job_id: str, *, ours: bool) -> None:
         """Another server ended the job, or has taken it over: nothing is done for it here any more. `ours`: it was
         accepted or rescued by this server, which therefore announces its end."""
-        active = self.active.get(job_id)
-        if active is not None and active.durable:
+        if (active := self.active.get(job_id)) is not None and active.durable:
             self.lifecycle.drop(active)
             self.lifecycle.tasks.spawn(self._announce_if_cancelled(active), f"look {active.id}")
         elif ours:
             self.lifecycle.tasks.spawn(self._durable.announce_end(job_id), f"announce the end of {job_id}")
 
     async def _announce_if_cancelled(self, active: ActiveJob) -> None:
-        job = await self._store.get(active.id)
-        if job is not None and job.state is State.CANCELLED:
+        if (job := await self._store.get(active.id)) is not None and job.state is State.CANCELLED:
             self.lifecycle.announce_cancelled(active)
 
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:

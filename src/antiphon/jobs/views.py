@@ -29,7 +29,7 @@ def of_active(active: ActiveJob) -> dict[str, Any]:
 
 
 def of_stored(job: Job) -> dict[str, Any]:
-    outcome = {"result": job.result and of_result(job.result), "error": job.error and of_failure(job.error)}
+    outcome = {"result": job.result and of_result(job.result), "error": job.error and asdict(job.error)}
     return _common(job) | {"finished_at": job.finished_at, "attempts": job.attempt} | outcome
 
 
@@ -57,10 +57,6 @@ def of_result(result: Result) -> dict[str, Any]:
     }
 
 
-def of_failure(failure: Failure) -> dict[str, Any]:
-    return {"code": failure.code, "message": failure.message}
-
-
 def of_ended(job: Job) -> dict[str, Any]:
     """What the last event of a job says, for a job that is not active here."""
     return {key: value for key, value in of_stored(job).items() if key in ENDING}
@@ -72,5 +68,5 @@ def of_ending(active: ActiveJob, result: Result | None, failure: Failure | None)
         "status": "succeeded" if result else "failed" if failure else "cancelled",
         "progress": 1.0 if result else active.progress,
         "result": result and of_result(result),
-        "error": failure and of_failure(failure),
+        "error": failure and asdict(failure),
     }

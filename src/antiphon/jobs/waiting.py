@@ -122,8 +122,7 @@ class WaitingJobs:
 
     async def recorded(self, job_id: str) -> None:
         """Returns once an ended request is known to every server; trouble of the store is not the caller's."""
-        record = self._records.get(job_id)
-        if record is not None and self._store.cluster is not None:
+        if (record := self._records.get(job_id)) is not None and self._store.cluster is not None:
             await asyncio.wait({record}, timeout=RECORD_PATIENCE)
 
     async def _record(self, job: Job) -> None:

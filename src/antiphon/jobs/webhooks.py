@@ -145,8 +145,7 @@ class Webhooks:
         return await retry_until(attempt, (errors.StoreAway, errors.StorageFull), STORE_RETRY, waits)
 
     async def _try(self, hook: Webhook) -> None:
-        job = await self._surely(partial(self._store.get, hook.job))
-        if job is None:
+        if (job := await self._surely(partial(self._store.get, hook.job))) is None:
             raise Refused("its job was removed", final=True)
         now = datetime.now(UTC)
         message = {"type": f"job.{job.state}", "timestamp": now.isoformat(), "data": views.of_stored(job)}

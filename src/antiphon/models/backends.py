@@ -130,8 +130,8 @@ class RayBackend:
         self._settings, self._demand = settings, demand
         self._local = LocalBackend(settings)
         self.gpus: tuple[Gpu, ...] = ()
-        self.ray = RayClient(settings.ray_address, settings.data_dir.absolute(), self._nodes_changed)
         self._changed_event = asyncio.Event()
+        self.ray = RayClient(settings.ray_address, settings.data_dir.absolute(), self._changed_event.set)
         self._pools: dict[str, tuple[ModelSpec, Pool]] = {}
         self._autoscale: dict[str, AutoscalePolicy] = {}
         #: The rank of this server among those that share the cluster, and their number.
@@ -195,9 +195,6 @@ class RayBackend:
     async def stop(self) -> None:
         await self._tasks.stop(grace=SHRINK_GRACE)
         await self.ray.close()
-
-    def _nodes_changed(self) -> None:
-        self._changed_event.set()
 
     def _share(self, spec: ModelSpec) -> tuple[float, float]:
         """CPUs and GPUs that one worker of a model reserves."""

@@ -47,8 +47,7 @@ def replicas(spec: ModelSpec, asked: int | str) -> int:
     if isinstance(asked, int):
         return max(1, asked)
     by_cores = max(1, cores() // threads(spec))
-    footprint = spec.footprint
-    if not footprint:
+    if not (footprint := spec.footprint):
         return by_cores
     return max(1, min(by_cores, int(psutil.virtual_memory().available * MAIN_MEMORY) // footprint))
 

@@ -118,8 +118,7 @@ class ModelRegistry:
         return served
 
     def _resident(self, name: str) -> ServedModel:
-        served = self.served.get(name)
-        if served is None:
+        if (served := self.served.get(name)) is None:
             why = f"The model {name[:60]!r} is not served here (served: {', '.join(self.served)})"
             raise errors.UnknownModel(why, param="model")
         if name not in self.residency.residents:
@@ -167,8 +166,7 @@ class ModelRegistry:
 
     def _backlog(self, name: str) -> tuple[float, int]:
         """Predicted seconds of a model's waiting and running work on one slot, and the slots of one worker."""
-        served = self.served.get(name)
-        if served is None:
+        if (served := self.served.get(name)) is None:
             return 0.0, 1
         seconds = served.dispatcher.queue.backlog_seconds() + sum(served.dispatcher.busy())
         return seconds, served.capabilities.slots if served.capabilities is not None else 1
@@ -178,8 +176,7 @@ class ModelRegistry:
         if self._stopping:
             return
         self.residency.changed()
-        resident = self.residency.residents.get(name)
-        if resident is not None and resident.refused:
+        if (resident := self.residency.residents.get(name)) is not None and resident.refused:
             served.error, served.hint = resident.refused, "raise --memory-budget, or serve it with fewer --workers"
         if (capabilities := served.capabilities) is not None:
             if (traits := self._traits.get(capabilities.kind)) is None:

@@ -109,8 +109,7 @@ class Residency:
 
     def load(self, name: str) -> None:
         """Asks for a model to be loaded; does nothing if it is in memory, or not resident here."""
-        resident = self.residents.get(name)
-        if resident is None:
+        if (resident := self.residents.get(name)) is None:
             return
         resident.used_at = self.clock()
         if not resident.loaded and resident.requested_at is None:

@@ -38,8 +38,7 @@ class ModelSelector:
         Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
         if asked is not None and asked not in ALIASES:
             return self._named(asked)
-        served = self._chosen.get((language, voice, clone))
-        if served is None:
+        if (served := self._chosen.get((language, voice, clone))) is None:
             served = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
             if len(self._chosen) > REMEMBERED:
                 self._chosen.clear()
@@ -69,8 +68,7 @@ class ModelSelector:
 
     def _best_for(self, language: str, voice: str | None, clone: bool) -> ServedModel:
         speech = [model for model in self.ranked() if model.kind == "speech"]
-        suited = self._suited(speech, voice, clone)
-        if suited is not None:
+        if (suited := self._suited(speech, voice, clone)) is not None:
             return suited
         for served in speech:
             if served.usable and served.capabilities is not None and speaks(served.capabilities.languages, language):
@@ -100,8 +98,7 @@ class ModelSelector:
         return None
 
     def _named(self, name: str) -> ServedModel:
-        served = self.served.get(name)
-        if served is None:
+        if (served := self.served.get(name)) is None:
             names = ", ".join(self.served)
             hint = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
             why = f"The model {name[:60]!r} is not served here (served: {names}).{hint}"
@@ -138,8 +135,7 @@ class ModelSelector:
     def for_stored_job(self, model: str, kind: Kind) -> ServedModel | None:
         """The model for a job from the store: its own, or the best of its kind if that is no longer served. None until
         such a model has started."""
-        own = self.served.get(model)
-        if own is None:
+        if (own := self.served.get(model)) is None:
             return self.best(kind)
         return own if own.capabilities is not None else None
 

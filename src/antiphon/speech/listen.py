@@ -54,8 +54,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
 async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPlan:
     """The plan of the job's own run; waits until its first unit is due, when the run is made."""
     while True:
-        active = jobs.active.get(job_id)
-        if active is None:
+        if (active := jobs.active.get(job_id)) is None:
             # The job has ended since it was read, or waits for something, such as a model that is not served.
             raise NotStreamable("The job is not being made now; ask for its result when it is done")
         if active.run is not None:

@@ -74,8 +74,7 @@ def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
     whenever the request is planned. Raises `InvalidText`."""
     if request.turns or markup.has_markup(request.text, request.ssml):
         spans = (span for turn in plans.turns(request) for span in markup.parse(turn.text, ssml=request.ssml))
-        text = clean("\n".join(span.text for span in spans))
-        if not text:
+        if not (text := clean("\n".join(span.text for span in spans))):
             raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
         requests.check_text(text, requests.MAX_TEXT)
         return request, text

@@ -59,8 +59,7 @@ async def resolve(
 
     options = dict(request.options)
     if "emotion_ref" in options:
-        emotion_ref = await digest(str(options["emotion_ref"]), "emotion_audio")
-        if emotion_ref is None:
+        if (emotion_ref := await digest(str(options["emotion_ref"]), "emotion_audio")) is None:
             why = "emotion_audio must be a data: URL, or the name of a voice that you uploaded"
             raise errors.UnknownVoice(why, param="emotion_audio")
         options["emotion_ref"] = emotion_ref

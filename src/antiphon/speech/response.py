@@ -117,8 +117,7 @@ class SpeechResponse:
         return Result("", self.plan.media_type, size, timeline.seconds, NO_FILE, tuple(timeline.segments))
 
     async def _whole(self) -> tuple[bytes, Result]:
-        cached = await self._cached()
-        if cached is not None:
+        if (cached := await self._cached()) is not None:
             meta = cached.meta
             size, segments = len(cached.payload), tuple(meta["segments"])
             return cached.payload, Result("", meta["media_type"], size, meta["duration"], NO_FILE, segments)
@@ -140,8 +139,7 @@ class SpeechResponse:
         if self.run.missing():
             return None
         key = self.plan.result_key()
-        entry = self.cache.get_in_memory(key)
-        if entry is None and self.cache.contains(key):
+        if (entry := self.cache.get_in_memory(key)) is None and self.cache.contains(key):
             return await self.cache.get(key)
         return entry
 

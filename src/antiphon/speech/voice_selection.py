@@ -23,8 +23,7 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
     speaking = [v for v in capabilities.voices if language in v.languages]
     if asked is None or asked in ("", "default"):
         return default(language, capabilities, speaking), None
-    voice = next((v for v in capabilities.voices if v.id == asked), None)
-    if voice is not None:
+    if (voice := next((v for v in capabilities.voices if v.id == asked), None)) is not None:
         if speaking and language not in voice.languages:
             return voice.id, f"voice {voice.id} is not made for language {language}"
         return voice.id, None
