@@ -14,16 +14,12 @@ from antiphon.api.replies import reply
 from antiphon.domain import errors
 
 
-class UnknownField(errors.InvalidRequest):
+class UnknownField(errors.InvalidRequest, code="unknown_field"):
     """The body has a field that this route does not know."""
 
-    code = "unknown_field"
 
-
-class TooLarge(errors.InvalidRequest):
+class TooLarge(errors.InvalidRequest, code="body_too_large"):
     """The body is too large."""
-
-    code = "body_too_large"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,11 @@ class AntiphonError(Exception):
     ) -> None:
         """`param` names the wrong field; `retry_after` is in seconds and must be a sound prediction."""
         super().__init__(message or (type(self).__doc__ or "").strip().splitlines()[0])
-        self.param = param
-        self.retry_after = retry_after
+        self.param, self.retry_after = param, retry_after
+
+    def __init_subclass__(cls, *, code: str | None = None) -> None:
+        """`code`: the stable name under which clients know the error; without it, that of the base class."""
+        cls.code = code or cls.code
 
     @property
     def message(self) -> str:
@@ -24,201 +27,140 @@ class AntiphonError(Exception):
 # Wrong requests
 
 
-class InvalidRequest(AntiphonError):
+class InvalidRequest(AntiphonError, code="invalid_request"):
     """The request is not valid."""
 
-    code = "invalid_request"
 
-
-class InvalidText(InvalidRequest):
+class InvalidText(InvalidRequest, code="invalid_text"):
     """The text cannot be spoken."""
 
-    code = "invalid_text"
 
-
-class UnknownModel(InvalidRequest):
+class UnknownModel(InvalidRequest, code="model_not_found"):
     """There is no such model. GET /v1/models lists those that exist."""
 
-    code = "model_not_found"
 
-
-class UnknownVoice(InvalidRequest):
+class UnknownVoice(InvalidRequest, code="voice_not_found"):
     """There is no such voice. GET /v1/audio/voices lists those that exist."""
 
-    code = "voice_not_found"
 
-
-class UnsupportedLanguage(InvalidRequest):
+class UnsupportedLanguage(InvalidRequest, code="unsupported_language"):
     """No model on this machine speaks that language."""
 
-    code = "unsupported_language"
 
-
-class NotFound(AntiphonError):
+class NotFound(AntiphonError, code="not_found"):
     """There is no such thing here, or it is not yours."""
 
-    code = "not_found"
 
-
-class Forbidden(AntiphonError):
+class Forbidden(AntiphonError, code="forbidden"):
     """You may not do that."""
 
-    code = "forbidden"
 
-
-class Unauthorized(AntiphonError):
+class Unauthorized(AntiphonError, code="invalid_api_key"):
     """This server needs a key: send it as `Authorization: Bearer …`."""
 
-    code = "invalid_api_key"
 
-
-class Conflict(AntiphonError):
+class Conflict(AntiphonError, code="conflict"):
     """That cannot be done in the state this job is in."""
 
-    code = "conflict"
 
-
-class IdempotencyMismatch(AntiphonError):
+class IdempotencyMismatch(AntiphonError, code="idempotency_mismatch"):
     """This Idempotency-Key was used before with another body. Use a new key for a new request."""
-
-    code = "idempotency_mismatch"
 
 
 # Requests that the server cannot take now
 
 
-class Busy(AntiphonError):
+class Busy(AntiphonError, code="busy"):
     """The server cannot take this now; `retry_after` says when it can."""
 
-    code = "busy"
 
-
-class OverShare(Busy):
+class OverShare(Busy, code="over_share"):
     """You have as much work waiting as one client may have."""
 
-    code = "over_share"
 
-
-class RateLimited(Busy):
+class RateLimited(Busy, code="rate_limited"):
     """Too many requests in a short time."""
 
-    code = "rate_limited"
 
-
-class OverQuota(Busy):
+class OverQuota(Busy, code="over_quota"):
     """This key has used up its audio of today."""
 
-    code = "over_quota"
 
-
-class QueueFull(Busy):
+class QueueFull(Busy, code="queue_full"):
     """The queue is full."""
 
-    code = "queue_full"
 
-
-class ModelLoading(Busy):
+class ModelLoading(Busy, code="model_loading"):
     """The model is still being fetched or loaded."""
 
-    code = "model_loading"
 
-
-class ModelUnavailable(Busy):
+class ModelUnavailable(Busy, code="model_unavailable"):
     """The model cannot run on this machine now; GET /health says why."""
 
-    code = "model_unavailable"
 
-
-class Draining(Busy):
+class Draining(Busy, code="draining"):
     """The server is shutting down and takes no new work."""
 
-    code = "draining"
 
-
-class StorageFull(Busy):
+class StorageFull(Busy, code="storage_full"):
     """The disk is full; accepted work is kept and goes on once there is space."""
 
-    code = "storage_full"
 
-
-class StorageDown(Busy):
+class StorageDown(Busy, code="storage_down"):
     """The object storage does not answer; accepted work is kept and goes on once it does."""
-
-    code = "storage_down"
 
 
 # Failed work
 
 
-class UnitFailed(AntiphonError):
+class UnitFailed(AntiphonError, code="unit_failed"):
     """The model could not speak this segment."""
 
-    code = "unit_failed"
 
-
-class WorkerDied(AntiphonError):
+class WorkerDied(AntiphonError, code="worker_died"):
     """The worker process died while it held this unit; the unit is tried again elsewhere."""
 
-    code = "worker_died"
     #: What would help, where that is known.
     hint: str | None = None
 
 
-class Displaced(WorkerDied):
+class Displaced(WorkerDied, code="displaced"):
     """The worker was ended, but not because of this unit: it is run elsewhere, and counts as untried."""
 
-    code = "displaced"
 
-
-class Poison(AntiphonError):
+class Poison(AntiphonError, code="poison"):
     """This segment brought its worker down each time it was tried; it is not tried again."""
 
-    code = "poison"
 
-
-class Cancelled(AntiphonError):
+class Cancelled(AntiphonError, code="cancelled"):
     """The job was cancelled."""
 
-    code = "cancelled"
 
-
-class StoreError(AntiphonError):
+class StoreError(AntiphonError, code="store_error"):
     """The job store failed; nothing was accepted."""
 
-    code = "store_error"
 
-
-class StoreAway(StoreError):
+class StoreAway(StoreError, code="store_away"):
     """The job store does not answer for now; what was accepted is kept and goes on once it does."""
 
-    code = "store_away"
 
-
-class SchemaTooNew(StoreError):
+class SchemaTooNew(StoreError, code="schema_too_new"):
     """The data directory was written by a newer Antiphon. Upgrade, or use another --data-dir."""
-
-    code = "schema_too_new"
 
 
 # Files of models
 
 
-class DownloadFailed(AntiphonError):
+class DownloadFailed(AntiphonError, code="download_failed"):
     """A file could not be fetched from any of its sources."""
 
-    code = "download_failed"
 
-
-class Offline(DownloadFailed):
+class Offline(DownloadFailed, code="offline"):
     """No source of this file can be reached from here."""
-
-    code = "offline"
 
 
 # Between processes
 
 
-class FrameError(AntiphonError):
+class FrameError(AntiphonError, code="bad_frame"):
     """What came over the pipe is no frame of ours: the process at the other end is not to be trusted."""
-
-    code = "bad_frame"
