@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -80,7 +82,7 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
     if settings.allowed_origins:
         whole = CORSMiddleware(
             whole,
-            allow_origins=list(settings.allowed_origins),
+            allow_origins=settings.allowed_origins,
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["*"],
@@ -97,6 +99,9 @@ def _routers(a: Antiphon) -> list[APIRouter]:
     streams = EventStreams(a.bus, a.journal, a.jobs)
     recordings = RecordingReader(a.models.selector, a.recordings)
     sources = Sources(a.models, a.jobs, a.observer, a.cache, a.files.bucket, a.bus)
+    last_day = partial(
+        report, a.models, a.observer.statistics, a.cache, target_wait=s.target_wait, started_at=a.started_at
+    )
     return [
         tts.routes(a.speech, a.jobs, finished, log_chars=s.log_text),
         speech.routes(a.speech, a.jobs, finished, s),
@@ -111,12 +116,7 @@ def _routers(a: Antiphon) -> list[APIRouter]:
         admin.routes(a.jobs, a.models, a.webhooks),
         health.routes(a.health, a.jobs, a.models),
         models.routes(a.models, started_at=a.started_at),
-        stats.routes(
-            Exposition(sources),
-            lambda: report(
-                a.models, a.observer.statistics, a.cache, target_wait=s.target_wait, started_at=a.started_at
-            ),
-        ),
+        stats.routes(Exposition(sources), last_day),
         compat.routes(a.speech, max_body=s.max_body),
         web.routes(),
     ]

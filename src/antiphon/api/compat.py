@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
@@ -51,8 +52,6 @@ class CaptionedBody(SpeechBody):
 KOKORO: Mapping[str, str] = {
     "a": "en-us", "b": "en-gb", "e": "es", "f": "fr", "h": "hi", "i": "it", "j": "ja", "p": "pt-br", "z": "zh",
 }  # fmt: skip
-
-
 WAV: dict[str, Any] = {"audio/wav": {"schema": {"type": "string", "format": "binary"}}}
 
 
@@ -165,10 +164,8 @@ async def speak(
         raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send longer ones to POST /v1/jobs")
     response = await speech.speak(speech_request, callers.owner(request))
     note(request.scope, model=response.plan.model, cached=response.cache_status)
-    try:
+    with closing(response):
         data = await unless_disconnected(request, response.whole())
-    finally:
-        response.close()
     return data, response, {"X-Job-Id": response.id, **warning([*response.plan.warnings, *warnings])}
 
 
@@ -177,11 +174,10 @@ def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     estimated from their length, with a Chinese character as two and a half letters."""
     times: list[dict[str, Any]] = []
     for segment in segments:
-        words = _WORD.findall(segment["text"])
-        lengths = [length(word) for word in words]
-        at, seconds = segment["start"], segment["end"] - segment["start"]
-        for word, size in zip(words, lengths, strict=True):
-            end = at + seconds * size / sum(lengths)
+        lengths = [(word, length(word)) for word in _WORD.findall(segment["text"])]
+        at, seconds, total = segment["start"], segment["end"] - segment["start"], sum(size for _, size in lengths)
+        for word, size in lengths:
+            end = at + seconds * size / total
             times.append({"word": word, "start_time": round(at, 3), "end_time": round(end, 3)})
             at = end
     return times

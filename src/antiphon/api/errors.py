@@ -24,51 +24,40 @@ class TooLarge(errors.InvalidRequest, code="body_too_large"):
 
 @dataclass(frozen=True, slots=True)
 class ErrorStatus:
-    #: OpenAI's `type`.
-    openai_type: str
     #: What the OpenAPI document says about it.
     description: str
     #: The errors that are answered with it; the nearest class of an error decides.
     classes: tuple[type[errors.AntiphonError], ...]
+    #: OpenAI's `type`.
+    openai_type: str = "invalid_request_error"
 
 
 #: The one table of errors: statuses, shapes and the OpenAPI document are made from it.
 STATUSES: Mapping[int, ErrorStatus] = {
     400: ErrorStatus(
-        "invalid_request_error",
-        "The request cannot be done as it is; the error says why and names the field.",
-        (errors.InvalidRequest,),
+        "The request cannot be done as it is; the error says why and names the field.", (errors.InvalidRequest,)
     ),
     401: ErrorStatus(
-        "authentication_error", "The server has API keys, and the request has no valid one.", (errors.Unauthorized,)
+        "The server has API keys, and the request has no valid one.", (errors.Unauthorized,), "authentication_error"
     ),
-    403: ErrorStatus("permission_error", "This key, this page or this host name may not do that.", (errors.Forbidden,)),
-    404: ErrorStatus(
-        "invalid_request_error",
-        "What the request names does not exist, or is not yours.",
-        (errors.NotFound, errors.UnknownModel),
-    ),
-    409: ErrorStatus(
-        "invalid_request_error",
-        "The present state does not allow it; the error says why.",
-        (errors.Conflict, errors.Cancelled),
-    ),
-    413: ErrorStatus("invalid_request_error", "The body, or the file in it, is too large.", (TooLarge,)),
+    403: ErrorStatus("This key, this page or this host name may not do that.", (errors.Forbidden,), "permission_error"),
+    404: ErrorStatus("What the request names does not exist, or is not yours.", (errors.NotFound, errors.UnknownModel)),
+    409: ErrorStatus("The present state does not allow it; the error says why.", (errors.Conflict, errors.Cancelled)),
+    413: ErrorStatus("The body, or the file in it, is too large.", (TooLarge,)),
     422: ErrorStatus(
-        "invalid_request_error",
         "An unknown field, or an Idempotency-Key that was used before with another body.",
         (UnknownField, errors.IdempotencyMismatch),
     ),
     429: ErrorStatus(
-        "rate_limit_error",
         "Too many requests, too much work of yours that waits, or too much of today's audio; see Retry-After.",
         (errors.OverShare, errors.RateLimited, errors.OverQuota),
+        "rate_limit_error",
     ),
-    500: ErrorStatus("server_error", "The model or the server failed.", (errors.AntiphonError,)),
+    500: ErrorStatus("The model or the server failed.", (errors.AntiphonError,), "server_error"),
     503: ErrorStatus(
-        "server_overloaded_error",
         "No model can do it now, the queue is full, or the storage does not answer; see Retry-After.",
         (errors.Busy, errors.StoreAway),
+        "server_overloaded_error",
     ),
 }
 _STATUS_OF_CLASS: Mapping[type, int] = {
@@ -101,14 +90,8 @@ def response(error: errors.AntiphonError, path: str) -> Response:
 
 def body_of(error: errors.AntiphonError) -> dict[str, Any]:
     """OpenAI's error object."""
-    return {
-        "error": {
-            "message": error.message,
-            "type": STATUSES[status_of(error)].openai_type,
-            "param": error.param,
-            "code": error.code,
-        }
-    }
+    type_ = STATUSES[status_of(error)].openai_type
+    return {"error": {"message": error.message, "type": type_, "param": error.param, "code": error.code}}
 
 
 async def on_error(request: Request, error: Exception) -> Response:

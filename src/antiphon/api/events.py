@@ -74,13 +74,9 @@ class EventStreams:
     jobs: JobService
 
     def sse(self, request: Request, *, job: str | None = None, owner: str | None = None) -> Response:
-        """Replays what follows `Last-Event-ID`. Without it, a job's stream begins with its first event, any other
-        stream with the next one."""
-        after = last_id(request.headers.get("last-event-id"))
-        if after is None and job is not None:
-            after = 0
+        """Replays what follows `Last-Event-ID`; without it, a job's stream begins with its first event."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        events = self.stream(job=job, owner=owner, after=after)
+        events = self.stream(job=job, owner=owner, after=first_id(request.headers.get("last-event-id"), job))
         return StreamingResponse(_sse(events), headers=headers, media_type="text/event-stream")
 
     async def stream(self, *, job: str | None, owner: str | None, after: int | None) -> AsyncGenerator[list[Event]]:
@@ -92,11 +88,11 @@ class EventStreams:
         try:
             if after is not None:
                 found = await self.journal.past(after, job, owner)
-                seen = found[-1].id if found else 0
                 if found:
+                    seen = found[-1].id
                     yield found
-                if found and await self._is_last(job, found[-1]):
-                    return
+                    if await self._is_last(job, found[-1]):
+                        return
             while True:
                 try:
                     events = await subscription.batch(patience=KEEP_ALIVE)
@@ -121,15 +117,13 @@ class EventStreams:
             return True
 
 
-def last_id(text: str | None) -> int | None:
-    if text is None or text == "":
-        return None
+def first_id(text: str | None, job: str | None) -> int | None:
+    """The id of the event after which a stream begins; None: with the next event. Raises `InvalidRequest`."""
+    if not text:
+        return None if job is None else 0
     if not text.isdigit() or len(text) > 18:
         raise errors.InvalidRequest("Last-Event-ID must be the id of an event", param="Last-Event-ID")
     return int(text)
-
-
-# Server-sent events
 
 
 async def _sse(batches: AsyncGenerator[list[Event]]) -> AsyncIterator[bytes]:
@@ -164,12 +158,9 @@ def view(event: Event) -> dict[str, Any]:
     return {"id": event.id, "type": event.type, "at": event.at, "job": event.job, **event.data}
 
 
-# The article's WebSocket
-
-
 async def _push(streams: EventStreams, socket: WebSocket, job: str | None, owner: str) -> None:
     """Sends events until the job ends or the client disconnects; the client's own messages are ignored."""
-    after = last_id(socket.query_params.get("last_event_id"))
+    after = first_id(socket.query_params.get("last_event_id"), job)
     sending = asyncio.create_task(_send_all(streams, socket, job, owner, after), name="ws send")
     reading = asyncio.create_task(_until_closed(socket), name="ws read")
     try:
@@ -183,7 +174,6 @@ async def _push(streams: EventStreams, socket: WebSocket, job: str | None, owner
 
 
 async def _send_all(streams: EventStreams, socket: WebSocket, job: str | None, owner: str, after: int | None) -> None:
-    after = after if after is not None else (0 if job else None)
     async for events in streams.stream(job=job, owner=owner, after=after):
         for event in events:
             await socket.send_text(encoded(event).decode())

@@ -120,7 +120,6 @@ class Guard:
 
     def _enter(self, scope: Scope, headers: Mapping[str, str]) -> str | None:
         """The owner for whom the request is counted; None for public paths. Raises `Forbidden`, `Unauthorized`."""
-        keys = self._api_keys
         self._check_host(headers.get("host", ""))
         if scope["type"] == "websocket" or scope["method"] not in READS:
             self._check_origin(headers)
@@ -130,12 +129,12 @@ class Guard:
             return None
         token = _token(headers)
         try:
-            caller = keys.caller(token, address)
+            caller = self._api_keys.caller(token, address)
         except errors.Unauthorized:
             if token is not None:
                 self._bad_keys.hit(address)
             raise
-        if keys.open and forwarded and not self._proxies:
+        if self._api_keys.open and forwarded and not self._proxies:
             # The client of a proxy that is not trusted only looks as if it ran on this machine.
             caller = Caller(address, admin=False)
         scope["antiphon.caller"] = caller
@@ -154,9 +153,7 @@ class Guard:
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         origin = headers.get("origin")
-        if origin is None or origin in self._origins:
-            return
-        if urlsplit(origin).netloc == headers.get("host"):
+        if origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host"):
             return
         raise errors.Forbidden(
             f"Pages of {origin[:100]!r} may not do that here; --allowed-origins names those that may"

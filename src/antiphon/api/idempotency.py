@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 from starlette.requests import Request
 
-from antiphon.domain import errors
+from antiphon.api.disconnect import unless_disconnected
+from antiphon.domain import errors, work
 from antiphon.domain.job import Result
 from antiphon.jobs.service import JobService
 from antiphon.store.base import Idempotency
@@ -25,11 +27,16 @@ def key_of(request: Request, owner: str, raw: bytes) -> Idempotency | None:
     return Idempotency(owner, key, hashlib.sha256(request.url.path.encode() + b"\0" + raw).hexdigest())
 
 
-async def result_of(jobs: JobService, job_id: str, owner: str) -> Result:
-    """Waits for a durable job: the first caller and every repetition get its result. Raises what it failed with."""
-    job = await jobs.ended(job_id, owner)
+async def once(
+    request: Request, jobs: JobService, asked: work.Request, key: Idempotency
+) -> tuple[dict[str, Any], Result]:
+    """The durable job of a key and its result, for which the first caller and every repetition wait.
+
+    Raises what the job failed with, and `ClientDisconnected`."""
+    queued, _ = await jobs.submit(asked, key.owner, key)
+    job = await unless_disconnected(request, jobs.ended(queued["id"], key.owner))
     if job.result is not None:
-        return job.result
+        return queued, job.result
     if job.error is not None:
         raise errors.UnitFailed(job.error.message)
     raise errors.Cancelled

@@ -60,18 +60,11 @@ class ImageFields(BaseModel):
             raise errors.InvalidRequest(f"steps must be between 1 and {MAX_STEPS}", param="steps")
         return ImageRequest(
             self.prompt,
-            seed=imaging.random_seed() if self.seed is None else self.seed,
-            n=1 if self.n is None else self.n,
-            width=width,
-            height=height,
-            steps=self.steps or 0,
-            guidance=None if self.guidance is None else float(self.guidance),
-            negative_prompt=self.negative_prompt or "",
-            model=self.model,
-            format=cast("Format", self.output_format or "png"),
-            priority=self.priority,
-            deadline=deadline,
-        )
+            seed=imaging.random_seed() if self.seed is None else self.seed, n=1 if self.n is None else self.n,
+            width=width, height=height, steps=self.steps or 0, negative_prompt=self.negative_prompt or "",
+            guidance=None if self.guidance is None else float(self.guidance), model=self.model,
+            format=cast("Format", self.output_format or "png"), priority=self.priority, deadline=deadline,
+        )  # fmt: skip
 
 
 class ImageBody(ImageFields, LenientBody):
@@ -149,8 +142,7 @@ class ImageAnswers:
 
     async def _once(self, request: Request, image_request: ImageRequest, key: Idempotency, *, by_url: bool) -> Response:
         """The first caller and every repetition wait for the same job."""
-        job, _ = await self.jobs.submit(image_request, key.owner, key)
-        result = await unless_disconnected(request, idempotency.result_of(self.jobs, job["id"], key.owner))
+        job, result = await idempotency.once(request, self.jobs, image_request, key)
         data = [await self._stored_image(request, file, by_url=by_url) for file in result.segments]
         first = result.segments[0]
         size = f"{first['width']}x{first['height']}"

@@ -23,13 +23,7 @@ StateName = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 
 def routes(jobs: JobService, recordings: RecordingReader, streams: EventStreams, settings: Settings) -> APIRouter:
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-    _add_submit(router, jobs, recordings, settings)
-    _add_lookups(router, jobs, streams)
-    _add_changes(router, jobs)
-    return router
 
-
-def _add_submit(router: APIRouter, jobs: JobService, recordings: RecordingReader, settings: Settings) -> None:
     @router.post(
         "",
         summary="Queue a durable job",
@@ -48,6 +42,10 @@ def _add_submit(router: APIRouter, jobs: JobService, recordings: RecordingReader
         note(request.scope, job=job["id"], new=new)
         headers = {"Location": f"/v1/jobs/{job['id']}", **warning([*job["warnings"], *new_job.warnings])}
         return reply(job, 202, headers)
+
+    _add_lookups(router, jobs, streams)
+    _add_changes(router, jobs)
+    return router
 
 
 def _add_lookups(router: APIRouter, jobs: JobService, streams: EventStreams) -> None:

@@ -74,11 +74,7 @@ class SpeechAnswers:
     async def respond(self, request: Request, raw: bytes, body: SpeechBody | DialogueBody) -> Response:
         """Speaks while the caller waits; with an Idempotency-Key as a durable job, whose file is the answer."""
         speech_request, warnings = body.to_request()
-        note(
-            request.scope,
-            text=log_text(speech_request.text, self.log_chars),
-            emotion=",".join(speech_request.emotion) or "neutral",
-        )
+        note(request.scope, **speech_request.brief() | {"text": log_text(speech_request.text, self.log_chars)})
         owner = callers.owner(request)
         key = idempotency.key_of(request, owner, raw)
         if key is not None:
@@ -97,7 +93,8 @@ class SpeechAnswers:
             if as_events:
                 return await begin(request, speech, sse(speech), "text/event-stream", warnings)
             if speech.run.total == 1 or (speech.run.total <= PIECES and not speech.run.missing()):
-                return await whole(request, speech, warnings)
+                data = await unless_disconnected(request, speech.whole())
+                return Response(data, headers=headers(speech, warnings), media_type=speech.plan.media_type)
             return await begin(request, speech, speech.stream(), speech.plan.media_type, warnings)
         except BaseException:
             speech.close()
@@ -107,17 +104,10 @@ class SpeechAnswers:
         self, request: Request, speech_request: SpeechRequest, key: Idempotency, warnings: list[str]
     ) -> Response:
         """The same key gives the same file, to the first caller and to every repetition."""
-        job, _ = await self.jobs.submit(speech_request, key.owner, key)
-        result = await unless_disconnected(request, idempotency.result_of(self.jobs, job["id"], key.owner))
+        job, result = await idempotency.once(request, self.jobs, speech_request, key)
         response = await self.files.respond(request, result.name)
         response.headers.update({"X-Job-Id": job["id"], **warning([*job["warnings"], *warnings])})
         return response
-
-
-async def whole(request: Request, speech: SpeechResponse, warnings: list[str]) -> Response:
-    """An answer in one piece, with its true length."""
-    data = await unless_disconnected(request, speech.whole())
-    return Response(data, headers=headers(speech, warnings), media_type=speech.plan.media_type)
 
 
 class SpeechStream(StreamingResponse):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Coroutine
+from contextlib import closing
 from typing import Any, Literal
 
 import msgspec
@@ -36,9 +37,6 @@ class BatchBody(DeliveryFields, LenientBody):
         description="Each as the body of POST /v1/audio/speech: an input, and what differs from the rest.",
     )
     extra_params: dict[str, Any] | None = None
-
-    def common(self) -> dict[str, Any]:
-        return self.model_dump(exclude_unset=True, exclude={"items"})
 
 
 class BatchUsage(BaseModel):
@@ -83,19 +81,12 @@ def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
                 f"All inputs together may have {MAX_TEXT} characters; send longer ones to POST /v1/jobs", param="items"
             )
         note(request.scope, items=len(body.items))
-        owner, common = callers.owner(request), body.common()
+        owner, common = callers.owner(request), body.model_dump(exclude_unset=True, exclude={"items"})
         items = [item_result(speech, owner, index, {**common, **item}) for index, item in enumerate(body.items)]
         results = await unless_disconnected(request, _all(items))
         succeeded = sum(result["status"] == "success" for result in results)
-        return reply(
-            {
-                "id": f"batch_{ids.new_id()}",
-                "results": results,
-                "total": len(results),
-                "succeeded": succeeded,
-                "failed": len(results) - succeeded,
-            }
-        )
+        counts = {"total": len(results), "succeeded": succeeded, "failed": len(results) - succeeded}
+        return reply({"id": f"batch_{ids.new_id()}", "results": results, **counts})
 
     return router
 
@@ -120,11 +111,8 @@ async def item_result(speech: SpeechService, owner: str, index: int, item: dict[
 async def _speak(
     speech: SpeechService, owner: str, speech_request: SpeechRequest, warnings: list[str]
 ) -> dict[str, Any]:
-    response = await speech.speak(speech_request, owner)
-    try:
+    with closing(await speech.speak(speech_request, owner)) as response:
         data = await response.whole()
-    finally:
-        response.close()
     assert response.result is not None
     return {
         "audio_data": base64.b64encode(data).decode(),

@@ -33,7 +33,6 @@ from antiphon.transcription.recordings import RecordingStore
 #: The beginning of a recording inside JSON.
 _DATA = re.compile(r"data:(?:audio|video)/[\w.+-]+(?:;[\w=.+-]+)*;base64,", re.ASCII)
 
-
 _FORM: dict[str, Any] = {
     "file": {
         "type": "string",
@@ -112,18 +111,10 @@ class RecordingReader:
                 "timestamp_granularities needs response_format verbose_json", param="timestamp_granularities"
             )
         request = TranscriptionRequest(
-            audio="",
-            bounds=(),
-            seconds=0.0,
-            task=task,
-            model=fields.get("model") or None,
-            language=language_tag(fields.get("language")),
-            prompt=fields.get("prompt", ""),
-            temperature=_number(fields.get("temperature")),
-            format=format_,
-            words=words,
-            priority=priority,
-        )
+            audio="", bounds=(), seconds=0.0, task=task, format=format_, words=words, priority=priority,
+            model=fields.get("model") or None, language=language_tag(fields.get("language")),
+            prompt=fields.get("prompt", ""), temperature=_number(fields.get("temperature")),
+        )  # fmt: skip
         return await self.attach(request, file.file)
 
     async def attach(self, request: TranscriptionRequest, file: BinaryIO) -> TranscriptionRequest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,18 +55,10 @@ def routes(speech: SpeechService, jobs: JobService, files: FinishedFiles, *, log
     )
     async def status(request: Request, id: str = "") -> Response:
         job = await jobs.get(id, callers.visible_owner(request))
-        result = job["result"]
-        return reply(
-            {
-                "id": job["id"],
-                "status": job["status"],
-                "progress": job["progress"],
-                "position": job["position"],
-                "eta": job["eta"],
-                "audio_path": result["path"] if result else None,
-                "error": job["error"]["message"] if job["error"] else None,
-            }
-        )
+        path = job["result"]["path"] if job["result"] else None
+        error = job["error"]["message"] if job["error"] else None
+        fields = {name: job[name] for name in ("id", "status", "progress", "position", "eta")}
+        return reply({**fields, "audio_path": path, "error": error})
 
     @router.get(
         "/output/{name}",
@@ -103,27 +96,23 @@ class TtsAnswers:
         if not body.wait or "respond-async" in request.headers.get("prefer", ""):
             return await self._accept(speech_request, owner, key)
         if key is not None:
-            return await self._once(request, speech_request, owner, key)
+            return await self._once(request, speech_request, key)
         return await self._speak(request, speech_request, owner)
 
     async def _speak(self, request: Request, speech_request: SpeechRequest, owner: str) -> Response:
         speech = await self.speech.speak(speech_request, owner)
         note(request.scope, model=speech.plan.model, cached=speech.cache_status)
-        try:
+        with closing(speech):
             result = await unless_disconnected(request, speech.file())
-        finally:
-            speech.close()
         # The client may ask another server for the file.
         await self.jobs.recorded(speech.id)
         answer = tts_answer(speech.id, result, speech.cache_status == "hit", list(speech.plan.warnings))
-        return reply(
-            answer, headers={"X-Job-Id": speech.id, "X-Cache": speech.cache_status, **warning(speech.plan.warnings)}
-        )
+        headers = {"X-Job-Id": speech.id, "X-Cache": speech.cache_status, **warning(speech.plan.warnings)}
+        return reply(answer, headers=headers)
 
-    async def _once(self, request: Request, speech_request: SpeechRequest, owner: str, key: Idempotency) -> Response:
+    async def _once(self, request: Request, speech_request: SpeechRequest, key: Idempotency) -> Response:
         """A request with a key is a durable job that its first caller and every repetition wait for."""
-        job, _ = await self.jobs.submit(speech_request, owner, key)
-        result = await unless_disconnected(request, idempotency.result_of(self.jobs, job["id"], owner))
+        job, result = await idempotency.once(request, self.jobs, speech_request, key)
         answer = tts_answer(job["id"], result, False, job["warnings"])
         return reply(answer, headers={"X-Job-Id": job["id"], **warning(job["warnings"])})
 

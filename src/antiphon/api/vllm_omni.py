@@ -48,10 +48,7 @@ def read(extra: Mapping[str, Any]) -> ExtraParams:
     for name, kind in _OPTIONS.items():
         if name in extra:
             value = extra[name]
-            if kind is bool:
-                found.options[name] = bool(value)
-            else:
-                found.options[name] = kind(_number(name, value))
+            found.options[name] = bool(value) if kind is bool else kind(_number(name, value))
     return found
 
 

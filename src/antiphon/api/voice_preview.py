@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -52,14 +53,9 @@ class VoicePreview:
         etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers={"ETag": etag, **_CACHING})
-        speech = await self.speech.speak(
-            SpeechRequest(text, model=served.name, voice=found.id, language=language, format="wav", priority="bulk"),
-            owner,
-        )
-        try:
+        asked = SpeechRequest(text, model=served.name, voice=found.id, language=language, priority="bulk")
+        with closing(await self.speech.speak(asked, owner)) as speech:
             audio = await unless_disconnected(request, speech.whole())
-        finally:
-            speech.close()
         return Response(audio, headers={"ETag": etag, **_CACHING}, media_type="audio/wav")
 
     def _find(self, voice: str, model: str | None) -> tuple[ServedModel, Voice]:

@@ -115,9 +115,11 @@ def _add_collection(
             if len(data) > reference_audio.MAX_BYTES:
                 raise TooLarge(f"The recording is larger than {reference_audio.MAX_BYTES} bytes")
             fields = {key: value for key, value in form.multi_items() if isinstance(value, str)}
+        if "name" not in fields:
+            raise errors.InvalidRequest("The field 'name' is missing", param="name")
         created = await references.upload(
             callers.owner(request),
-            _required(fields, "name").strip(),
+            fields["name"].strip(),
             data,
             consent=fields.get("consent", ""),
             ref_text=fields.get("ref_text"),
@@ -206,9 +208,3 @@ def _entry(voice: dict[str, Any]) -> dict[str, Any]:
 
 def _sample(id: str) -> str:
     return f"{PREFIX}/{quote(id, safe='')}/sample"
-
-
-def _required(fields: dict[str, str], name: str) -> str:
-    if name not in fields:
-        raise errors.InvalidRequest(f"The field {name!r} is missing", param=name)
-    return fields[name]

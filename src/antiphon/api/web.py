@@ -19,18 +19,9 @@ TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data: blob:",
-        "media-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -56,8 +47,7 @@ class Asset:
         # Two encodings are two representations, so each has its own tag.
         tag = f'"{self.digest}-gzip"' if zipped else f'"{self.digest}"'
         headers = {**HEADERS, "ETag": tag}
-        known = {t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")}
-        if tag in known:
+        if tag in {t.strip().removeprefix("W/") for t in request.headers.get("if-none-match", "").split(",")}:
             return Response(status_code=304, headers=headers)
         if zipped:
             headers["Content-Encoding"] = "gzip"

@@ -42,52 +42,48 @@ class WriteTimeout:
         self._transport.abort()
 
 
-def http(seconds: float) -> type[asyncio.Protocol]:
+class TimedWrites(asyncio.Protocol):
+    """Adds a write timeout to a protocol of uvicorn's."""
+
+    transport: asyncio.Transport
+    #: Without a byte read.
+    seconds: float
+    write_timeout: WriteTimeout | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.write_timeout = WriteTimeout(self.transport, self.seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._cancel()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel()
+        super().connection_lost(exc)
+
+    def _cancel(self) -> None:
+        if self.write_timeout is not None:
+            self.write_timeout.cancel()
+
+
+def http(stall_seconds: float) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol with a write timeout."""
 
-    class Http(HttpToolsProtocol):
-        write_timeout: WriteTimeout | None = None
+    class Http(TimedWrites, HttpToolsProtocol):
+        seconds = stall_seconds
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             transport.set_write_buffer_limits(high=WRITE_BUFFER)
 
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self.write_timeout = WriteTimeout(self.transport, seconds)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            _cancel(self.write_timeout)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            _cancel(self.write_timeout)
-            super().connection_lost(exc)
-
     return Http
 
 
-def websocket(seconds: float) -> type[asyncio.Protocol]:
+def websocket(stall_seconds: float) -> type[asyncio.Protocol]:
     """uvicorn's WebSocket protocol with a write timeout."""
 
-    class WebSocket(WebSocketsSansIOProtocol):
-        write_timeout: WriteTimeout | None = None
-
-        def pause_writing(self) -> None:
-            super().pause_writing()
-            self.write_timeout = WriteTimeout(self.transport, seconds)
-
-        def resume_writing(self) -> None:
-            super().resume_writing()
-            _cancel(self.write_timeout)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            _cancel(self.write_timeout)
-            super().connection_lost(exc)
+    class WebSocket(TimedWrites, WebSocketsSansIOProtocol):
+        seconds = stall_seconds
 
     return WebSocket
-
-
-def _cancel(write_timeout: WriteTimeout | None) -> None:
-    if write_timeout is not None:
-        write_timeout.cancel()

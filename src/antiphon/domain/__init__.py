@@ -4,17 +4,6 @@ Start with `request.SpeechRequest`, `unit.Unit`, `job.Job`, `engine.Engine`, `wo
 
 #: The modules that other rooms use; the rest is this room's own.
 __all__ = [
-    "engine",
-    "errors",
-    "event",
-    "ids",
-    "image",
-    "job",
-    "key",
-    "kind",
-    "request",
-    "transcription",
-    "unit",
-    "voice",
+    "engine", "errors", "event", "ids", "image", "job", "key", "kind", "request", "transcription", "unit", "voice",
     "work",
-]
+]  # fmt: skip

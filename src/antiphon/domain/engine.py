@@ -102,22 +102,24 @@ def problems(capabilities: object) -> list[str]:
     """What is wrong with an engine's capabilities, on all of which the server relies."""
     if not isinstance(capabilities, Capabilities):
         return [f"capabilities() must return Capabilities, not {type(capabilities).__name__}"]
-    ids, default = [voice.id for voice in capabilities.voices], capabilities.default_voice
+    rate, ids, default = (
+        capabilities.sample_rate,
+        [voice.id for voice in capabilities.voices],
+        capabilities.default_voice,
+    )
     cut, slowest, fastest = capabilities.cut, capabilities.speed_min, capabilities.speed_max
+    first, target, most = cut.first_chars, cut.target_chars, cut.max_chars
     kept = {
         "kind must be a word such as speech": capabilities.kind.isidentifier(),
-        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz, or 0 without audio": capabilities.sample_rate == 0
-        or RATES[0] <= capabilities.sample_rate <= RATES[1],
+        f"sample_rate must be {RATES[0]} to {RATES[1]} Hz, or 0 without audio": rate == 0
+        or RATES[0] <= rate <= RATES[1],
         "revision is empty: two versions of the weights would share their cache": bool(capabilities.revision),
         "two voices have one id": len(ids) == len(set(ids)),
         f"default_voice {default!r} is none of the voices": default in (ids or ("",)),
         "voice_by_language names a voice that there is not": {*capabilities.voice_by_language.values()} <= {*ids},
         "speed_min and speed_max must enclose 1": SPEEDS[0] <= slowest <= 1 <= fastest <= SPEEDS[1],
         f"slots must be 1 to {SLOTS}": 1 <= capabilities.slots <= SLOTS,
-        "cut must have 0 < first_chars <= target_chars <= max_chars": 0
-        < cut.first_chars
-        <= cut.target_chars
-        <= cut.max_chars,
+        "cut must have 0 < first_chars <= target_chars <= max_chars": 0 < first <= target <= most,
         "cut.cjk_weight must be at least 1": cut.cjk_weight >= 1,
         "canvas must allow its own size, and have at least one step": fits(capabilities.canvas),
     }

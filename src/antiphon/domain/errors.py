@@ -148,18 +148,12 @@ class SchemaTooNew(StoreError, code="schema_too_new"):
     """The data directory was written by a newer Antiphon. Upgrade, or use another --data-dir."""
 
 
-# Files of models
-
-
 class DownloadFailed(AntiphonError, code="download_failed"):
     """A file could not be fetched from any of its sources."""
 
 
 class Offline(DownloadFailed, code="offline"):
     """No source of this file can be reached from here."""
-
-
-# Between processes
 
 
 class FrameError(AntiphonError, code="bad_frame"):

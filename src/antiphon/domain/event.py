@@ -9,16 +9,9 @@ from typing import Any, Literal
 from antiphon.domain.job import State
 
 EventType = Literal[
-    "job.queued",
-    "job.started",
-    "job.progress",
-    "unit.done",
-    "job.succeeded",
-    "job.failed",
-    "job.cancelled",
-    "model.state",
-    "gap",
-]
+    "job.queued", "job.started", "job.progress", "unit.done", "job.succeeded", "job.failed", "job.cancelled",
+    "model.state", "gap",
+]  # fmt: skip
 #: The last event of a job by its final state.
 FINAL_EVENT_OF: Mapping[State, EventType] = {
     State.SUCCEEDED: "job.succeeded",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
 from antiphon.domain.job import PRIORITIES, Kind, Priority
-from antiphon.domain.request import MAX_SEED, check_choice, check_number
+from antiphon.domain.request import MAX_SEED, check_choice, check_number, without_defaults
 
 Format = Literal["png", "jpeg", "webp"]
 FORMATS: tuple[Format, ...] = ("png", "jpeg", "webp")
@@ -72,12 +72,7 @@ class ImageRequest:
         return (self.seed + index + self.n * self.takes.get(str(index), 0)) % (MAX_SEED + 1)
 
     def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name == "prompt" or value not in (f.default, {}, None):
-                out[f.name] = dict(value) if isinstance(value, Mapping) else value
-        return out
+        return without_defaults(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -100,11 +95,11 @@ def check_sides(*sides: int) -> None:
 
 def parse_size(text: str | None) -> tuple[int, int]:
     """`1024x768` as (width, height); (0, 0) for None, the empty text and `auto`. Raises `InvalidRequest`."""
-    if text in (None, "", "auto"):
+    if not text or text == "auto":
         return 0, 0
-    match = _SIZE.fullmatch(text or "")
+    match = _SIZE.fullmatch(text)
     if match is None:
-        raise errors.InvalidRequest(f"size must be like 512x512, or auto, not {(text or '')[:20]!r}", param="size")
+        raise errors.InvalidRequest(f"size must be like 512x512, or auto, not {text[:20]!r}", param="size")
     width, height = int(match[1]), int(match[2])
     # (0, 0) means the model's default size; a client cannot ask for it by number.
     check_sides(width, height)

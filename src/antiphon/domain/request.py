@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, time, timedelta
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
 from antiphon.domain.job import PRIORITIES, Kind, Priority
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 #: A letter or a digit of any script.
 _SAYABLE = re.compile(r"[^\W_]")
@@ -85,8 +87,7 @@ class SpeechRequest:
     def __post_init__(self) -> None:
         check_text(self.text, MAX_TEXT)
         check_number("speed", self.speed, SPEED_MIN, SPEED_MAX)
-        if not 0 <= self.seed <= MAX_SEED:
-            raise errors.InvalidRequest(f"seed must be between 0 and {MAX_SEED}", param="seed")
+        check_number("seed", self.seed, 0, MAX_SEED)
         check_choice("response_format", self.format, FORMATS)
         check_choice("priority", self.priority, PRIORITIES)
         if len(self.turns) > MAX_TURNS:
@@ -97,15 +98,8 @@ class SpeechRequest:
 
     def to_json(self) -> dict[str, Any]:
         """Only what differs from the defaults, so that stored requests keep their meaning when a field is added."""
-        out: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name == "turns":
-                if value:
-                    out["turns"] = [turn.to_json() for turn in value]
-            elif f.name == "text" or value not in (f.default, {}, None):
-                out[f.name] = dict(value) if isinstance(value, Mapping) else value
-        return out
+        out = without_defaults(self)
+        return out | {"turns": [turn.to_json() for turn in self.turns]} if self.turns else out
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -123,6 +117,16 @@ class SpeechRequest:
         return replace(self, text=text)
 
 
+def without_defaults(request: DataclassInstance) -> dict[str, Any]:
+    """The fields of a request that differ from their defaults, as JSON values."""
+    values = ((f.name, f.default, getattr(request, f.name)) for f in fields(request))
+    return {
+        name: dict(value) if isinstance(value, Mapping) else value
+        for name, default, value in values
+        if value not in (default, {}, None)
+    }
+
+
 def check_text(text: str, limit: int) -> None:
     """Raises `InvalidText` for a text without a letter or digit, or with more than `limit` characters."""
     if not len(text.strip()) >= 1 or len(text) > limit:
@@ -137,8 +141,8 @@ def sayable(text: str) -> bool:
 
 
 def check_number(name: str, value: float, low: float, high: float, *, param: str | None = None) -> None:
-    """Raises `InvalidRequest` unless `value` is finite and from `low` to `high`."""
-    if not (math.isfinite(value) and low <= value <= high):
+    """Raises `InvalidRequest` unless `value` is from `low` to `high`, which NaN is not."""
+    if not low <= value <= high:
         raise errors.InvalidRequest(f"{name} must be between {low} and {high}", param=param or name)
 
 
@@ -177,8 +181,7 @@ def parse_emotion(value: object) -> dict[str, float]:
     if value is None or value == "neutral":
         return {}
     if isinstance(value, str):
-        if value not in EMOTIONS:
-            raise errors.InvalidRequest(f"emotion must be one of {', '.join(names)}", param="emotion")
+        check_choice("emotion", value, names)
         return {value: 1.0}
     if isinstance(value, Mapping):
         pairs = list(value.items())
@@ -190,8 +193,7 @@ def parse_emotion(value: object) -> dict[str, float]:
         )
     weights: dict[str, float] = {}
     for name, weight in pairs:
-        if name not in names:
-            raise errors.InvalidRequest(f"emotion must be one of {', '.join(names)}", param="emotion")
+        check_choice("emotion", name, names)
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             raise errors.InvalidRequest("emotion weights must be numbers", param="emotion")
         check_number("emotion weights", float(weight), 0.0, 1.2, param="emotion")

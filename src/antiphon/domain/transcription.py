@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 from antiphon.domain import errors
 from antiphon.domain.job import PRIORITIES, Kind, Priority
-from antiphon.domain.request import check_choice, check_number
+from antiphon.domain.request import check_choice, check_number, without_defaults
 
 Format = Literal["json", "text", "srt", "vtt", "verbose_json"]
 FORMATS: tuple[Format, ...] = ("json", "text", "srt", "vtt", "verbose_json")
@@ -51,12 +51,7 @@ class TranscriptionRequest:
             raise errors.InvalidRequest(f"prompt must have at most {MAX_PROMPT} characters", param="prompt")
 
     def to_json(self) -> dict[str, Any]:
-        out: dict[str, Any] = {}
-        for f in fields(self):
-            value = getattr(self, f.name)
-            if f.name in ("audio", "bounds", "seconds") or value not in (f.default, {}, None):
-                out[f.name] = dict(value) if isinstance(value, Mapping) else value
-        return out
+        return without_defaults(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

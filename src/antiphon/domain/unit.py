@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from antiphon.domain.job import Kind
@@ -61,15 +61,8 @@ class SpeechParams:
         return Recipe("speech", model, revision, self.as_params(), _SPEECH_DEFAULTS)
 
     def as_params(self) -> dict[str, Any]:
-        return {
-            "text": self.text,
-            "voice": self.voice,
-            "language": self.language,
-            "emotion": dict(self.emotion),
-            "speed": self.speed,
-            "seed": self.seed,
-            "options": dict(self.options),
-        }
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return values | {"emotion": dict(self.emotion), "options": dict(self.options)}
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> SpeechParams:

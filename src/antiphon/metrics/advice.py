@@ -62,16 +62,13 @@ class Advice:
             "service_seconds": load and load.service,
             "service_variance": load and load.variance,
             "measured_wait_p95": self.measured,
-            "predictions": [
-                {
-                    "workers": workers,
-                    "utilisation": wait.utilisation,
-                    "wait_mean": _finite(wait.mean),
-                    "wait_p95": _finite(wait.percentile(PART)),
-                }
-                for workers, wait in self.waits
-            ],
+            "predictions": [_prediction(workers, wait) for workers, wait in self.waits],
         }
+
+
+def _prediction(workers: int, wait: Wait) -> dict[str, Any]:
+    mean, p95 = _finite(wait.mean), _finite(wait.percentile(PART))
+    return {"workers": workers, "utilisation": wait.utilisation, "wait_mean": mean, "wait_p95": p95}
 
 
 def busiest(hours: Sequence[tuple[float, HourStats]]) -> Load | None:
@@ -123,15 +120,18 @@ def words(advice: Advice) -> dict[str, str]:
             en.append(f"With {_workers(workers)} the queue would grow without end.")
             zh.append(f"用 {workers} 个时，队列会无限增长。")
         else:
-            en.append(f"With {_workers(workers)} 95% wait {_at_most_en(p95)} ({busy} busy).")
-            zh.append(f"用 {workers} 个时，95% 的等待{_at_most_zh(p95)}（忙碌 {busy}）。")
+            at_most = ("no time", "为零") if p95 < 0.001 else (f"at most {_number(p95)} s", f"不超过 {_number(p95)} 秒")
+            en.append(f"With {_workers(workers)} 95% wait {at_most[0]} ({busy} busy).")
+            zh.append(f"用 {workers} 个时，95% 的等待{at_most[1]}（忙碌 {busy}）。")
     return {"en": " ".join(en), "zh": "".join(zh)}
 
 
 def _needed_en(a: Advice) -> str:
     if a.needed is None:
         return f"No number of workers keeps 95% of the waits under {_number(a.target)} s."
-    have = "which is what there is" if a.needed == a.workers else f"there {_are(a.workers)}"
+    have = (
+        "which is what there is" if a.needed == a.workers else f"there {'is' if a.workers == 1 else 'are'} {a.workers}"
+    )
     return f"To keep 95% of the waits under {_number(a.target)} s it needs {_workers(a.needed)}; {have}."
 
 
@@ -144,18 +144,6 @@ def _needed_zh(a: Advice) -> str:
 
 def _workers(count: int) -> str:
     return f"{count} worker" if count == 1 else f"{count} workers"
-
-
-def _are(count: int) -> str:
-    return "is 1" if count == 1 else f"are {count}"
-
-
-def _at_most_en(seconds: float) -> str:
-    return "no time" if seconds < 0.001 else f"at most {_number(seconds)} s"
-
-
-def _at_most_zh(seconds: float) -> str:
-    return "为零" if seconds < 0.001 else f"不超过 {_number(seconds)} 秒"
 
 
 def _number(seconds: float) -> str:

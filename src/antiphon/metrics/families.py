@@ -172,9 +172,6 @@ def _server(counters: Counters, models: ModelRegistry, jobs: JobService) -> Iter
     )
 
 
-# Constructors of families
-
-
 def _tasks() -> int:
     try:
         return len(asyncio.all_tasks())

@@ -27,7 +27,6 @@ MAX_SERVERS = 4096
 class Wait:
     """The wait of arrivals. With a utilisation of 1 or more the times are infinite."""
 
-    servers: int
     #: Offered load of one server, as a part of its time: above 1 the queue grows for ever.
     utilisation: float
     #: Chance that an arrival finds no server free.
@@ -71,12 +70,12 @@ def wait(arrivals: float, service: float, variance: float, servers: int) -> Wait
         raise ValueError(f"not a queue: {arrivals=}, {service=}, {variance=}, {servers=}")
     load = arrivals * service
     if load == 0:
-        return Wait(servers, 0.0, 0.0, 0.0)
+        return Wait(0.0, 0.0, 0.0)
     chance = erlang_c(servers, load)
     if load >= servers:
-        return Wait(servers, load / servers, chance, math.inf)
+        return Wait(load / servers, chance, math.inf)
     exponential = chance * service / (servers - load)
-    return Wait(servers, load / servers, chance, exponential * (1 + variance / service**2) / 2)
+    return Wait(load / servers, chance, exponential * (1 + variance / service**2) / 2)
 
 
 def needed(

@@ -69,21 +69,16 @@ def _section(hours: Sequence[tuple[float, HourStats]], minutes: list[int]) -> di
 
 def _times(sketch: Sketch) -> dict[str, Any]:
     found = {f"p{n}": _rounded(sketch.percentile(n / 100)) for n in PERCENTILES}
-    known = sketch.count > 0
-    mean, largest = (_rounded(sketch.mean), _rounded(sketch.largest)) if known else (None, None)
+    mean, largest = (_rounded(sketch.mean), _rounded(sketch.largest)) if sketch.count else (None, None)
     return {"count": sketch.count, "mean": mean, **found, "max": largest}
 
 
 def _cache(cache: Cache) -> dict[str, Any]:
     stats = cache.stats()
     lookups = stats.hits + stats.misses
-    return {
-        "entries": stats.entries,
-        "bytes": stats.bytes,
-        "hits": stats.hits,
-        "misses": stats.misses,
-        "hit_share": _rounded(stats.hits / lookups) if lookups else None,
-    }
+    share = _rounded(stats.hits / lookups) if lookups else None
+    found = {"hits": stats.hits, "misses": stats.misses, "hit_share": share}
+    return {"entries": stats.entries, "bytes": stats.bytes, **found}
 
 
 def _workers(served: ServedModel) -> dict[str, Any]:

@@ -28,8 +28,6 @@ class Statistics:
         #: Minute since the epoch and requests in it, by model.
         self._minutes: dict[str, deque[tuple[int, int]]] = {}
 
-    # Record
-
     def now(self, model: str) -> HourStats:
         """The statistics of the present hour, to count into."""
         number = int(self._clock() // 3600)
@@ -37,7 +35,9 @@ class Statistics:
         hour = hours.get(number)
         if hour is None:
             hour = hours[number] = HourStats()
-            self._prune(hours, number)
+            # If the clock was set back, there are hours in the future; they are removed like those that are too old.
+            for each in [n for n in hours if not number - HOURS < n <= number]:
+                del hours[each]
         return hour
 
     def request(self, model: str) -> None:
@@ -55,18 +55,6 @@ class Statistics:
         hour = self.now(model)
         hour.seen += seconds
         hour.available += seconds * slots
-
-    # Read
-
-    @property
-    def models(self) -> list[str]:
-        return list(self._hours)
-
-    def day(self, model: str | None = None) -> HourStats:
-        """The sum of the last 24 hours with the present one, for one model or, for None, all."""
-        first = self._first()
-        chosen = self._hours.values() if model is None else [self._hours.get(model, {})]
-        return merged(hour for hours in chosen for number, hour in hours.items() if number >= first)
 
     def hours(self, model: str | None = None) -> list[tuple[float, HourStats]]:
         """The last 24 hours, oldest first, each with its start in seconds since the epoch."""
@@ -87,13 +75,6 @@ class Statistics:
 
     def _first(self) -> int:
         return int(self._clock() // 3600) - HOURS + 1
-
-    def _prune(self, hours: dict[int, HourStats], newest: int) -> None:
-        # If the clock was set back, there are hours in the future; they are removed like those that are too old.
-        for number in [n for n in hours if not newest - HOURS < n <= newest]:
-            del hours[number]
-
-    # Store
 
     def to_json(self) -> dict[str, Any]:
         """The hours of the last day as JSON values."""

@@ -60,8 +60,6 @@ class Observer:
         """Adds a listener, which receives every event after it is counted."""
         self._listeners.append(listener)
 
-    # Jobs
-
     def job_event(self, job: ObservedJob, event: EventType, extra: Mapping[str, Any] | None = None) -> None:
         """Counts an event of a job. Called for every event as it is published."""
         match event:
@@ -127,8 +125,6 @@ class Observer:
         """Counts the seconds until an accepted job was on disk."""
         self.counters.commit.add(seconds)
 
-    # Segments
-
     def arrived(self, job: ObservedJob, units: int) -> None:
         """Counts segments of a job that need a slot."""
         if job.arrived is None:
@@ -148,16 +144,12 @@ class Observer:
             if audio > 0:
                 self.counters.rtf[model,].add(result.seconds / audio)
 
-    # Requests
-
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         self.counters.http[method, route, str(status)] += 1
         self.counters.http_seconds[route,].add(seconds)
 
     def refused(self, reason: str) -> None:
         self.counters.refusals[reason,] += 1
-
-    # Time
 
     def ticked(self, late: float, passed: float, slots: Iterable[tuple[str, int]]) -> None:
         """Counts a tick of the event loop: seconds of delay, seconds since the last tick, slots by model."""
