@@ -94,11 +94,8 @@ class DeliveryFields(BaseModel):
             if not weights:
                 warnings.append("no mood was found in instructions; they were not used")
         strength = self.emotion_strength * params.strength
-        options = dict(params.options)
-        if self.emotion_text:
-            options["emotion_text"] = self.emotion_text
-        if self.emotion_audio:
-            options["emotion_ref"] = self.emotion_audio
+        own = {"emotion_text": self.emotion_text, "emotion_ref": self.emotion_audio}
+        options = params.options | {name: value for name, value in own.items() if value}
         return {
             "model": self.model,
             "voice": voice_name(self.ref_audio or self.voice),

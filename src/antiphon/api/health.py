@@ -33,10 +33,7 @@ def routes(report: Callable[[], Mapping[str, Any]], jobs: JobService, models: Mo
         responses={503: {"description": "Draining, or no model can speak yet."}},
     )
     async def readyz() -> Response:
-        if jobs.draining:
-            return PlainTextResponse("draining", 503, NO_STORE)
-        if models.selector.primary() is None:
-            return PlainTextResponse("no model is ready", 503, NO_STORE)
-        return PlainTextResponse("ok", headers=NO_STORE)
+        problem = "draining" if jobs.draining else "no model is ready" if models.selector.primary() is None else None
+        return PlainTextResponse(problem or "ok", 503 if problem else 200, NO_STORE)
 
     return router

@@ -158,7 +158,8 @@ class ImageAnswers:
         if by_url:
             await self.jobs.recorded(job.id)
         plan = imaging.plan_of(job)
-        return _answer(data, image_request, f"{plan.width}x{plan.height}", _headers(job))
+        headers = {"X-Job-Id": job.id, "X-Cache": job.cache_status, "Cache-Control": "no-store"}
+        return _answer(data, image_request, f"{plan.width}x{plan.height}", headers | warning(plan.warnings))
 
     async def _write(self, request: Request, job: WaitingJob) -> list[dict[str, Any]]:
         """The images as files of the output directory. Raises what ended the run, and `StorageFull`."""
@@ -189,11 +190,6 @@ class ImageAnswers:
                 "The images were removed because they were old, or to make room (--output-bytes); use another key"
             )
         return {"b64_json": base64.b64encode(data).decode(), "seed": file["seed"]}
-
-
-def _headers(job: WaitingJob) -> dict[str, str]:
-    warnings = warning(imaging.plan_of(job).warnings)
-    return {"X-Job-Id": job.id, "X-Cache": job.cache_status, "Cache-Control": "no-store", **warnings}
 
 
 def _answer(data: list[dict[str, Any]], image_request: ImageRequest, size: str, headers: dict[str, str]) -> Response:

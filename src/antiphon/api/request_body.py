@@ -22,17 +22,15 @@ async def body(request: Request, limit: int) -> bytes:
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes")
-    parts: list[bytes] = []
-    size = 0
+    raw = bytearray()
     try:
         async for part in request.stream():
-            size += len(part)
-            if size > limit:
+            raw += part
+            if len(raw) > limit:
                 raise TooLarge(f"The body is larger than {limit} bytes")
-            parts.append(part)
     except ClientDisconnect:
         raise errors.InvalidRequest("The connection ended before the whole body was here") from None
-    return b"".join(parts)
+    return bytes(raw)
 
 
 def parse(model: type[M], raw: bytes) -> M:

@@ -88,9 +88,8 @@ class Traces:
             "antiphon.class": active.priority,
             "antiphon.units.total": active.units.total,
             "antiphon.units.cached": active.units.cached,
+            **({} if outcome is None else {"antiphon.outcome": outcome}),
         }
-        if outcome is not None:
-            attributes["antiphon.outcome"] = outcome
         context = trace.set_span_in_context(trace.NonRecordingSpan(parent))
         span = self._tracer.start_span(name, context, attributes=attributes, start_time=_nanoseconds(begin))
         if outcome == "failed":
