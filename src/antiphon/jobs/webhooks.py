@@ -10,10 +10,11 @@ import ipaddress
 import json
 import os
 import random
+import re
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -29,6 +30,7 @@ from antiphon.concurrency.tasks import TaskSet, log_and_wait, retry_until
 from antiphon.domain import errors, ids
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.jobs import views
+from antiphon.jobs.public_address import is_public
 from antiphon.store.base import JobStore, Webhook
 
 log = structlog.get_logger("antiphon.webhooks")
@@ -42,15 +44,28 @@ TIMEOUT, PER_HOST = 10.0, 4
 #: Seconds between tries while the store is away, or its disk full.
 STORE_RETRY = 2.0
 MAX_URL = 2000
+#: A host name (RFC 1123, with the underscore of private zones) or an address.
+_HOST = re.compile(r"[0-9A-Za-z_.:-]{1,253}")
+#: The addresses of a host and port, as text. Raises `OSError`.
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 #: Bytes of a secret; what Standard Webhooks asks for.
 SECRET_BYTES = range(24, 65)
 
 
 def new_webhook(url: str, secret: str | None) -> Webhook:
     """A webhook as a client asked for it. The store fills in the job. Raises `InvalidRequest`."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or len(url) > MAX_URL:
-        raise errors.InvalidRequest("webhook must be an http or https URL without a user name", param="webhook")
+    try:
+        parts = urlsplit(url)
+        valid = (parts.port is None or parts.port > 0) and url.isprintable() and " " not in url
+    except ValueError as e:
+        raise _bad_url() from e
+    if not valid or parts.scheme not in ("http", "https") or not parts.hostname or parts.username or len(url) > MAX_URL:
+        raise _bad_url()
+    if not parts.hostname.isascii() or not _HOST.fullmatch(parts.hostname):
+        raise errors.InvalidRequest(
+            "the host of webhook must be a name or an address; write names of other scripts in punycode (xn--…)",
+            param="webhook",
+        )
     if secret is not None:
         try:
             fits = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) in SECRET_BYTES
@@ -59,6 +74,10 @@ def new_webhook(url: str, secret: str | None) -> Webhook:
         if not fits:
             raise errors.InvalidRequest("webhook.secret must be whsec_ and 24 to 64 bytes in base64", param="webhook")
     return Webhook(f"msg_{ids.new_id()}", "", url, secret)
+
+
+def _bad_url() -> errors.InvalidRequest:
+    return errors.InvalidRequest("webhook must be an http or https URL without a user name", param="webhook")
 
 
 class Refused(Exception):
@@ -73,10 +92,17 @@ class Webhooks:
     """Holds what is pending in memory, and everything that must survive in the store."""
 
     def __init__(
-        self, store: JobStore, bus: Bus, *, private: bool = False, clock: Callable[[], float] = time.time
+        self,
+        store: JobStore,
+        bus: Bus,
+        *,
+        private: bool = False,
+        clock: Callable[[], float] = time.time,
+        resolve: Resolve | None = None,
     ) -> None:
         """`private`: whether addresses that are not public may be called."""
         self._store, self._bus, self._private, self._clock = store, bus, private, clock
+        self._resolve = resolve or _resolve
         self._pending: dict[str, Webhook] = {}
         #: Ids of those that are pending or being delivered.
         self._known: set[str] = set()
@@ -157,7 +183,11 @@ class Webhooks:
             "webhook-timestamp": str(int(now.timestamp())),
             "webhook-signature": Signer(hook.secret or self.secret).sign(hook.id, now, body),
         }
-        url, pinned = await self._pin(hook.url)
+        try:
+            url, pinned = await self._pin(hook.url)
+        except ValueError as e:
+            # Kept by a version that checked less: it can never be delivered.
+            raise Refused(f"the URL cannot be called: {e}"[:300], final=True) from e
         self._client = self._client or httpx.AsyncClient(timeout=TIMEOUT, trust_env=False, follow_redirects=False)
         try:
             async with asyncio.timeout(TIMEOUT):
@@ -179,12 +209,17 @@ class Webhooks:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found = [ipaddress.ip_address(each) for each in await self._resolve(host, port)]
         except OSError as e:
             raise Refused(f"{host} has no address: {e.strerror}") from e
-        address = ipaddress.ip_address(found[0][4][0])
-        if not self._private and not address.is_global:
+        address = next((each for each in found if self._private or is_public(each)), None)
+        if address is None:
             raise Refused(f"{host} is not a public address; the server was not told to allow that", final=True)
         literal = f"[{address}]" if address.version == 6 else str(address)
         pinned = urlunsplit((parts.scheme, f"{literal}:{port}", parts.path or "/", parts.query, ""))
         return pinned, {"headers": {"host": parts.netloc}, "extensions": {"sni_hostname": host}}
+
+
+async def _resolve(host: str, port: int) -> Sequence[str]:
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(each[4][0]) for each in found]
