@@ -21,6 +21,10 @@ log = structlog.get_logger("antiphon.keys")
 
 #: Seconds between reads of the keys: a running server notices within them a key that the operator created or revoked.
 REFRESH = 0.5
+#: Seconds after which a key may ask again whose quota is taken by requests that are being made.
+RESERVED_RETRY = 5.0
+#: Seconds; what is left of sums of this size is the rounding of floats.
+ROUNDING = 1e-6
 #: Addresses whose callers may administer a server without keys.
 LOCAL = frozenset({"127.0.0.1", "::1", "local"})
 
@@ -44,6 +48,8 @@ class ApiKeys:
         self._by_id: dict[str, Key] = {}
         self._used: dict[str, float] = {}
         self._new_usage: dict[str, float] = {}
+        #: Seconds of audio that are being made, by owner.
+        self._reserved: dict[str, float] = {}
         self._day = today()
         self.open = True
         self._tasks = TaskSet("antiphon.keys")
@@ -64,15 +70,39 @@ class ApiKeys:
         """The highest priority that an owner's work may have."""
         return key.priority if (key := self._by_id.get(owner)) is not None else PRIORITIES[0]
 
-    def check_quota(self, owner: str) -> None:
-        """Raises `OverQuota`, with the seconds until midnight UTC, for an owner that used up its audio of today."""
-        if (key := self._by_id.get(owner)) is None or key.quota is None:
-            return
+    def reserve(self, owner: str, seconds: float, *, admitted: bool = False) -> float:
+        """Counts audio that is about to be made towards an owner's quota, and returns what is to be given back by
+        `release` when it is made, or will never be. Raises `OverQuota` with the seconds after which there is room,
+        unless the work was `admitted` by a previous process.
+
+        Whoever has less than the quota left gets one more request, however long: so a quota is exceeded by no more than
+        one request, also when many come at once."""
+        key = self._by_id.get(owner)
+        if key is None or key.quota is None:
+            return 0.0
         self._turn_day()
-        used = self._used.get(owner, 0.0)
-        if used >= key.quota:
-            why = f"This key has had {used:.0f} s of audio today, of {key.quota:.0f} s; it begins anew at midnight UTC"
-            raise errors.OverQuota(why, retry_after=until_midnight())
+        used, reserved = self._used.get(owner, 0.0), self._reserved.get(owner, 0.0)
+        if used >= key.quota and not admitted:
+            raise errors.OverQuota(
+                f"This key has had {used:.0f} s of audio today, of {key.quota:.0f} s; it begins anew at midnight UTC",
+                retry_after=until_midnight(),
+            )
+        if used + reserved >= key.quota and not admitted:
+            raise errors.OverQuota(
+                f"This key has had {used:.0f} s of audio today, of {key.quota:.0f} s, and its requests that are being "
+                f"made need about {reserved:.0f} s more; try again when they are done",
+                retry_after=RESERVED_RETRY,
+            )
+        self._reserved[owner] = reserved + seconds
+        return seconds
+
+    def release(self, owner: str, seconds: float) -> None:
+        """Gives back what `reserve` counted."""
+        left = self._reserved.get(owner, 0.0) - seconds
+        if left > ROUNDING:
+            self._reserved[owner] = left
+        else:
+            self._reserved.pop(owner, None)
 
     def count_audio(self, owner: str, seconds: float) -> None:
         """Adds seconds of audio to what an owner used today."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,34 @@ def test_no_key_lies_anywhere(serve: Start, tmp_path: Path) -> None:
     for path in data.rglob("*"):
         if path.is_file():
             assert token[3:-1].encode() not in path.read_bytes(), path
+
+
+def test_a_quota_holds_when_many_ask_at_once(serve: Start, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    token = create(data, "little", "--quota-seconds", "5")
+    server = serve("--model", "tone", "--workers", "2", data=data, env={"ANTIPHON_TONE_DELAY": "0.3"})
+    start = threading.Barrier(20)
+
+    def ask(number: int) -> float:
+        start.wait()
+        body = {"text": f"Sentence number {number} of twenty, which is long enough.", "emotion": "neutral"}
+        answer = httpx.post(server.base + "/tts", json=body, headers=bearer(token), timeout=60)
+        assert answer.status_code in (200, 429), answer.text
+        if answer.status_code == 429:
+            assert int(answer.headers["retry-after"]) >= 1
+        return float(answer.json()["duration"]) if answer.status_code == 200 else 0.0
+
+    with ThreadPoolExecutor(20) as pool:
+        durations = list(pool.map(ask, range(20)))
+    assert 0 < sum(durations) <= 5 + max(durations)
+    # What was refused took nothing: the rest of the quota, if there is any, can be had.
+    if sum(durations) < 5:
+        assert ask_alone(server, token).status_code == 200
+
+
+def ask_alone(server: Server, token: str) -> httpx.Response:
+    body = {"text": "One more.", "emotion": "neutral"}
+    return server.client.post("/tts", json=body, headers=bearer(token))
 
 
 def test_a_quota_of_audio(serve: Start, tmp_path: Path) -> None:

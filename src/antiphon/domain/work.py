@@ -61,5 +61,9 @@ class Plan(Protocol):
     def length(self, index: int) -> float:
         """Length of a unit, by which the cost model predicts its seconds."""
 
+    def expected_audio(self, per_length: float | None) -> float:
+        """Seconds of audio that the result will have, about. `per_length`: those of a length of one, as learned of the
+        model; None: nothing is learned yet."""
+
     def audio_seconds(self, result: UnitResult) -> float | None:
         """Seconds of audio in a result; None for work that gives no audio."""

@@ -98,6 +98,9 @@ class ImagePlan:
         steps = self.request.steps if "steps" in self.capabilities.options else 0
         return (steps or self.canvas.steps) * self.width * self.height / REFERENCE_PIXELS
 
+    def expected_audio(self, per_length: float | None) -> float:
+        return 0.0
+
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
 

@@ -38,6 +38,8 @@ class ActiveJob:
     #: Predicted seconds, and bytes of text, that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
+    #: Seconds of audio that its owner's quota counts for it until its end.
+    reserved: float = 0.0
     #: Price level (see `Dispatcher.price_level`) at which its units were priced.
     price_level: float = 1.0
     #: Monotonic seconds since when a job of a previous process waits; None: since it is queued.

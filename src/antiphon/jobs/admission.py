@@ -35,14 +35,19 @@ class JobAdmission:
     def admit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverQuota`; `OverShare` or `QueueFull` with the time after which it fits;
         `StorageFull`."""
-        self.api_keys.check_quota(job.owner)
         if job.durable:
             self.space.check()
-        self.work.take(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
+        self.work.check(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
+        expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
+        # Nothing is awaited from here on: a job that is refused has taken nothing.
+        job.reserved = self.api_keys.reserve(job.owner, expected)
+        self.work.force(job.owner, sum(costs), plan.nbytes)
         job.seconds, job.nbytes = sum(costs), plan.nbytes
 
     def readmit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the work of a job that a previous process admitted."""
+        expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
+        job.reserved = self.api_keys.reserve(job.owner, expected, admitted=True)
         job.seconds, job.nbytes = sum(costs), plan.nbytes
         self.work.force(job.owner, job.seconds, job.nbytes)
 
@@ -60,7 +65,8 @@ class JobAdmission:
         """The job's work is done or gone. A second call does nothing."""
         if job.nbytes:
             self.work.give_back(job.owner, job.seconds, job.nbytes)
-            job.seconds, job.nbytes = 0.0, 0
+            self.api_keys.release(job.owner, job.reserved)
+            job.seconds, job.nbytes, job.reserved = 0.0, 0, 0.0
 
 
 def predicted_costs(served: ServedModel, plan: Plan, units: list[int]) -> list[float]:

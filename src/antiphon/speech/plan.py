@@ -22,6 +22,8 @@ from antiphon.text.segment import Segment, line_pause, segment
 
 #: Part of the cache key of a whole answer; to be raised when joining or encoding changes.
 JOIN_FORMAT = 2
+#: Seconds that a character takes to say, about.
+SECONDS_PER_CHARACTER = 0.07
 #: Seconds of silence between the turns of a dialogue.
 TURN_PAUSE = 0.4
 
@@ -99,6 +101,10 @@ class SpeechPlan:
     @property
     def nbytes(self) -> int:
         return len(self.request.text.encode("utf-8"))
+
+    def expected_audio(self, per_length: float | None) -> float:
+        pauses = self.lead + sum(segment.pause for segment in self.segments)
+        return sum(self.lengths) * (SECONDS_PER_CHARACTER if per_length is None else per_length) + pauses
 
     def audio_seconds(self, result: UnitResult) -> float | None:
         return pcm.duration(len(result.payload), int(result.meta["sample_rate"]))

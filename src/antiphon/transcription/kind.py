@@ -102,6 +102,9 @@ class TranscriptionPlan:
         first, last = self.request.bounds[index]
         return (last - first) / speech_audio.RATE
 
+    def expected_audio(self, per_length: float | None) -> float:
+        return self.request.seconds
+
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
 
