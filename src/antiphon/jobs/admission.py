@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from antiphon.auth import ApiKeys
+from antiphon.domain import errors
 from antiphon.domain.job import PRIORITIES, Result
 from antiphon.domain.work import Plan, Request
 from antiphon.files.disk_space import DiskSpace
@@ -35,14 +36,16 @@ class JobAdmission:
     def admit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverQuota`; `OverShare` or `QueueFull` with the time after which it fits;
         `StorageFull`."""
-        if job.durable:
-            self.space.check()
-        self.work.check(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
         expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
-        # Nothing is awaited from here on: a job that is refused has taken nothing.
-        job.reserved = self.api_keys.reserve(job.owner, expected)
-        self.work.force(job.owner, sum(costs), plan.nbytes)
-        job.seconds, job.nbytes = sum(costs), plan.nbytes
+        reserved = self.api_keys.reserve(job.owner, expected)
+        try:
+            if job.durable:
+                self.space.check()
+            self.work.take(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
+        except errors.AntiphonError:
+            self.api_keys.release(job.owner, reserved)
+            raise
+        job.seconds, job.nbytes, job.reserved = sum(costs), plan.nbytes, reserved
 
     def readmit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the work of a job that a previous process admitted."""
