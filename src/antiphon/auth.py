@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 import structlog
 
 from antiphon.concurrency.tasks import TaskSet
+from antiphon.domain import api_key as api_keys
 from antiphon.domain import errors, ids
-from antiphon.domain import key as api_keys
+from antiphon.domain.api_key import Key
 from antiphon.domain.job import PRIORITIES, Priority
-from antiphon.domain.key import Key
 from antiphon.store.base import JobStore
 
 log = structlog.get_logger("antiphon.keys")

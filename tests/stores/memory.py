@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from antiphon.domain import errors
+from antiphon.domain.api_key import Key
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
-from antiphon.domain.key import Key
 from antiphon.domain.voice import Reference
 from antiphon.store import base, checks, keys, rows, voices
 from antiphon.store.base import Idempotency, Webhook

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from antiphon.auth import ApiKeys, today
 from antiphon.domain import errors
-from antiphon.domain.key import Key
+from antiphon.domain.api_key import Key
 from tests.stores.memory import MemoryStore
 
 

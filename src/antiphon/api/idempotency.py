@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from antiphon.api.disconnect import unless_disconnected
-from antiphon.domain import errors, work
+from antiphon.domain import errors, plan
 from antiphon.domain.job import Result
 from antiphon.jobs.service import JobService
 from antiphon.store.base import Idempotency
@@ -28,7 +28,7 @@ def key_of(request: Request, owner: str, raw: bytes) -> Idempotency | None:
 
 
 async def once(
-    request: Request, jobs: JobService, asked: work.Request, key: Idempotency
+    request: Request, jobs: JobService, asked: plan.Request, key: Idempotency
 ) -> tuple[dict[str, Any], Result]:
     """The durable job of a key and its result, for which the first caller and every repetition wait.
 

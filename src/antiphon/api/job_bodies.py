@@ -19,9 +19,9 @@ from antiphon.api.transcriptions import RecordingReader, data_of_url, language_t
 from antiphon.domain import errors
 from antiphon.domain.image import ImageRequest
 from antiphon.domain.job import Kind
+from antiphon.domain.plan import Request
 from antiphon.domain.request import FORMATS, MAX_TURNS, SpeechRequest, parse_deadline
 from antiphon.domain.transcription import TranscriptionRequest
-from antiphon.domain.work import Request
 from antiphon.jobs.kind import JobKind, Kinds
 from antiphon.jobs.webhooks import new_webhook
 from antiphon.store.base import Webhook

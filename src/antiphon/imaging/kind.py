@@ -45,7 +45,7 @@ TRAITS = KindTraits(
 
 @dataclass(slots=True)
 class ImagePlan:
-    """The units of a request for one model; implements `domain.work.Plan`."""
+    """The units of a request for one model; implements `domain.plan.Plan`."""
 
     request: ImageRequest
     model: str

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from antiphon.domain import errors, ids
 from antiphon.domain.job import Kind, Priority, State, Units
+from antiphon.domain.plan import Plan
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.domain.work import Plan
 from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
 from antiphon.schedule.ticket import Ticket

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from antiphon.auth import ApiKeys
 from antiphon.domain import errors
 from antiphon.domain.job import PRIORITIES, Result
-from antiphon.domain.work import Plan, Request
+from antiphon.domain.plan import Plan, Request
 from antiphon.files.disk_space import DiskSpace
 from antiphon.jobs.active import ActiveJob
 from antiphon.models.served import ServedModel

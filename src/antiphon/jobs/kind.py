@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.concurrency.threads import Threads
 from antiphon.domain.job import Kind, Result
 from antiphon.domain.kind import KindTraits
-from antiphon.domain.work import Plan, Request
+from antiphon.domain.plan import Plan, Request
 from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
 

@@ -13,8 +13,8 @@ from antiphon.concurrency.tasks import TaskSet
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENT_OF, EventType
 from antiphon.domain.job import Job, State
+from antiphon.domain.plan import Plan
 from antiphon.domain.unit import Unit
-from antiphon.domain.work import Plan
 from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.admission import JobAdmission, predicted_costs

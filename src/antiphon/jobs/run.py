@@ -9,8 +9,8 @@ from typing import Any
 
 from antiphon.cache import Cache, Entry, SingleFlight
 from antiphon.domain import errors
+from antiphon.domain.plan import Plan
 from antiphon.domain.unit import Unit, UnitResult
-from antiphon.domain.work import Plan
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
 AHEAD = 128 * 1024

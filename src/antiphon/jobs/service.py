@@ -11,7 +11,7 @@ from typing import Any
 
 from antiphon.domain import errors, ids
 from antiphon.domain.job import Job, State
-from antiphon.domain.work import Plan, Request
+from antiphon.domain.plan import Plan, Request
 from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob, new_active_job
 from antiphon.jobs.admission import predicted_costs

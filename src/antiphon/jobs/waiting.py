@@ -13,7 +13,7 @@ from antiphon.concurrency.tasks import retry_until
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENT_OF
 from antiphon.domain.job import Failure, Job, Result, State
-from antiphon.domain.work import Plan
+from antiphon.domain.plan import Plan
 from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob, new_active_job
 from antiphon.jobs.admission import predicted_costs

@@ -44,7 +44,7 @@ class Voicing:
 
 @dataclass(slots=True)
 class SpeechPlan:
-    """The segments of a request for one model; implements `domain.work.Plan`."""
+    """The segments of a request for one model; implements `domain.plan.Plan`."""
 
     request: SpeechRequest
     model: str

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from antiphon.domain.api_key import Key
 from antiphon.domain.event import Event
 from antiphon.domain.job import Failure, Job, Result, State, Units
-from antiphon.domain.key import Key
 from antiphon.domain.voice import Reference
 from antiphon.store.cluster import ClusterChannel
 

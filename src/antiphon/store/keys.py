@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from antiphon.domain import errors
-from antiphon.domain.key import Key
+from antiphon.domain.api_key import Key
 from antiphon.store.sqlite_connections import SQL, SqliteConnections
 
 

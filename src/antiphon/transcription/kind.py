@@ -61,7 +61,7 @@ TRAITS = KindTraits(TranscriptionRequest.type, "seconds", reference_length=30.0,
 
 @dataclass(slots=True)
 class TranscriptionPlan:
-    """The units of a request for one model; implements `domain.work.Plan`."""
+    """The units of a request for one model; implements `domain.plan.Plan`."""
 
     request: TranscriptionRequest
     model: str

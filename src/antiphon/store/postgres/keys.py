@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 
 from antiphon.domain import errors
-from antiphon.domain.key import Key
+from antiphon.domain.api_key import Key
 from antiphon.store.keys import taken
 from antiphon.store.postgres import connection
 from antiphon.store.postgres.connection import Connection, ConnectionPool

@@ -1,4 +1,4 @@
-"""Work: the protocols of requests and plans, which every kind of work implements."""
+"""Plan: the protocols of requests and plans, which every kind of work implements."""
 
 from __future__ import annotations
 
