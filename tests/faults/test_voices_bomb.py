@@ -134,7 +134,7 @@ def test_a_decoder_that_never_ends_is_ended_though_nobody_kills_it(
     bounds: tuple[str, str], action: str, signals: set[signal.Signals]
 ) -> None:
     code = (
-        f"import sys; sys.argv[1:] = ['800000000', *{bounds!r}, 'recording']\n"
+        f"import sys; sys.argv[1:] = ['800000000', *{bounds!r}, 'reference_audio']\n"
         "from antiphon.sandbox import child\n"
         f"def hang(reader, data):\n {action}\n"
         "child._read = hang\n"

@@ -81,6 +81,9 @@ class ReversalPlan:
     def length(self, index: int) -> float:
         return len(self.words[index])
 
+    def expected_audio(self, per_length: float | None) -> float:
+        return 0.0
+
     def audio_seconds(self, result: UnitResult) -> float | None:
         return None
 

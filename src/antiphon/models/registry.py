@@ -157,12 +157,17 @@ class ModelRegistry:
         dispatcher = Dispatcher(
             spec.name, queue, pool, self._costs.model(spec.name, spec.prior), reference_length=traits.reference_length,
             on_price_level=lambda: callbacks.on_price_level(served),
-            on_served=lambda result, seconds: callbacks.on_served(spec.name, result, seconds),
+            on_served=lambda result, seconds: self._count(served, result, seconds),
         )  # fmt: skip
         if (device := self._backend.device(spec)) is not None:
             dispatcher.share(device)
         served = ServedModel(spec, pool, dispatcher, traits, load_seconds=self._load_seconds.get(spec.name))
         return served
+
+    def _count(self, served: ServedModel, result: UnitResult, seconds: float) -> None:
+        """Counts a unit, unless its result is malformed: figures about it would be wrong, or could not be computed."""
+        if served.problem(result) is None:
+            self._callbacks.on_served(served.name, result, seconds)
 
     def _backlog(self, name: str) -> tuple[float, int]:
         """Predicted seconds of a model's waiting and running work on one slot, and the slots of one worker."""
