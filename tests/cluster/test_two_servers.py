@@ -294,7 +294,7 @@ def test_the_database_goes_away_while_jobs_are_taken_up_and_none_is_left_behind(
         server.kill()
         gate.unlink()
         server = serve(*common, env=env, ready=False)
-        wait_until(lambda: "taking up jobs of an earlier life" in server.log.read_text(), "they are waited for")
+        wait_until(lambda: "taking up jobs of a previous process" in server.log.read_text(), "they are waited for")
         database.stop()
         gate.write_text("anna")
         wait_until(lambda: "a job waits for the store" in server.log.read_text(), "one is looked for in vain")
