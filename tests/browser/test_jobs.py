@@ -103,3 +103,23 @@ def test_a_hundred_jobs_stay_smooth_and_come_in_pages(serve: Start, browser: Any
         assert longest < STILL, f"the page stood still for {longest} ms"
         assert fits(page, 390)
         shot(page, "jobs-many", whole=False)
+
+
+def test_show_more_goes_on_where_the_list_ends_after_a_gap_in_the_events(serve: Start, browser: Any) -> None:
+    server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0"})
+    old = [submit(server, f"an old one, number {n}") for n in range(100)]
+    server.wait_job(old[-1])
+    with visit(browser, server, "jobs") as page:
+        page.wait_for_selector(".jobs li:nth-child(50)")
+        page.context.set_offline(True)
+        new = [submit(server, f"number {n}") for n in range(120)]
+        page.context.set_offline(False)
+        page.evaluate(
+            "import('/web/net/live-events.js').then(({ events }) =>"
+            " events.dispatchEvent(new CustomEvent('event', { detail: null })))"
+        )
+        page.wait_for_selector(f".jobs [data-id='{new[0]}']")
+        page.get_by_role("button", name="Show more").click()
+        page.wait_for_selector(f".jobs [data-id='{old[0]}']")
+        shown = page.evaluate("[...document.querySelectorAll('.jobs li')].map((row) => row.dataset.id)")
+        assert shown == sorted([*old, *new], reverse=True)

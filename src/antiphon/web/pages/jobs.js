@@ -6,7 +6,7 @@ import { events } from "/web/net/live-events.js";
 import { ClipPlayer } from "/web/audio/clip-player.js";
 
 const PAGE = 50;
-/** Most jobs in one response. */
+/** Most jobs that are loaded again after a gap in the events. */
 const MOST = 500;
 /** Milliseconds between two polls of the newest jobs: positions and times change without an event. */
 const PAUSE = 3000;
@@ -55,14 +55,21 @@ class Jobs extends Page {
     this.asked ??= setTimeout(() => { this.asked = undefined; this.#load(); }, SOON);
   }
 
+  /** Loads the newest page; after a gap in the events every page down to the oldest row that is shown. */
   async #load() {
     const { all } = this;
     this.all = false;
     try {
-      const limit = all ? Math.min(MOST, Math.max(PAGE, Math.ceil(this.rows.size / PAGE) * PAGE)) : PAGE;
-      const { data, next } = await ask(`/v1/jobs?limit=${limit}`);
-      if (!this.rows.size || all) this.after = next;
-      this.#take(data);
+      const oldest = all ? this.list.lastElementChild?.dataset.id : undefined;
+      const found = [];
+      let after;
+      do {
+        const page = await ask(`/v1/jobs?limit=${PAGE}${after ? `&after=${encodeURIComponent(after)}` : ""}`);
+        found.push(...page.data);
+        after = page.next;
+      } while (oldest && after && found.length < MOST && !found.some((job) => job.id === oldest));
+      if (!this.rows.size || all) this.after = after;
+      this.#take(found);
       quote(this.wrong, "");
     } catch (error) {
       this.all ||= all;
