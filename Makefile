@@ -28,7 +28,11 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[kokoro,dev]'
 	@touch $@
 
+# Hundreds of servers and workers start in the tests. Where PYTHONDONTWRITEBYTECODE is set, each would compile every module.
+COMPILE = -m compileall -q src tests benchmarks
+
 test: install ## all tests, on two cores; the first run fetches the files of Kokoro and Whisper (270 MB)
+	$(BIN)/python $(COMPILE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone $(ARGS)
 
@@ -44,8 +48,9 @@ $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	@touch $@
 
 test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random checkpoints; installs torch (a gigabyte)
+	$(MODELS)/bin/python $(COMPILE)
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(MODELS)/second \
-		$(MODELS)/bin/python -m pytest -W default --timeout 400 tests/indextts $(ARGS)
+		$(MODELS)/bin/python -m pytest -n 2 --dist loadfile -W default --timeout 400 tests/indextts $(ARGS)
 
 test-diffusion: $(MODELS)/.installed ## the tests of image models on a small random pipeline; installs torch
 	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default tests/models $(ARGS)
@@ -57,9 +62,11 @@ $(CLUSTER)/.installed: pyproject.toml constraints-cluster.txt
 	@touch $@
 
 test-cluster: $(CLUSTER)/.installed ## the tests of several servers and many machines; needs Debian's postgresql and, as root, iproute2
+	$(CLUSTER)/bin/python $(COMPILE)
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -n 2 --dist loadfile tests/cluster $(ARGS)
 
 test-over: $(CLUSTER)/.installed ## end-to-end tests over other parts; make test-over OVER=ray ARGS=tests/e2e/test_jobs.py
+	$(CLUSTER)/bin/python $(COMPILE)
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -p tests.cluster.over $(addprefix --over=,$(OVER)) -rs \
 		-n 2 --dist loadfile -m "not alone" $(or $(ARGS),tests/e2e)
 
@@ -94,6 +101,7 @@ bench-parts: $(CLUSTER)/.installed ## what PostgreSQL, object storage and Ray co
 	$(CLUSTER)/bin/python -m benchmarks.bench_parts $(ARGS)
 
 soak: install ## 20,000 jobs through one server: fails if memory, files, threads or tasks grow
+	$(BIN)/python $(COMPILE)
 	$(BIN)/python -m benchmarks.reliability soak --scale 0.2
 
 wheel: install ## dist/antiphon-….whl
