@@ -32,6 +32,7 @@ from antiphon.api import (
     web,
 )
 from antiphon.api import errors as http_errors
+from antiphon.api.client_limits import ClientLimits
 from antiphon.api.events import EventStreams
 from antiphon.api.fast_path import FastPath, endpoints
 from antiphon.api.files import FinishedFiles
@@ -77,6 +78,7 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
     app.add_exception_handler(RequestValidationError, _query_error)
     openapi.complete(app, antiphon.kinds)
     whole: ASGIApp = FastPath(app, endpoints(routers))
+    whole = ClientLimits(whole, settings)
     whole = Guard(whole, settings, antiphon.api_keys, antiphon.store.cluster)
     whole = RequestLog(whole, antiphon.observer, antiphon.models, log_chars=settings.log_text)
     if settings.allowed_origins:

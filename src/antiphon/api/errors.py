@@ -49,8 +49,9 @@ STATUSES: Mapping[int, ErrorStatus] = {
         (UnknownField, errors.IdempotencyMismatch),
     ),
     429: ErrorStatus(
-        "Too many requests, too much work of yours that waits, or too much of today's audio; see Retry-After.",
-        (errors.OverShare, errors.RateLimited, errors.OverQuota),
+        "Too many requests or open streams, too much work of yours that waits, or too much of today's audio; see "
+        "Retry-After.",
+        (errors.OverShare, errors.RateLimited, errors.TooManyOpen, errors.OverQuota),
         "rate_limit_error",
     ),
     500: ErrorStatus("The model or the server failed.", (errors.AntiphonError,), "server_error"),

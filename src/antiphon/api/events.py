@@ -14,7 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from antiphon.api import callers
-from antiphon.bus import Bus
+from antiphon.api.client_limits import begin_stream
+from antiphon.bus import Bus, Subscription
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.jobs.events import EventJournal
@@ -75,6 +76,7 @@ class EventStreams:
 
     def sse(self, request: Request, *, job: str | None = None, owner: str | None = None) -> Response:
         """Replays what follows `Last-Event-ID`; without it, a job's stream begins with its first event."""
+        begin_stream(request)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         events = self.stream(job=job, owner=owner, after=first_id(request.headers.get("last-event-id"), job))
         return StreamingResponse(_sse(events), headers=headers, media_type="text/event-stream")
@@ -87,12 +89,12 @@ class EventStreams:
         seen = 0
         try:
             if after is not None:
-                found = await self.journal.past(after, job, owner)
-                if found:
-                    seen = found[-1].id
-                    yield found
-                    if await self._is_last(job, found[-1]):
-                        return
+                async with contextlib.aclosing(self._past(subscription, after)) as pages:
+                    async for found in pages:
+                        seen = found[-1].id
+                        yield found
+                if seen and await self._is_last(job, found[-1]):
+                    return
             while True:
                 try:
                     events = await subscription.batch(patience=KEEP_ALIVE)
@@ -106,6 +108,18 @@ class EventStreams:
                     return
         finally:
             subscription.close()
+
+    async def _past(self, subscription: Subscription, after: int) -> AsyncGenerator[list[Event]]:
+        """Past events in pages. What happens meanwhile waits in the subscription; what that cannot hold is past too."""
+        again = True
+        while again:
+            began = after
+            async with contextlib.aclosing(self.journal.past(after, subscription.job, subscription.owner)) as pages:
+                async for page in pages:
+                    after = page[-1].id
+                    subscription.heard(after)
+                    yield page
+            again = subscription.has_gap and after > began
 
     async def _is_last(self, job: str | None, event: Event) -> bool:
         """Whether nothing follows. A job that ended may have been queued again since, and wait for its model."""

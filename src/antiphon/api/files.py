@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from antiphon.api import callers
+from antiphon.api.client_limits import begin_stream
 from antiphon.domain import errors
 from antiphon.files.store import FileStore
 from antiphon.jobs.service import JobService
@@ -41,6 +42,7 @@ class FinishedFiles:
         # The page's content policy lets it load from this origin only, so it is not redirected.
         if self.store.signs and request.headers.get("sec-fetch-site") != "same-origin":
             return await self._redirect(request, name, digest)
+        begin_stream(request)
         path = await self.store.local(name, digest)
         if path is not None:
             return plain_file(request, path, digest, job.result.media_type)

@@ -6,7 +6,6 @@ DNS may point at this machine (Host), and a page of another origin that writes o
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 from limits import RateLimitItemPerMinute, storage, strategies
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from antiphon.api.proxies import TrustedProxies, parsed
 from antiphon.auth import ApiKeys, Caller
 from antiphon.domain import errors
 from antiphon.settings import Settings
@@ -82,7 +82,7 @@ class Guard:
         self._hosts = {*settings.allowed_hosts, settings.host, "localhost"}
         self._known_hosts: set[str] = set()
         self._origins = set(settings.allowed_origins)
-        self._proxies = [ipaddress.ip_network(net, strict=False) for net in settings.trusted_proxies]
+        self._proxies = TrustedProxies(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -124,6 +124,7 @@ class Guard:
         if scope["type"] == "websocket" or scope["method"] not in READS:
             self._check_origin(headers)
         address, forwarded = self._address(scope, headers)
+        scope["antiphon.address"] = address
         if scope["path"] in PUBLIC or scope["path"].startswith(PUBLIC_FOLDER):
             scope["antiphon.caller"] = Caller(address, admin=False)
             return None
@@ -167,12 +168,9 @@ class Guard:
             return address, False
         hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
         forwarded = bool(hops) or "forwarded" in headers
-        while hops and self._trusted(address):
+        while hops and self._proxies.trust(address):
             address = hops.pop()
         return (address if _is_address(address) or address == "local" else "unknown"), forwarded
-
-    def _trusted(self, address: str) -> bool:
-        return _is_address(address) and any(ipaddress.ip_address(address) in net for net in self._proxies)
 
 
 def _token(headers: Mapping[str, str]) -> str | None:
@@ -192,8 +190,4 @@ def _offered(headers: Mapping[str, str]) -> str | None:
 
 
 def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
+    return parsed(text) is not None

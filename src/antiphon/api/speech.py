@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.api import callers, idempotency, openapi, request_body
 from antiphon.api.bodies import DialogueBody, SpeechBody
+from antiphon.api.client_limits import begin_stream
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.files import FinishedFiles
 from antiphon.api.replies import chain, warning
@@ -131,6 +132,7 @@ async def begin(
     request: Request, speech: SpeechResponse, parts: AsyncGenerator[bytes], media_type: str, warnings: list[str]
 ) -> Response:
     """Answers once the first part is there, so that a request that fails gets an error instead of half a file."""
+    begin_stream(request)
     first = await unless_disconnected(request, anext(parts))
     return SpeechStream(speech, chain(first, parts), media_type, headers(speech, warnings))
 

@@ -15,6 +15,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from antiphon.api import callers, multipart, openapi
+from antiphon.api.client_limits import begin_stream
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.errors import body_of
 from antiphon.api.replies import reply
@@ -73,6 +74,7 @@ def routes(jobs: JobService, recordings: RecordingReader) -> APIRouter:
             accepted, _ = await jobs.submit(transcription_request, owner)
             return reply(accepted, 202, {"Location": f"/v1/jobs/{accepted['id']}"})
         if stream:
+            begin_stream(request)
             job = await jobs.begin(transcription_request, owner)
             return StreamingResponse(_stream(job), media_type="text/event-stream", headers=_headers(job))
         async with jobs.waiting(transcription_request, owner) as job:

@@ -19,8 +19,8 @@ import structlog
 import uvicorn
 import uvloop
 
-from antiphon.api import write_timeout
 from antiphon.api.app import create_app
+from antiphon.api.protocols import protocols
 from antiphon.app.antiphon import Antiphon
 from antiphon.cli import logs
 from antiphon.cli.systemd import Notifier
@@ -151,6 +151,7 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
         if settings.store != "sqlite":
             # Only the open store tells whether there are keys.
             _refuse_public_without_keys(settings, not antiphon.api_keys.open)
+        connections = protocols(settings)
         config = uvicorn.Config(
             create_app(antiphon),
             lifespan="off",
@@ -161,8 +162,8 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=STREAM_GRACE,
             ws_max_size=4 * 1024 * 1024,
-            http=write_timeout.http(settings.stall_seconds),
-            ws=write_timeout.websocket(settings.stall_seconds),
+            http=connections.http,
+            ws=connections.websocket,
         )
         server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="http")

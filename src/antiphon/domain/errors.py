@@ -82,6 +82,10 @@ class RateLimited(Busy, code="rate_limited"):
     """Too many requests in a short time."""
 
 
+class TooManyOpen(Busy, code="too_many_open"):
+    """You have as many streams or requests open as one client may have."""
+
+
 class OverQuota(Busy, code="over_quota"):
     """This key has used up its audio of today."""
 

@@ -142,6 +142,19 @@ class Settings(BaseSettings):
     stall_seconds: float = option(
         30.0, "Seconds after which a client is cut off that takes nothing of its answer.", gt=0
     )
+    head_seconds: float = option(
+        10.0, "Seconds within which the head of a request must come, from its first byte or the connection.", gt=0
+    )
+    body_seconds: float = option(
+        30.0, "Seconds after which a client is cut off that sends nothing more of a body or a message.", gt=0
+    )
+    max_connections: int = option(4096, "Connections open at a time.", ge=1)
+    max_address_connections: int = option(
+        1024, "Connections of one address open at a time; requests, for a client behind a trusted proxy.", ge=1
+    )
+    max_streams: int = option(
+        512, "Streams of one key, and of one address, open at a time: events, WebSockets, audio being sent.", ge=1
+    )
     webhook_private: bool = option(False, "Let webhooks call addresses that are not public.")
 
     # How it treats workers
