@@ -20,6 +20,7 @@ from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.worker import frames, supervisor
 from antiphon.worker.limits import Recycling, WorkerLimits
 from antiphon.worker.pool import Pool
+from antiphon.worker.process import WorkerProcess
 from tests.conftest import PATIENCE
 
 ENGINES = "tests.faults.engines.broken"
@@ -282,3 +283,17 @@ async def test_a_machine_without_room_for_processes_is_said_and_not_hammered(mon
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
         await changes.until(lambda: made.slots == 1, "it is tried again")
     assert tries == 1
+
+
+async def test_nobody_waits_for_the_end_of_a_worker_that_is_not_watched_any_more() -> None:
+    """A test that runs out of time ends its event loop with all tasks; its own clean-up must not hang then."""
+    worker = WorkerProcess("tone-1", frames.Load("antiphon.engines.tone:Tone", {}))
+    await worker.start()
+    process = psutil.Process(worker.pid)
+    (watching,) = [task for task in asyncio.all_tasks() if task.get_name() == "worker tone-1"]
+    watching.cancel()
+    waiting = asyncio.create_task(worker.stop(0))
+    done, _ = await asyncio.wait((waiting,), timeout=PATIENCE)
+    assert done, "stop returns"
+    assert (await worker.wait()).fault is False
+    process.wait(PATIENCE)

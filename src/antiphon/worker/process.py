@@ -318,7 +318,10 @@ class WorkerProcess:
                     self._check(time.monotonic())
             await self._bury()
         except asyncio.CancelledError:
+            # As when the event loop ends. Nobody may wait for ever for an end that is not watched any more.
             self._channel.abort()
+            self.exit_reason = self.exit_reason or ExitReason("stopped", fault=False, blame=NO_BLAME)
+            self._ended(self.exit_reason)
             raise
         finally:
             await self._channel.close()
@@ -337,8 +340,11 @@ class WorkerProcess:
         assert self.exit_reason is not None
         if not self.exit_reason.reason:
             self.exit_reason = ExitReason(self._redactor.redact(words), self.exit_reason.fault, self.exit_reason.blame)
+        self._ended(self.exit_reason)
+
+    def _ended(self, exit_reason: ExitReason) -> None:
         self.state = "dead"
-        self._in_flight.fail_all(self.name, self.exit_reason)
+        self._in_flight.fail_all(self.name, exit_reason)
         self._settled.set()
         self._gone.set()
         self._on_change()
