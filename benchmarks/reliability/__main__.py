@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
-from benchmarks.reliability import drain, flood, kills, migrations, readers, share, soak, workers
+from benchmarks.reliability import drain, flood, fuzz, kills, migrations, readers, share, soak, workers
 from benchmarks.reliability.server import Row
 
 ROWS: dict[str, Callable[[int, float], list[Row]]] = {
@@ -19,6 +19,7 @@ ROWS: dict[str, Callable[[int, float], list[Row]]] = {
     "readers": readers.readers,
     "flood": flood.flood,
     "drain": drain.drain,
+    "fuzz": fuzz.fuzz,
     "once": kills.once,
     "share": share.share,
     "depth": share.depth,
