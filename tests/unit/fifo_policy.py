@@ -55,6 +55,9 @@ class FifoPolicy:
     def change_class(self, ticket: Ticket, priority: Priority) -> None:
         ticket.priority = priority
 
+    def set_waiting(self, ticket: Ticket, waiting: bool) -> None:
+        ticket.waiting = waiting
+
     def move_to_front(self, ticket: Ticket) -> None:
         self._moves += 1
         ticket.front = self._moves

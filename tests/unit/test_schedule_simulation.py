@@ -25,6 +25,7 @@ class Job:
     units: Sequence[float]
     priority: Priority = "normal"
     deadline: float | None = None
+    waiting: bool = False
     eta: float = 0.0
     asked: float = 0.0
     first: float = 0.0
@@ -54,7 +55,9 @@ def simulate(
     """
     rnd, queue = random.Random(seed), FairQueue()
     tickets = {
-        id(job): Ticket(str(n), job.client, job.priority, job.units, None, job, deadline=job.deadline)
+        id(job): Ticket(
+            str(n), job.client, job.priority, job.units, None, job, deadline=job.deadline, waiting=job.waiting
+        )
         for n, job in enumerate(jobs)
     }
     arrivals = sorted(jobs, key=lambda job: job.at, reverse=True)

@@ -30,11 +30,13 @@ def key_of(request: Request, owner: str, raw: bytes) -> Idempotency | None:
 async def once(
     request: Request, jobs: JobService, asked: plan.Request, key: Idempotency
 ) -> tuple[dict[str, Any], Result]:
-    """The durable job of a key and its result, for which the first caller and every repetition wait.
+    """The durable job of a key and its result, for which the first caller and every repetition wait. When all of them
+    have gone, the job goes on as one that nobody waits for.
 
     Raises what the job failed with, and `ClientDisconnected`."""
-    queued, _ = await jobs.submit(asked, key.owner, key)
-    job = await unless_disconnected(request, jobs.ended(queued["id"], key.owner))
+    queued, _ = await jobs.submit(asked, key.owner, key, waiting=True)
+    with jobs.attended(queued["id"]):
+        job = await unless_disconnected(request, jobs.ended(queued["id"], key.owner))
     if job.result is not None:
         return queued, job.result
     if job.error is not None:

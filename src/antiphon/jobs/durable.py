@@ -71,7 +71,7 @@ class DurableRunner:
         if job.id in self._lifecycle.active:
             # It was resumed while this call planned it: it waited for its model, and was retried too.
             return
-        active = new_active_job(job.owner, served, plan, durable=True)
+        active = new_active_job(job.owner, served, plan, durable=True, waiting=False)
         active.id, active.created_at, active.attempts = job.id, job.created_at, job.attempt
         run = self._lifecycle.new_run(active, plan)
         missing = run.missing()

@@ -96,10 +96,18 @@ class JobLifecycle:
         deadline = None if job.deadline is None else time.monotonic() + job.deadline - time.time()
         self.observer.arrived(job, len(missing))
         job.ticket = Ticket(
-            job.id, job.owner, job.priority, costs, indices, job, deadline=deadline, arrived=job.arrived
-        )
+            job.id, job.owner, job.priority, costs, indices, job,
+            deadline=deadline, arrived=job.arrived, waiting=job.waiting,
+        )  # fmt: skip
         self.models.residency.load(job.served.name)
         job.served.dispatcher.submit(job.ticket)
+
+    def set_waiting(self, job: ActiveJob, waiting: bool) -> None:
+        """Somebody waits for a job from now on, or nobody does any more."""
+        if job.waiting != waiting:
+            self.admission.count_as(job, waiting=waiting)
+            if job.ticket is not None:
+                job.served.dispatcher.queue.set_waiting(job.ticket, waiting)
 
     def sources(self) -> frozenset[str]:
         """Digests of the recordings that active jobs need."""
@@ -131,7 +139,7 @@ class JobLifecycle:
         if job.run is None or job.id not in self.active:
             return
         job.count_units()
-        job.unit_progress.pop(index, None)
+        job.forget_progress(index)
         self.admission.spend(job, job.served.dispatcher.cost.predict(job.run.plan.length(index)))
         self.announce(job, "unit.done", {"index": index, "cached": cached})
         if job.on_unit is not None:
@@ -140,7 +148,7 @@ class JobLifecycle:
     def report_progress(self, unit: Unit, fraction: float) -> None:
         """A worker reports how far a unit is. Jobs that wait for another job's unit hear of it when it is done."""
         if (job := self.active.get(unit.job)) is not None and job.run is not None:
-            job.unit_progress[unit.index] = fraction
+            job.report_progress(unit.index, fraction)
             self.announce(job, "job.progress", {"unit": {"index": unit.index, "progress": round(fraction, 4)}})
 
     # End

@@ -5,8 +5,9 @@ from __future__ import annotations
 import builtins
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.domain import errors, ids
@@ -37,6 +38,8 @@ class JobService:
     _webhooks: Webhooks
     kinds: Kinds
     _remote_view: RemoteView
+    #: How many callers wait for a durable job, by its id.
+    _callers: Counter[str] = field(default_factory=Counter)
 
     @property
     def active(self) -> dict[str, ActiveJob]:
@@ -64,14 +67,20 @@ class JobService:
         return self._waiting.begin(*await self.kinds[request.type].prepare(granted, owner), owner)
 
     async def submit(
-        self, request: Request, owner: str, idempotency: Idempotency | None = None, webhook: Webhook | None = None
+        self,
+        request: Request,
+        owner: str,
+        idempotency: Idempotency | None = None,
+        webhook: Webhook | None = None,
+        *,
+        waiting: bool = False,
     ) -> tuple[dict[str, Any], bool]:
-        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key. Raises as
-        `waiting` does."""
+        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key.
+        `waiting`: its caller waits for it all the same, within `attended`. Raises as `waiting` does."""
         self.lifecycle.check_open()
         granted = self.lifecycle.admission.grant(request, owner)
         served, plan = await self.kinds[request.type].prepare(granted, owner)
-        active = new_active_job(owner, served, plan, durable=True)
+        active = new_active_job(owner, served, plan, durable=True, waiting=waiting)
         run = self.lifecycle.new_run(active, plan)
         missing = run.missing()
         costs = predicted_costs(served, plan, missing)
@@ -145,6 +154,22 @@ class JobService:
                 if await anext(events, None) is None:
                     raise errors.Draining(retry_after=5.0)
         return job
+
+    @contextlib.contextmanager
+    def attended(self, job_id: str) -> Iterator[None]:
+        """Within this block a caller waits for a durable job: it goes before durable jobs that nobody waits for. When
+        the last such caller has left, it is one of those."""
+        self._callers[job_id] += 1
+        if (active := self.active.get(job_id)) is not None:
+            self.lifecycle.set_waiting(active, True)
+        try:
+            yield
+        finally:
+            self._callers[job_id] -= 1
+            if not self._callers[job_id]:
+                del self._callers[job_id]
+                if (active := self.active.get(job_id)) is not None and active.durable:
+                    self.lifecycle.set_waiting(active, False)
 
     async def recorded(self, job_id: str) -> None:
         """Returns once an ended request is known to every server; trouble of the store is not the caller's."""

@@ -88,7 +88,7 @@ class WaitingJobs:
     ) -> WaitingJob:
         """Takes a planned request. Raises what `JobAdmission.admit` raises."""
         lifecycle = self._lifecycle
-        active = new_active_job(owner, served, plan, durable=False)
+        active = new_active_job(owner, served, plan, durable=False, waiting=True)
         active.on_start = lifecycle.begin
         run = active.run = lifecycle.new_run(active, plan, read_cache=read_cache, write_cache=write_cache)
         active.count_units()

@@ -66,6 +66,9 @@ class QueuePolicy(Protocol):
     def change_class(self, ticket: Ticket, priority: Priority) -> None:
         """Puts a job into another class; from then on the class counts, not the deadline."""
 
+    def set_waiting(self, ticket: Ticket, waiting: bool) -> None:
+        """Says whether somebody waits for a job, from now on."""
+
     def move_to_front(self, ticket: Ticket) -> None:
         """Puts a job before all others, those moved earlier included. Its units are charged to no flow."""
 

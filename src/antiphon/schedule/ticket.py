@@ -34,7 +34,7 @@ class Ticket:
     __slots__ = (
         "_costs", "_count", "_first", "_indices", "_next", "_returned",
         "arrived", "client", "closed", "deadline", "flow", "front", "in_flight", "job", "kept_in", "left", "paused",
-        "payload", "priority", "raised", "remaining", "serial",
+        "payload", "priority", "raised", "remaining", "serial", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +48,7 @@ class Ticket:
         *,
         deadline: float | None = None,
         arrived: float | None = None,
+        waiting: bool = False,
     ) -> None:
         """`costs`: predicted seconds of each unit, in order. `indices`: their numbers if not 0, 1, 2 …
 
@@ -64,6 +65,8 @@ class Ticket:
         #: A job with a deadline is bulk until it must be raised to meet it.
         self.deadline = deadline
         self.raised = False
+        #: Somebody waits for it: it goes before durable jobs of its flow.
+        self.waiting = waiting
         #: Monotonic seconds; set by the first push unless given.
         self.arrived = math.nan if arrived is None else arrived
         #: Breaks ties between jobs that arrived at the same time.
