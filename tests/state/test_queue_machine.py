@@ -87,7 +87,8 @@ class Queue(RuleBasedStateMachine):
         self.serial += 1
         deadline = None if slack is None else self.now + slack
         indices = [first + gap * n for n in range(len(costs))]
-        ticket = Ticket(f"job {self.serial}", client, priority, costs, indices, deadline=deadline, waiting=waiting)
+        ticket = Ticket(f"job {self.serial}", client, priority, costs, indices, deadline=deadline)
+        ticket.waiting = waiting
         self.models[ticket] = Model(client, priority, self.now, deadline, dict(ticket.pending()), waiting)
         assert [index for index, _ in ticket.pending()] == indices
         self.largest = max(self.largest, *costs)

@@ -23,7 +23,7 @@ def books(**bounds: float) -> Admission:
 
 
 @dataclass
-class Work:
+class ClientLane:
     """One lane of one client: what is left of its ordinary jobs and, last in line, of its long one."""
 
     client: str
@@ -53,12 +53,12 @@ class Work:
             admission.give_back(self.client, 1e-12, 0, waiting=self.waiting, long=True)
 
 
-def drain(admission: Admission, lanes: list[Work], seconds: float, slots: int) -> None:
+def drain(admission: Admission, lanes: list[ClientLane], seconds: float, slots: int) -> None:
     """Works off what is waiting for a time: clients in equal shares, of each the waiting lane and `1 / PASSES` of the
     durable one."""
     left = seconds * slots
     while left > 1e-9:
-        rates: dict[str, list[tuple[Work, float]]] = {}
+        rates: dict[str, list[tuple[ClientLane, float]]] = {}
         for client in {lane.client for lane in lanes}:
             own = [lane for lane in lanes if lane.client == client and lane.seconds]
             weights = [PASSES if lane.waiting else 1.0 for lane in own]
@@ -228,7 +228,7 @@ def test_retry_after_is_the_time_in_which_enough_is_worked_off(
 ) -> None:  # fmt: skip
     """After that time the job fits; a little sooner it does not."""
     admission = books()
-    lanes = {(n, lane): Work(f"c{n}", lane) for n in range(7) for lane in (False, True)}
+    lanes = {(n, lane): ClientLane(f"c{n}", lane) for n in range(7) for lane in (False, True)}
     for n, lane, work in jobs:
         admission.force(f"c{n}", work, 1, waiting=lane)
         lanes[n, lane].ordinary += work

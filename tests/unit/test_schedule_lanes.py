@@ -19,7 +19,9 @@ HOURS = 3600.0
 
 
 def job(name: str, costs: Sequence[float] = (1.0,), *, waiting: bool = False, arrived: float | None = None) -> Ticket:
-    return Ticket(name, "ann", costs=costs, waiting=waiting, arrived=arrived)
+    ticket = Ticket(name, "ann", costs=costs, arrived=arrived)
+    ticket.waiting = waiting
+    return ticket
 
 
 def test_a_request_that_somebody_waits_for_goes_before_shorter_and_older_durable_jobs() -> None:

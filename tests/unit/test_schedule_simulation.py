@@ -55,11 +55,11 @@ def simulate(
     """
     rnd, queue = random.Random(seed), FairQueue()
     tickets = {
-        id(job): Ticket(
-            str(n), job.client, job.priority, job.units, None, job, deadline=job.deadline, waiting=job.waiting
-        )
+        id(job): Ticket(str(n), job.client, job.priority, job.units, None, job, deadline=job.deadline)
         for n, job in enumerate(jobs)
     }
+    for job in jobs:
+        tickets[id(job)].waiting = job.waiting
     arrivals = sorted(jobs, key=lambda job: job.at, reverse=True)
     ends: list[tuple[float, int, Ticket, int, float, float]] = []
     left = {id(job): len(job.units) for job in jobs}

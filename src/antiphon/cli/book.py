@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from antiphon.cli import server_probe
-from antiphon.client import AsyncClient, errors
+from antiphon.client import AsyncClient, RoomWait, errors
 from antiphon.domain.errors import AntiphonError, InvalidRequest
 from antiphon.domain.request import MAX_TEXT
 from antiphon.text.chapters import Chapter, read_book, split
@@ -33,6 +33,8 @@ from antiphon.text.chapters import Chapter, read_book, split
 LEDGER = ".antiphon-book.json"
 #: Chapters that are submitted at the same time, so that several workers are busy.
 AT_ONCE = 4
+#: Seconds that a chapter waits for room in line: a shelf of books may be in front of it.
+ROOM_PATIENCE = 30 * 86_400.0
 #: Seconds between two polls of a job.
 POLL_SECONDS = 0.3
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
@@ -148,6 +150,9 @@ class Rendering:
     overall: TaskID = field(init=False)
     #: Held while a chapter is recorded: all writers of the ledger share one temporary file.
     ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: The chapters that are submitted and their bars, by the idempotency key of their jobs.
+    bars: dict[str, tuple[str, TaskID]] = field(default_factory=dict)
+    told: bool = False
 
     async def run(self, todo: list[Part]) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
@@ -155,18 +160,29 @@ class Rendering:
         with self.progress:
             self.overall = self.progress.add_task("all", total=self.total, completed=self.total - len(todo))
             slots = asyncio.Semaphore(AT_ONCE)
-            async with AsyncClient(self.base, patience=600.0, retries=20) as client, asyncio.TaskGroup() as tasks:
+            client = AsyncClient(self.base, patience=600.0, retries=20, room_patience=ROOM_PATIENCE, on_wait=self._wait)
+            async with client, asyncio.TaskGroup() as tasks:
                 for part in todo:
                     await slots.acquire()
                     task = tasks.create_task(self._render(client, part), name=part.path.name)
                     task.add_done_callback(lambda _: slots.release())
 
+    def _wait(self, wait: RoomWait) -> None:
+        """Says that a chapter waits, and why; the book goes on with the others."""
+        if not self.told:
+            self.told = True
+            self.progress.console.print(f"{wait.reason}. The book waits and goes on by itself.", highlight=False)
+        title, bar = self.bars[wait.key or ""]
+        self.progress.update(bar, description=f"{title} waits for room, {wait.seconds:.0f} s")
+
     async def _render(self, client: AsyncClient, part: Part) -> None:
         title = part.title if len(part.title) <= 24 else part.title[:23] + "…"
         bar = self.progress.add_task(title, total=None)
+        key = f"book-{part.recipe}"
+        self.bars[key] = title, bar
         try:
-            options = {**self.options, "priority": "bulk", "idempotency_key": f"book-{part.recipe}"}
-            job = await client.submit(part.text, **options)
+            job = await client.submit(part.text, **self.options, priority="bulk", idempotency_key=key)
+            self.progress.update(bar, description=title)
             if job.ended and job.status != "succeeded":
                 job = await client.retry(job)
             while not job.ended:
@@ -184,6 +200,7 @@ class Rendering:
             part.error = str(e)
         finally:
             self.progress.remove_task(bar)
+            self.bars.pop(key, None)
 
 
 @contextlib.contextmanager

@@ -70,6 +70,11 @@ class JobAdmission:
         self.work.spend(job.owner, seconds, waiting=job.waiting, long=job.long)
         job.seconds -= seconds
 
+    def reprice(self, job: ActiveJob, factor: float) -> None:
+        """The job's queued work is priced again: what is refused because of it is told a true time."""
+        self.work.spend(job.owner, job.seconds * (1 - factor), waiting=job.waiting, long=job.long)
+        job.seconds *= factor
+
     def count_audio(self, owner: str, result: Result) -> None:
         """Counts the audio of a job that succeeded towards its owner's quota."""
         self.api_keys.count_audio(owner, result.duration)

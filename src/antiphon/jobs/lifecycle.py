@@ -96,9 +96,9 @@ class JobLifecycle:
         deadline = None if job.deadline is None else time.monotonic() + job.deadline - time.time()
         self.observer.arrived(job, len(missing))
         job.ticket = Ticket(
-            job.id, job.owner, job.priority, costs, indices, job,
-            deadline=deadline, arrived=job.arrived, waiting=job.waiting,
-        )  # fmt: skip
+            job.id, job.owner, job.priority, costs, indices, job, deadline=deadline, arrived=job.arrived
+        )
+        job.ticket.waiting = job.waiting
         self.models.residency.load(job.served.name)
         job.served.dispatcher.submit(job.ticket)
 

@@ -152,7 +152,7 @@ class Admission:
             return
         # A job that fails both bounds has to wait for both.
         wait = max(SOONEST, over or 0.0, full or 0.0) / max(1, slots)
-        then = f"This one of {span(seconds)} fits in {span(wait)}: send it again then"
+        then = f"This one of {span(seconds)} fits in {span(wait)}"
         if over is not None:
             raise errors.OverShare(f"{_has(lane.of(client), lane.bounds, waiting)}. {then}", retry_after=wait)
         raise errors.QueueFull(

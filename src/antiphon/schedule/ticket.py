@@ -48,7 +48,6 @@ class Ticket:
         *,
         deadline: float | None = None,
         arrived: float | None = None,
-        waiting: bool = False,
     ) -> None:
         """`costs`: predicted seconds of each unit, in order. `indices`: their numbers if not 0, 1, 2 …
 
@@ -65,8 +64,9 @@ class Ticket:
         #: A job with a deadline is bulk until it must be raised to meet it.
         self.deadline = deadline
         self.raised = False
-        #: Somebody waits for it: it goes before durable jobs of its flow.
-        self.waiting = waiting
+        #: Somebody waits for it, so it goes before the durable jobs of its flow. Set before it is pushed; the queue's
+        #: `set_waiting` changes it later.
+        self.waiting = False
         #: Monotonic seconds; set by the first push unless given.
         self.arrived = math.nan if arrived is None else arrived
         #: Breaks ties between jobs that arrived at the same time.
