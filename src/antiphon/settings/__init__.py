@@ -132,11 +132,20 @@ class Settings(BaseSettings):
     weight_bulk: float = option(0.25, "Share of a bulk flow against a normal one.", gt=0)
     ageing: float = option(30.0, "Seconds after which waiting weighs as much as being short.", gt=0)
 
-    # What it accepts
-    max_client_seconds: float = option(3600.0, "Predicted seconds of work one client may have queued.", gt=0)
-    max_queue_seconds: float = option(21600.0, "Predicted seconds of work queued overall.", gt=0)
-    max_client_bytes: int = option(64 * MIB, "Bytes of text one client may have queued.", gt=0)
-    max_queue_bytes: int = option(512 * MIB, "Bytes of text queued overall.", gt=0)
+    # What it accepts. Requests that somebody waits for and durable jobs are counted apart: each bound holds for either.
+    max_client_seconds: float = option(
+        3600.0,
+        "Predicted seconds of work one client may have queued, in requests that it waits for and again in durable jobs; "
+        "one job of either kind may be longer by itself.",
+        gt=0,
+    )
+    max_queue_seconds: float = option(
+        21600.0,
+        "Predicted seconds of work queued overall, in requests that somebody waits for and again in durable jobs.",
+        gt=0,
+    )
+    max_client_bytes: int = option(64 * MIB, "Bytes of text one client may have queued, of either kind.", gt=0)
+    max_queue_bytes: int = option(512 * MIB, "Bytes of text queued overall, of either kind.", gt=0)
     max_body: int = option(16 * MIB, "Bytes of one request body.", gt=0)
 
     stall_seconds: float = option(
