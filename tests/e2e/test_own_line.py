@@ -61,21 +61,21 @@ def test_twelve_short_requests_in_a_row_are_each_heard_next_behind_a_book_and_fi
 
 
 def test_neither_a_book_nor_a_burst_of_requests_refuses_the_other_kind_of_work(serve: Start) -> None:
-    server = serve("--model", "tone", "--workers", "1", "--max-client-seconds", "8", "--max-queue-seconds", "8")
+    server = serve("--model", "tone", "--workers", "1", "--max-client-seconds", "0.5", "--max-queue-seconds", "1")
     pause(server)
-    first = submit(server, book("a book", 30))
+    first = submit(server, book("a book", 300))
     assert first.status_code == 202, "longer than a client may have waiting, and taken all the same"
     assert submit(server, book("a note", 1)).status_code == 202, "there is room besides"
-    second = submit(server, book("a second book", 30))
+    second = submit(server, book("a second book", 300))
     assert (second.status_code, second.json()["error"]["code"]) == (429, "over_share")
-    assert int(second.headers["retry-after"]) > 30
+    assert int(second.headers["retry-after"]) > 5
     assert "fits in" in second.json()["error"]["message"]
     # A burst of requests that somebody waits for: as many as fit, and the rest is refused.
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(24) as pool:
         burst = [
-            pool.submit(server.client.post, "/tts", json={"text": SENTENCE.format(n, "the burst")}) for n in range(12)
+            pool.submit(server.client.post, "/tts", json={"text": SENTENCE.format(n, "the burst")}) for n in range(24)
         ]
-        wait_until(lambda: sum(each.done() for each in burst) >= 5, "some of the burst are refused")
+        wait_until(lambda: sum(each.done() for each in burst) >= 4, "some of the burst are refused")
         refused = [each.result() for each in burst if each.done()]
         assert {answer.status_code for answer in refused} == {429}
         assert all(int(answer.headers["retry-after"]) for answer in refused)
@@ -119,18 +119,21 @@ def test_a_durable_job_has_its_callers_place_until_the_last_of_them_has_gone(ser
 
 
 @pytest.mark.models
+@pytest.mark.timeout(300)
 def test_after_a_book_on_kokoro_a_short_request_of_the_same_client_is_heard_next(serve: Start) -> None:
-    """As of 900,000 characters against an hour: a book of several times what a client may have waiting."""
+    """As of 900,000 characters against an hour: a book of many times what a client may have waiting."""
     folder = str(ear.model("kokoro").parent)
     server = serve("--model", "kokoro", "--models-dir", folder, "--max-client-seconds", "60", ready=False)
-    server.wait_ready("kokoro", 120)
-    accepted = submit(server, book("a novel", 200), model="kokoro")
+    server.wait_ready("kokoro", 200)
+    pause(server)
+    novel = "\n\n".join(f"This is line {n} of the novel." for n in range(600))
+    accepted = submit(server, novel, model="kokoro")
     assert accepted.status_code == 202
-    assert accepted.json()["eta"] > 60
-    wait_until(lambda: server.job(accepted.json()["id"])["units"]["done"] >= 2, "the book is being read", 120)
-    before = server.job(accepted.json()["id"])["units"]["done"]
-    answer = server.client.post("/tts", json={"text": "A short sentence in between.", "model": "kokoro"})
-    assert answer.status_code == 200
-    # Each worker finished the segment that it had, and the others went on with the book.
-    workers = len(server.workers())
-    assert server.job(accepted.json()["id"])["units"]["done"] - before <= 3 * workers
+    with ThreadPoolExecutor(1) as pool:
+        body = {"text": "Heard in between.", "model": "kokoro"}
+        short = pool.submit(lambda: server.client.post("/tts", json=body, timeout=200))
+        wait_until(lambda: len(server.client.get("/v1/queue").json()["data"]) == 2, "the request is in line")
+        server.client.post("/v1/queue/resume", json={})
+        assert short.result().status_code == 200
+    # Of the book there is no more than what other workers did meanwhile, and what was begun since.
+    assert server.job(accepted.json()["id"])["units"]["done"] <= 3 * len(server.workers())

@@ -135,8 +135,8 @@ class Settings(BaseSettings):
     # What it accepts. Requests that somebody waits for and durable jobs are counted apart: each bound holds for either.
     max_client_seconds: float = option(
         3600.0,
-        "Predicted seconds of work one client may have queued, in requests that it waits for and again in durable jobs; "
-        "one job of either kind may be longer by itself.",
+        "Predicted seconds of work one client may have queued, in requests that it waits for and again in durable "
+        "jobs; one of either kind may be longer by itself, and does not count.",
         gt=0,
     )
     max_queue_seconds: float = option(
