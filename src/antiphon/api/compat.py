@@ -166,7 +166,7 @@ async def speak(
     note(request.scope, model=response.plan.model, cached=response.cache_status)
     with closing(response):
         data = await unless_disconnected(request, response.whole())
-    return data, response, {"X-Job-Id": response.id, **warning([*response.plan.warnings, *warnings])}
+    return data, response, {"X-Job-Id": response.id, **warning([*response.warnings, *warnings])}
 
 
 def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -174,6 +174,8 @@ def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     estimated from their length, with a Chinese character as two and a half letters."""
     times: list[dict[str, Any]] = []
     for segment in segments:
+        if segment.get("skipped"):
+            continue
         lengths = [(word, length(word)) for word in _WORD.findall(segment["text"])]
         at, seconds, total = segment["start"], segment["end"] - segment["start"], sum(size for _, size in lengths)
         for word, size in lengths:

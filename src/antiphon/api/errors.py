@@ -98,4 +98,4 @@ def body_of(error: errors.AntiphonError) -> dict[str, Any]:
 async def on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.AntiphonError)
     request.scope["antiphon.log"]["code"] = error.code
-    return response(error, request.url.path)
+    return response(error, request.scope["path"])

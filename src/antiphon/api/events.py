@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Request, WebSocket
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
@@ -16,11 +17,15 @@ from starlette.websockets import WebSocketDisconnect
 from antiphon.api import callers
 from antiphon.api.client_limits import begin_stream
 from antiphon.bus import Bus, Subscription
-from antiphon.domain import errors
+from antiphon.domain import client_values, errors
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.jobs.events import EventJournal
 from antiphon.jobs.service import JobService
 
+log = structlog.get_logger("antiphon.socket")
+
+#: Close codes of a WebSocket (RFC 6455, section 7.4.1): what the client asked for cannot be; the server failed.
+POLICY, FAILED = 1008, 1011
 #: Seconds of silence after which a comment keeps proxies from closing the stream.
 KEEP_ALIVE = 15.0
 #: Events whose encoded form is stored for the next listener.
@@ -58,12 +63,21 @@ def routes(streams: EventStreams, jobs: JobService) -> APIRouter:
                 await socket.send_json(await jobs.get(id, owner))
             await _push(streams, socket, id, owner)
         except errors.AntiphonError as e:
-            await socket.send_json({"type": "error", "error": e.message, "code": e.code})
-            await socket.close(code=1008, reason=e.message[:100])
+            await _refuse(socket, e, POLICY)
         except WebSocketDisconnect:
             return
+        except Exception:
+            log.exception("a stream of events failed inside the server")
+            await _refuse(socket, errors.AntiphonError(), FAILED)
 
     return router
+
+
+async def _refuse(socket: WebSocket, error: errors.AntiphonError, code: int) -> None:
+    """Says what is wrong before the connection ends, if the client still listens."""
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_json({"type": "error", "error": error.message, "code": error.code, "param": error.param})
+        await socket.close(code=code, reason=client_values.close_reason(error.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +149,7 @@ def first_id(text: str | None, job: str | None) -> int | None:
     """The id of the event after which a stream begins; None: with the next event. Raises `InvalidRequest`."""
     if not text:
         return None if job is None else 0
-    if not text.isdigit() or len(text) > 18:
-        raise errors.InvalidRequest("Last-Event-ID must be the id of an event", param="Last-Event-ID")
-    return int(text)
+    return client_values.whole_number(text, "Last-Event-ID")
 
 
 async def _sse(batches: AsyncGenerator[list[Event]]) -> AsyncIterator[bytes]:
@@ -179,7 +191,8 @@ async def _push(streams: EventStreams, socket: WebSocket, job: str | None, owner
     reading = asyncio.create_task(_until_closed(socket), name="ws read")
     try:
         await asyncio.wait((sending, reading), return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and sending.exception() is None:
+        if sending.done():
+            sending.result()  # What ended it is told to the client by the caller.
             await socket.close()
     finally:
         for task in (sending, reading):

@@ -16,7 +16,7 @@ from antiphon.files.store import FileStore
 from antiphon.jobs.service import JobService
 
 #: Only names that the server makes: no separator, and only the dot of the extension.
-_NAME = re.compile(r"^[a-z]+_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")
+_NAME = re.compile(r"[a-z]+_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}")
 #: A request for more ranges, which no player sends, is answered with the whole file.
 MAX_RANGES = 16
 #: `first-last`, `first-` or `-length` of RFC 9110, 14.1.2; no file has a size of more digits.
@@ -32,7 +32,7 @@ class FinishedFiles:
 
     async def respond(self, request: Request, name: str) -> Response:
         """A file of the output directory. Raises `NotFound` for any name that the server did not create."""
-        match = _NAME.match(name)
+        match = _NAME.fullmatch(name)
         if match is None:
             raise errors.NotFound("There is no such file")
         job = await self.jobs.stored(match[1], callers.visible_owner(request))

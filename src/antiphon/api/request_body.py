@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from antiphon.api.errors import TooLarge, UnknownField
-from antiphon.domain import errors
+from antiphon.domain import client_values, errors
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -19,8 +20,7 @@ _ALTERNATIVES = frozenset({"str", "int", "float", "bool", "VoiceId"})
 
 async def body(request: Request, limit: int) -> bytes:
     """The whole body. Raises `TooLarge` as soon as the size is known, before the body is read to the end."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > limit:
+    if client_values.content_length(request.headers.get("content-length")) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes")
     raw = bytearray()
     try:
@@ -41,6 +41,26 @@ def parse(model: type[M], raw: bytes) -> M:
         raise _readable(e, model) from None
 
 
+def validate(model: type[M], fields: Mapping[str, Any]) -> M:
+    """As `parse`, of an object that was decoded before. Raises `InvalidRequest`."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as e:
+        raise _readable(e, model) from None
+
+
+def members(raw: bytes) -> dict[str, Any]:
+    """The members of a JSON object. Raises `InvalidRequest`, also for JSON that is nested too deep."""
+    try:
+        found: Any = msgspec.json.decode(raw)
+    except (ValueError, RecursionError) as e:
+        # msgspec's own error and that of UTF-8 are ValueErrors.
+        raise errors.InvalidRequest("The body is not valid JSON") from e
+    if not isinstance(found, dict):
+        raise errors.InvalidRequest("The body must be a JSON object")
+    return found
+
+
 def _readable(error: ValidationError, model: type[BaseModel]) -> errors.InvalidRequest:
     first = error.errors(include_url=False, include_context=False)[0]
     names = [str(p) for p in first["loc"] if not (isinstance(p, str) and ("[" in p or p in _ALTERNATIVES))]
@@ -54,7 +74,7 @@ def _readable(error: ValidationError, model: type[BaseModel]) -> errors.InvalidR
         case "missing":
             return errors.InvalidRequest(f"The field {field!r} is missing", param=field)
     where = f"{field}: " if field else "The body must be a JSON object: "
-    return errors.InvalidRequest(where + first["msg"], param=field or None)
+    return errors.InvalidRequest(where + first["msg"].removeprefix("Value error, "), param=field or None)
 
 
 def member(raw: bytes, name: str) -> object:
@@ -62,7 +82,6 @@ def member(raw: bytes, name: str) -> object:
     if name.encode() not in raw:
         return None
     try:
-        found: Any = msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return members(raw).get(name)
+    except errors.InvalidRequest:
         return None
-    return found.get(name) if isinstance(found, dict) else None

@@ -34,6 +34,7 @@ class Status(BaseModel):
     eta: float | None
     audio_path: str | None
     error: str | None
+    warnings: list[str] = Field(description="What the model cannot do and left out.")
 
 
 class ModelHealth(BaseModel):

@@ -145,7 +145,9 @@ async def sse(speech: SpeechResponse) -> AsyncGenerator[bytes]:
             yield b"data: " + msgspec.json.encode(delta) + b"\n\n"
     assert speech.result is not None
     usage = usage_of(len(speech.plan.request.text), speech.result.duration)
-    yield b"data: " + msgspec.json.encode({"type": "speech.audio.done", "usage": usage}) + b"\n\n"
+    # What was left out after the headers were sent is said here.
+    left_out = {"warnings": list(speech.warnings)} if speech.warnings else {}
+    yield b"data: " + msgspec.json.encode({"type": "speech.audio.done", "usage": usage, **left_out}) + b"\n\n"
 
 
 def usage_of(characters: int, seconds: float) -> dict[str, int]:
@@ -163,5 +165,5 @@ def headers(speech: SpeechResponse, warnings: list[str]) -> dict[str, str]:
         "X-Job-Id": speech.id,
         "X-Cache": speech.cache_status,
         "Server-Timing": f"queue;dur={queued:.1f}, synthesis;dur={worked:.1f}",
-        **warning([*speech.plan.warnings, *warnings]),
+        **warning([*speech.warnings, *warnings]),
     }

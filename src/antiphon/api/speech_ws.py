@@ -34,7 +34,7 @@ from antiphon.text.incremental import MAX_HELD, Granularity
 log = structlog.get_logger("antiphon.socket")
 
 #: WebSocket close codes (RFC 6455, section 7.4.1).
-NORMAL, POLICY = 1000, 1008
+NORMAL, POLICY, FAILED = 1000, 1008, 1011
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,17 @@ class Conversation:
     async def _end(self, tasks: tuple[asyncio.Task[None], ...]) -> None:
         for task in tasks:
             task.cancel()
+        code = NORMAL
         for error in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
-                log.error("a speech session failed", error=repr(error), exc_info=error)
+                log.error("a speech session failed", error=type(error).__name__, exc_info=error)
+                code = FAILED
         if self._session is not None:
             self._session.close()
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await self._socket.close()
+            if code == FAILED:
+                await self._error("Something went wrong in the server; its log says what", errors.AntiphonError())
+            await self._socket.close(code)
 
     async def _read(self) -> None:
         """Reads messages until the connection ends or `session.close` comes."""
@@ -148,7 +152,7 @@ class Conversation:
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", NORMAL))
         text: str | None = message.get("text")
-        return text.encode("utf-8", "surrogatepass") if text is not None else message["bytes"]
+        return text.encode("utf-8", "surrogatepass") if text is not None else message.get("bytes") or b""
 
     def _handle(self, raw: bytes) -> bool:
         """Handles one message; False for the last one. Raises `InvalidRequest`."""
@@ -213,7 +217,7 @@ def message_of(event: Event, warnings: list[str]) -> dict[str, Any]:
                 "sentence_text": sentence.text,
                 "format": speech.plan.request.format,
                 "sample_rate": event.sample_rate,
-                "warnings": [*speech.plan.warnings, *warnings],
+                "warnings": [*speech.warnings, *warnings],
             }
         case Ended(sentence=sentence):
             return {
@@ -222,6 +226,7 @@ def message_of(event: Event, warnings: list[str]) -> dict[str, Any]:
                 "sentence_index": sentence.index,
                 "total_bytes": event.bytes,
                 "error": event.error.message if event.error else None,
+                "warnings": list(event.warnings),
                 "cancelled": sentence.cancelled,
             }
         case UtteranceEnded():

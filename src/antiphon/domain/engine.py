@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from antiphon.domain.job import Kind
@@ -64,6 +66,12 @@ class Capabilities:
     default_voice: str = ""
     #: Voice by language, for requests that name no voice.
     voice_by_language: Mapping[str, str] = field(default_factory=dict)
+    #: Whether it tries languages beyond `languages`, as well as it can; else a request for one is refused.
+    tries_any_language: bool = True
+    #: Letters and digits of which it makes no sound in any language. A text without any other is refused before it is
+    #: queued, and a segment without any other is left out with a warning. What is not listed here and cannot be said
+    #: either is told by `NothingToSay` when it is due.
+    silent: str = ""
     #: Names of emotions that change the sound. Empty: it has none.
     emotions: tuple[str, ...] = ()
     speed_min: float = 1.0
@@ -91,6 +99,22 @@ def has_voice(capabilities: Capabilities, asked: str) -> bool:
     """Whether the model itself has the voice, or all voices of the mix."""
     known = {voice.id for voice in capabilities.voices}
     return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
+
+
+@lru_cache(maxsize=64)
+def _audible(silent: str) -> re.Pattern[str]:
+    return re.compile(f"[^\\W_{re.escape(silent)}]")
+
+
+def silent_signs(capabilities: Capabilities, text: str) -> list[str]:
+    """The letters and digits of the text of which the model makes no sound, each once, in order."""
+    silent = frozenset(capabilities.silent)
+    return [sign for sign in dict.fromkeys(text) if sign in silent] if silent and not text.isascii() else []
+
+
+def makes_a_sound(capabilities: Capabilities, text: str) -> bool:
+    """Whether the text has a letter or a digit that is not among the `silent` ones."""
+    return not capabilities.silent or _audible(capabilities.silent).search(text) is not None
 
 
 #: Lowest and highest rate (Hz), and most slots: others are a mistake, or too much for a machine.
@@ -160,8 +184,9 @@ class Phase(Protocol):
 class Engine(Protocol):
     """Runs in a worker process, synchronously. Made with `options` (JSON values), then `load`, `warm`, and `run` often.
 
-    An exception from `run` fails that unit and nothing else. After an exception whose attribute `fatal` is true, or any
-    end of the process, the server starts a new worker and tries the unit again.
+    An exception from `run` fails that unit, its job, and nothing else; with `NothingToSay` the job goes on without the
+    unit. After an exception whose attribute `fatal` is true, or any end of the process, the server starts a new worker
+    and tries the unit again.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None: ...

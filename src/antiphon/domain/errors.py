@@ -35,6 +35,10 @@ class InvalidText(InvalidRequest, code="invalid_text"):
     """The text cannot be spoken."""
 
 
+class NothingToSay(InvalidText, code="nothing_to_say"):
+    """The model has no sound for anything in this text."""
+
+
 class UnknownModel(InvalidRequest, code="model_not_found"):
     """There is no such model. GET /v1/models lists those that exist."""
 

@@ -58,9 +58,12 @@ class Result:
     duration: float
     #: SHA-256 of the file's bytes, hexadecimal.
     digest: str
-    #: For speech, one entry per segment: {"text","start","end"}, in seconds of the audio; for images, one per file:
+    #: For speech, one entry per segment: {"text","start","end"}, in seconds of the audio, and "skipped" for what the
+    #: model could not say; for images, one per file:
     #: {"name","digest","bytes","width","height","seed"}.
     segments: tuple[Mapping[str, Any], ...] = ()
+    #: What the model could not do and left out, for the client.
+    warnings: tuple[str, ...] = ()
 
     def digest_of(self, name: str) -> str | None:
         """The digest of one of its files; None if no file has that name."""

@@ -15,6 +15,9 @@ from antiphon.jobs.run import JobRun
 from antiphon.models.served import ServedModel
 from antiphon.schedule.ticket import Ticket
 
+#: Warnings of one job, and the characters of a text that a warning quotes.
+MAX_WARNINGS, WARNED_CHARS = 20, 30
+
 
 @dataclass(slots=True, eq=False)
 class ActiveJob:
@@ -129,8 +132,21 @@ class ActiveJob:
             self.run.lost(index)
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
-        if self.run is not None:
+        if self.run is None:
+            return
+        if isinstance(error, errors.InvalidText) and self.served.traits.skips:
+            self._warn_skipped(index, error)
+            self.run.skip(index)
+        else:
             self.run.failed(index, error)
+
+    def _warn_skipped(self, index: int, error: errors.InvalidText) -> None:
+        text = str(self.plan.unit(self.id, index).recipe.params.get("text", ""))[:WARNED_CHARS]
+        warning = f"segment {index + 1}, {text!r}, was left out: {error.message}"
+        if warning in self.warnings or len(self.warnings) > MAX_WARNINGS:
+            return
+        more = "more segments were left out" if len(self.warnings) == MAX_WARNINGS else warning
+        self.warnings = (*self.warnings, more)
 
     async def _load_once(self) -> None:
         self.loading = self.loading or asyncio.Lock()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -192,7 +193,7 @@ class DurableRunner:
     async def _outcome(self, active: ActiveJob) -> tuple[Result | None, Failure | None]:
         """The result, or why there is none; neither for a job that was cancelled."""
         try:
-            result = await self._write(active)
+            result = replace(await self._write(active), warnings=active.warnings)
             # Before its end is announced: from then on every server must be able to give the file out.
             waits = log_and_wait(log, "the storage is down, the job's end waits", job=active.id, again_in=RETRY)
             await retry_until(lambda: self._files.publish(result), errors.StorageDown, RETRY, waits)

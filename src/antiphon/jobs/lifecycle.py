@@ -141,7 +141,8 @@ class JobLifecycle:
         job.count_units()
         job.forget_progress(index)
         self.admission.spend(job, job.served.dispatcher.cost.predict(job.run.plan.length(index)))
-        self.announce(job, "unit.done", {"index": index, "cached": cached})
+        skipped = {"skipped": True} if index in job.run.skipped else {}
+        self.announce(job, "unit.done", {"index": index, "cached": cached, **skipped})
         if job.on_unit is not None:
             job.on_unit(job)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -106,6 +107,8 @@ class WaitingJobs:
         if active.id not in self._lifecycle.active:
             return
         self._lifecycle.drop(active)
+        if result is not None:
+            result = replace(result, warnings=active.warnings)
         now = time.time()
         # A summary: the job is not run again. The empty text says so to servers of the version before.
         request = {"text": "", "model": active.served.name, "format": getattr(active.plan.request, "format", "")}

@@ -13,6 +13,7 @@ from antiphon.bus import Subscription
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS
+from antiphon.domain.job import Job
 from antiphon.jobs.run import JobRun, RunCallbacks
 from antiphon.jobs.service import JobService
 from antiphon.speech import render
@@ -67,7 +68,9 @@ async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPl
 async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription) -> None:
     """Marks units in the listener's run as cached when they are done, until the job ends."""
     async for event in events:
-        if event.type == "unit.done":
+        if event.type == "unit.done" and event.data.get("skipped"):
+            run.skip(event.data["index"])
+        elif event.type == "unit.done":
             run.mark_cached(event.data["index"])
         elif event.type == "gap" or event.type in FINAL_EVENTS:
             await _apply_state(jobs, job_id, run)
@@ -77,8 +80,18 @@ async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription
 async def _apply_state(jobs: JobService, job_id: str, run: JobRun) -> None:
     """Marks all units in the cache, and stops the run if the job failed or was cancelled."""
     job = await jobs.stored(job_id)
+    for index in _skipped(jobs, job):
+        run.skip(index)
     for index, key in enumerate(run.keys):
         if job.result is not None or jobs.lifecycle.shared.cache.contains(key):
             run.mark_cached(index)
     if job.state.final and job.result is None:
         run.stop(errors.UnitFailed(job.error.message) if job.error else errors.Cancelled())
+
+
+def _skipped(jobs: JobService, job: Job) -> list[int]:
+    """Units that were left out of the job's audio so far."""
+    if job.result is not None:
+        return [index for index, segment in enumerate(job.result.segments) if segment.get("skipped")]
+    active = jobs.active.get(job.id)
+    return [] if active is None or active.run is None else sorted(active.run.skipped)

@@ -50,6 +50,11 @@ class SpeechResponse:
         return self.job.cache_status
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the model cannot do, and what it left out so far."""
+        return self.job.active.warnings
+
+    @property
     def run(self) -> JobRun:
         return self.job.run
 
@@ -124,7 +129,7 @@ class SpeechResponse:
         timeline = render.Timeline()
         audio: list[bytes] = []
         async for piece in render.pieces(self.run, self.plan, self.threads):
-            timeline.add(self.plan, piece)
+            timeline.add(self.run, self.plan, piece)
             audio.append(render.padded(piece))
         request = self.plan.request
         data = await render.encode(b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads)
@@ -146,7 +151,8 @@ class SpeechResponse:
     def _put_in_cache(self, data: bytes, result: Result) -> None:
         segments = [dict(s) for s in result.segments]
         meta: dict[str, Any] = {"media_type": result.media_type, "duration": result.duration, "segments": segments}
-        if self.run.writes_cache:
+        # What a model cannot say today may be said by its next version, so an answer with gaps is joined each time.
+        if self.run.writes_cache and not self.run.skipped:
             self.cache.put_soon(self.plan.result_key(), data, meta)
 
 

@@ -8,11 +8,15 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
+import structlog
+
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest, sayable
 from antiphon.speech.response import SpeechResponse
 from antiphon.speech.service import SpeechService
 from antiphon.text.incremental import MAX_HELD, Granularity, Splitter
+
+log = structlog.get_logger("antiphon.socket")
 
 #: Sentences computed at the same time, among them the one that is being sent.
 AHEAD = 3
@@ -20,6 +24,8 @@ AHEAD = 3
 AHEAD_CHARS = 160
 #: Sentences and ends of utterances that may wait, which bounds the memory for a client that sends and never reads.
 MAX_WAITING = 4096
+#: Characters of a sentence that a warning quotes.
+WARNED_CHARS = 30
 #: Characters up to which a sentence is sent in one piece if the client asks for that.
 WHOLE = 300
 
@@ -73,6 +79,8 @@ class Ended:
     sentence: Sentence
     bytes: int
     error: errors.AntiphonError | None
+    #: What of it was left out, since the model cannot say it.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +172,7 @@ class SpeechSession:
     async def _speak(self, sentence: Sentence) -> AsyncGenerator[Event]:
         assert sentence.task is not None
         size, error = 0, None
+        warnings: tuple[str, ...] = ()
         try:
             await asyncio.wait((sentence.task,))
             if sentence.active():
@@ -181,9 +190,17 @@ class SpeechSession:
                                 break
                             yield part
                             size += len(part)
+                warnings = speech.warnings
+        except errors.InvalidText as e:
+            # A sentence in which nothing can be said is left out like a segment of a longer text.
+            warnings = () if sentence.cancelled else (f"{sentence.text[:WARNED_CHARS]!r} was left out: {e.message}",)
         except errors.AntiphonError as e:
             error = None if sentence.cancelled else e
-        yield Ended(sentence, size, error)
+        except Exception:
+            # A defect of the server over one sentence does not end the conversation.
+            log.exception("a sentence failed inside the server")
+            error = errors.AntiphonError()
+        yield Ended(sentence, size, error, warnings)
 
     def _work_ahead(self) -> None:
         """Starts the current sentence, and the next ones within `AHEAD` and `AHEAD_CHARS`."""

@@ -16,6 +16,9 @@ STRANGE = (
     "\x00", "\x01", "a\x00b", "<speak>hi</speak>", "[[h@'loU]]", "...", "😀", "\u202e", "ok\n\nok",
 )  # fmt: skip
 
+#: Letters and digits of which few engines make a sound: numbers in circles, Cherokee, Ogham, Egyptian hieroglyphs.
+UNSAYABLE = ("①", "②③", "❿", "Ꭰ", "ᚁᚂ", "𓀀")
+
 
 async def capabilities_are_whole(bench: Bench) -> None:
     # The worker checked the rest when it started.
@@ -90,6 +93,17 @@ async def strange_texts_are_spoken_or_refused(bench: Bench) -> None:
     expect(any(await bench.say("Still here.")), "after strange texts it is silent")
 
 
+async def what_it_cannot_say_is_told(bench: Bench) -> None:
+    for text in UNSAYABLE:
+        try:
+            await bench.say(text)
+        except errors.InvalidText:
+            continue
+        except errors.AntiphonError as e:
+            expect(False, f"{text!r} ends in {type(e).__name__}; a text without a sound must raise NothingToSay")
+    expect(any(await bench.say("Still here.")), "after a text without a sound it is silent")
+
+
 CHECKS: tuple[Check, ...] = (
     capabilities_are_whole,
     it_speaks,
@@ -101,4 +115,5 @@ CHECKS: tuple[Check, ...] = (
     deterministic_engines_repeat_themselves,
     a_cancelled_unit_ends,
     strange_texts_are_spoken_or_refused,
+    what_it_cannot_say_is_told,
 )

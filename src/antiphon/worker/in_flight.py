@@ -106,7 +106,14 @@ def _error_at_exit(unit: InFlightUnit, worker: str, exit_reason: ExitReason) -> 
     return errors.WorkerDied(f"worker {worker} died over this segment: {exit_reason.reason}")
 
 
-_KNOWN = {kind.code: kind for kind in (errors.Cancelled, errors.InvalidText, errors.UnknownVoice, errors.UnitFailed)}
+#: Errors of an engine that the client gets as they are; any other is `UnitFailed`.
+_KNOWN = {
+    kind.code: kind
+    for kind in (
+        errors.Cancelled, errors.InvalidRequest, errors.InvalidText, errors.NothingToSay, errors.UnknownVoice,
+        errors.UnsupportedLanguage, errors.UnitFailed,
+    )
+}  # fmt: skip
 
 
 def error_of(code: str, message: str) -> errors.AntiphonError:
