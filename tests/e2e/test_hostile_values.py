@@ -412,7 +412,7 @@ def test_a_language_that_the_model_does_not_read_is_refused(server: Server) -> N
 def test_head_wherever_get_is(server: Server) -> None:
     job = server.client.post("/v1/jobs", json={"input": "A file for HEAD."}).json()["id"]
     server.wait_job(job)
-    values = {"id": job, "name": f"speech_{job}.wav", "voice": "low", "kind": "srt", "path": "main.js"}
+    values = {"id": job, "name": f"speech_{job}.wav", "voice": "low", "kind": "srt", "index": "0"}
     document = server.client.get("/openapi.json").json()["paths"]
     for path, operations in {
         **document,
@@ -426,7 +426,7 @@ def test_head_wherever_get_is(server: Server) -> None:
         if "get" not in operations:
             assert head.status_code == 405, path
             assert "HEAD" not in head.headers["allow"]
-            assert {method.upper() for method in operations} == set(head.headers["allow"].split(", "))
+            assert {method.upper() for method in operations} <= set(head.headers["allow"].split(", "))
             continue
         with server.client.stream("GET", url) as got:
             assert head.status_code == got.status_code, path

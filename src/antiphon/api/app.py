@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request
@@ -9,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Scope
 
 from antiphon.api import (
@@ -76,7 +77,8 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(errors.AntiphonError, http_errors.on_error)
-    app.add_exception_handler(HTTPException, _http_error)
+    routes = [*app.routes, *(route for router in routers for route in router.routes)]
+    app.add_exception_handler(HTTPException, partial(_http_error, routes))
     app.add_exception_handler(RequestValidationError, _query_error)
     openapi.complete(app, antiphon.kinds)
     whole: ASGIApp = Head(FastPath(app, endpoints(routers)))
@@ -126,13 +128,13 @@ def _routers(a: Antiphon) -> list[APIRouter]:
     ]
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(routes: list[BaseRoute], request: Request, error: Exception) -> Response:
     """Unknown paths and wrong methods, in the error shape of the path."""
     assert isinstance(error, HTTPException)
     path, method, headers = request.scope["path"], request.method, dict(error.headers or {})
     message, code = f"{error.detail}: {method[:20]} {path[:100]}", "not_found"
     if error.status_code == 405:
-        code, headers["Allow"] = "method_not_allowed", ", ".join(allowed(request.app, request.scope))
+        code, headers["Allow"] = "method_not_allowed", ", ".join(allowed(routes, request.scope))
         message += f"; there is {headers['Allow']}"
     if http_errors.is_openai(path):
         kind = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
@@ -140,11 +142,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return reply({"error": message}, error.status_code, headers)
 
 
-def allowed(app: FastAPI, scope: Scope) -> list[str]:
+def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
     """The methods of a path, of all its routes; HEAD is wherever GET is (`Head`)."""
     methods = {
         method
-        for route in app.routes
+        for route in routes
         if route.matches(dict(scope))[0] is not Match.NONE
         for method in getattr(route, "methods", None) or ()
     }

@@ -26,23 +26,21 @@ class Head:
         if scope["type"] != "http" or scope["method"] != "HEAD":
             await self.app(scope, receive, send)
             return
-        started = False
 
         async def send_headers(message: Message) -> None:
-            nonlocal started
             if message["type"] == "http.response.start":
                 await send(message)
-                started = True
                 return
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             raise _Answered
 
-        # The same scope, since the log reads there which route it was.
-        scope["method"], headers = "GET", scope["headers"]
-        scope["headers"] = [pair for pair in headers if pair[0] not in IGNORED]
+        headers = [pair for pair in scope["headers"] if pair[0] not in IGNORED]
+        # A copy: the server's protocol looks at its own scope to know that no body follows.
+        as_get = {**scope, "method": "GET", "headers": headers}
         try:
-            await self.app(scope, receive, send_headers)
+            await self.app(as_get, receive, send_headers)
         except _Answered:
             return
         finally:
-            scope["method"], scope["headers"] = "HEAD", headers
+            if "route" in as_get:
+                scope["route"] = as_get["route"]  # For the log.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 
@@ -50,12 +51,25 @@ class SpeechPlanner:
         if self.references.shared and resolve_references.has_unknown_voice(request, uploaded, models):
             uploaded = await self.references.by_name(owner, refresh=True)
         clone = resolve_references.needs_cloning(request, uploaded)
-        served = self.selector.choose(request.model, language, None if clone else request.voice, clone=clone)
+        served = self._choose(request, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
             assert served.capabilities is not None
             cloning = [model.name for model in self.selector.cloning()]
             request = await resolve_references.resolve(request, uploaded, served.capabilities, cloning, self.references)
         return served, await self.plan(request, served, quick_first=quick_first, language=language)
+
+    def _choose(self, request: SpeechRequest, language: str, voice: str | None, *, clone: bool) -> ServedModel:
+        """The model for a request. A dialogue of several languages gets one that speaks the first of them that any model
+        speaks, if none speaks that of the whole: a line that cannot be read costs no other."""
+        try:
+            return self.selector.choose(request.model, language, voice, clone=clone)
+        except errors.UnsupportedLanguage:
+            if request.language or len(request.turns) < 2:
+                raise
+            for other in dict.fromkeys(turn.language or languages.detect(turn.text) for turn in request.turns):
+                with contextlib.suppress(errors.UnsupportedLanguage):
+                    return self.selector.choose(request.model, other.lower().partition("-")[0], voice, clone=clone)
+            raise
 
     async def plan(
         self, request: SpeechRequest, served: ServedModel, *, quick_first: bool = False, language: str | None = None
