@@ -59,8 +59,8 @@ class SpeechPlanner:
         return served, await self.plan(request, served, quick_first=quick_first, language=language)
 
     def _choose(self, request: SpeechRequest, language: str, voice: str | None, *, clone: bool) -> ServedModel:
-        """The model for a request. A dialogue of several languages gets one that speaks the first of them that any model
-        speaks, if none speaks that of the whole: a line that cannot be read costs no other."""
+        """The model for a request. A dialogue of several languages gets one that speaks the first of them that any
+        model speaks, if none speaks that of the whole: a line that cannot be read costs no other."""
         try:
             return self.selector.choose(request.model, language, voice, clone=clone)
         except errors.UnsupportedLanguage:
