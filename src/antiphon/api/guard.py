@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from limits import RateLimitItemPerMinute, storage, strategies
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from antiphon.api.proxies import TrustedProxies, parsed
+from antiphon.api.proxies import TrustedProxies
 from antiphon.auth import ApiKeys, Caller
 from antiphon.domain import client_values, errors
 from antiphon.settings import Settings
