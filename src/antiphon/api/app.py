@@ -119,7 +119,7 @@ def _routers(a: Antiphon) -> list[APIRouter]:
         jobs.routes(a.jobs, recordings, streams, s),
         job_results.routes(a.jobs, a.speech, finished, a.threads),
         events.routes(streams, a.jobs),
-        admin.routes(a.jobs, a.models, a.webhooks),
+        admin.routes(a.queue_control, a.jobs, a.models, a.webhooks),
         health.routes(a.health, a.jobs, a.models),
         models.routes(a.models, started_at=a.started_at),
         stats.routes(Exposition(sources), last_day),

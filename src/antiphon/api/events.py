@@ -76,8 +76,8 @@ def routes(streams: EventStreams, jobs: JobService) -> APIRouter:
 async def _refuse(socket: WebSocket, error: errors.AntiphonError, code: int) -> None:
     """Says what is wrong before the connection ends, if the client still listens."""
     with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        await socket.send_json({"type": "error", "error": error.message, "code": error.code, "param": error.param})
-        await socket.close(code=code, reason=client_values.close_reason(error.message))
+        await socket.send_json({"type": "error", "error": error.public, "code": error.code, "param": error.param})
+        await socket.close(code=code, reason=client_values.close_reason(error.public))
 
 
 @dataclass(frozen=True, slots=True)

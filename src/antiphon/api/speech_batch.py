@@ -106,7 +106,7 @@ async def item_result(speech: SpeechService, owner: str, index: int, item: dict[
         speech_request, warnings = request_body.validate(SpeechBody, item).to_request()
         audio = await _speak(speech, owner, speech_request, warnings)
     except errors.AntiphonError as e:
-        return {"index": index, "status": "error", "error": e.message, **nothing}
+        return {"index": index, "status": "error", "error": e.public, **nothing}
     except Exception as e:
         # A defect of the server over one item is no reason to take the others away.
         log.exception("an item of a batch failed inside the server", item=index)

@@ -145,7 +145,7 @@ class Conversation:
                     await self._socket.close(NORMAL)
                     return
             except errors.AntiphonError as e:
-                await self._error(e.message, e)
+                await self._error(e.public, e)
 
     async def _receive(self) -> bytes:
         message = await self._socket.receive()
@@ -225,7 +225,7 @@ def message_of(event: Event, warnings: list[str]) -> dict[str, Any]:
                 "utterance_index": sentence.utterance,
                 "sentence_index": sentence.index,
                 "total_bytes": event.bytes,
-                "error": event.error.message if event.error else None,
+                "error": event.error.public if event.error else None,
                 "warnings": list(event.warnings),
                 "cancelled": sentence.cancelled,
             }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from antiphon.domain.paths import shortened
+
 
 class AntiphonError(Exception):
     """Something went wrong inside the server. The server's log has the details."""
@@ -22,6 +24,11 @@ class AntiphonError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0])
+
+    @property
+    def public(self) -> str:
+        """The message as clients get it: without absolute paths of this machine."""
+        return shortened(self.message)
 
 
 # Wrong requests
@@ -152,8 +159,39 @@ class StoreAway(StoreError, code="store_away"):
     """The job store does not answer for now; what was accepted is kept and goes on once it does."""
 
 
+class StoreFailed(StoreError, code="store_failed"):
+    """The job store failed; the server stops, and starts again without what was not accepted."""
+
+
+class DatabaseDamaged(StoreFailed, code="database_damaged"):
+    """The database is damaged; the server stops. The operator finds what to do in its log."""
+
+
 class SchemaTooNew(StoreError, code="schema_too_new"):
     """The data directory was written by a newer Antiphon. Upgrade, or use another --data-dir."""
+
+
+# Starts that are refused
+
+
+class FolderUnusable(AntiphonError, code="folder_unusable"):
+    """A folder or file of the data directory cannot be used as it is."""
+
+
+class FolderInUse(Conflict, code="folder_in_use"):
+    """Another Antiphon uses the data directory."""
+
+
+class DatabaseMissing(AntiphonError, code="database_missing"):
+    """The data directory was used before, and its database is gone."""
+
+
+class CannotListen(InvalidRequest, code="cannot_listen"):
+    """The address cannot be listened on."""
+
+
+class ClockWrong(AntiphonError, code="clock_wrong"):
+    """The clock of this machine is wrong."""
 
 
 class DownloadFailed(AntiphonError, code="download_failed"):

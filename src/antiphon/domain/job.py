@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.domain.errors import AntiphonError
+
 Priority = Literal["vip", "normal", "bulk"]
 PRIORITIES: tuple[Priority, ...] = ("vip", "normal", "bulk")
 
@@ -83,6 +85,23 @@ class Failure:
     code: str
     message: str
 
+    @classmethod
+    def of(cls, error: AntiphonError) -> Failure:
+        """What clients are told about an error."""
+        return cls(error.code, error.public)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What an operator set for an unfinished job; None: nothing. A restart changes none of it."""
+
+    #: Since when the job is paused, in seconds since the epoch.
+    paused_at: float | None = None
+    #: Its rank in front of all other jobs, above 0; the greatest goes first.
+    front: int | None = None
+    #: Its class, in place of that of its request. Its deadline counts no more.
+    priority: Priority | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -106,6 +125,7 @@ class Job:
     attempt: int = 0
     #: False: the caller waited for the answer, `request` is a summary, and the job cannot be run again.
     kept: bool = True
+    orders: Orders = Orders()
 
     @property
     def progress(self) -> float:

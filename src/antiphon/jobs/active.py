@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from antiphon.domain import errors, ids
-from antiphon.domain.job import Kind, Priority, State, Units
+from antiphon.domain.job import Kind, Orders, Priority, State, Units
 from antiphon.domain.plan import Plan
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.jobs.run import JobRun
@@ -40,6 +40,8 @@ class ActiveJob:
     source: str | None = None
     #: Seconds since the epoch; None: none.
     deadline: float | None = None
+    #: What an operator set.
+    orders: Orders = field(default_factory=Orders)
     #: Predicted seconds, and bytes of text, that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
@@ -92,6 +94,12 @@ class ActiveJob:
         """The plan of its run, which it must have."""
         assert self.run is not None
         return self.run.plan
+
+    def obey(self, orders: Orders) -> None:
+        """Takes over what an operator set before this process took the job up."""
+        self.orders = orders
+        if orders.priority is not None:
+            self.priority, self.deadline = orders.priority, None
 
     def count_units(self) -> None:
         """Takes the progress over from the run."""

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from antiphon.bus import Bus
-from antiphon.cache import Cache, SingleFlight
 from antiphon.concurrency.tasks import TaskSet
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENT_OF, EventType
@@ -33,10 +32,10 @@ class JobLifecycle:
     neither the store nor the kinds of work: `DurableRunner` and `WaitingJobs` end jobs."""
 
     def __init__(
-        self, models: ModelRegistry, cache: Cache, bus: Bus, admission: JobAdmission, observer: Observer
+        self, models: ModelRegistry, shared: SharedResults, bus: Bus, admission: JobAdmission, observer: Observer
     ) -> None:
         self.models, self.bus, self.admission, self.observer = models, bus, admission, observer
-        self.shared = SharedResults(cache, SingleFlight())
+        self.shared = shared
         self.active: dict[str, ActiveJob] = {}
         self.tasks = TaskSet("antiphon.jobs")
         #: Nothing new is accepted any more.
@@ -76,6 +75,7 @@ class JobLifecycle:
                 requeue=lambda index: self.requeue_unit(job, index),
                 is_dear=lambda index: _is_dear(job.served, plan, index),
             ),
+            space=self.shared.space(job.owner),
             read_cache=read_cache,
             write_cache=write_cache,
         )
@@ -99,6 +99,7 @@ class JobLifecycle:
             job.id, job.owner, job.priority, costs, indices, job, deadline=deadline, arrived=job.arrived
         )
         job.ticket.waiting = job.waiting
+        job.ticket.paused, job.ticket.front = job.orders.paused_at is not None, job.orders.front or 0
         self.models.residency.load(job.served.name)
         job.served.dispatcher.submit(job.ticket)
 

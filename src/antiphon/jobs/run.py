@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ class SharedResults:
     cache: Cache
     #: By recipe key.
     flights: SingleFlight[Entry]
+    #: The part of the cache that an owner uses; all owners of the same one share what was computed.
+    space: Callable[[str], str] = lambda owner: ""
     #: Units so far that waited for another job's worker in place of one of their own.
     followed: int = 0
 
@@ -61,11 +64,14 @@ class JobRun:
         shared: SharedResults,
         callbacks: RunCallbacks,
         *,
+        space: str = "",
         read_cache: bool = True,
         write_cache: bool = True,
     ) -> None:
+        """`space`: the part of the cache that it uses, "" for the one that has no name."""
         self.job, self.plan, self.shared = job, plan, shared
-        self.keys = plan.keys
+        self._space = space
+        self.keys = [self.cache_key(key) for key in plan.keys]
         self._read, self._write = read_cache, write_cache
         self._callbacks = callbacks
         self._finished: dict[int, Entry] = {}
@@ -83,6 +89,10 @@ class JobRun:
         self.cached = len(self._on_disk)
         #: Bounds of the segments that are in the file so far; the writer of the file adds them.
         self.segments: list[dict[str, Any]] = []
+
+    def cache_key(self, key: str) -> str:
+        """The key in its part of the cache: of another part nothing is found, nor how long it took to look."""
+        return hashlib.sha256(f"{self._space}\n{key}".encode()).hexdigest() if self._space else key
 
     @property
     def total(self) -> int:

@@ -57,7 +57,7 @@ class WaitingJob:
         if isinstance(error, errors.Cancelled):
             self.cancel()
         else:
-            self._jobs.end(self.active, State.FAILED, None, Failure(error.code, error.message))
+            self._jobs.end(self.active, State.FAILED, None, Failure.of(error))
 
     def cancel(self) -> None:
         """Gives the place in the queue back. After the end it does nothing."""

@@ -48,7 +48,8 @@ class FairQueue:
     def push(self, ticket: Ticket, now: float) -> None:
         if ticket.flow is not None:
             raise ValueError(f"job {ticket.job} was queued before")
-        self._serial += 1
+        # A job that was in front of the queue of a previous process has its rank from there.
+        self._serial = max(self._serial, ticket.front) + 1
         ticket.serial = self._serial
         if math.isnan(ticket.arrived):
             ticket.arrived = now

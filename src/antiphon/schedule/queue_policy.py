@@ -34,7 +34,8 @@ class QueuePolicy(Protocol):
     # Hand out
 
     def push(self, ticket: Ticket, now: float) -> None:
-        """Queues a job. Raises `ValueError` for a ticket that was pushed before."""
+        """Queues a job; one whose ticket says so is paused, or in front by its rank. Raises `ValueError` for a ticket
+        that was pushed before."""
 
     def pop(self, now: float) -> tuple[Ticket, int, float] | None:
         """The next unit: its job, its number in the job, its seconds. None if nothing may be handed out.

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
 
     # Where it keeps things
     data_dir: Path = option(Path("antiphon-data"), "Database, cache, output, voices and models live here.")
+    new_database: bool = option(
+        False, "Start with an empty database although DATA_DIR was used before: without its jobs and API keys."
+    )
     models_dir: Path | None = option(None, "Model files, if not in DATA_DIR/cache_hub/models.")
 
     # Which other servers it works with
@@ -179,6 +182,9 @@ class Settings(BaseSettings):
 
     # How much it keeps
     cache_bytes: int = option(10 * GIB, "Bytes of finished audio kept on disk so that nothing is made twice.", ge=0)
+    cache_sharing: Literal["owners", "all"] = option(
+        "owners", "Where there are API keys: owners, each key has a cache of its own, or all, keys share one."
+    )
     cache_memory: int = option(64 * MIB, "Bytes of them kept in memory.", ge=0)
     output_bytes: int = option(
         10 * GIB, "Bytes of finished files kept in the output folder; the oldest go first.", ge=0

@@ -28,7 +28,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
     """Encoded audio from the beginning of the text, each part as soon as its segment is done. Raises what ended the
     job, and `NotStreamable` for a job that does not run here, mostly before the first part."""
     with jobs.lifecycle.bus.subscribe(job=job_id) as events:
-        plan = await _plan(jobs, job_id, events)
+        plan, owner = await _plan(jobs, job_id, events)
         run = JobRun(
             job_id,
             plan,
@@ -39,6 +39,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
                 # The cache has evicted a segment meanwhile; the finished file will contain it.
                 requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
             ),
+            space=jobs.lifecycle.shared.space(owner),
         )
         if job_id not in jobs.active:
             await _apply_state(jobs, job_id, run)
@@ -52,15 +53,15 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
             await asyncio.gather(feeding, return_exceptions=True)
 
 
-async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPlan:
-    """The plan of the job's own run; waits until its first unit is due, when the run is made."""
+async def _plan(jobs: JobService, job_id: str, events: Subscription) -> tuple[SpeechPlan, str]:
+    """The plan of the job's own run, and the job's owner; waits until its first unit is due, when the run is made."""
     while True:
         if (active := jobs.active.get(job_id)) is None:
             # The job has ended since it was read, or waits for something, such as a model that is not served.
             raise NotStreamable("The job is not being made now; ask for its result when it is done")
         if active.run is not None:
             assert isinstance(active.run.plan, SpeechPlan)
-            return active.run.plan
+            return active.run.plan, active.owner
         if await anext(events, None) is None:
             raise errors.Draining(retry_after=5.0)
 

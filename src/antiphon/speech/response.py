@@ -81,7 +81,7 @@ class SpeechResponse:
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Encoded audio, each part as soon as its segment is done. Raises what ended the job."""
-        if not self.run.missing() and (self.run.total == 1 or self.cache.contains(self.plan.result_key())):
+        if not self.run.missing() and (self.run.total == 1 or self.cache.contains(self._key())):
             for part in _slices(await self.whole()):
                 yield part
             return
@@ -143,17 +143,21 @@ class SpeechResponse:
         """The whole answer from the cache, if it is there and all its segments are."""
         if self.run.missing():
             return None
-        key = self.plan.result_key()
+        key = self._key()
         if (entry := self.cache.get_in_memory(key)) is None and self.cache.contains(key):
             return await self.cache.get(key)
         return entry
+
+    def _key(self) -> str:
+        """The key of the whole encoded answer."""
+        return self.run.cache_key(self.plan.result_key())
 
     def _put_in_cache(self, data: bytes, result: Result) -> None:
         segments = [dict(s) for s in result.segments]
         meta: dict[str, Any] = {"media_type": result.media_type, "duration": result.duration, "segments": segments}
         # What a model cannot say today may be said by its next version, so an answer with gaps is joined each time.
         if self.run.writes_cache and not self.run.skipped:
-            self.cache.put_soon(self.plan.result_key(), data, meta)
+            self.cache.put_soon(self._key(), data, meta)
 
 
 def _slices(data: bytes) -> Iterator[bytes]:
