@@ -13,6 +13,7 @@ __all__ = [
     "image",
     "job",
     "kind",
+    "paths",
     "plan",
     "request",
     "transcription",
