@@ -103,6 +103,10 @@ class Orders:
     priority: Priority | None = None
 
 
+#: What most jobs have: nothing was set.
+NO_ORDERS = Orders()
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One job in the store. Times are seconds since the epoch."""
@@ -125,7 +129,7 @@ class Job:
     attempt: int = 0
     #: False: the caller waited for the answer, `request` is a summary, and the job cannot be run again.
     kept: bool = True
-    orders: Orders = Orders()
+    orders: Orders = NO_ORDERS
 
     @property
     def progress(self) -> float:

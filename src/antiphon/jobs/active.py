@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from antiphon.domain import errors, ids
-from antiphon.domain.job import Kind, Orders, Priority, State, Units
+from antiphon.domain.job import NO_ORDERS, Kind, Orders, Priority, State, Units
 from antiphon.domain.plan import Plan
 from antiphon.domain.unit import Unit, UnitResult
 from antiphon.jobs.run import JobRun
@@ -41,7 +41,7 @@ class ActiveJob:
     #: Seconds since the epoch; None: none.
     deadline: float | None = None
     #: What an operator set.
-    orders: Orders = field(default_factory=Orders)
+    orders: Orders = NO_ORDERS
     #: Predicted seconds, and bytes of text, that admission counts for it.
     seconds: float = 0.0
     nbytes: int = 0
