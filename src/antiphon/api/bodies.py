@@ -24,7 +24,10 @@ def _finite(value: int | float) -> int | float:
 
 
 Number = Annotated[StrictInt | StrictFloat, AfterValidator(_finite)]
-Emotion = StrictStr | dict[StrictStr, Number] | list[Number] | None
+#: Weights that are looked at; each wrong one of a long list would get an error of its own.
+MAX_WEIGHTS = 64
+Weights = Annotated[list[Number], Field(max_length=MAX_WEIGHTS)]
+Emotion = StrictStr | Annotated[dict[StrictStr, Number], Field(max_length=MAX_WEIGHTS)] | Weights | None
 PriorityName = Literal["vip", "normal", "bulk"]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 from starlette.responses import Response
 
 from antiphon.api import callers, openapi, request_body
-from antiphon.api.bodies import LenientBody, Number, SpeechBody
+from antiphon.api.bodies import LenientBody, Number, SpeechBody, Weights
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.replies import reply, warning
 from antiphon.api.request_log import note
@@ -77,7 +77,7 @@ class TtsUrlBody(LenientBody):
     )
     emo_ref_path: StrictStr | None = Field(None, description="A voice's id or name whose mood is taken.")
     emo_weight: Number = Field(1.0, description="0 to 1; scales the emotion.")
-    emo_vec: list[Number] = Field(
+    emo_vec: Weights = Field(
         default_factory=lambda: [0.0] * len(EMOTIONS), description=f"Weights of {', '.join(EMOTIONS)}; sum up to 1.5."
     )
     emo_text: StrictStr | None = Field(None, max_length=1000)

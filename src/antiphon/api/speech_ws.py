@@ -141,7 +141,7 @@ class Conversation:
                 await self._socket.close(POLICY, "too long without a message")
                 return
             try:
-                if not self._handle(raw):
+                if not await self._handle(raw):
                     await self._socket.close(NORMAL)
                     return
             except errors.AntiphonError as e:
@@ -154,7 +154,7 @@ class Conversation:
         text: str | None = message.get("text")
         return text.encode("utf-8", "surrogatepass") if text is not None else message.get("bytes") or b""
 
-    def _handle(self, raw: bytes) -> bool:
+    async def _handle(self, raw: bytes) -> bool:
         """Handles one message; False for the last one. Raises `InvalidRequest`."""
         kind = request_body.parse(Message, raw).type
         if kind == "session.close":
@@ -172,7 +172,7 @@ class Conversation:
             text = request_body.parse(InputText, raw).text
             if len(text.encode("utf-8", "surrogatepass")) > self._limits.text:
                 raise errors.InvalidText(f"An input.text has at most {self._limits.text} bytes")
-            self._session.put(text)
+            await self._session.put(text)
         elif kind == "input.done":
             self._session.done()
         else:

@@ -90,7 +90,7 @@ class TtsAnswers:
         # A client may have written anything into an emotion that does not exist, such as the text itself.
         emotion = body.emotion if body.emotion in ARTICLE_EMOTIONS else "?"
         note(request.scope, text=log_text(body.text, self.log_chars), emotion=emotion)
-        speech_request = to_request(body)
+        speech_request = await self.speech.text_threads.run_text(len(body.text), to_request, body)
         owner = callers.owner(request)
         key = idempotency.key_of(request, owner, raw)
         if not body.wait or "respond-async" in request.headers.get("prefer", ""):

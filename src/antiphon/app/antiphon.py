@@ -116,6 +116,8 @@ class Antiphon:
         """What the others stand on: threads, bus, stores, keys."""
         s = self.settings
         self.threads = Threads()
+        # Texts have threads of their own: a few costly ones must not hold up everybody's audio.
+        self.text_threads = Threads(2, "text")
         self.bus = Bus(watched_elsewhere=lambda job: self.cluster is not None and self.cluster.is_watched(job))
         self.store = stores.job_store(s, self._store_broke)
         self.files = stores.file_store(s, self.threads)
@@ -152,7 +154,7 @@ class Antiphon:
         self.recordings = RecordingStore(
             uploads, self.threads, self.files, self.space, s.uploads_bytes, lambda: self.lifecycle.sources()
         )
-        planner = SpeechPlanner(self.models.selector, self.threads, self.references)
+        planner = SpeechPlanner(self.models.selector, self.text_threads, self.references)
         self.kinds = make_kinds(registry, KindParts(self.models.selector, planner, self.recordings))
         work = Admission(
             client_seconds=s.max_client_seconds, total_seconds=s.max_queue_seconds,
@@ -227,6 +229,7 @@ class Antiphon:
                 # The parts below it, the store among them, are to be closed all the same.
                 log.exception("a part of the server did not stop as it should", part=type(part).__name__)
         self.threads.close()
+        self.text_threads.close()
 
     async def __aenter__(self) -> Self:
         try:

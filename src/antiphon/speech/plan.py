@@ -19,9 +19,12 @@ from antiphon.text import markup
 from antiphon.text.length import length
 from antiphon.text.normalise import clean
 from antiphon.text.segment import Segment, line_pause, segment
+from antiphon.text.spans import Span
 
 #: Part of the cache key of a whole answer; to be raised when joining or encoding changes.
 JOIN_FORMAT = 2
+#: Most segments of a request. Blank lines separate them: a million characters may have a third of a million.
+MAX_SEGMENTS = 50_000
 #: Seconds that a character takes to say, about.
 SECONDS_PER_CHARACTER = 0.07
 #: Texts without a sound that warnings name, and characters of each.
@@ -128,8 +131,9 @@ def make(
     `InvalidText`. `quick_first` cuts the first segment short if that brings the first audio earlier. `language` is that
     of the text, if the caller has detected it."""
     planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
-    for turn in turns(request):
-        planner.add(turn)
+    said = turns(request)
+    for turn, spans in zip(said, markup.parse_all((turn.text for turn in said), ssml=request.ssml), strict=True):
+        planner.add(turn, spans)
     return planner.plan()
 
 
@@ -152,11 +156,10 @@ class _Planner:
         #: Each warning once, in the order of the text.
         self.warnings: dict[str, None] = {}
 
-    def add(self, turn: Turn) -> None:
-        """Appends the segments of one turn."""
+    def add(self, turn: Turn, spans: list[Span]) -> None:
+        """Appends the segments of one turn. Raises `InvalidText` above `MAX_SEGMENTS`."""
         if self.segments:
             self._pause(TURN_PAUSE)
-        spans = markup.parse(turn.text, ssml=self.request.ssml)
         how = self._voicing(turn, " ".join(span.text for span in spans) if len(spans) > 1 else spans[0].text)
         plain = len(spans) == 1 and spans[0].text is self.request.text
         for span in spans:
@@ -184,6 +187,11 @@ class _Planner:
             self.segments.append(Segment(part.text, part.pause / speed, start, end))
             self.voicings.append(how)
         self.offset += len(text)
+        if len(self.segments) > MAX_SEGMENTS:
+            raise errors.InvalidText(
+                f"The text has more than {MAX_SEGMENTS:,} parts that are spoken one by one; send it as several texts",
+                param="text",
+            )
 
     def _pause(self, seconds: float) -> None:
         if not self.segments:

@@ -20,15 +20,13 @@ from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
 
-#: Characters up to which a text is cleaned and split on the event loop; longer texts go to a thread.
-INLINE_TEXT = 4000
-
 
 @dataclass(slots=True)
 class SpeechPlanner:
     """Used in one event loop."""
 
     selector: ModelSelector
+    #: For texts.
     threads: Threads
     references: References
 
@@ -38,9 +36,7 @@ class SpeechPlanner:
         """The model and the plan for a request. The plan's request has the cleaned text, and digests of recordings in
         place of the names of uploaded voices. A `trusted` request was prepared before, and names digests already.
         Raises `InvalidRequest` and its subclasses for what can never work, `ModelLoading` and `ModelUnavailable`."""
-        short = len(request.text) <= INLINE_TEXT
-        request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
-        language = (request.language or languages.detect(text)).lower().partition("-")[0]
+        request, language = await self.threads.run_text(len(request.text), _cleaned, request)
         if trusted:
             served = self.selector.choose(request.model, language)
             return served, await self.plan(request, served, quick_first=quick_first, language=language)
@@ -80,18 +76,20 @@ class SpeechPlanner:
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
         make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
-        return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
+        return await self.threads.run_text(len(request.text), make)
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
-    """The request with cleaned text, and the text that is spoken. A text with markup stays as it is, since it is parsed
-    whenever the request is planned. Raises `InvalidText`."""
+    """The request with cleaned text, and the primary tag of its language. A text with markup stays as it is, since it is
+    parsed whenever the request is planned. Raises `InvalidText`."""
     if request.turns or markup.has_markup(request.text, request.ssml):
-        spans = (span for turn in plans.turns(request) for span in markup.parse(turn.text, ssml=request.ssml))
+        texts = (turn.text for turn in plans.turns(request))
+        spans = (span for found in markup.parse_all(texts, ssml=request.ssml) for span in found)
         if not (text := clean("\n".join(span.text for span in spans))):
             raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
         requests.check_text(text, requests.MAX_TEXT)
-        return request, text
-    text = clean(request.text)
-    requests.check_text(text, requests.MAX_TEXT)
-    return request.with_text(text), text
+    else:
+        text = clean(request.text)
+        requests.check_text(text, requests.MAX_TEXT)
+        request = request.with_text(text)
+    return request, (request.language or languages.detect(text)).lower().partition("-")[0]
