@@ -134,10 +134,12 @@ def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
         body = request_body.parse(CaptionedBody, await request_body.body(request, max_body))
         data, response, headers = await speak(speech, request, *body.to_request())
         assert response.result is not None
+        segments = response.result.segments if body.return_timestamps else ()
+        times = await speech.text_threads.run_text(len(response.plan.request.text), word_times, segments)
         answer = {
             "audio": base64.b64encode(data).decode(),
             "audio_format": response.plan.request.format,
-            "timestamps": word_times(response.result.segments) if body.return_timestamps else None,
+            "timestamps": times if body.return_timestamps else None,
         }
         return reply(answer, headers=headers)
 

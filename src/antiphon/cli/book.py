@@ -37,6 +37,8 @@ AT_ONCE = 4
 ROOM_PATIENCE = 30 * 86_400.0
 #: Seconds between two polls of a job.
 POLL_SECONDS = 0.3
+#: Characters of a title that may become a file's name: Unicode normalisation sorts marks in quadratic time.
+MAX_TITLE = 400
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 console = Console(stderr=True, markup=False)
@@ -98,17 +100,18 @@ def plan(text: str, folder: Path, options: Mapping[str, Any]) -> list[Part]:
 
 
 def _pieces(chapter: Chapter) -> Iterator[tuple[str, str]]:
-    text, count = chapter.text, 1
-    while len(text) > MAX_TEXT:
-        cut = max(text.rfind(mark, 0, MAX_TEXT) for mark in ("\n", "。", " ")) + 1 or MAX_TEXT
-        yield f"{chapter.title} ({count})", text[:cut]
-        text, count = text[cut:], count + 1
-    yield (f"{chapter.title} ({count})" if count > 1 else chapter.title), text
+    text, start, count = chapter.text, 0, 1
+    while len(text) - start > MAX_TEXT:
+        most = start + MAX_TEXT
+        end = max(text.rfind(mark, start, most) for mark in ("\n", "。", " ")) + 1 or most
+        yield f"{chapter.title} ({count})", text[start:end]
+        start, count = end, count + 1
+    yield (f"{chapter.title} ({count})" if count > 1 else chapter.title), text[start:]
 
 
 def safe_name(title: str) -> str:
     """A title as a file name that is valid on every file system; at most 100 bytes of UTF-8."""
-    plain = _UNSAFE.sub(" ", unicodedata.normalize("NFC", title))
+    plain = _UNSAFE.sub(" ", unicodedata.normalize("NFC", title[:MAX_TITLE]))
     plain = " ".join("".join(c for c in plain if unicodedata.category(c)[0] != "C").split()).strip(". ")
     return plain.encode("utf-8", "replace")[:100].decode("utf-8", "ignore").strip() or "chapter"
 

@@ -25,8 +25,8 @@ class Threads:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *args)
 
     async def run_text(self, characters: int, function: Callable[..., T], *args: object) -> T:
-        """The result of a function of a text: in a thread unless the text is small (`SMALL_TEXT`). The function may take
-        time linear in the text, in calls that each take little: a single long one holds the other threads up too."""
+        """The result of a function of a text, which runs in a thread unless the text is small (`SMALL_TEXT`). It may
+        take time linear in the text, but no long single call of `re` or the like, which would hold up all threads."""
         return function(*args) if characters <= SMALL_TEXT else await self.run(function, *args)
 
     def close(self) -> None:

@@ -80,8 +80,8 @@ class SpeechPlanner:
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
-    """The request with cleaned text, and the primary tag of its language. A text with markup stays as it is, since it is
-    parsed whenever the request is planned. Raises `InvalidText`."""
+    """The request with cleaned text, and the primary tag of its language. A text with markup stays as it is, since it
+    is parsed whenever the request is planned. Raises `InvalidText`."""
     if request.turns or markup.has_markup(request.text, request.ssml):
         texts = (turn.text for turn in plans.turns(request))
         spans = (span for found in markup.parse_all(texts, ssml=request.ssml) for span in found)

@@ -123,7 +123,7 @@ class SpeechSession:
         self._splitter = self._new_splitter()
 
     async def put(self, text: str) -> None:
-        """Adds text to the utterance; nothing else is to be called meanwhile but `close`. Raises `InvalidText`, and adds
+        """Adds text to the utterance; nothing but `close` may be called meanwhile. Raises `InvalidText`, and adds
         nothing, if too much waits to be spoken."""
         self._check_room()
         if self._waiting + self._splitter.held + len(text) > MAX_HELD:

@@ -39,8 +39,8 @@ _AROUND_LINES = re.compile(" ?\n[\n ]*")
 _REPEATED = re.compile(r"([^\w\s]|_)\1{3,}")
 _RUBBLE = re.compile(rf"[\W_]{{{MAX_RUBBLE + 1},}}")
 _MANY_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{MAX_MARKS + 1},}}")
-#: Letters and digits that stay what they are whatever is before them, so that the texts on both sides of such a place can
-#: be cleaned apart: not the vowels and finals of a syllable, nor letters that are invisible.
+#: Letters and digits that stay what they are whatever is before them, so that the texts on both sides of such a place
+#: can be cleaned apart: not the vowels and finals of a syllable, nor letters that are invisible.
 _PLACE = re.compile("[^\\W_\u115f-\u11ff\u3164\uffa0\U00016d63-\U00016d6a]")
 
 

@@ -97,7 +97,7 @@ _WIDE_SPACES = re.compile(r"[^\S\x00-\x7f]")
 
 def _pieces(window: str, language: str) -> list[str]:
     if not window.isascii():
-        # sentencex fails (a Rust panic, no `Exception`) at a full stop after one; only the lengths of the pieces matter.
+        # sentencex panics, which is no `Exception`, at a full stop after one; only the lengths of the pieces matter.
         window = _WIDE_SPACES.sub(" ", window)
     try:
         pieces: list[str] = sentencex.segment(language, window)
