@@ -160,6 +160,7 @@ FUNCTIONS: dict[str, Callable[[str], object] | str] = {
     "ssml.looks_like": ssml.looks_like,
     "ssml.parse": lambda text: ssml.parse(f"<speak>{text}</speak>"),
     "ssml.spelled": ssml.spelled,
+    "transcript.follow": lambda text: transcript.follow(text, text, "en"),
     "transcript.joined": write_transcript,
     "transcript.shifted": "transcript.joined",
     "transcript.subtitles": "transcript.joined",
@@ -242,3 +243,10 @@ def test_time_grows_with_the_text(name: str) -> None:
 @pytest.mark.parametrize("atom", COSTLY)
 def test_a_text_that_comes_in_characters_takes_as_little(atom: str) -> None:
     check(feed_characters, atom)
+
+
+def test_pauses_after_a_long_text_do_not_copy_it() -> None:
+    text = "好" * 200_000 + "[pause 1ms] " * 16_000
+    assert len(markup.parse(text)) == 1
+    # 0.03 s; to join the text again after each pause takes a hundred times as long.
+    assert took(markup.parse, text) < 1
