@@ -67,6 +67,7 @@ class SpeechPlan:
     keys: list[str] = field(init=False)
     lengths: list[float] = field(init=False)
     source: str | None = field(default=None, init=False)
+    _result_key: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         # Computed here, since a long text is planned in a thread, and hashing thousands of recipes takes long too.
@@ -98,10 +99,12 @@ class SpeechPlan:
 
     def result_key(self) -> str:
         """The cache key of the whole encoded answer, derived from those of its units."""
-        request = self.request
-        joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
-        form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
-        return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+        if not self._result_key:
+            request = self.request
+            joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
+            form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
+            self._result_key = hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+        return self._result_key
 
     @property
     def nbytes(self) -> int:
