@@ -47,14 +47,14 @@ class SpeechPlanner:
         if self.references.shared and resolve_references.has_unknown_voice(request, uploaded, models):
             uploaded = await self.references.by_name(owner, refresh=True)
         clone = resolve_references.needs_cloning(request, uploaded)
-        served = self._choose(request, language, None if clone else request.voice, clone=clone)
+        served = await self._choose(request, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
             assert served.capabilities is not None
             cloning = [model.name for model in self.selector.cloning()]
             request = await resolve_references.resolve(request, uploaded, served.capabilities, cloning, self.references)
         return served, await self.plan(request, served, quick_first=quick_first, language=language)
 
-    def _choose(self, request: SpeechRequest, language: str, voice: str | None, *, clone: bool) -> ServedModel:
+    async def _choose(self, request: SpeechRequest, language: str, voice: str | None, *, clone: bool) -> ServedModel:
         """The model for a request. A dialogue of several languages gets one that speaks the first of them that any
         model speaks, if none speaks that of the whole: a line that cannot be read costs no other."""
         try:
@@ -62,9 +62,9 @@ class SpeechPlanner:
         except errors.UnsupportedLanguage:
             if request.language or len(request.turns) < 2:
                 raise
-            for other in dict.fromkeys(turn.language or languages.detect(turn.text) for turn in request.turns):
+            for other in await self.threads.run_text(len(request.text), _languages, request):
                 with contextlib.suppress(errors.UnsupportedLanguage):
-                    return self.selector.choose(request.model, other.lower().partition("-")[0], voice, clone=clone)
+                    return self.selector.choose(request.model, other, voice, clone=clone)
             raise
 
     async def plan(
@@ -77,6 +77,12 @@ class SpeechPlanner:
             await self.references.ensure_local(digest)
         make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
         return await self.threads.run_text(len(request.text), make)
+
+
+def _languages(request: SpeechRequest) -> list[str]:
+    """Primary tags of the languages of a dialogue, each once, in the order in which they are spoken."""
+    tags = (turn.language or languages.detect(turn.text) for turn in request.turns)
+    return list(dict.fromkeys(tag.lower().partition("-")[0] for tag in tags))
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
