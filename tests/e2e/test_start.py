@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -18,7 +19,11 @@ from pathlib import Path
 import apsw
 import pytest
 
+from antiphon.cache import Cache
+from antiphon.cli import check
+from antiphon.domain import errors
 from antiphon.domain.job import Job, Result, State
+from antiphon.settings import load
 from antiphon.store.sqlite import SqliteStore
 from tests.conftest import Start, wait_until
 
@@ -79,14 +84,16 @@ def refused(command: Command) -> Refused:
     return lambda data, *more: command(data, "serve", "--port", "0", "--model", "tone", *more)
 
 
-def database(path: Path, jobs: int) -> None:
+NO_FILE = Result("", "audio/wav", 1, 1.0, "d" * 64)
+
+
+def database(path: Path, jobs: int, result: Result = NO_FILE) -> None:
     """A database of a server that ran before, with finished jobs of a kilobyte each."""
 
     async def fill() -> None:
         store = SqliteStore(path)
         await store.open()
         now = time.time()
-        result = Result("", "audio/wav", 1, 1.0, "d" * 64)
         done = [
             Job(f"{n:026}", "speech", State.SUCCEEDED, "me", "normal", {"text": f"{n:01000}"}, now, now, now,
                 result=result, attempt=1, kept=False)
@@ -236,3 +243,43 @@ def test_a_disk_that_is_full(refused: Refused, disk: Path) -> None:
             pass
     code, said = refused(disk / "data")
     assert (code, "full" in said or "No space" in said) == (11, True)
+
+
+# On demand
+
+
+def test_the_doctor_reads_everything(tmp_path: Path) -> None:
+    audio, voice = b"finished", b"recording"
+    name = f"speech_{'0' * 26}.wav"
+    database(tmp_path / "antiphon.db", 3, Result(name, "audio/wav", 8, 1.0, hashlib.sha256(audio).hexdigest()))
+    recording = tmp_path / "voices" / f"{hashlib.sha256(voice).hexdigest()}.wav"
+    for path, data in ((tmp_path / "output" / name, audio), (recording, voice)):
+        path.parent.mkdir()
+        path.write_bytes(data)
+
+    async def fill() -> None:
+        cache = Cache(tmp_path / "cache", 1_000_000)
+        await cache.open()
+        for n in range(3):
+            await cache.put(f"{n:064}", b"sound", {})
+        await cache.close()
+
+    asyncio.run(fill())
+    said: list[str] = []
+    settings = load(flags={"data_dir": tmp_path})
+    check.main(settings, said.append)
+    assert said == [
+        "database: sound", "finished files: 3 sound, 0 damaged", "voices: 1 sound, 0 damaged",
+        "cache: 3 sound, 0 damaged",
+    ]  # fmt: skip
+    (tmp_path / "output" / name).write_bytes(b"changed")
+    recording.write_bytes(b"changed")
+    (tmp_path / "cache" / "00" / f"{1:064}").write_bytes(b"changed")
+    said.clear()
+    with pytest.raises(errors.AntiphonError, match="4 files are not what was stored"):
+        check.main(settings, said.append)
+    assert [line for line in said if "damaged" in line] == [
+        "finished files: 0 sound, 3 damaged", "voices: 0 sound, 1 damaged",
+        "cache: 2 sound, 1 damaged; what is damaged there is computed again",
+    ]  # fmt: skip
+    assert f"  {1:064}" in said

@@ -131,3 +131,24 @@ async def test_a_run_that_waited_for_a_skipped_unit_asks_the_model_itself() -> N
     first.skip(0)
     await asyncio.sleep(0)
     assert requeued == [0]
+
+
+def in_space(space: str, shared: SharedResults) -> JobRun:
+    plan: Any = Plan()
+    return JobRun("job", plan, shared, RunCallbacks(lambda *_: None, lambda _: None, lambda _: None), space=space)
+
+
+async def test_runs_of_different_spaces_share_neither_results_nor_running_work() -> None:
+    """P29: of what another owner had computed, or has computed now, a run cannot tell anything."""
+    shared = SharedResults(Cache(Path("unused"), 0), SingleFlight())
+    anna = in_space("anna", shared)
+    assert await anna.unit(0) is not None
+    for other in ("ben", ""):
+        assert await in_space(other, shared).unit(0) is not None, "it waits for another owner's"
+    assert await in_space("anna", shared).unit(0) is None, "it does not wait for its own"
+    anna.done(0, UnitResult(b"sound", {}, 1.0, "worker"))
+    assert 0 not in in_space("anna", shared).missing()
+    for other in ("ben", "", "ann"):
+        assert 0 in in_space(other, shared).missing()
+    assert anna.cache_key("x") != "x"
+    assert in_space("", shared).cache_key("x") == "x", "entries of a server without keys stay what they were"

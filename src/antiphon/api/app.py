@@ -53,7 +53,7 @@ from antiphon.version import __version__
 
 ABOUT = """
 An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio
-twice.
+twice for one client.
 
 Errors are `{"error": "…"}` on the article's routes and OpenAI's object under `/v1`.
 """
