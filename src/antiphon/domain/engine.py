@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from antiphon.domain.job import Kind
+from antiphon.domain.unit import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ class Capabilities:
     deterministic: bool = False
     #: Units that a worker computes at the same time.
     slots: int = 1
+    #: Whether each slot computes on its own, or all of them in the same steps, as those of a `BatchEngine` do.
+    sharing: Literal["own", "one"] = "own"
     cut: Cut = field(default_factory=Cut)
     #: Of an engine for images, which lists in `options` those of `steps`, `guidance`, `negative_prompt` that it knows.
     canvas: Canvas | None = None
@@ -143,6 +146,7 @@ def problems(capabilities: object) -> list[str]:
         "voice_by_language names a voice that there is not": {*capabilities.voice_by_language.values()} <= {*ids},
         "speed_min and speed_max must enclose 1": SPEEDS[0] <= slowest <= 1 <= fastest <= SPEEDS[1],
         f"slots must be 1 to {SLOTS}": 1 <= capabilities.slots <= SLOTS,
+        'sharing must be "own" or "one"': capabilities.sharing in ("own", "one"),
         "cut must have 0 < first_chars <= target_chars <= max_chars": 0 < first <= target <= most,
         "cut.cjk_weight must be at least 1": cut.cjk_weight >= 1,
         "canvas must allow its own size, and have at least one step": fits(capabilities.canvas),
@@ -205,3 +209,48 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Releases what the end of the process would not release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A part of a unit's result is there."""
+
+    unit: int
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A unit has its whole result, or has failed with `error`, which concerns no other unit."""
+
+    unit: int
+    #: Seconds of the device that it took: each step's are shared by the units in it.
+    seconds: float
+    error: Exception | None = None
+
+
+class BatchEngine(Protocol):
+    """Computes many units in the same steps. A worker takes an engine that has `step` for one of these.
+
+    One thread makes all calls. The constructor, `load`, `warm`, `capabilities` and `close` are those of `Engine`; the
+    capabilities say `sharing="one"`, and in `slots` how many units may be admitted at a time. A unit is named by a
+    number of this worker, which is never used twice. An exception from `step` ends the process.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None: ...
+    def load(self, phase: Phase) -> None: ...
+    def warm(self) -> None: ...
+    def capabilities(self) -> Capabilities: ...
+    def close(self) -> None: ...
+
+    def admit(self, unit: int, params: Mapping[str, Any], wish: Wish) -> None:
+        """Takes a unit for the next steps. Computes nothing: a millisecond at most. An exception fails that unit."""
+
+    def cancel(self, unit: int) -> None:
+        """Forgets a unit; nothing more is told about it."""
+
+    def step(self) -> Sequence[Emitted | Ended]:
+        """Computes one step, of some 25 ms, and tells what came of it. Called while units are admitted."""
+
+    def suspects(self) -> frozenset[int]:
+        """The units that took part in the step that raised."""

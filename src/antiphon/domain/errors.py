@@ -143,6 +143,10 @@ class Displaced(WorkerDied, code="displaced"):
     """The worker was ended, but not because of this unit: it is run elsewhere, and counts as untried."""
 
 
+class Suspected(Displaced, code="suspected"):
+    """The worker ended in a step of several units, one of which may be to blame: each is run again by itself."""
+
+
 class Poison(AntiphonError, code="poison"):
     """This segment brought its worker down each time it was tried; it is not tried again."""
 
