@@ -152,7 +152,10 @@ class CodeSlots:
         return {slot: count[slot] for slot in self._used if not live[slot]}
 
     def _step(self, look: int) -> None:
-        code = choose(self._logits(look), self._said, self._uniforms[self._rows, self._count], self._knobs)
+        logits = self._logits(look)
+        code = choose(logits, self._said, self._uniforms[self._rows, self._count], self._knobs)
+        # Scores that are no numbers would choose any code, the start too, for which the codec has no sound.
+        code = code.where(~logits.isnan().any(-1), self._model.stop)
         drawn = self._live & (code != self._model.stop)
         self._codes[self._rows, self._count] = code
         self._said[self._rows, code] |= self._live
