@@ -38,7 +38,7 @@ def routes(control: QueueControl, jobs: JobService, models: ModelRegistry, webho
 
 
 def _add_queue(router: APIRouter, control: QueueControl) -> None:
-    responses: openapi.Responses = {200: {"model": QueueView}, **openapi.errors(403, 404)}
+    responses: openapi.Responses = {200: {"model": QueueView}, **openapi.errors(400, 403, 404, 413, 422)}
 
     @router.get("/v1/queue", summary="The queue of all clients, by expected end", responses={200: {"model": QueueView}})
     async def queue(request: Request) -> Response:
@@ -76,6 +76,7 @@ async def _hold_body(request: Request) -> HoldBody:
 
 def _add_jobs(router: APIRouter, control: QueueControl, jobs: JobService) -> None:
     responses: openapi.Responses = {200: {"model": JobView}, **openapi.errors(403, 404)}
+    with_body: openapi.Responses = {**responses, **openapi.errors(400, 413, 422)}
 
     @router.post("/v1/queue/{id}/front", summary="Put a job first", responses=responses)
     async def front(request: Request, id: str) -> Response:
@@ -85,7 +86,7 @@ def _add_jobs(router: APIRouter, control: QueueControl, jobs: JobService) -> Non
     @router.post(
         "/v1/queue/{id}/class",
         summary="Put a job into another class",
-        responses=responses,
+        responses=with_body,
         openapi_extra=openapi.takes(ClassBody),
     )
     async def change_class(request: Request, id: str) -> Response:

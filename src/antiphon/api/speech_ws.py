@@ -97,6 +97,8 @@ class Conversation:
         self._warnings: list[str] = []
         self._session: SpeechSession | None = None
         self._configured = asyncio.Event()
+        #: With what the connection is closed, once nothing more is sent.
+        self._close: tuple[int, str | None] = (NORMAL, None)
 
     async def run(self) -> None:
         """Returns when the client closes or disconnects, a limit of time is passed, or sending fails."""
@@ -112,17 +114,16 @@ class Conversation:
     async def _end(self, tasks: tuple[asyncio.Task[None], ...]) -> None:
         for task in tasks:
             task.cancel()
-        code = NORMAL
         for error in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
                 log.error("a speech session failed", error=type(error).__name__, exc_info=error)
-                code = FAILED
+                self._close = FAILED, "the server failed"
         if self._session is not None:
             self._session.close()
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            if code == FAILED:
+            if self._close[0] == FAILED:
                 await self._error("Something went wrong in the server; its log says what", errors.AntiphonError())
-            await self._socket.close(code)
+            await self._socket.close(*self._close)
 
     async def _read(self) -> None:
         """Reads messages until the connection ends or `session.close` comes."""
@@ -138,11 +139,10 @@ class Conversation:
                 what = "came" if self._session else "of type session.config came"
                 seconds = self._limits.idle if self._session else self._limits.config
                 await self._error(f"No message {what} for {seconds:g} s")
-                await self._socket.close(POLICY, "too long without a message")
+                self._close = POLICY, "too long without a message"
                 return
             try:
                 if not await self._handle(raw):
-                    await self._socket.close(NORMAL)
                     return
             except errors.AntiphonError as e:
                 await self._error(e.public, e)
