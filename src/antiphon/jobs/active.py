@@ -150,7 +150,7 @@ class ActiveJob:
 
     def _warn_skipped(self, index: int, error: errors.InvalidText) -> None:
         text = str(self.plan.unit(self.id, index).recipe.params.get("text", ""))[:WARNED_CHARS]
-        warning = f"segment {index + 1}, {text!r}, was left out: {error.message}"
+        warning = f"segment {index + 1}, {text!r}, was left out: {error.public}"
         if warning in self.warnings or len(self.warnings) > MAX_WARNINGS:
             return
         more = "more segments were left out" if len(self.warnings) == MAX_WARNINGS else warning

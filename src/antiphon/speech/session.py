@@ -203,7 +203,7 @@ class SpeechSession:
                 warnings = speech.warnings
         except errors.InvalidText as e:
             # A sentence in which nothing can be said is left out like a segment of a longer text.
-            warnings = () if sentence.cancelled else (f"{sentence.text[:WARNED_CHARS]!r} was left out: {e.message}",)
+            warnings = () if sentence.cancelled else (f"{sentence.text[:WARNED_CHARS]!r} was left out: {e.public}",)
         except errors.AntiphonError as e:
             error = None if sentence.cancelled else e
         except Exception:
