@@ -77,7 +77,7 @@ def test_the_articles_route(server: Server, model: str) -> None:
     assert "①" in answer.json()["warnings"][0]
     refused = server.client.post("/tts", json={"text": NOTHING, "model": model})
     assert refused.status_code == 400
-    assert "no sound" in refused.json()["error"]
+    assert "sound" in refused.json()["error"]
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -144,7 +144,7 @@ class ActiveJob:
             return
         if isinstance(error, errors.InvalidText) and self.served.traits.skips:
             self._warn_skipped(index, error)
-            self.run.skip(index)
+            self.run.skip(index, error)
         else:
             self.run.failed(index, error)
 

@@ -168,15 +168,16 @@ class JobRun:
         self._land(self.keys[index], None)
         self.fail(error)
 
-    def skip(self, index: int) -> None:
+    def skip(self, index: int, why: errors.InvalidText | None = None) -> None:
         """The model has nothing to say in this unit: its pause is all that is heard of it. Nothing is cached, and a run
-        that waited for it asks the model itself. A run without any other unit fails with `NothingToSay`."""
+        that waited for it asks the model itself. A run without any other unit fails with `NothingToSay` and the
+        engine's own words."""
         self._land(self.keys[index], None)
         if self.error is not None or index in self.skipped:
             return
         self.skipped.add(index)
         if len(self.skipped) == self.total:
-            self.fail(errors.NothingToSay(param="text"))
+            self.fail(errors.NothingToSay(None if why is None else why.message, param="text"))
             return
         self._count(index, cached=False)
         self._wake(index)
