@@ -1,4 +1,5 @@
-"""Client limits: how many streams one key and one address may have open, and how many requests behind a proxy.
+"""Client limits: how many streams a key, or without keys an address, may have open, and how many requests a client that
+comes through a trusted proxy.
 
 A stream lasts as long as its client likes: events, a WebSocket, audio that is sent as fast as it is read. Admission
 bounds work, which streams that wait do not make.
@@ -68,17 +69,13 @@ class Opened:
             self._count(("request", client), most, too_many(most))
 
     def begin_stream(self) -> None:
-        """Counts it as a stream of its key and its address, once. Raises `TooManyOpen`."""
+        """Counts it as a stream of its owner, once. Raises `TooManyOpen`."""
         if self._is_stream:
             return
         self._is_stream = True
         most, caller = self._limits.most_streams, self._scope["antiphon.caller"]
-        names = [("address", client_of(self._scope["antiphon.address"]))]
-        if caller.key is not None:
-            names.append(("key", caller.owner))
-        for name in names:
-            why = f"Your {name[0]} has {most} streams open (--max-streams); close some, then try again"
-            self._count(name, most, why)
+        whose, owner = ("address", client_of(caller.owner)) if caller.key is None else ("key", caller.owner)
+        self._count((whose, owner), most, f"Your {whose} has {most} streams open (--max-streams); close some first")
 
     def end(self) -> None:
         while self._counted:

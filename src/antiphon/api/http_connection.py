@@ -201,6 +201,8 @@ class HttpConnection(BoundedConnection, HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        # What nobody has read of the body; uvicorn keeps it until the next request.
+        self.cycle.body.clear()
         self._idle_at = self.loop.time()
         if self.waiting and not self.transport.is_closing():
             self._unset_keepalive_if_required()

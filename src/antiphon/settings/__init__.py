@@ -165,7 +165,7 @@ class Settings(BaseSettings):
         1024, "Connections of one address open at a time; requests, for a client behind a trusted proxy.", ge=1
     )
     max_streams: int = option(
-        512, "Streams of one key, and of one address, open at a time: events, WebSockets, audio being sent.", ge=1
+        400, "Streams of one key, or address, open at a time: events, WebSockets, audio being sent.", ge=1
     )
     webhook_private: bool = option(False, "Let webhooks call addresses that are not public.")
 
