@@ -482,7 +482,8 @@ async def test_damage_that_is_found_later_ends_the_store(ask: str, path: Path) -
     await store.close()
 
 
-async def test_a_row_that_means_nothing_ends_the_store(path: Path) -> None:
+@pytest.mark.parametrize("by", ["reader", "writer"])
+async def test_a_row_that_means_nothing_ends_the_store(by: str, path: Path) -> None:
     fatal: list[BaseException] = []
     store = SqliteStore(path, on_fatal=fatal.append)
     await store.open()
@@ -491,6 +492,7 @@ async def test_a_row_that_means_nothing_ends_the_store(path: Path) -> None:
     db.execute("PRAGMA ignore_check_constraints = on; UPDATE jobs SET request = '{'")
     db.close()
     with pytest.raises(errors.DatabaseDamaged):
-        await store.list()
+        await (store.list() if by == "reader" else store.retry("a"))
+    await asyncio.sleep(0)
     assert len(fatal) == 1
     await store.close()
