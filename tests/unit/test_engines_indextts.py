@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from antiphon.engines.indextts.indextts2 import IndexTTS2
 from antiphon.engines.indextts.indextts25 import IndexTTS25
 from antiphon.engines.indextts.interrupt import Interrupt
 from antiphon.engines.indextts.options import Options, generation
+from antiphon.engines.indextts.references import References
 from antiphon.engines.indextts.seeding import derive
 
 RATE = 1000
@@ -237,3 +239,10 @@ def test_the_allocator_grows_its_segments_unless_the_operator_says_otherwise(mon
     monkeypatch.setattr(os, "environ", environment := {})
     model_folder.seal()
     assert environment[name] == value == "expandable_segments:True"
+
+
+def test_a_model_without_a_voice_of_its_own_has_one_that_espeak_speaks(tmp_path: Path) -> None:
+    references = References(tmp_path, None)
+    assert references.names == ("default",)
+    assert Path(references.of_voice("").path).stat().st_size > 100_000
+    references.close()
