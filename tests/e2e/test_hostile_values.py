@@ -142,6 +142,7 @@ BODIES = {
     "deep objects": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     "a deep field": f'{{"input": "Hi", "text": "Hi", "type": {DEEP}}}'.encode(),
     "a deep kind": f'{{"type": {DEEP}}}'.encode(),
+    "deeper than Python's stack": f'{{"type": {"[" * 3000 + "]" * 3000}}}'.encode(),
     "half a character": b'{"input": "a\\ud800b", "text": "a\\ud800b"}',
     "not UTF-8": b'{"input": "\xff\xfe", "text": "\xff"}',
     "UTF-16": '{"input": "Hi", "text": "Hi"}'.encode("utf-16"),
@@ -339,6 +340,7 @@ def test_forms(server: Server, title: str) -> None:
 
 BOUNDARY = b"multipart/form-data; boundary=b"
 PART = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n%s\r\n--b--\r\n'
+WITH_FILE = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\n' + FILE + b"\r\n"
 RAW_FORMS: dict[str, tuple[bytes, bytes]] = {
     "no boundary": (b"multipart/form-data", b"x"),
     "an empty boundary": (b'multipart/form-data; boundary=""', b"x"),
@@ -349,8 +351,8 @@ RAW_FORMS: dict[str, tuple[bytes, bytes]] = {
     "no name": (BOUNDARY, b"--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n"),
     "a charset that is none": (BOUNDARY + b"; charset=\xb2", PART % b"x"),
     "base64 as a charset": (BOUNDARY + b"; charset=base64", PART % b"x"),
-    "half characters by a charset": (BOUNDARY + b"; charset=unicode_escape", PART % b"\\ud800"),
-    "a charset that raises": (BOUNDARY + b"; charset=idna", PART % (b"a" * 100 + b"..")),
+    "half characters by a charset": (BOUNDARY + b"; charset=unicode_escape", WITH_FILE + PART % b"\\ud800"),
+    "a charset that raises": (BOUNDARY + b"; charset=idna", PART % b"xn--999999"),
     "a text in place of the file": (BOUNDARY, PART.replace(b"prompt", b"file") % b"x"),
     "JSON": (b"application/json", b"{}"),
     "no type": (b"\xb2", b""),
