@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
 from antiphon.api import vllm_omni
 from antiphon.domain import client_values, errors
@@ -24,10 +34,18 @@ def _finite(value: int | float) -> int | float:
 
 
 Number = Annotated[StrictInt | StrictFloat, AfterValidator(_finite)]
-#: Weights that are looked at; each wrong one of a long list would get an error of its own.
+#: Weights that are looked at: each wrong one gets an error of its own.
 MAX_WEIGHTS = 64
-Weights = Annotated[list[Number], Field(max_length=MAX_WEIGHTS)]
-Emotion = StrictStr | Annotated[dict[StrictStr, Number], Field(max_length=MAX_WEIGHTS)] | Weights | None
+
+
+def _few(value: object) -> object:
+    if isinstance(value, list | dict) and len(value) > MAX_WEIGHTS:
+        raise ValueError(f"there are at most {MAX_WEIGHTS} weights")
+    return value
+
+
+Weights = Annotated[list[Number], BeforeValidator(_few)]
+Emotion = Annotated[StrictStr | dict[StrictStr, Number] | list[Number] | None, BeforeValidator(_few)]
 PriorityName = Literal["vip", "normal", "bulk"]
 
 
