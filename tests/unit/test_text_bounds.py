@@ -8,13 +8,16 @@ import re
 import sys
 import threading
 import unicodedata
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketState
 
-from antiphon.api import request_body
+from antiphon.api import request_body, speech_ws
 from antiphon.api.bodies import DialogueBody, SpeechBody
 from antiphon.concurrency.threads import SMALL_TEXT, Threads
 from antiphon.domain import errors
@@ -159,3 +162,29 @@ def test_a_long_text_is_read_in_a_thread_of_texts() -> None:
     here, there = asyncio.run(names())
     assert here == threading.current_thread().name
     assert there.startswith("antiphon-text")
+
+
+def test_a_thousand_waiting_messages_leave_turns_to_others() -> None:
+    """Messages that have arrived are received without waiting."""
+    count = 1000
+    messages = iter([b'{"type": "nothing"}'] * count)
+
+    async def receive() -> Message:
+        raw = next(messages, None)
+        return {"type": "websocket.disconnect"} if raw is None else {"type": "websocket.receive", "bytes": raw}
+
+    async def send(message: Message) -> None:
+        """Nothing waits."""
+
+    async def turns() -> int:
+        socket = WebSocket({"type": "websocket", "headers": []}, receive, send)
+        socket.client_state = socket.application_state = WebSocketState.CONNECTED
+        speech: Any = None
+        talking = asyncio.create_task(speech_ws.Conversation(speech, socket, speech_ws.SessionLimits()).run())
+        taken = 0
+        while not talking.done():
+            await asyncio.sleep(0)
+            taken += 1
+        return taken
+
+    assert asyncio.run(turns()) > count

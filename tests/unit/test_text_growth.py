@@ -5,6 +5,7 @@ Time is that of the thread's own processor (`time.thread_time`), which a busy ma
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib
@@ -13,6 +14,7 @@ import pkgutil
 import random
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +26,7 @@ from antiphon.cli import book
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Cut
 from antiphon.domain.request import SpeechRequest, Turn
-from antiphon.speech import plan, planner
+from antiphon.speech import plan, planner, session
 from antiphon.text import (
     chapters,
     clauses,
@@ -135,6 +137,30 @@ def make_dialogue(text: str) -> None:
     plan.make(planner._cleaned(request)[0], "m", MODEL)
 
 
+class Silence:
+    """In place of the speech service, for a conversation of which nobody hears anything."""
+
+    text_threads: Any = None
+
+
+class Threadless:
+    async def run_text(self, characters: int, function: Callable[..., object], *args: object) -> object:
+        return function(*args)
+
+
+def converse(text: str) -> None:
+    """A conversation whose text comes in characters, and whose sentences all wait."""
+
+    async def talk() -> None:
+        speech: Any = Silence()
+        speech.text_threads = Threadless()
+        talking = session.SpeechSession(speech, "", session.Voice(SpeechRequest(text="a")))
+        for ch in text:
+            await talking.put(ch)
+
+    asyncio.run(talk())
+
+
 #: Every public function of `text/`, and classes, by what is done with a text. "": done by the row that is named.
 FUNCTIONS: dict[str, Callable[[str], object] | str] = {
     "chapters.split": chapters.split,
@@ -177,6 +203,7 @@ ELSEWHERE: dict[str, Callable[[str], object]] = {
     "api.request_body": lambda text: request_body.parse(SpeechBody, b'{"x":' + text.encode("utf-8", "replace")),
     "cli.book": lambda text: book.safe_name(text),
     "speech.plan": make_plan,
+    "speech.session": converse,
     "a dialogue": make_dialogue,
 }  # fmt: skip
 
@@ -236,7 +263,7 @@ ROWS = {name: row for name, row in FUNCTIONS.items() if not isinstance(row, str)
 
 @pytest.mark.parametrize("name", ROWS)
 def test_time_grows_with_the_text(name: str) -> None:
-    for atom in COSTLY if name in SLOW else (*ATOMS, *PAIRS):
+    for atom in ("Hi. ", "! ") if name == "speech.session" else COSTLY if name in SLOW else (*ATOMS, *PAIRS):
         check(ROWS[name], atom)
 
 

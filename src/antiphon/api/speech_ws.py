@@ -146,6 +146,8 @@ class Conversation:
                     return
             except errors.AntiphonError as e:
                 await self._error(e.public, e)
+            # Messages that have arrived are read without waiting: a thousand of them would hold up everybody else.
+            await asyncio.sleep(0)
 
     async def _receive(self) -> bytes:
         message = await self._socket.receive()
