@@ -9,7 +9,19 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
-from benchmarks.reliability import connections, drain, flood, fuzz, kills, migrations, readers, share, soak, texts, workers
+from benchmarks.reliability import (
+    connections,
+    drain,
+    flood,
+    fuzz,
+    kills,
+    migrations,
+    readers,
+    share,
+    soak,
+    texts,
+    workers,
+)
 from benchmarks.reliability.server import Row
 
 ROWS: dict[str, Callable[[int, float], list[Row]]] = {

@@ -55,6 +55,10 @@ class Watch(threading.Thread):
                 connection.getresponse().read()
                 self.seconds.append(time.perf_counter() - began)
 
+    def stop(self) -> None:
+        self._over.set()
+        self.join()
+
 
 @contextlib.contextmanager
 def watched(port: int) -> Iterator[list[float]]:
@@ -63,8 +67,7 @@ def watched(port: int) -> Iterator[list[float]]:
     try:
         yield watch.seconds
     finally:
-        watch._over.set()
-        watch.join()
+        watch.stop()
 
 
 def text(name: str, scale: float) -> str:
@@ -87,6 +90,8 @@ async def _routes(port: int, said: str) -> None:
     for path, more in (("speech", {"input": said}), ("dialogue", {"turns": turns})):
         with contextlib.suppress(asyncio.IncompleteReadError, TimeoutError):
             await asyncio.wait_for(connection.first(f"/v1/audio/{path}", json.dumps(more).encode()), 60)
+    # The server has closed a connection that was idle so long.
+    connection.close()
     items = json.dumps({"items": [{"input": said[:300]}] * 8}).encode()
     await connection.request("POST", "/v1/audio/speech/batch", items)
     connection.close()
