@@ -29,12 +29,12 @@ from antiphon.text.normalise import MAX_MARKS, MAX_VOID, PIECE, clean
 from antiphon.text.spans import MAX_SPANS
 
 MODEL = Capabilities(kind="speech", sample_rate=24000, revision="1")
-ORDINARY = (
+USUAL = (
     *("Hello", "world", "你好", "世界", "é", "e\u0301", "\u1112\u1161\u11ab", "한", "ą\u0301", "नमस्ते", "สวัสดี", "שָׁלוֹם", "x\u0338"),
     *(" ", "  ", "\n", "\r\n", "\n\n\n", "\u3000", "\u2028", "😀", "👩\u200d👧", "1\ufe0f\u20e3", "\u200b", "\u3164", "=" * 50, "-+" * 30),
     *(".", "!", "。", "，", "(", "“", "”", "...", "a" * 30, "\u0301" * 30, "7"),
 )  # fmt: skip
-ordinary = st.lists(st.sampled_from(ORDINARY), max_size=60).map("".join)
+ordinary = st.lists(st.sampled_from(USUAL), max_size=60).map("".join)
 
 
 def in_one_go(text: str) -> str:
