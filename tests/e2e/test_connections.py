@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import socket
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from antiphon.domain.event import Event
+from antiphon.domain.job import Job, State
+from antiphon.store.sqlite import SqliteStore
 from tests.conftest import Server, Start, launch, wait_until
 from tests.e2e.test_keys import bearer, create
 
 MIB = 2**20
-READERS, EVENTS = 60, 9_700
+READERS, EVENTS, JOBS = 60, 9_700, 60
 STREAMS = 4
 
 
@@ -106,12 +109,8 @@ def listen(server: Server, token: str | None, client: str | None = None) -> Any:
 
 
 def test_readers_of_a_long_replay_who_do_not_read_cost_little(serve: Start, tmp_path: Path) -> None:
-    server = serve("--model", "tone", data=tmp_path / "data")
-    server.stop()
-    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "antiphon.db")) as db, db:
-        data = json.dumps({"status": "running", "progress": 0.5, "units": {"total": 1, "done": 1, "cached": 0}})
-        rows = [(n + 10, "unit.done", time.time(), "0" * 26, None, data) for n in range(EVENTS)]
-        db.executemany("INSERT INTO events (id, type, at, job, owner, data) VALUES (?, ?, ?, ?, ?, ?)", rows)
+    (tmp_path / "data").mkdir()
+    asyncio.run(store_events(tmp_path / "data" / "antiphon.db"))
     server = serve("--model", "tone", data=tmp_path / "data")
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss
@@ -135,6 +134,46 @@ def test_readers_of_a_long_replay_who_do_not_read_cost_little(serve: Start, tmp_
     print(f"{READERS} readers of {EVENTS} events: {grown / MIB:+.1f} MiB")
     assert ids == [n + 10 for n in range(EVENTS)]
     assert grown < 16 * MIB
+
+
+def test_a_list_of_jobs_does_not_hold_their_texts(serve: Start, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    asyncio.run(store_jobs(tmp_path / "data" / "antiphon.db"))
+    server = serve("--model", "tone", data=tmp_path / "data")
+    before = most_memory(server)
+    listed = server.client.get("/v1/jobs", params={"limit": 500}).json()
+    grown = most_memory(server) - before
+    print(f"a list of {JOBS} jobs: {grown / MIB:+.1f} MiB")
+    assert [job["id"] for job in listed["data"]] == [f"{n:026d}" for n in reversed(range(JOBS))]
+    assert listed["next"] is None
+    some = server.client.get("/v1/jobs", params={"limit": 20, "after": f"{30:026d}"}).json()
+    assert [job["id"] for job in some["data"]] == [f"{n:026d}" for n in reversed(range(10, 30))]
+    assert grown < 40 * MIB
+
+
+async def store_jobs(path: Path) -> None:
+    store = SqliteStore(path)
+    await store.open()
+    for n in range(JOBS):
+        request = {"text": chr(97 + n % 26) * 900_000}
+        job = Job(f"{n:026d}", "speech", State.QUEUED, "127.0.0.1", "normal", request, time.time())
+        await store.add(job)
+        await store.cancel(job.id)
+    await store.close()
+
+
+def most_memory(server: Server) -> int:
+    """The most that the process ever had, in bytes."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+async def store_events(path: Path) -> None:
+    data = {"status": "running", "progress": 0.5, "units": {"total": 1, "done": 1, "cached": 0}, "index": 1}
+    store = SqliteStore(path)
+    await store.open()
+    await store.append_events([Event(n + 10, "unit.done", time.time(), None, None, data) for n in range(EVENTS)])
+    await store.close()
 
 
 def stalled(server: Server, websocket: bool) -> socket.socket:

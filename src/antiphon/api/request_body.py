@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -15,6 +17,8 @@ from antiphon.domain import client_values, errors
 
 M = TypeVar("M", bound=BaseModel)
 
+#: Bytes of bodies that have come in part, of all clients together; and seconds until there should be room again.
+MOST_UNREAD, BUSY = 256 * 1024 * 1024, 5.0
 #: Names that pydantic puts into an error's location for the alternatives of a union; the client's body has none.
 _ALTERNATIVES = frozenset({"str", "int", "float", "bool", "VoiceId"})
 
@@ -32,15 +36,47 @@ async def body(request: Request, limit: int) -> bytes:
     """The whole body. Raises `TooLarge` as soon as the size is known, before the body is read to the end."""
     if client_values.content_length(request.headers.get("content-length")) > limit:
         raise TooLarge(f"The body is larger than {limit} bytes")
-    raw = bytearray()
-    try:
-        async for part in request.stream():
-            raw += part
-            if len(raw) > limit:
-                raise TooLarge(f"The body is larger than {limit} bytes")
-    except ClientDisconnect:
-        raise errors.InvalidRequest("The connection ended before the whole body was here") from None
-    return bytes(raw)
+    # It gives its bytes out without a copy.
+    raw = io.BytesIO()
+    with unread.growing() as grow:
+        try:
+            async for part in request.stream():
+                grow(len(part))
+                raw.write(part)
+                if raw.tell() > limit:
+                    raise TooLarge(f"The body is larger than {limit} bytes")
+        except ClientDisconnect:
+            raise errors.InvalidRequest("The connection ended before the whole body was here") from None
+        return raw.getvalue()
+
+
+class UnreadBodies:
+    """Bounds the bytes of the bodies that have come in part, which slow clients could hold for as long as they like."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.bytes = most, 0
+
+    @contextlib.contextmanager
+    def growing(self) -> Iterator[Callable[[int], None]]:
+        """Counts one body, part by part, until the block ends. The counting raises `Busy`."""
+        counted = 0
+
+        def grow(size: int) -> None:
+            nonlocal counted
+            # What came in one part waits for nobody.
+            if size and counted and self.bytes + size > self.most:
+                raise errors.Busy(f"Bodies of {self.most} bytes are being received; try again soon", retry_after=BUSY)
+            counted += size
+            self.bytes += size
+
+        try:
+            yield grow
+        finally:
+            self.bytes -= counted
+
+
+#: Those of this server.
+unread = UnreadBodies(MOST_UNREAD)
 
 
 def parse(model: type[M], raw: bytes) -> M:

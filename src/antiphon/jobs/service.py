@@ -25,6 +25,8 @@ from antiphon.store.base import Idempotency, JobStore, Webhook
 
 #: Asks the servers that share the store how an unfinished job looks that none of ours is; None: no answer.
 RemoteView = Callable[[str], Awaitable[dict[str, Any] | None]]
+#: Jobs of a list that are read at a time, for each has its text, of up to a megabyte.
+LISTED = 8
 
 
 @dataclass(eq=False)
@@ -187,8 +189,16 @@ class JobService:
         after: str | None = None,
         limit: int = 50,
     ) -> builtins.list[dict[str, Any]]:
-        found = await self._store.list(owner=owner, states=states, after=after, limit=limit)
-        return [self._view(job) for job in found]
+        """At most `limit` jobs, newest first, after the job `after`."""
+        found: builtins.list[dict[str, Any]] = []
+        while len(found) < limit:
+            count = min(LISTED, limit - len(found))
+            page = await self._store.list(owner=owner, states=states, after=after, limit=count)
+            found += map(self._view, page)
+            if len(page) < count:
+                break
+            after = page[-1].id
+        return found
 
     # Cancel, retry
 
