@@ -82,3 +82,33 @@ async def test_what_is_lost_after_a_replay_is_said_from_where_it_ended() -> None
         (gap, *_), last = await waiting, first[-1].id
         assert gap.type == "gap"
         assert gap.data == {"after": last}
+
+
+class Late(MemoryStore):
+    """A store that finds nothing more, and meanwhile more happens than a subscription holds."""
+
+    streams: Streams
+    empty = 0
+
+    async def events_after(
+        self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
+    ) -> list[Event]:
+        found = await super().events_after(id, job, owner, limit)
+        # Its last page is read twice: before and after what waits is written.
+        self.empty += not found and id > 0
+        if self.empty == 2:
+            self.streams.publish(1500)
+            self.empty = -1000
+        return found
+
+
+async def test_what_happens_while_the_last_page_is_read_is_past_too() -> None:
+    streams = Streams(keep=4)
+    streams.store = streams.journal._store = late = Late()
+    late.streams = streams
+    # With other servers beside it, the past is never read from memory.
+    streams.bus.number(1)
+    streams.publish(20)
+    heard = await streams.hear([])
+    assert len(heard) == 1520
+    assert heard == streams.told

@@ -212,9 +212,6 @@ class HttpConnection(BoundedConnection, HttpToolsProtocol):
 
     def _upgrade(self) -> None:
         """Hands the connection over, with what came behind the handshake."""
-        if not self.url.isascii():
-            self.refuse(BAD_REQUEST)
-            return
         if any(len(name) + len(value) + 2 > self.limits.url for name, value in self.headers):
             message = f"A header field of a WebSocket's handshake has more than {self.limits.url} bytes"
             self.refuse(Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message))
