@@ -31,14 +31,15 @@ class Streams:
     def publish(self, count: int) -> None:
         self.told += [self.bus.publish("unit.done", "a", None, {"n": n}) for n in range(count)]
 
-    async def hear(self, meanwhile: list[int]) -> list[Event]:
-        """All events from the first; before each of the first lists, so many more are published."""
+    async def hear(self, meanwhile: list[int], least: int = 0) -> list[Event]:
+        """All events from the first, `least` of them at least; after each of the first lists, so many more are
+        published."""
         await self.store.open()
         streams = EventStreams(self.bus, self.journal, cast(Any, None))
         heard: list[Event] = []
         async with contextlib.aclosing(streams.stream(job=None, owner=None, after=0)) as lists:
             more = iter(meanwhile)
-            while len(heard) < len(self.told):
+            while len(heard) < max(least, len(self.told)):
                 found = await asyncio.wait_for(anext(lists), 5)
                 heard += found
                 self.pages.append(len(found))
@@ -109,6 +110,6 @@ async def test_what_happens_while_the_last_page_is_read_is_past_too() -> None:
     # With other servers beside it, the past is never read from memory.
     streams.bus.number(1)
     streams.publish(20)
-    heard = await streams.hear([])
+    heard = await streams.hear([], 1520)
     assert len(heard) == 1520
     assert heard == streams.told
