@@ -181,6 +181,8 @@ async def test_an_ordinary_client_notices_nothing() -> None:
             await client.send(b"POST /%d HTTP/1.1\r\nHost: a\r\nContent-Length: 200000\r\n\r\n" % n + b"a" * 200_000)
             answer = await client.reader.readuntil(b"0\r\n\r\n")
             assert b"/%d 200000 2\n" % n in answer
+            # What was parsed is not held.
+            assert server.protocols[0].waiting.obj == b""
         chunks = b"".join(b"%x;why=not\r\n%s\r\n" % (n, b"b" * n) for n in range(1, 3000))
         head = b"POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
         await client.send(head + chunks + b"0\r\nTrailer: ignored\r\n\r\nGET /next HTTP/1.1\r\nHost: a\r\n\r\n")

@@ -73,6 +73,9 @@ class BoundedConnection(TimedWrites):
                 break
             self.parse_piece()
             pieces += 1
+        if not self.waiting:
+            # An empty view would still hold the bytes that it is a part of.
+            self.waiting = NOTHING
         self.read_on(not self.waiting and self.may_parse())
 
     def may_parse(self) -> bool:
