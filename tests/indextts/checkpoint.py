@@ -39,9 +39,7 @@ def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT) -> Path:
     return folder
 
 
-def _gpt(
-    folder: Path, config: dict[str, Any], stop_at: int, package: str = "indextts25", attention: float = 12
-) -> None:
+def _gpt(folder: Path, config: dict[str, Any], stop_at: int, package: str = "indextts25") -> None:
     import torch
     from omegaconf import OmegaConf
 
@@ -53,7 +51,7 @@ def _gpt(
     place[:, -1] = (torch.arange(len(place), dtype=torch.float32) - stop_at) * 0.02
     for name, tensor in weights.items():
         if ".attn.c_" in name:
-            tensor.mul_(attention)
+            tensor.mul_(12)
         if name.startswith("gpt.h.") and "c_proj" in name:
             tensor[..., -1] = 0
     weights["mel_head.weight"].mul_(4)

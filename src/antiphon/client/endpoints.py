@@ -61,14 +61,7 @@ def speak(text: str, options: SpeechOptions) -> Call[Audio]:
 def submit(text: str, options: JobOptions, *, repeated: bool) -> Call[Job]:
     """`repeated`: whether the call may be retried; then it gets a random key unless the caller gives one."""
     headers = _key(options) or ({"Idempotency-Key": uuid.uuid4().hex} if repeated else {})
-    return Call(
-        "POST",
-        "/v1/jobs",
-        lambda answer: Job.of(_json(answer)),
-        json=_body(text, options),
-        headers=headers,
-        queues=True,
-    )
+    return Call("POST", "/v1/jobs", lambda answer: Job.of(_json(answer)), json=_body(text, options), headers=headers)
 
 
 def job(id: str | Job) -> Call[Job]:

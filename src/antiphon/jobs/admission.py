@@ -41,8 +41,7 @@ class JobAdmission:
         try:
             if job.durable:
                 self.space.check()
-            slots = max(1, job.served.pool.slots)
-            job.long = self.work.take(job.owner, sum(costs), plan.nbytes, waiting=job.waiting, slots=slots)
+            self.work.take(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
         except errors.AntiphonError:
             self.api_keys.release(job.owner, reserved)
             raise
@@ -53,27 +52,13 @@ class JobAdmission:
         expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
         job.reserved = self.api_keys.reserve(job.owner, expected, admitted=True)
         job.seconds, job.nbytes = sum(costs), plan.nbytes
-        job.long = self.work.force(job.owner, job.seconds, job.nbytes, waiting=job.waiting)
-
-    def count_as(self, job: ActiveJob, *, waiting: bool) -> None:
-        """From now on the job's work counts as that of a request that somebody waits for, or of one that nobody does.
-        It was admitted once and is not refused now."""
-        counted = job.seconds, job.nbytes
-        if job.nbytes:
-            self.work.give_back(job.owner, *counted, waiting=job.waiting, long=job.long)
-            job.long = self.work.force(job.owner, *counted, waiting=waiting)
-        job.waiting = waiting
+        self.work.force(job.owner, job.seconds, job.nbytes)
 
     def spend(self, job: ActiveJob, seconds: float) -> None:
         """A unit of the job is done: its predicted seconds are no longer queued."""
         seconds = min(seconds, job.seconds)
-        self.work.spend(job.owner, seconds, waiting=job.waiting, long=job.long)
+        self.work.spend(job.owner, seconds)
         job.seconds -= seconds
-
-    def reprice(self, job: ActiveJob, factor: float) -> None:
-        """The job's queued work is priced again: what is refused because of it is told a true time."""
-        self.work.spend(job.owner, job.seconds * (1 - factor), waiting=job.waiting, long=job.long)
-        job.seconds *= factor
 
     def count_audio(self, owner: str, result: Result) -> None:
         """Counts the audio of a job that succeeded towards its owner's quota."""
@@ -82,7 +67,7 @@ class JobAdmission:
     def give_back(self, job: ActiveJob) -> None:
         """The job's work is done or gone. A second call does nothing."""
         if job.nbytes:
-            self.work.give_back(job.owner, job.seconds, job.nbytes, waiting=job.waiting, long=job.long)
+            self.work.give_back(job.owner, job.seconds, job.nbytes)
             self.api_keys.release(job.owner, job.reserved)
             job.seconds, job.nbytes, job.reserved = 0.0, 0, 0.0
 

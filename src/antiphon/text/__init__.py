@@ -14,6 +14,5 @@ __all__ = [
     "markup",
     "normalise",
     "segment",
-    "spans",
     "transcript",
 ]
