@@ -221,6 +221,8 @@ def test_a_quota_of_audio(serve: Start, tmp_path: Path) -> None:
     assert refused.status_code == 429
     assert "today" in refused.json()["error"]
     assert 0 < int(refused.headers["retry-after"]) <= 86400
+    # What the cache has is audio, too.
+    assert server.client.post("/tts", json=long, headers=headers).status_code == 429
     server.stop()
     again = serve("--model", "tone", data=data, ready=False)
     wait_until(lambda: again.health()["model_loaded"], "a model is ready")

@@ -102,11 +102,8 @@ def problems(capabilities: object) -> list[str]:
     """What is wrong with an engine's capabilities, on all of which the server relies."""
     if not isinstance(capabilities, Capabilities):
         return [f"capabilities() must return Capabilities, not {type(capabilities).__name__}"]
-    rate, ids, default = (
-        capabilities.sample_rate,
-        [voice.id for voice in capabilities.voices],
-        capabilities.default_voice,
-    )
+    rate, default = capabilities.sample_rate, capabilities.default_voice
+    ids = [voice.id for voice in capabilities.voices]
     cut, slowest, fastest = capabilities.cut, capabilities.speed_min, capabilities.speed_max
     first, target, most = cut.first_chars, cut.target_chars, cut.max_chars
     kept = {

@@ -36,21 +36,25 @@ class JobAdmission:
     def admit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the job's work. Raises `OverQuota`; `OverShare` or `QueueFull` with the time after which it fits;
         `StorageFull`."""
-        expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
-        reserved = self.api_keys.reserve(job.owner, expected)
+        self.reserve(job, plan)
         try:
             if job.durable:
                 self.space.check()
             self.work.take(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
         except errors.AntiphonError:
-            self.api_keys.release(job.owner, reserved)
+            self.give_back(job)
             raise
-        job.seconds, job.nbytes, job.reserved = sum(costs), plan.nbytes, reserved
+        job.seconds, job.nbytes = sum(costs), plan.nbytes
+
+    def reserve(self, job: ActiveJob, plan: Plan, *, admitted: bool = False) -> None:
+        """Counts the job's audio towards its owner's quota, which is for cached audio too. Raises `OverQuota`, unless a
+        previous process `admitted` it."""
+        expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
+        job.reserved = self.api_keys.reserve(job.owner, expected, admitted=admitted)
 
     def readmit(self, job: ActiveJob, plan: Plan, costs: list[float]) -> None:
         """Counts the work of a job that a previous process admitted."""
-        expected = plan.expected_audio(job.served.dispatcher.cost.audio_per_length)
-        job.reserved = self.api_keys.reserve(job.owner, expected, admitted=True)
+        self.reserve(job, plan, admitted=True)
         job.seconds, job.nbytes = sum(costs), plan.nbytes
         self.work.force(job.owner, job.seconds, job.nbytes)
 
@@ -68,8 +72,9 @@ class JobAdmission:
         """The job's work is done or gone. A second call does nothing."""
         if job.nbytes:
             self.work.give_back(job.owner, job.seconds, job.nbytes)
+        if job.reserved:
             self.api_keys.release(job.owner, job.reserved)
-            job.seconds, job.nbytes, job.reserved = 0.0, 0, 0.0
+        job.seconds, job.nbytes, job.reserved = 0.0, 0, 0.0
 
 
 def predicted_costs(served: ServedModel, plan: Plan, units: list[int]) -> list[float]:

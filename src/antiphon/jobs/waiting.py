@@ -97,6 +97,7 @@ class WaitingJobs:
         if missing:
             lifecycle.admission.admit(active, plan, costs)
         else:
+            lifecycle.admission.reserve(active, plan)
             active.started_at = time.time()
         lifecycle.enter(active, missing, costs)
         return WaitingJob(self, active, run)
