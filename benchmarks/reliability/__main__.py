@@ -9,7 +9,19 @@ import sys
 from collections.abc import Callable
 from datetime import date
 
-from benchmarks.reliability import drain, flood, kills, migrations, readers, share, soak, workers
+from benchmarks.reliability import (
+    connections,
+    drain,
+    flood,
+    fuzz,
+    kills,
+    migrations,
+    readers,
+    share,
+    soak,
+    texts,
+    workers,
+)
 from benchmarks.reliability.server import Row
 
 ROWS: dict[str, Callable[[int, float], list[Row]]] = {
@@ -17,13 +29,16 @@ ROWS: dict[str, Callable[[int, float], list[Row]]] = {
     "faults": workers.faults,
     "poison": workers.poison,
     "readers": readers.readers,
+    "connections": connections.connections,
     "flood": flood.flood,
     "drain": drain.drain,
+    "fuzz": fuzz.fuzz,
     "once": kills.once,
     "share": share.share,
     "depth": share.depth,
     "soak": soak.soak,
     "migrations": migrations.migrations,
+    "texts": texts.texts,
 }
 
 

@@ -25,7 +25,7 @@ def stalled(port: int, websocket: bool) -> socket.socket:
     sock.connect(("127.0.0.1", port))
     upgrade = (
         "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-        "Sec-WebSocket-Key: bm90IGEgc2VjcmV0IGF0IGFsbA==\r\n"
+        "Sec-WebSocket-Key: bm90IGEgc2VjcmV0ISEhIQ==\r\n"
     )
     path, more = ("/ws", upgrade) if websocket else ("/v1/events", "")
     sock.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{more}\r\n".encode())

@@ -62,7 +62,7 @@ class Morse:
             raise errors.UnknownVoice(f"There is no voice {params['voice']!r}; there are: {', '.join(PITCH)}")
         words = ["".join(ch for ch in word if ch in CODE) for word in params["text"].lower().split()]
         if not any(words):
-            raise errors.InvalidText("Morse code has letters and digits only, and there is none in the text")
+            raise errors.NothingToSay("Morse code has letters and digits only, and there is none in the text")
         dot = DOT / params["speed"]
         beeps = {sign: _beep(PITCH[params["voice"]], dot * length) for sign, length in ((".", 1), ("-", 3))}
         for word in filter(None, words):

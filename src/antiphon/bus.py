@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from bisect import bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Self
 
 from antiphon.domain.event import Event, EventType
@@ -54,6 +56,18 @@ class Subscription:
     @property
     def behind(self) -> int:
         return len(self._waiting)
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether it lost events."""
+        return self._lost_after is not None
+
+    def heard(self, last_id: int) -> None:
+        """The subscriber has the events up to this one from elsewhere, from a replay."""
+        if self._last <= last_id:
+            self._lost_after, self._last = None, last_id
+        while self._waiting and self._waiting[0].id <= last_id:
+            self._waiting.popleft()
 
     async def batch(self, most: int = 16, patience: float | None = None) -> list[Event]:
         """At most `most` events, oldest first; waits for the first one. Empty after `patience` seconds without one;
@@ -162,13 +176,17 @@ class Bus:
         """The jobs that have a subscriber of their own."""
         return list(self._by_job)
 
-    def after(self, last_id: int, *, job: str | None = None, owner: str | None = None) -> list[Event] | None:
-        """Past events with a greater id, oldest first; None when memory does not reach back that far, or other servers
-        publish as well."""
+    def after(
+        self, last_id: int, limit: int, *, job: str | None = None, owner: str | None = None
+    ) -> list[Event] | None:
+        """The next `limit` past events with a greater id, oldest first; None when memory does not reach back that far,
+        or other servers publish as well."""
         if self._stride > 1 or not self._past or self._past[0].id > last_id + 1:
             return None
         probe = Subscription(self, job, owner, 1)
-        return [event for event in self._past if event.id > last_id and probe.wants(event)]
+        first = bisect_right(self._past, last_id, key=lambda event: event.id)
+        wanted = (event for event in islice(self._past, first, None) if probe.wants(event))
+        return list(islice(wanted, limit))
 
     @property
     def subscribers(self) -> int:

@@ -66,3 +66,12 @@ def test_what_is_in_postgresql_is_not_backed_up_here(database: str, tmp_path: Pa
     assert ran.returncode != 0
     assert "pg_dump" in ran.stderr
     assert not (tmp_path / "copy").exists()
+
+
+def test_a_start_says_that_the_database_does_not_answer(tmp_path: Path) -> None:
+    url = "postgresql://antiphon:secret@127.0.0.1:1/none"
+    ran = antiphon("serve", "--store", url, "--model", "tone", "--port", "0", cwd=tmp_path, env={})
+    assert ran.returncode == 19, ran.stderr
+    assert "antiphon: the database cannot be reached" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "secret" not in ran.stderr

@@ -379,3 +379,26 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Any) -> None:
     )
     assert ran.returncode != 0
     assert "antiphon[postgres]" in ran.stderr
+
+
+def test_a_pause_holds_on_all_servers_and_goes_over_with_the_job(pair: Pair) -> None:
+    one, two = pair(delay=0.2)
+    one.client.post("/v1/queue/pause", json={})
+    wait_until(lambda: two.client.get("/v1/queue").json()["paused"], "the other server pauses")
+    first, second = submit(one, text("first", 3)), submit(two, text("second", 3))
+    # Through the server that does not work on it.
+    assert two.client.post("/v1/queue/pause", json={"job": first["id"]}).status_code == 200
+    wait_until(lambda: one.client.get("/v1/queue").json()["data"][0]["paused"], "the job is paused where it is")
+    one.client.post(f"/v1/queue/{first['id']}/class", json={"priority": "vip"})
+    assert two.client.post("/v1/queue/resume", json={}).json()["paused"] is False
+    wait_until(lambda: not one.client.get("/v1/queue").json()["paused"], "the other server goes on")
+    wait_until(lambda: two.job(second["id"])["status"] == "succeeded", "what is not paused is done")
+    one.kill()
+
+    def taken_over() -> dict[str, Any] | None:
+        return next((row for row in two.client.get("/v1/queue").json()["data"] if row["id"] == first["id"]), None)
+
+    row = dict(wait_until(taken_over, "the job is taken over"))
+    assert (row["paused"], row["priority"], row["status"]) == (True, "vip", "queued")
+    assert two.client.post("/v1/queue/resume", json={"job": first["id"]}).status_code == 200
+    wait_until(lambda: two.job(first["id"])["status"] == "succeeded", "it is done")

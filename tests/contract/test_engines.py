@@ -38,12 +38,18 @@ async def test_engines_keep_the_contract(engine: str) -> None:
         assert not broken
 
 
+async def test_a_batching_engine_keeps_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    assert await check("tests.contract.batching:BatchingTone", {}) == 0
+
+
 @pytest.mark.parametrize(
     ("engine", "complaint"),
     [
         ("Silent", "it speaks: BROKEN: the audio is silent"),
         ("Odd", "an odd number"),
         ("Anybody", "voice 'nobody' was taken"),
+        ("Mixed", "results were mixed up"),
         ("Flat", "sounds like no emotion"),
         ("Random", "gave other samples"),
         ("Deaf", "was not dropped in time"),

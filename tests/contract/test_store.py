@@ -12,7 +12,7 @@ import pytest
 
 from antiphon.domain import errors
 from antiphon.domain.event import Event
-from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.job import Failure, Job, Orders, Result, State, Units
 from antiphon.store.base import IDEMPOTENCY_SECONDS, Idempotency, JobStore, Webhook
 from antiphon.store.sqlite import SqliteStore
 from tests.stores.memory import MemoryStore
@@ -602,3 +602,50 @@ async def test_a_finished_job_can_be_asked_for_anew(store: JobStore) -> None:
     assert await store.start("a") == fence + 1
     with pytest.raises(errors.NotFound):
         await store.requeue_succeeded("nobody", {"text": "b"})
+
+
+# What an operator set
+
+ORDERS = Orders(paused_at=17.5, front=3, priority="bulk")
+
+
+async def test_orders_last_until_the_job_ends(store: JobStore) -> None:
+    await added(store, "a")
+    assert await store.set_orders("a", ORDERS)
+    assert (await one(store)).orders == ORDERS
+    fence = await started(store, "a")
+    assert await store.release("a", fence, spend=False)
+    assert [each.orders async for each in store.rescue()] == [ORDERS]
+    await started(store, "a")
+    assert await store.set_orders("a", replace(ORDERS, paused_at=None))
+    assert [(await one(store)).orders.paused_at] == [None]
+
+
+async def test_a_job_that_is_final_or_unknown_takes_no_orders(store: JobStore) -> None:
+    assert not await store.set_orders("nobody", ORDERS)
+    fence = await running(store)
+    assert await store.finish("a", fence, State.SUCCEEDED, RESULT)
+    assert not await store.set_orders("a", ORDERS)
+    assert (await one(store)).orders == Orders()
+
+
+async def test_a_job_that_is_queued_again_keeps_its_class_only(store: JobStore) -> None:
+    await added(store, "a")
+    await store.set_orders("a", ORDERS)
+    await store.cancel("a")
+    assert (await store.retry("a")).orders == Orders(priority="bulk")
+    fence = await started(store, "a")
+    await store.set_orders("a", ORDERS)
+    assert await store.finish("a", fence, State.SUCCEEDED, RESULT)
+    assert (await store.requeue_succeeded("a", {"text": "x"})).orders == Orders(priority="bulk")
+
+
+async def test_pauses_hold_from_their_first_moment(store: JobStore) -> None:
+    assert await store.pauses() == {}
+    await store.pause("key", 9.0)
+    await store.pause("", 5.0)
+    await store.pause("key", 11.0)
+    assert list((await store.pauses()).items()) == [("", 5.0), ("key", 9.0)]
+    await store.unpause("")
+    await store.unpause("nobody")
+    assert await store.pauses() == {"key": 9.0}

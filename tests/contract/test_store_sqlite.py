@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
+import shutil
 import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import apsw
 import pytest
 
+from antiphon.app import stores
 from antiphon.domain import errors
 from antiphon.domain.job import Job, State
-from antiphon.store import connect, queries, sqlite
+from antiphon.settings import load
+from antiphon.store import connect, integrity, queries, sqlite
 from antiphon.store import writer as writers
-from antiphon.store.base import Webhook
+from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.sqlite import SQL, SqliteStore
 from antiphon.store.writer import Writer
 
@@ -282,8 +289,9 @@ async def test_the_states_that_mean_something_can(store: SqliteStore, path: Path
 ADD_WITHOUT_KEPT = """
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
                   units_total, units_done, units_cached, error, result, request)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?14, ?15, ?16)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?17, ?18, ?19)
 """
+ADD_WITHOUT_ORDERS = ADD_WITHOUT_KEPT.replace("error,", "kept, error,").replace("?17", "?13, ?17")
 
 
 async def test_a_newer_schema_is_refused_and_left_alone(path: Path) -> None:
@@ -334,8 +342,9 @@ async def test_every_older_schema_is_brought_up_to_date(path: Path, monkeypatch:
         path.unlink(missing_ok=True)
         with monkeypatch.context() as older:
             older.setattr(queries, "migrations", lambda upto=version: known[:upto])
-            if version < 5:
-                older.setitem(SQL, "add", ADD_WITHOUT_KEPT)  # type: ignore[misc]
+            if version < 6:
+                add = ADD_WITHOUT_KEPT if version < 5 else ADD_WITHOUT_ORDERS
+                older.setitem(SQL, "add", add)  # type: ignore[misc]
             store = SqliteStore(path)
             await store.open()
             await store.add(job("a"))
@@ -352,7 +361,7 @@ async def test_what_is_no_database_is_named(path: Path) -> None:
     path.write_bytes(b"this is a text, and no database at all" * 100)
     with pytest.raises(errors.StoreError, match=r"a\.db"):
         await SqliteStore(path).open()
-    with pytest.raises(errors.StoreError, match="cannot open"):
+    with pytest.raises(errors.FolderUnusable, match="cannot open"):
         await SqliteStore(path / "below" / "b.db").open()
 
 
@@ -383,3 +392,107 @@ def test_statements_that_are_asked_often_use_an_index(path: Path) -> None:
         assert not any(step.startswith("SCAN jobs") and "INDEX" not in step for step in plan), (name, plan)
         assert not any("TEMP B-TREE" in step for step in plan), (name, plan)
     db.close()
+
+
+# Damage
+
+
+def filled(path: Path, jobs: int = 1000) -> None:
+    """A database of many pages, closed."""
+
+    async def fill() -> None:
+        store = SqliteStore(path)
+        await store.open()
+        await asyncio.gather(*(store.add(job(f"{n:05}", "word " * 200)) for n in range(jobs)))
+        await store.close()
+
+    asyncio.run(fill())
+
+
+def noise(path: Path, first: int, pages: int = 1_000_000) -> None:
+    rnd = random.Random(first)
+    with path.open("r+b") as file:
+        file.seek(first * 4096)
+        for _ in range(min(pages, path.stat().st_size // 4096 - first)):
+            file.write(rnd.randbytes(4096))
+
+
+def test_damage_of_any_page_is_found_at_the_start(tmp_path: Path) -> None:
+    filled(tmp_path / "whole.db", 60)
+    pages = (tmp_path / "whole.db").stat().st_size // 4096
+    assert pages > 30
+    for page in range(pages):
+        path = tmp_path / "damaged.db"
+        shutil.copy(tmp_path / "whole.db", path)
+        noise(path, page, 1)
+        before = path.read_bytes()
+        with pytest.raises(errors.DatabaseDamaged, match="is damaged"):
+            connect.writer(path)
+        assert path.read_bytes() == before, page
+        assert integrity.problems(path)
+    assert integrity.problems(tmp_path / "whole.db") == []
+
+
+def test_a_row_whose_json_is_damaged_is_found_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    filled(path, 60)
+    path.write_bytes(path.read_bytes().replace(b'{"text":"word', b'{"text"#"word', 1))
+    with pytest.raises(errors.DatabaseDamaged, match="CHECK"):
+        connect.writer(path)
+
+
+def test_the_check_at_a_start_takes_a_bounded_time_and_begins_with_what_is_small(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    filled(path)
+    with contextlib.closing(connect.writer(path)) as db:
+        assert integrity.check_quickly(db, path)
+        began = time.monotonic()
+        assert not integrity.check_quickly(db, path, seconds=0.0)
+        assert time.monotonic() - began < 1.0
+        order: list[str] = []
+        tables = integrity._tables(db)
+        assert sorted(tables) == sorted({*tables, "keys", "pauses", "voices", *integrity.LARGE})
+        db.set_exec_trace(lambda cursor, sql, bindings: order.append(sql) or True)
+        integrity.check_quickly(db, path)
+        checked = [sql.split('"')[1] for sql in order if "quick_check" in sql]
+        assert sorted(checked[-2:]) == ["events", "jobs"]
+
+
+@pytest.mark.parametrize("ask", ["list", "get", "rescue", "add", "find_idempotent"])
+async def test_damage_that_is_found_later_ends_the_store(ask: str, path: Path) -> None:
+    await asyncio.to_thread(filled, path)
+    fatal: list[BaseException] = []
+    store = SqliteStore(path, on_fatal=fatal.append)
+    await store.open()
+    noise(path, 3)
+
+    async def rescue() -> None:
+        assert [each async for each in store.rescue()]
+
+    asked = {
+        "list": store.list, "get": lambda: store.get("00500"), "rescue": rescue, "add": lambda: store.add(job("new")),
+        "find_idempotent": lambda: store.find_idempotent(Idempotency("me", "key", "d")),
+    }[ask]  # fmt: skip
+    with pytest.raises(errors.DatabaseDamaged) as caught:
+        await cast("Any", asked)()
+    assert str(path) not in caught.value.message
+    await asyncio.sleep(0)
+    assert len(fatal) == 1
+    assert stores.failure(load(flags={"data_dir": path.parent}), fatal[0]).code == "database_damaged"  # type: ignore[attr-defined]
+    await store.close()
+
+
+@pytest.mark.parametrize("by", ["reader", "writer"])
+async def test_a_row_that_means_nothing_ends_the_store(by: str, path: Path) -> None:
+    fatal: list[BaseException] = []
+    store = SqliteStore(path, on_fatal=fatal.append)
+    await store.open()
+    await store.add(job("a"))
+    db = apsw.Connection(str(path))
+    db.execute("PRAGMA ignore_check_constraints = on; UPDATE jobs SET request = '{'")
+    db.close()
+    with pytest.raises(errors.DatabaseDamaged):
+        await (store.list() if by == "reader" else store.retry("a"))
+    await asyncio.sleep(0)
+    assert len(fatal) == 1
+    await store.close()

@@ -19,6 +19,18 @@ class Silent(Tone):
             yield Chunk(bytes(len(chunk.payload)))
 
 
+class Mixed(Tone):
+    """Two units at a time, which both get what came last."""
+
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities(), slots=2)
+
+    def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
+        self.last = params
+        time.sleep(0.3)
+        return super().run(self.last, context)
+
+
 class Odd(Tone):
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         yield from super().run(params, context)

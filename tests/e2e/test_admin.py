@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from antiphon.cli import queue
 from antiphon.domain import errors
 from antiphon.domain.request import parse_deadline
 from tests.conftest import Server, Start, wait_until
@@ -37,6 +38,71 @@ def test_pause_front_resume(serve: Start) -> None:
     assert jobs[1]["started_at"] < jobs[0]["started_at"]
     assert server.client.post("/v1/queue/pause", json={"job": first}).status_code == 404
     assert server.client.post("/v1/queue/pause", json={"jbo": first}).status_code == 422
+
+
+def test_what_an_operator_set_survives_a_kill(serve: Start) -> None:
+    """Pauses of everything, of a client and of jobs; places at the front; classes, which end a deadline."""
+    env = {"ANTIPHON_TONE_DELAY": "0.05"}
+    server = serve("--model", "tone", "--workers", "1", env=env)
+    server.client.post("/v1/queue/pause", json={})
+    cached = submit(server, "The same words.")
+    server.client.post("/v1/queue/pause", json={"job": cached})
+    server.client.post("/v1/queue/resume", json={})
+    assert server.wait_job(submit(server, "The same words."))["status"] == "succeeded"
+    server.client.post("/v1/queue/pause", json={})
+    server.client.post("/v1/queue/pause", json={"client": "key-of-anna"})
+    jobs = [submit(server, f"Job number {n}.") for n in range(5)]
+    plain, paused, second, first, bulk = jobs
+    due = submit(server, "Some time.", deadline="06:00")
+    server.client.post("/v1/queue/pause", json={"job": paused})
+    for job in (second, first):
+        assert server.client.post(f"/v1/queue/{job}/front").status_code == 200
+    for job, priority in ((bulk, "bulk"), (due, "vip")):
+        server.client.post(f"/v1/queue/{job}/class", json={"priority": priority})
+    before = server.client.get("/v1/queue").json()
+    server.kill()
+
+    again = serve("--model", "tone", "--workers", "1", data=server.data, env=env)
+    wait_until(lambda: len(again.client.get("/v1/queue").json()["data"]) == 7, "the jobs are taken up")
+    after = again.client.get("/v1/queue").json()
+    for name in ("paused", "paused_since", "paused_clients"):
+        assert after[name] == before[name]
+    assert after["paused"] is True
+    assert [each["client"] for each in after["paused_clients"]] == ["key-of-anna"]
+    rows = {row["id"]: row for row in after["data"]}
+    assert {job for job, row in rows.items() if row["paused"]} == {paused, cached}
+    assert (rows[bulk]["priority"], rows[due]["priority"]) == ("bulk", "vip")
+    said = {line["resume"] for line in again.lines() if "paused" in line["message"]}
+    assert said == {"antiphon queue resume", "antiphon queue resume --client key-of-anna"}
+
+    again.client.post("/v1/queue/resume", json={})
+    ended = [again.wait_job(job) for job in (first, second, due, plain, bulk)]
+    assert [job["status"] for job in ended] == ["succeeded"] * 5
+    assert [job["started_at"] for job in ended] == sorted(job["started_at"] for job in ended)
+    for job in (paused, cached):
+        assert again.job(job)["status"] == "queued"
+        assert again.client.post("/v1/queue/resume", json={"job": job}).status_code == 200
+        assert again.wait_job(job)["status"] == "succeeded"
+    assert again.job(cached)["units"]["cached"] == 1
+
+
+def test_the_command_says_what_is_paused(serve: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    server = serve("--model", "tone", "--workers", "1")
+    queue.change(server.base, "pause", None, None)
+    queue.change(server.base, "pause", None, "203.0.113.9")
+    job = submit(server, "Words.")
+    queue.change(server.base, "pause", job, None)
+    capsys.readouterr()
+    queue.show(server.base)
+    said = capsys.readouterr().out
+    assert "everything is paused since" in said
+    assert "--client 203.0.113.9" in said
+    assert "queued, paused" in said
+    for client in ("", "with a line\nend", "é"):
+        assert server.client.post("/v1/queue/pause", json={"client": client}).status_code == 400
+    for what in ((job, None), (None, "203.0.113.9"), (None, None)):
+        queue.change(server.base, "resume", *what)
+    assert server.wait_job(job)["status"] == "succeeded"
 
 
 def test_one_job_can_be_paused_alone(serve: Start) -> None:

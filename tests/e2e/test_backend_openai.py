@@ -161,7 +161,7 @@ def test_what_passes_is_waited_for(server: Server, omni: Omni, fault: list[Any])
 def test_what_it_says_is_the_callers_mistake_is_told_to_the_caller(server: Server, omni: Omni) -> None:
     omni.control(faults=[["status", 1, 400]])
     answer = speak(server, "Refused.")
-    assert answer.status_code == 500
+    assert answer.status_code == 400
     assert "no 'Refused.' today" in answer.json()["error"]["message"]
     assert speak(server, "The next one.").status_code == 200
 

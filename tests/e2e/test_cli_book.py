@@ -77,6 +77,19 @@ def test_only_what_changed_is_made_again(tone: Server, tmp_path: Path) -> None:
     assert "3 chapters\n" in render(file, tone.base, "--voice", "high").stderr
 
 
+def test_a_book_that_does_not_fit_waits_for_room_and_says_so(serve: Start, tmp_path: Path) -> None:
+    delay = {"ANTIPHON_TONE_DELAY": "0.05"}
+    server = serve("--model", "tone", "--workers", "1", "--max-client-seconds", "0.2", env=delay)
+    file = tmp_path / "book.txt"
+    file.write_text(book(5))
+    done = render(file, server.base)
+    assert done.returncode == 0, done.stderr
+    assert "of work waiting, and one client may have" in done.stderr
+    assert "The book waits and goes on by itself." in done.stderr
+    assert len(list((tmp_path / "book").glob("*.wav"))) == 5
+    assert jobs(server) == 5
+
+
 def test_without_a_server_it_has_its_own(tmp_path: Path) -> None:
     file = tmp_path / "书.txt"
     file.write_bytes("第一章 风\n天亮了。\n第二章 雨\n下雨了。\n".encode("gb18030"))

@@ -156,10 +156,10 @@ def test_a_full_queue_is_waited_for_and_without_retries_it_is_an_error(serve: St
         "--workers",
         "1",
         "--max-client-seconds",
-        "4",
+        "2",
         "--drain-seconds",
         "0",
-        env={"ANTIPHON_TONE_DELAY": "0.3"},
+        env={"ANTIPHON_TONE_DELAY": "0.05"},
     )
     with Client(server.base, retries=0) as client, Client(server.base, retries=30) as patient:
         jobs: list[c.Job] = []

@@ -180,10 +180,10 @@ def test_nothing_is_left_of_an_image_that_failed(painter: Server) -> None:
 
 def test_other_models_say_what_they_do(tone: Server) -> None:
     answer = ask(tone)
-    assert answer.status_code == 503
-    assert "no model for image is served" in answer.json()["error"]["message"]
+    assert answer.status_code == 404
+    assert "No model for image is served" in answer.json()["error"]["message"]
     answer = ask(tone, model="tone")
-    assert (answer.status_code, "does speech, not image" in answer.text) == (400, True)
+    assert (answer.status_code, "No model for image is served" in answer.text) == (404, True)
 
 
 def test_a_client_that_leaves_frees_its_place(painter: Server) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from antiphon.app.antiphon import Antiphon
 from tests.conftest import Server, Start, surroundings, wait_until
 
 #: What only the operator may do.
@@ -341,3 +343,50 @@ def test_other_addresses_are_served_only_with_keys(tmp_path: Path) -> None:
         answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers=bearer(token), trust_env=False)
         process.terminate()
     assert answer.status_code == 200
+
+
+def test_a_key_cannot_tell_what_another_key_has_asked_for(closed: tuple[Server, dict[str, str]]) -> None:
+    """P29: each key has a cache of its own, so the same text is a miss for it, and takes what a new text takes."""
+    server, tokens = closed
+
+    def speak(name: str, words: str, format: str = "mp3") -> str:
+        body = {"input": words, "response_format": format}
+        answer = server.client.post("/v1/audio/speech", json=body, headers=bearer(tokens[name]))
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-cache"]
+
+    def computed() -> float:
+        page = server.client.get("/metrics", headers=bearer(tokens["root"])).text
+        counts = re.findall(r'^antiphon_units_total\{.*source="worker".*\} (\S+)$', page, re.MULTILINE)
+        assert counts, page
+        return sum(map(float, counts))
+
+    words = "What Anna asks for is hers alone. She has two sentences of it, so that it has more than one segment."
+    assert [speak("anna", words), speak("anna", words)] == ["miss", "hit"]
+    before = computed()
+    assert [speak("ben", words), speak("ben", words, "wav"), speak("root", words)] == ["miss", "hit", "miss"]
+    assert computed() > before
+
+    def cached(name: str) -> int:
+        body = {"input": words + " And more."}
+        job = server.client.post("/v1/jobs", json=body, headers=bearer(tokens[name])).json()["id"]
+        return int(ended(server, job, tokens[name])["units"]["cached"])
+
+    assert [cached("anna"), cached("anna") > 0, cached("ben"), cached("ben") > 0] == [0, True, 0, True]
+
+
+def test_a_key_hears_its_job_while_it_is_made(closed: tuple[Server, dict[str, str]]) -> None:
+    server, tokens = closed
+    text = " ".join(f"Sentence number {n} is long enough to be worth a segment of its own." for n in range(30))
+    job = server.client.post("/v1/jobs", json={"input": text}, headers=bearer(tokens["anna"])).json()["id"]
+    heard = server.client.get(f"/v1/jobs/{job}/result?wait=true", headers=bearer(tokens["anna"]))
+    assert heard.status_code == 200, heard.text
+    assert len(heard.content) > 10_000
+
+
+async def test_keys_share_a_cache_only_if_the_operator_says_so(tmp_path: Path) -> None:
+    for sharing, space in (("owners", "anna"), ("all", "")):
+        service = Antiphon(data_dir=tmp_path, model=("tone",), cache_sharing=sharing)
+        assert service.lifecycle.shared.space("anna") == ""
+        service.api_keys.open = False
+        assert service.lifecycle.shared.space("anna") == space

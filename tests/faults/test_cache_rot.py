@@ -92,3 +92,18 @@ async def test_a_file_that_vanished_is_a_miss(tmp_path: Path) -> None:
     assert not cache.contains(key(1))
     assert (cache.stats().corrupt, cache.stats().bytes) == (0, 0)
     await cache.close()
+
+
+async def test_a_link_in_the_place_of_an_entry_is_not_followed(tmp_path: Path) -> None:
+    """Else whoever can put a link there chooses which of the server's files a client gets."""
+    cache = Cache(tmp_path / "cache", 1_000_000, 0)
+    await cache.open()
+    await cache.put(key("a"), b"sound", {})
+    (file,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    file.rename(tmp_path / "elsewhere")
+    file.symlink_to(tmp_path / "elsewhere")
+    assert await cache.get(key("a")) is None
+    await cache.put(key("a"), b"sound", {})
+    assert await cache.get(key("a")) == Entry(b"sound", {})
+    assert not file.is_symlink()
+    await cache.close()

@@ -92,7 +92,7 @@ def test_a_failed_fsync_promises_nothing_and_ends_the_process(serve: Start, tmp_
     switch.touch()
     failed = time.monotonic()
     with contextlib.suppress(httpx.TransportError):
-        assert submit(server, 6).status_code == 500
+        assert submit(server, 6).status_code == 503
     assert server.process.wait(timeout=20) == 1
     took = time.monotonic() - failed
     print(f"ended after {took:.2f} s")

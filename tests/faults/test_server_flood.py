@@ -206,6 +206,6 @@ def stall_socket(server: Server) -> socket.socket:
     sock.connect(("127.0.0.1", server.port))
     sock.sendall(
         b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bm90IGEgc2VjcmV0IGF0IGFsbA==\r\n\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: bm90IGEgc2VjcmV0ISEhIQ==\r\n\r\n"
     )
     return sock

@@ -101,7 +101,7 @@ async def test_a_commit_that_fails_on_the_disk_ends_the_store(
     await store.add(job("a"))
     disk.fails["xSync" if fails is FSYNC else "xWrite", "db-wal"] = fails
     said = await asyncio.gather(*(store.add(job(f"b{i}")) for i in range(10)), return_exceptions=True)
-    assert {type(each) for each in said} == {errors.StoreError}
+    assert {type(each) for each in said} == {errors.StoreFailed}
     assert [type(each) for each in fatal] == [apsw.IOError]
     assert store.broken is fatal[0]
     # The disk is well again, and is not believed.

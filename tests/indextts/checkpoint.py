@@ -39,7 +39,9 @@ def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT) -> Path:
     return folder
 
 
-def _gpt(folder: Path, config: dict[str, Any], stop_at: int, package: str = "indextts25") -> None:
+def _gpt(
+    folder: Path, config: dict[str, Any], stop_at: int, package: str = "indextts25", attention: float = 12
+) -> None:
     import torch
     from omegaconf import OmegaConf
 
@@ -51,7 +53,7 @@ def _gpt(folder: Path, config: dict[str, Any], stop_at: int, package: str = "ind
     place[:, -1] = (torch.arange(len(place), dtype=torch.float32) - stop_at) * 0.02
     for name, tensor in weights.items():
         if ".attn.c_" in name:
-            tensor.mul_(12)
+            tensor.mul_(attention)
         if name.startswith("gpt.h.") and "c_proj" in name:
             tensor[..., -1] = 0
     weights["mel_head.weight"].mul_(4)

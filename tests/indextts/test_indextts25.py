@@ -30,13 +30,14 @@ OTHER = "ref:" + "b" * 64
 class Patient:
     def __init__(self, steps: float = math.inf) -> None:
         self.asked, self.steps = 0, steps
+        self.told: list[float] = []
 
     def cancelled(self) -> bool:
         self.asked += 1
         return self.asked > self.steps
 
     def progress(self, fraction: float) -> None:
-        return
+        self.told.append(fraction)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def test_the_same_recipe_gives_the_same_samples_whatever_was_said_before(
         {"emotion": {"angry": 0.8}},
         {"emotion": {"sad": 0.8}},
         {"options": {"emotion_ref": "b" * 64}},
-        {"options": {"num_beams": 1}},
+        {"options": {"num_beams": 3}},
         {"text": "Something else is said here now."},
         {"language": "es"},
     ],
@@ -116,6 +117,10 @@ def test_a_cancelled_unit_ends_inside_a_segment(engine: IndexTTS25) -> None:
     whole = Patient()
     say(engine, context=whole)
     assert whole.asked > 30
+    assert len(whole.told) > 30
+    assert whole.told == sorted(whole.told)
+    assert 0 < whole.told[0] < 0.1
+    assert whole.told[-1] == pytest.approx(1.0)
     few = Patient(steps=5)
     assert say(engine, context=few) == b""
     assert few.asked <= 7

@@ -29,6 +29,7 @@ class Model:
     arrived: float
     deadline: float | None
     queued: dict[int, float]
+    waiting: bool = False
     #: Units that came back and go first.
     again: set[int] = field(default_factory=set)
     flight: dict[int, float] = field(default_factory=dict)
@@ -71,15 +72,24 @@ class Queue(RuleBasedStateMachine):
         first=st.sampled_from((0, 0, 0, 7)),
         gap=st.sampled_from((1, 1, 2)),
         slack=st.sampled_from((None, None, None, 0.5, 20.0)),
+        waiting=st.booleans(),
     )
     def submit(
-        self, client: str, priority: Priority, costs: list[float], first: int, gap: int, slack: float | None
+        self,
+        client: str,
+        priority: Priority,
+        costs: list[float],
+        first: int,
+        gap: int,
+        slack: float | None,
+        waiting: bool,
     ) -> Ticket:
         self.serial += 1
         deadline = None if slack is None else self.now + slack
         indices = [first + gap * n for n in range(len(costs))]
         ticket = Ticket(f"job {self.serial}", client, priority, costs, indices, deadline=deadline)
-        self.models[ticket] = Model(client, priority, self.now, deadline, dict(ticket.pending()))
+        ticket.waiting = waiting
+        self.models[ticket] = Model(client, priority, self.now, deadline, dict(ticket.pending()), waiting)
         assert [index for index, _ in ticket.pending()] == indices
         self.largest = max(self.largest, *costs)
         self.queue.push(ticket, self.now)
@@ -94,6 +104,9 @@ class Queue(RuleBasedStateMachine):
         for _ in range(times):
             may = [t for t in self.models if self.may_go(t)]
             flows = {t: self.flow(t) for t in may}
+            owed: dict[tuple[str, str], float] = {
+                name: flow.lanes.owed for name, flow in self.queue._flows._flows.items()
+            }
             popped = self.queue.pop(self.now)
             assert (popped is None) == (not may), "work conserving, and nothing that is held goes"
             if popped is None:
@@ -103,6 +116,7 @@ class Queue(RuleBasedStateMachine):
             assert index == model.next
             assert cost == model.queued[index]
             self.check_choice(ticket, may, flows)
+            self.check_lane(ticket, may, cost, owed.get(self.flow(ticket), 0.0))
             del model.queued[index]
             model.again.discard(index)
             model.flight[index] = cost
@@ -186,6 +200,13 @@ class Queue(RuleBasedStateMachine):
         self.queue.change_class(ticket, priority)
         self.models[ticket].priority, self.models[ticket].deadline = priority, None
 
+    @rule(ticket=jobs, waiting=st.booleans())
+    def somebody_comes_or_goes(self, ticket: Ticket, waiting: bool) -> None:
+        if ticket not in self.models:
+            return
+        self.queue.set_waiting(ticket, waiting)
+        self.models[ticket].waiting = waiting
+
     @rule(ticket=jobs)
     def move_to_front(self, ticket: Ticket) -> None:
         if ticket not in self.models:
@@ -252,16 +273,31 @@ class Queue(RuleBasedStateMachine):
         return WEIGHTS[self.flow(ticket)[1]]
 
     def check_choice(self, ticket: Ticket, may: list[Ticket], flows: dict[Ticket, tuple[str, str]]) -> None:
-        """The most urgent of those moved to the front; else the best of its flow, up to the factor that is promised."""
+        """The most urgent of those moved to the front; else the best of its lane, up to the factor that is promised."""
         fronts = [t for t in may if self.models[t].front]
         if fronts:
             assert ticket is max(fronts, key=lambda t: self.models[t].front)
             return
-        peers = [t for t in may if self.flow(t) == self.flow(ticket)]
+        peers = [t for t in self.peers(ticket, may) if self.models[t].waiting == self.models[ticket].waiting]
         assert self.score(ticket) <= STEP * min(map(self.score, peers)) * (1 + 1e-6)
         for t in may:
             if flows[t] != self.flow(t):
                 assert ticket.raised or t.raised, "only a deadline moves a job to another flow"
+
+    def check_lane(self, ticket: Ticket, may: list[Ticket], cost: float, owed: float) -> None:
+        """Who waits goes first, unless durable work was passed by as much as its next unit is worth."""
+        durable = [t for t in self.peers(ticket, may) if not self.models[t].waiting]
+        if self.models[ticket].front or not durable:
+            return
+        if self.models[ticket].waiting:
+            # Of which durable job the next unit is, is known up to a factor.
+            assert owed < max(self.models[t].queued[self.models[t].next] for t in durable)
+        else:
+            assert len(durable) == len(self.peers(ticket, may)) or owed >= cost * (1 - 1e-6)
+
+    def peers(self, ticket: Ticket, may: list[Ticket]) -> list[Ticket]:
+        """Jobs of the same flow whose units can be handed out in its order."""
+        return [t for t in may if self.flow(t) == self.flow(ticket) and not self.models[t].front]
 
     def score(self, ticket: Ticket) -> float:
         model = self.models[ticket]

@@ -11,7 +11,7 @@ from typing import Any
 from antiphon.domain import errors
 from antiphon.domain.api_key import Key
 from antiphon.domain.event import FINAL_EVENTS, Event
-from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.job import Failure, Job, Orders, Result, State, Units
 from antiphon.domain.voice import Reference
 from antiphon.store import base, checks, keys, rows, voices
 from antiphon.store.base import Idempotency, Webhook
@@ -42,6 +42,7 @@ class MemoryStore:
         self._references: dict[str, Reference] = {}
         self._api_keys: dict[str, Key] = {}
         self._usage: dict[tuple[str, str], float] = {}
+        self._pauses: dict[str, float] = {}
 
     async def open(self) -> None:
         self._open = True
@@ -145,7 +146,8 @@ class MemoryStore:
             raise errors.NotFound(checks.no_job(id))
         if kept.job.state not in (State.FAILED, State.CANCELLED):
             raise errors.Conflict(checks.no_retry(kept.job))
-        kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, error=None)
+        orders = Orders(priority=kept.job.orders.priority)
+        kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, error=None, orders=orders)
         return kept.job
 
     async def requeue_succeeded(self, id: str, request: Mapping[str, Any], owner: str | None = None) -> Job:
@@ -156,7 +158,8 @@ class MemoryStore:
         if kept.job.state is not State.SUCCEEDED:
             raise errors.Conflict(checks.not_succeeded(kept.job))
         changed = rows.decode(rows.encode(request))
-        kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, result=None, request=changed)
+        orders = Orders(priority=kept.job.orders.priority)
+        kept.job = replace(kept.job, state=State.QUEUED, finished_at=None, result=None, request=changed, orders=orders)
         return kept.job
 
     async def rescue(self) -> AsyncIterator[Job]:
@@ -179,6 +182,28 @@ class MemoryStore:
             and not any(id == job.id and at >= (job.finished_at or 0.0) - base.ENDING_SLACK for id, at in announced)
         ]
         return sorted(found, key=lambda job: job.finished_at or 0.0)
+
+    # What an operator set
+
+    async def set_orders(self, id: str, orders: Orders) -> bool:
+        self._check()
+        kept = self._find(id, None)
+        if kept is None or kept.job.state.final:
+            return False
+        kept.job = replace(kept.job, orders=orders)
+        return True
+
+    async def pauses(self) -> dict[str, float]:
+        self._check()
+        return dict(sorted(self._pauses.items(), key=lambda pause: (pause[1], pause[0])))
+
+    async def pause(self, client: str, since: float) -> None:
+        self._check()
+        self._pauses.setdefault(client, since)
+
+    async def unpause(self, client: str) -> None:
+        self._check()
+        self._pauses.pop(client, None)
 
     # Questions
 

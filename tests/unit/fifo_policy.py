@@ -25,6 +25,9 @@ class FifoPolicy:
         if ticket.serial:
             raise ValueError(f"job {ticket.job} was queued before")
         self._tickets.append(ticket)
+        self._moves = max(self._moves, ticket.front)
+        if ticket.paused:
+            self._paused.add(ticket)
         ticket.serial = len(self._tickets)
 
     def pop(self, now: float) -> tuple[Ticket, int, float] | None:
@@ -54,6 +57,9 @@ class FifoPolicy:
 
     def change_class(self, ticket: Ticket, priority: Priority) -> None:
         ticket.priority = priority
+
+    def set_waiting(self, ticket: Ticket, waiting: bool) -> None:
+        ticket.waiting = waiting
 
     def move_to_front(self, ticket: Ticket) -> None:
         self._moves += 1

@@ -29,7 +29,7 @@ async def test_the_end_of_a_job_is_brought_once_the_store_is_back(monkeypatch: A
     bus = Bus()
     stored = [Event(n, "job.succeeded", 0.0, f"job{n}", "me", {}) for n in (1, 2)]
     anything = cast("Any", None)
-    room = cluster.Cluster(cast("Any", Away(stored, fails=2)), bus, anything, anything, anything)
+    room = cluster.Cluster(cast("Any", Away(stored, fails=2)), bus, anything, anything, anything, anything)
     with bus.subscribe(owner="me") as received:
         relaying = asyncio.create_task(room._relay())
         for event in stored:

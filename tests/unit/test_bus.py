@@ -62,10 +62,11 @@ async def test_the_gap_names_the_last_event_that_was_heard() -> None:
 async def test_memory_replays_what_it_still_has_and_says_when_it_has_not() -> None:
     bus = Bus(keep=4)
     told = [bus.publish("unit.done", "a", "me", {"n": n}) for n in range(6)]
-    assert bus.after(told[0].id) is None
-    assert bus.after(told[2].id) == told[3:]
-    assert bus.after(told[5].id) == []
-    assert bus.after(told[2].id, job="b") == []
+    assert bus.after(told[0].id, 10) is None
+    assert bus.after(told[2].id, 10) == told[3:]
+    assert bus.after(told[5].id, 10) == []
+    assert bus.after(told[2].id, 10, job="b") == []
+    assert bus.after(told[2].id, 2) == told[3:5]
 
 
 async def test_closing_ends_every_subscription_after_what_waits() -> None:

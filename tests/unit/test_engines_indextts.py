@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from antiphon.domain import errors
-from antiphon.engines.indextts import emotion, pieces
+from antiphon.engines.indextts import emotion, model_folder, pieces
+from antiphon.engines.indextts.base import IndexTTS
 from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.indextts2 import IndexTTS2
+from antiphon.engines.indextts.indextts25 import IndexTTS25
+from antiphon.engines.indextts.interrupt import Interrupt
+from antiphon.engines.indextts.options import Options, generation
+from antiphon.engines.indextts.references import References
 from antiphon.engines.indextts.seeding import derive
 
 RATE = 1000
@@ -145,3 +156,93 @@ def test_the_cache_of_voices_keeps_to_its_bytes_and_the_least_used_goes() -> Non
     assert made == ["b"]
     cache.get("giant", lambda: Tensor(1000))
     assert cache.nbytes <= 100
+
+
+class Module:
+    """Stands for a part of the model: a step is a call."""
+
+    def register_forward_pre_hook(self, hook: Callable[..., None]) -> None:
+        self.step = hook
+
+
+class Listening:
+    def __init__(self) -> None:
+        self.told: list[float] = []
+
+    def cancelled(self) -> bool:
+        return False
+
+    def progress(self, fraction: float) -> None:
+        self.told.append(fraction)
+
+
+def test_progress_follows_the_stages_and_never_goes_back() -> None:
+    codes, flow, vocoder = Module(), Module(), Module()
+    interrupt, context = Interrupt(codes, flow, vocoder), Listening()
+    with interrupt.watching(context):
+        # The first half is said twice, and longer than was expected.
+        for part in ((0.0, 0.5), (0.0, 0.5), (0.5, 1.0)):
+            interrupt.begin((10.0, 4.0), part)
+            for module, count in ((codes, 13), (flow, 4), (vocoder, 1)):
+                for _ in range(count):
+                    module.step(module)
+    assert context.told == sorted(set(context.told))
+    assert (context.told[0], context.told[-1]) == (pytest.approx(0.025), pytest.approx(1.0))
+    assert len(context.told) == 2 * (10 + 4 + 1)
+    # Nobody is told of what comes behind the unit.
+    codes.step(codes)
+    assert context.told[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("engine", [IndexTTS25, IndexTTS2])
+@pytest.mark.parametrize(
+    ("options", "device"),
+    [
+        ({}, "cuda:0"),
+        ({"precision": "float32"}, "cuda:0"),
+        ({"num_beams": 3}, "cpu"),
+        ({"reference_seconds": 6.0}, "cpu"),
+        ({"calm": 0.0}, "cpu"),
+    ],
+    ids=str,
+)
+def test_the_cache_forgets_what_another_setup_said(
+    engine: type[IndexTTS], options: dict[str, object], device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.0")
+    plain = {"dir": "/nowhere", "precision": "bfloat16"}
+    usual = engine(plain)._deciding("cpu")
+    changed = engine({**plain, **options})._deciding(device)
+    assert changed != usual
+    # The number of a card of the same kind changes nothing.
+    assert engine({**plain, **options})._deciding(device.replace(":0", ":1")) == changed
+    if options.get("precision"):
+        assert engine(plain)._deciding(device) != changed
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: "1.1")
+    assert engine(plain)._deciding("cpu") != usual
+
+
+def test_one_beam_is_the_default() -> None:
+    """More take as many times longer, and nothing was measured that they improve."""
+    assert Options.of({"dir": "/nowhere"}).num_beams == 1
+    assert generation({}, Options.of({"dir": "/nowhere"}).num_beams) == {"num_beams": 1}
+
+
+def test_the_allocator_grows_its_segments_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, value = model_folder.ALLOCATOR
+    for own in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):
+        environment = {own: "max_split_size_mb:64"}
+        monkeypatch.setattr(os, "environ", environment)
+        model_folder.seal()
+        assert environment[own] == "max_split_size_mb:64"
+        assert own == name or name not in environment
+    monkeypatch.setattr(os, "environ", environment := {})
+    model_folder.seal()
+    assert environment[name] == value == "expandable_segments:True"
+
+
+def test_a_model_without_a_voice_of_its_own_has_one_that_espeak_speaks(tmp_path: Path) -> None:
+    references = References(tmp_path, None)
+    assert references.names == ("default",)
+    assert Path(references.of_voice("").path).stat().st_size > 100_000
+    references.close()

@@ -11,7 +11,7 @@ import pytest
 
 from antiphon.cache import Cache, Entry, RemoteCache, SingleFlight
 from antiphon.domain import errors
-from antiphon.domain.unit import Recipe, SpeechParams, Unit
+from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.jobs.run import JobRun, RunCallbacks, SharedResults
 
 KEYS = [Recipe("speech", "tone", "1", SpeechParams(f"Text {n}", "tone", "en").as_params()).key() for n in range(4)]
@@ -74,3 +74,81 @@ async def test_what_is_dear_is_looked_for_ahead_and_what_is_cheap_is_made(dear: 
     assert unit is not None
     assert unit.index == 0
     assert storage.asked == asked
+
+
+# Units in which the model has nothing to say
+
+
+async def read(job_run: JobRun) -> list[bytes]:
+    return [entry.payload async for entry in job_run.entries()]
+
+
+def result(index: int) -> UnitResult:
+    return UnitResult(bytes([index + 1]) * 2, {"sample_rate": 24000}, 0.001, "w")
+
+
+@pytest.mark.parametrize("skipped", [set(), {0}, {1}, {3}, {0, 1}, {0, 2}, {0, 1, 2}, {1, 2, 3}])
+async def test_the_others_are_heard_in_order(skipped: set[int]) -> None:
+    job_run = run(Slow(), dear=lambda index: False)
+    for index in reversed(range(len(KEYS))):
+        if index in skipped:
+            job_run.skip(index)
+        else:
+            job_run.done(index, result(index))
+    assert await read(job_run) == [b"" if index in skipped else result(index).payload for index in range(len(KEYS))]
+    assert job_run.done_units == len(KEYS)
+    assert job_run.missing() == [*range(len(KEYS))]
+    assert not any(job_run.shared.cache.contains(KEYS[index]) for index in skipped)
+
+
+async def test_an_answer_does_not_begin_before_its_first_sound() -> None:
+    job_run = run(Slow(), dear=lambda index: False)
+    first = asyncio.ensure_future(anext(aiter(job_run.entries())))
+    for index in (0, 1):
+        job_run.skip(index)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not first.done()
+    job_run.done(2, result(2))
+    assert (await first).payload == b""
+
+
+async def test_a_text_of_nothing_else_is_an_error_before_any_part_of_the_answer() -> None:
+    job_run = run(Slow(), dear=lambda index: False)
+    first = asyncio.ensure_future(anext(aiter(job_run.entries())))
+    for index in range(len(KEYS)):
+        job_run.skip(index)
+    with pytest.raises(errors.NothingToSay):
+        await first
+
+
+async def test_a_run_that_waited_for_a_skipped_unit_asks_the_model_itself() -> None:
+    requeued: list[int] = []
+    first = run(Slow(), dear=lambda index: False)
+    other = JobRun("other", Plan(), first.shared, RunCallbacks(lambda *_: None, lambda _: None, requeued.append))  # type: ignore[arg-type]
+    assert await first.unit(0) is not None
+    assert await other.unit(0) is None
+    first.skip(0)
+    await asyncio.sleep(0)
+    assert requeued == [0]
+
+
+def in_space(space: str, shared: SharedResults) -> JobRun:
+    plan: Any = Plan()
+    return JobRun("job", plan, shared, RunCallbacks(lambda *_: None, lambda _: None, lambda _: None), space=space)
+
+
+async def test_runs_of_different_spaces_share_neither_results_nor_running_work() -> None:
+    """P29: of what another owner had computed, or has computed now, a run cannot tell anything."""
+    shared = SharedResults(Cache(Path("unused"), 0), SingleFlight())
+    anna = in_space("anna", shared)
+    assert await anna.unit(0) is not None
+    for other in ("ben", ""):
+        assert await in_space(other, shared).unit(0) is not None, "it waits for another owner's"
+    assert await in_space("anna", shared).unit(0) is None, "it does not wait for its own"
+    anna.done(0, UnitResult(b"sound", {}, 1.0, "worker"))
+    assert 0 not in in_space("anna", shared).missing()
+    for other in ("ben", "", "ann"):
+        assert 0 in in_space(other, shared).missing()
+    assert anna.cache_key("x") != "x"
+    assert in_space("", shared).cache_key("x") == "x", "entries of a server without keys stay what they were"

@@ -151,6 +151,23 @@ def test_a_place_and_an_eta_count_what_goes_before_and_what_runs(queue: QueuePol
     assert (position, math.isfinite(eta)) == (0, True)
 
 
+def test_whether_somebody_waits_changes_no_sum_and_loses_no_unit(queue: QueuePolicy) -> None:
+    book, note, other = ticket("book", costs=[1.0] * 3), ticket("note"), ticket("other", "bob")
+    push(queue, book, note, other)
+    taken = pop(queue)
+    for waiting in (True, True, False, True):
+        queue.set_waiting(book, waiting)
+        queue.set_waiting(note, not waiting)
+    assert (len(queue), queue.backlog_seconds()) == (len({book, note, other} - {t for t in (taken[0],) if not t.left}),
+                                                     pytest.approx(4.0))  # fmt: skip
+    assert queue.put_back(*taken, 0.0)
+    assert sorted(order(queue)) == ["book:0", "book:1", "book:2", "note:0", "other:0"]
+    queue.set_waiting(book, False)
+    queue.remove(book)
+    queue.set_waiting(book, True)
+    assert len(queue) == 0
+
+
 def test_another_class_counts_as_that_class(queue: QueuePolicy) -> None:
     book, note = ticket("book", costs=[1.0] * 3), ticket("note", "bob")
     push(queue, book, note)

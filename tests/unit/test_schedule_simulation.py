@@ -25,6 +25,7 @@ class Job:
     units: Sequence[float]
     priority: Priority = "normal"
     deadline: float | None = None
+    waiting: bool = False
     eta: float = 0.0
     asked: float = 0.0
     first: float = 0.0
@@ -57,6 +58,8 @@ def simulate(
         id(job): Ticket(str(n), job.client, job.priority, job.units, None, job, deadline=job.deadline)
         for n, job in enumerate(jobs)
     }
+    for job in jobs:
+        tickets[id(job)].waiting = job.waiting
     arrivals = sorted(jobs, key=lambda job: job.at, reverse=True)
     ends: list[tuple[float, int, Ticket, int, float, float]] = []
     left = {id(job): len(job.units) for job in jobs}

@@ -38,6 +38,7 @@ CAPABILITIES = Capabilities(
     options=("pitch",),
     mixing=True,
     deterministic=True,
+    sharing="one",
     slots=4,
     cut=Cut(200, 100, 40, 2.0),
     canvas=Canvas((768, 512), 128, 2048, 16, 30),
@@ -49,17 +50,17 @@ CAPABILITIES = Capabilities(
 #: One example of every message between the server and a worker, every field given, and its payload.
 FRAMES: tuple[tuple[frames.Message, bytes], ...] = (
     (frames.Load("package.module:Engine", {"dir": "/models/m", "threads": 2}), b""),
-    (frames.Run(7, {"text": "Good day. 你好。", "voice": "ann", "speed": 1.25, "seed": None}), b""),
+    (frames.Run(7, {"text": "Good day. 你好。", "voice": "ann", "speed": 1.25, "seed": None}, True, True), b""),
     (frames.Cancel(7), b""),
     (frames.Stop(), b""),
     (frames.Phase("loading", 0.5), b""),
     (frames.Ready(CAPABILITIES), b""),
     (frames.LoadFailed("no module named torch", "pip install torch"), b""),
-    (frames.Heartbeat(123_456_789, 4_000_000_000), b""),
+    (frames.Heartbeat(123_456_789, 4_000_000_000, 99), b""),
     (frames.Chunk(7), bytes(range(256))),
     (frames.Progress(7, 0.25), b""),
     (frames.Done(7, 0.75, {"sample_rate": 24_000}), b"\x01\x00\xff\x7f"),
-    (frames.Failed(7, "unit_failed", "the text is too long", True), b""),
+    (frames.Failed(7, "unit_failed", "the text is too long", True, (7, 8)), b""),
 )
 
 #: One example of every kind of message between the server and the bridge to Ray.

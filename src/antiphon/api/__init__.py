@@ -2,8 +2,8 @@
 
 A module of routes has a function `routes` that takes the services it uses: `tts` for the article's routes, `speech`,
 `transcriptions` and `images` for OpenAI's, `compat` and `speech_batch` for those of other servers. Before a route, a
-request passes `tracing`, `request_log`, `guard` and `fast_path`.
+request passes `tracing`, `request_log`, `guard`, `client_limits` and `fast_path`. Its connection is one of `protocols`.
 """
 
 #: The modules that other rooms use; the rest is this room's own.
-__all__ = ["app", "write_timeout"]
+__all__ = ["app", "protocols"]

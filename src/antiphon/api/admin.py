@@ -12,7 +12,7 @@ from antiphon.api import callers, openapi, request_body
 from antiphon.api.bodies import StrictBody
 from antiphon.api.replies import reply
 from antiphon.api.schemas import JobView, QueueView
-from antiphon.jobs.queue_control import SHOWN, QueueControl
+from antiphon.jobs.queue_control import QueueControl
 from antiphon.jobs.service import JobService
 from antiphon.jobs.webhooks import Webhooks
 from antiphon.models.registry import ModelRegistry
@@ -29,9 +29,8 @@ class ClassBody(StrictBody):
     priority: Literal["vip", "normal", "bulk"]
 
 
-def routes(jobs: JobService, models: ModelRegistry, webhooks: Webhooks) -> APIRouter:
+def routes(control: QueueControl, jobs: JobService, models: ModelRegistry, webhooks: Webhooks) -> APIRouter:
     router = APIRouter(tags=["operations"])
-    control = QueueControl(jobs)
     _add_queue(router, control)
     _add_jobs(router, control, jobs)
     _add_insight(router, models, webhooks)
@@ -39,15 +38,12 @@ def routes(jobs: JobService, models: ModelRegistry, webhooks: Webhooks) -> APIRo
 
 
 def _add_queue(router: APIRouter, control: QueueControl) -> None:
-    responses: openapi.Responses = {200: {"model": QueueView}, **openapi.errors(403, 404)}
-
-    def view() -> Response:
-        return reply({"object": "queue", "paused": control.paused, "data": control.rows(SHOWN)})
+    responses: openapi.Responses = {200: {"model": QueueView}, **openapi.errors(400, 403, 404, 413, 422)}
 
     @router.get("/v1/queue", summary="The queue of all clients, by expected end", responses={200: {"model": QueueView}})
     async def queue(request: Request) -> Response:
         callers.require_admin(request)
-        return view()
+        return reply(control.view())
 
     @router.post(
         "/v1/queue/pause",
@@ -57,8 +53,8 @@ def _add_queue(router: APIRouter, control: QueueControl) -> None:
     )
     async def pause(request: Request) -> Response:
         body = await _hold_body(request)
-        control.pause(body.job, body.client)
-        return view()
+        await control.pause(body.job, body.client)
+        return reply(control.view())
 
     @router.post(
         "/v1/queue/resume",
@@ -68,8 +64,8 @@ def _add_queue(router: APIRouter, control: QueueControl) -> None:
     )
     async def resume(request: Request) -> Response:
         body = await _hold_body(request)
-        control.resume(body.job, body.client)
-        return view()
+        await control.resume(body.job, body.client)
+        return reply(control.view())
 
 
 async def _hold_body(request: Request) -> HoldBody:
@@ -80,22 +76,23 @@ async def _hold_body(request: Request) -> HoldBody:
 
 def _add_jobs(router: APIRouter, control: QueueControl, jobs: JobService) -> None:
     responses: openapi.Responses = {200: {"model": JobView}, **openapi.errors(403, 404)}
+    with_body: openapi.Responses = {**responses, **openapi.errors(400, 413, 422)}
 
     @router.post("/v1/queue/{id}/front", summary="Put a job first", responses=responses)
     async def front(request: Request, id: str) -> Response:
         callers.require_admin(request)
-        return reply(control.front(id))
+        return reply(await control.front(id))
 
     @router.post(
         "/v1/queue/{id}/class",
         summary="Put a job into another class",
-        responses=responses,
+        responses=with_body,
         openapi_extra=openapi.takes(ClassBody),
     )
     async def change_class(request: Request, id: str) -> Response:
         callers.require_admin(request)
         body = request_body.parse(ClassBody, await request_body.body(request, 4096))
-        return reply(control.change_class(id, body.priority))
+        return reply(await control.change_class(id, body.priority))
 
     @router.delete("/v1/queue/{id}", summary="Cancel any client's job", responses=responses)
     async def cancel(request: Request, id: str) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request
@@ -9,7 +10,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.routing import BaseRoute, Match
+from starlette.types import ASGIApp, Scope
 
 from antiphon.api import (
     admin,
@@ -32,10 +34,12 @@ from antiphon.api import (
     web,
 )
 from antiphon.api import errors as http_errors
+from antiphon.api.client_limits import ClientLimits
 from antiphon.api.events import EventStreams
 from antiphon.api.fast_path import FastPath, endpoints
 from antiphon.api.files import FinishedFiles
 from antiphon.api.guard import Guard
+from antiphon.api.head import Head
 from antiphon.api.replies import reply
 from antiphon.api.request_log import RequestLog
 from antiphon.api.transcriptions import RecordingReader
@@ -49,7 +53,7 @@ from antiphon.version import __version__
 
 ABOUT = """
 An event-driven speech server: it accepts at once, schedules segments, shares fairly and never makes the same audio
-twice.
+twice for one client.
 
 Errors are `{"error": "…"}` on the article's routes and OpenAI's object under `/v1`.
 """
@@ -73,10 +77,12 @@ def create_app(antiphon: Antiphon) -> ASGIApp:
     for router in routers:
         app.include_router(router)
     app.add_exception_handler(errors.AntiphonError, http_errors.on_error)
-    app.add_exception_handler(HTTPException, _http_error)
+    routes = [*app.routes, *(route for router in routers for route in router.routes)]
+    app.add_exception_handler(HTTPException, partial(_http_error, routes))
     app.add_exception_handler(RequestValidationError, _query_error)
     openapi.complete(app, antiphon.kinds)
-    whole: ASGIApp = FastPath(app, endpoints(routers))
+    whole: ASGIApp = Head(FastPath(app, endpoints(routers)))
+    whole = ClientLimits(whole, settings)
     whole = Guard(whole, settings, antiphon.api_keys, antiphon.store.cluster)
     whole = RequestLog(whole, antiphon.observer, antiphon.models, log_chars=settings.log_text)
     if settings.allowed_origins:
@@ -113,7 +119,7 @@ def _routers(a: Antiphon) -> list[APIRouter]:
         jobs.routes(a.jobs, recordings, streams, s),
         job_results.routes(a.jobs, a.speech, finished, a.threads),
         events.routes(streams, a.jobs),
-        admin.routes(a.jobs, a.models, a.webhooks),
+        admin.routes(a.queue_control, a.jobs, a.models, a.webhooks),
         health.routes(a.health, a.jobs, a.models),
         models.routes(a.models, started_at=a.started_at),
         stats.routes(Exposition(sources), last_day),
@@ -122,18 +128,33 @@ def _routers(a: Antiphon) -> list[APIRouter]:
     ]
 
 
-async def _http_error(request: Request, error: Exception) -> Response:
+async def _http_error(routes: list[BaseRoute], request: Request, error: Exception) -> Response:
     """Unknown paths and wrong methods, in the error shape of the path."""
     assert isinstance(error, HTTPException)
-    path, message = request.url.path, f"{error.detail}: {request.method} {request.url.path[:100]}"
+    path, method, headers = request.scope["path"], request.method, dict(error.headers or {})
+    message, code = f"{error.detail}: {method[:20]} {path[:100]}", "not_found"
+    if error.status_code == 405:
+        code, headers["Allow"] = "method_not_allowed", ", ".join(allowed(routes, request.scope))
+        message += f"; there is {headers['Allow']}"
     if http_errors.is_openai(path):
-        kind = {"message": message, "type": "invalid_request_error", "param": None, "code": "not_found"}
-        return reply({"error": kind}, error.status_code, error.headers)
-    return reply({"error": message}, error.status_code, error.headers)
+        kind = {"message": message, "type": "invalid_request_error", "param": None, "code": code}
+        return reply({"error": kind}, error.status_code, headers)
+    return reply({"error": message}, error.status_code, headers)
+
+
+def allowed(routes: Iterable[BaseRoute], scope: Scope) -> list[str]:
+    """The methods of a path, of all its routes; HEAD is wherever GET is (`Head`)."""
+    methods = {
+        method
+        for route in routes
+        if route.matches(dict(scope))[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 async def _query_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     name = str(first["loc"][-1])
-    return http_errors.response(errors.InvalidRequest(f"{name}: {first['msg']}", param=name), request.url.path)
+    return http_errors.response(errors.InvalidRequest(f"{name}: {first['msg']}", param=name), request.scope["path"])

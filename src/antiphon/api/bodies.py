@@ -6,17 +6,46 @@ The domain checks ranges; the fields repeat them only for the documentation.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
 
 from antiphon.api import vllm_omni
-from antiphon.domain import errors
+from antiphon.domain import client_values, errors
 from antiphon.domain.request import FORMATS, MAX_TURNS, SpeechRequest, Turn, check_number, parse_emotion
 from antiphon.text.emotion_words import emotion_weights
 
-Number = StrictInt | StrictFloat
-Emotion = StrictStr | dict[StrictStr, Number] | list[Number] | None
+
+def _finite(value: int | float) -> int | float:
+    """JSON has numbers of any length; every number of a body must fit into a float."""
+    if not client_values.is_finite(value):
+        raise ValueError(f"must be a number between {-client_values.MOST:g} and {client_values.MOST:g}")
+    return value
+
+
+Number = Annotated[StrictInt | StrictFloat, AfterValidator(_finite)]
+#: Weights that are looked at: each wrong one gets an error of its own.
+MAX_WEIGHTS = 64
+
+
+def _few(value: object) -> object:
+    if isinstance(value, list | dict) and len(value) > MAX_WEIGHTS:
+        raise ValueError(f"there are at most {MAX_WEIGHTS} weights")
+    return value
+
+
+Weights = Annotated[list[Number], BeforeValidator(_few)]
+Emotion = Annotated[StrictStr | dict[StrictStr, Number] | list[Number] | None, BeforeValidator(_few)]
 PriorityName = Literal["vip", "normal", "bulk"]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, StrictBool, StrictInt, StrictStr
 from starlette.responses import Response
 
 from antiphon.api import callers, openapi, request_body
-from antiphon.api.bodies import LenientBody, Number, SpeechBody
+from antiphon.api.bodies import LenientBody, Number, SpeechBody, Weights
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.replies import reply, warning
 from antiphon.api.request_log import note
@@ -77,7 +77,7 @@ class TtsUrlBody(LenientBody):
     )
     emo_ref_path: StrictStr | None = Field(None, description="A voice's id or name whose mood is taken.")
     emo_weight: Number = Field(1.0, description="0 to 1; scales the emotion.")
-    emo_vec: list[Number] = Field(
+    emo_vec: Weights = Field(
         default_factory=lambda: [0.0] * len(EMOTIONS), description=f"Weights of {', '.join(EMOTIONS)}; sum up to 1.5."
     )
     emo_text: StrictStr | None = Field(None, max_length=1000)
@@ -134,10 +134,12 @@ def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
         body = request_body.parse(CaptionedBody, await request_body.body(request, max_body))
         data, response, headers = await speak(speech, request, *body.to_request())
         assert response.result is not None
+        segments = response.result.segments if body.return_timestamps else ()
+        times = await speech.text_threads.run_text(len(response.plan.request.text), word_times, segments)
         answer = {
             "audio": base64.b64encode(data).decode(),
             "audio_format": response.plan.request.format,
-            "timestamps": word_times(response.result.segments) if body.return_timestamps else None,
+            "timestamps": times if body.return_timestamps else None,
         }
         return reply(answer, headers=headers)
 
@@ -166,7 +168,7 @@ async def speak(
     note(request.scope, model=response.plan.model, cached=response.cache_status)
     with closing(response):
         data = await unless_disconnected(request, response.whole())
-    return data, response, {"X-Job-Id": response.id, **warning([*response.plan.warnings, *warnings])}
+    return data, response, {"X-Job-Id": response.id, **warning([*response.warnings, *warnings])}
 
 
 def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -174,6 +176,8 @@ def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     estimated from their length, with a Chinese character as two and a half letters."""
     times: list[dict[str, Any]] = []
     for segment in segments:
+        if segment.get("skipped"):
+            continue
         lengths = [(word, length(word)) for word in _WORD.findall(segment["text"])]
         at, seconds, total = segment["start"], segment["end"] - segment["start"], sum(size for _, size in lengths)
         for word, size in lengths:

@@ -49,14 +49,15 @@ STATUSES: Mapping[int, ErrorStatus] = {
         (UnknownField, errors.IdempotencyMismatch),
     ),
     429: ErrorStatus(
-        "Too many requests, too much work of yours that waits, or too much of today's audio; see Retry-After.",
-        (errors.OverShare, errors.RateLimited, errors.OverQuota),
+        "Too many requests or open streams, too much work of yours that waits, or too much of today's audio; see "
+        "Retry-After.",
+        (errors.OverShare, errors.RateLimited, errors.TooManyOpen, errors.OverQuota),
         "rate_limit_error",
     ),
     500: ErrorStatus("The model or the server failed.", (errors.AntiphonError,), "server_error"),
     503: ErrorStatus(
         "No model can do it now, the queue is full, or the storage does not answer; see Retry-After.",
-        (errors.Busy, errors.StoreAway),
+        (errors.Busy, errors.StoreAway, errors.StoreFailed),
         "server_overloaded_error",
     ),
 }
@@ -84,17 +85,17 @@ def response(error: errors.AntiphonError, path: str) -> Response:
     if not is_openai(path):
         # The article has no 404 for what a body names: there, an unknown model is a bad request.
         status = 400 if isinstance(error, errors.UnknownModel) else status
-        return reply({"error": error.message}, status, headers)
+        return reply({"error": error.public}, status, headers)
     return reply(body_of(error), status, headers)
 
 
 def body_of(error: errors.AntiphonError) -> dict[str, Any]:
     """OpenAI's error object."""
     type_ = STATUSES[status_of(error)].openai_type
-    return {"error": {"message": error.message, "type": type_, "param": error.param, "code": error.code}}
+    return {"error": {"message": error.public, "type": type_, "param": error.param, "code": error.code}}
 
 
 async def on_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.AntiphonError)
     request.scope["antiphon.log"]["code"] = error.code
-    return response(error, request.url.path)
+    return response(error, request.scope["path"])

@@ -9,17 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 from fastapi import APIRouter, Request, WebSocket
 from starlette.responses import Response, StreamingResponse
 from starlette.websockets import WebSocketDisconnect
 
 from antiphon.api import callers
-from antiphon.bus import Bus
-from antiphon.domain import errors
+from antiphon.api.client_limits import begin_stream
+from antiphon.bus import Bus, Subscription
+from antiphon.domain import client_values, errors
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.jobs.events import EventJournal
 from antiphon.jobs.service import JobService
 
+log = structlog.get_logger("antiphon.socket")
+
+#: Close codes of a WebSocket (RFC 6455, section 7.4.1): what the client asked for cannot be; the server failed.
+POLICY, FAILED = 1008, 1011
 #: Seconds of silence after which a comment keeps proxies from closing the stream.
 KEEP_ALIVE = 15.0
 #: Events whose encoded form is stored for the next listener.
@@ -57,12 +63,21 @@ def routes(streams: EventStreams, jobs: JobService) -> APIRouter:
                 await socket.send_json(await jobs.get(id, owner))
             await _push(streams, socket, id, owner)
         except errors.AntiphonError as e:
-            await socket.send_json({"type": "error", "error": e.message, "code": e.code})
-            await socket.close(code=1008, reason=e.message[:100])
+            await _refuse(socket, e, POLICY)
         except WebSocketDisconnect:
             return
+        except Exception:
+            log.exception("a stream of events failed inside the server")
+            await _refuse(socket, errors.AntiphonError(), FAILED)
 
     return router
+
+
+async def _refuse(socket: WebSocket, error: errors.AntiphonError, code: int) -> None:
+    """Says what is wrong before the connection ends, if the client still listens."""
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        await socket.send_json({"type": "error", "error": error.public, "code": error.code, "param": error.param})
+        await socket.close(code=code, reason=client_values.close_reason(error.public))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,7 @@ class EventStreams:
 
     def sse(self, request: Request, *, job: str | None = None, owner: str | None = None) -> Response:
         """Replays what follows `Last-Event-ID`; without it, a job's stream begins with its first event."""
+        begin_stream(request)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         events = self.stream(job=job, owner=owner, after=first_id(request.headers.get("last-event-id"), job))
         return StreamingResponse(_sse(events), headers=headers, media_type="text/event-stream")
@@ -87,12 +103,12 @@ class EventStreams:
         seen = 0
         try:
             if after is not None:
-                found = await self.journal.past(after, job, owner)
-                if found:
-                    seen = found[-1].id
-                    yield found
-                    if await self._is_last(job, found[-1]):
-                        return
+                async with contextlib.aclosing(self._past(subscription, after)) as pages:
+                    async for found in pages:
+                        seen = found[-1].id
+                        yield found
+                if seen and await self._is_last(job, found[-1]):
+                    return
             while True:
                 try:
                     events = await subscription.batch(patience=KEEP_ALIVE)
@@ -106,6 +122,18 @@ class EventStreams:
                     return
         finally:
             subscription.close()
+
+    async def _past(self, subscription: Subscription, after: int) -> AsyncGenerator[list[Event]]:
+        """Past events in pages. What happens meanwhile waits in the subscription; what that cannot hold is past too."""
+        again = True
+        while again:
+            began = after
+            async with contextlib.aclosing(self.journal.past(after, subscription.job, subscription.owner)) as pages:
+                async for page in pages:
+                    after = page[-1].id
+                    subscription.heard(after)
+                    yield page
+            again = subscription.has_gap and after > began
 
     async def _is_last(self, job: str | None, event: Event) -> bool:
         """Whether nothing follows. A job that ended may have been queued again since, and wait for its model."""
@@ -121,9 +149,7 @@ def first_id(text: str | None, job: str | None) -> int | None:
     """The id of the event after which a stream begins; None: with the next event. Raises `InvalidRequest`."""
     if not text:
         return None if job is None else 0
-    if not text.isdigit() or len(text) > 18:
-        raise errors.InvalidRequest("Last-Event-ID must be the id of an event", param="Last-Event-ID")
-    return int(text)
+    return client_values.whole_number(text, "Last-Event-ID")
 
 
 async def _sse(batches: AsyncGenerator[list[Event]]) -> AsyncIterator[bytes]:
@@ -165,7 +191,8 @@ async def _push(streams: EventStreams, socket: WebSocket, job: str | None, owner
     reading = asyncio.create_task(_until_closed(socket), name="ws read")
     try:
         await asyncio.wait((sending, reading), return_when=asyncio.FIRST_COMPLETED)
-        if sending.done() and sending.exception() is None:
+        if sending.done():
+            sending.result()  # What ended it is told to the client by the caller.
             await socket.close()
     finally:
         for task in (sending, reading):

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from antiphon.api import callers
+from antiphon.api.client_limits import begin_stream
 from antiphon.domain import errors
 from antiphon.files.store import FileStore
 from antiphon.jobs.service import JobService
 
 #: Only names that the server makes: no separator, and only the dot of the extension.
-_NAME = re.compile(r"^[a-z]+_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}$")
+_NAME = re.compile(r"[a-z]+_([0-9a-hjkmnp-tv-z]{26})(?:_[0-9]{1,2})?\.[a-z0-9]{2,4}")
 #: A request for more ranges, which no player sends, is answered with the whole file.
 MAX_RANGES = 16
 #: `first-last`, `first-` or `-length` of RFC 9110, 14.1.2; no file has a size of more digits.
@@ -31,7 +32,7 @@ class FinishedFiles:
 
     async def respond(self, request: Request, name: str) -> Response:
         """A file of the output directory. Raises `NotFound` for any name that the server did not create."""
-        match = _NAME.match(name)
+        match = _NAME.fullmatch(name)
         if match is None:
             raise errors.NotFound("There is no such file")
         job = await self.jobs.stored(match[1], callers.visible_owner(request))
@@ -41,6 +42,7 @@ class FinishedFiles:
         # The page's content policy lets it load from this origin only, so it is not redirected.
         if self.store.signs and request.headers.get("sec-fetch-site") != "same-origin":
             return await self._redirect(request, name, digest)
+        begin_stream(request)
         path = await self.store.local(name, digest)
         if path is not None:
             return plain_file(request, path, digest, job.result.media_type)

@@ -6,16 +6,15 @@ DNS may point at this machine (Host), and a page of another origin that writes o
 
 from __future__ import annotations
 
-import ipaddress
 import time
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from limits import RateLimitItemPerMinute, storage, strategies
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from antiphon.api.proxies import TrustedProxies
 from antiphon.auth import ApiKeys, Caller
-from antiphon.domain import errors
+from antiphon.domain import client_values, errors
 from antiphon.settings import Settings
 from antiphon.store.cluster import ClusterChannel
 
@@ -82,7 +81,7 @@ class Guard:
         self._hosts = {*settings.allowed_hosts, settings.host, "localhost"}
         self._known_hosts: set[str] = set()
         self._origins = set(settings.allowed_origins)
-        self._proxies = [ipaddress.ip_network(net, strict=False) for net in settings.trusted_proxies]
+        self._proxies = TrustedProxies(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -97,7 +96,7 @@ class Guard:
                 raise
             scope["antiphon.log"]["code"] = e.code
             # The client sees a close before the handshake as a 403.
-            await send({"type": "websocket.close", "code": 1008, "reason": e.message[:120]})
+            await send({"type": "websocket.close", "code": 1008, "reason": client_values.close_reason(e.message)})
             return
         added = [*SAFE_HEADERS, *((name.encode(), value.encode()) for name, value in fields.items())]
 
@@ -124,6 +123,7 @@ class Guard:
         if scope["type"] == "websocket" or scope["method"] not in READS:
             self._check_origin(headers)
         address, forwarded = self._address(scope, headers)
+        scope["antiphon.address"] = address
         if scope["path"] in PUBLIC or scope["path"].startswith(PUBLIC_FOLDER):
             scope["antiphon.caller"] = Caller(address, admin=False)
             return None
@@ -142,10 +142,12 @@ class Guard:
 
     def _check_host(self, host: str) -> None:
         """Refuses a foreign host name: with one, a page elsewhere reaches a server on loopback (DNS rebinding)."""
-        if host in self._known_hosts or not (self._api_keys.open or self._names_hosts):
+        if host in self._known_hosts:
             return
-        name = (urlsplit(f"//{host}").hostname or "") if host else ""
-        if name in self._hosts or _is_address(name) or name.endswith(".localhost"):
+        name = client_values.host_of(host)
+        if not (self._api_keys.open or self._names_hosts):
+            return
+        if name in self._hosts or client_values.is_address(name) or name.endswith(".localhost"):
             if len(self._known_hosts) < KNOWN_HOSTS:
                 self._known_hosts.add(host)
             return
@@ -153,7 +155,9 @@ class Guard:
 
     def _check_origin(self, headers: Mapping[str, str]) -> None:
         origin = headers.get("origin")
-        if origin is None or origin in self._origins or urlsplit(origin).netloc == headers.get("host"):
+        if origin is None or origin in self._origins:
+            return
+        if (host := client_values.origin_host(origin)) and host == headers.get("host"):
             return
         raise errors.Forbidden(
             f"Pages of {origin[:100]!r} may not do that here; --allowed-origins names those that may"
@@ -167,12 +171,9 @@ class Guard:
             return address, False
         hops = [hop.strip() for hop in headers.get("x-forwarded-for", "").split(",") if hop.strip()]
         forwarded = bool(hops) or "forwarded" in headers
-        while hops and self._trusted(address):
+        while hops and self._proxies.trust(address):
             address = hops.pop()
-        return (address if _is_address(address) or address == "local" else "unknown"), forwarded
-
-    def _trusted(self, address: str) -> bool:
-        return _is_address(address) and any(ipaddress.ip_address(address) in net for net in self._proxies)
+        return (address if client_values.is_address(address) or address == "local" else "unknown"), forwarded
 
 
 def _token(headers: Mapping[str, str]) -> str | None:
@@ -189,11 +190,3 @@ def _offered(headers: Mapping[str, str]) -> str | None:
     """The key among a WebSocket's protocols."""
     names = (name.strip() for name in headers.get("sec-websocket-protocol", "").split(","))
     return next((name for name in names if name.startswith(PROTOCOL)), None)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

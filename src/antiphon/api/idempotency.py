@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from antiphon.api.disconnect import unless_disconnected
-from antiphon.domain import errors, plan
+from antiphon.domain import client_values, errors, plan
 from antiphon.domain.job import Result
 from antiphon.jobs.service import JobService
 from antiphon.store.base import Idempotency
@@ -22,21 +22,26 @@ def key_of(request: Request, owner: str, raw: bytes) -> Idempotency | None:
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
-    if not 1 <= len(key) <= MAX_KEY:
-        raise errors.InvalidRequest(f"Idempotency-Key must be 1-{MAX_KEY} characters", param="Idempotency-Key")
-    return Idempotency(owner, key, hashlib.sha256(request.url.path.encode() + b"\0" + raw).hexdigest())
+    client_values.line(key, "Idempotency-Key", MAX_KEY)
+    return Idempotency(owner, key, hashlib.sha256(request.scope["path"].encode() + b"\0" + raw).hexdigest())
 
 
 async def once(
     request: Request, jobs: JobService, asked: plan.Request, key: Idempotency
 ) -> tuple[dict[str, Any], Result]:
-    """The durable job of a key and its result, for which the first caller and every repetition wait.
+    """The durable job of a key and its result, for which the first caller and every repetition wait. When all of them
+    have gone, the job goes on as one that nobody waits for.
 
     Raises what the job failed with, and `ClientDisconnected`."""
-    queued, _ = await jobs.submit(asked, key.owner, key)
-    job = await unless_disconnected(request, jobs.ended(queued["id"], key.owner))
+    queued, _ = await jobs.submit(asked, key.owner, key, waiting=True)
+    with jobs.attended(queued["id"]):
+        job = await unless_disconnected(request, jobs.ended(queued["id"], key.owner))
     if job.result is not None:
-        return queued, job.result
+        return {**queued, "warnings": list(job.result.warnings)}, job.result
     if job.error is not None:
-        raise errors.UnitFailed(job.error.message)
+        raise (
+            errors.NothingToSay(job.error.message, param="text")
+            if job.error.code == errors.NothingToSay.code
+            else (errors.UnitFailed(job.error.message))
+        )
     raise errors.Cancelled

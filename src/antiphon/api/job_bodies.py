@@ -7,9 +7,8 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 from pydantic import BaseModel, ConfigDict, Field, StrictStr
 
 from antiphon.api import request_body
@@ -144,14 +143,14 @@ async def read(raw: bytes, kinds: Kinds, recordings: RecordingReader) -> NewJob:
 
 def _read_other(raw: bytes, kind: JobKind) -> NewJob:
     body = request_body.parse(OtherJob, raw)
-    fields: dict[str, Any] = msgspec.json.decode(raw)
+    fields = request_body.members(raw)
     for name in OtherJob.model_fields:
         fields.pop(name, None)
     try:
         request = kind.parse(fields)
     except KeyError as e:
         raise errors.InvalidRequest(f"The field {e} is missing", param=str(e.args[0])) from e
-    except (TypeError, ValueError, AttributeError) as e:
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError) as e:
         raise errors.InvalidRequest(f"This is not a job of kind {kind.name}: {e}") from e
     return NewJob(request, [], webhook_of(body.webhook))
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from antiphon.api import callers, openapi
+from antiphon.api.client_limits import begin_stream
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.files import FinishedFiles
 from antiphon.api.replies import chain
@@ -44,6 +45,7 @@ def routes(jobs: JobService, speech: SpeechService, files: FinishedFiles, thread
             raise errors.Conflict(f"The job has no result: {why}")
         if not wait:
             raise errors.Conflict("The job is not finished; add ?wait=true to hear it while it is made")
+        begin_stream(request)
         parts = speech.follow(id, owner)
         try:
             first = await unless_disconnected(request, anext(parts))

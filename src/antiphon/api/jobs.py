@@ -13,6 +13,7 @@ from antiphon.api.replies import reply, warning
 from antiphon.api.request_log import note
 from antiphon.api.schemas import JobList, JobView
 from antiphon.api.transcriptions import RecordingReader
+from antiphon.domain import errors, ids
 from antiphon.domain.job import State
 from antiphon.jobs.service import JobService
 from antiphon.settings import Settings
@@ -56,6 +57,8 @@ def _add_lookups(router: APIRouter, jobs: JobService, streams: EventStreams) -> 
         after: str | None = None,
         limit: int = Query(50, ge=1, le=500),
     ) -> Response:
+        if after is not None and not ids.is_id(after):
+            raise errors.InvalidRequest("after must be the id of a job: `next` of the page before", param="after")
         states = (State(status),) if status else None
         found = await jobs.list(callers.owner(request), states, after, limit)
         return reply({"object": "list", "data": found, "next": found[-1]["id"] if len(found) == limit else None})

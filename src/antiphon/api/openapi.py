@@ -15,8 +15,8 @@ from antiphon.api.schemas import ErrorObject, ErrorText
 Responses = dict[int | str, dict[str, Any]]
 
 IDEMPOTENCY = {"Idempotency-Key": "The same key and body give the same job for a day; another body is 422"}
-#: The errors of the guard, which stands before every route.
-GUARD = (401, 403, 429)
+#: Of every route: what a parameter, the guard, or a limit before it may answer.
+EVERYWHERE = (400, 401, 403, 429)
 SIGNED = {"description": "With `--objects-reads signed`: where the storage has it, for 15 minutes."}
 
 _BODIES: list[type[BaseModel]] = []
@@ -86,6 +86,8 @@ def _add_guard(document: dict[str, Any]) -> None:
         for operation in operations.values():
             # A server without keys asks for none.
             operation["security"] = [{}, {"key": []}]
-            for status in GUARD:
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                del operation["responses"]["422"]  # FastAPI's own; here a wrong parameter is a 400.
+            for status in EVERYWHERE:
                 error = {"description": STATUSES[status].description, "content": content}
                 operation["responses"].setdefault(str(status), error)

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 import msgspec
 from starlette.responses import Response
 
+from antiphon.domain import client_values
+
 NO_STORE = {"Cache-Control": "no-store"}
 
 
@@ -18,8 +20,8 @@ def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = N
 
 def warning(warnings: Iterable[str]) -> dict[str, str]:
     """The header that says what the model could not do (RFC 7234, section 5.5, code 299); {} without warnings."""
-    text = "; ".join(warnings).encode("ascii", "replace").decode().replace('"', "'")
-    return {"Warning": f'299 antiphon "{text[:400]}"'} if text else {}
+    text = client_values.header_text("; ".join(warnings), 400)
+    return {"Warning": f'299 antiphon "{text}"'} if text else {}
 
 
 async def chain(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:

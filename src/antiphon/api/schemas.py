@@ -34,6 +34,7 @@ class Status(BaseModel):
     eta: float | None
     audio_path: str | None
     error: str | None
+    warnings: list[str] = Field(description="What the model cannot do and left out.")
 
 
 class ModelHealth(BaseModel):
@@ -132,9 +133,16 @@ class QueueRow(BaseModel):
     units: UnitsView
 
 
+class PausedClient(BaseModel):
+    client: str = Field(description="The id of a key, or an address.")
+    since: float = Field(description="Seconds since the epoch.")
+
+
 class QueueView(BaseModel):
     object: Literal["queue"]
-    paused: bool = Field(description="Whether everything is paused.")
+    paused: bool = Field(description="Whether everything is paused; a restart does not change it.")
+    paused_since: float | None = Field(description="Seconds since the epoch.")
+    paused_clients: list[PausedClient]
     data: list[QueueRow]
 
 

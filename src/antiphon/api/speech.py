@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from antiphon.api import callers, idempotency, openapi, request_body
 from antiphon.api.bodies import DialogueBody, SpeechBody
+from antiphon.api.client_limits import begin_stream
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.files import FinishedFiles
 from antiphon.api.replies import chain, warning
@@ -131,6 +132,7 @@ async def begin(
     request: Request, speech: SpeechResponse, parts: AsyncGenerator[bytes], media_type: str, warnings: list[str]
 ) -> Response:
     """Answers once the first part is there, so that a request that fails gets an error instead of half a file."""
+    begin_stream(request)
     first = await unless_disconnected(request, anext(parts))
     return SpeechStream(speech, chain(first, parts), media_type, headers(speech, warnings))
 
@@ -143,7 +145,9 @@ async def sse(speech: SpeechResponse) -> AsyncGenerator[bytes]:
             yield b"data: " + msgspec.json.encode(delta) + b"\n\n"
     assert speech.result is not None
     usage = usage_of(len(speech.plan.request.text), speech.result.duration)
-    yield b"data: " + msgspec.json.encode({"type": "speech.audio.done", "usage": usage}) + b"\n\n"
+    # What was left out after the headers were sent is said here.
+    left_out = {"warnings": list(speech.warnings)} if speech.warnings else {}
+    yield b"data: " + msgspec.json.encode({"type": "speech.audio.done", "usage": usage, **left_out}) + b"\n\n"
 
 
 def usage_of(characters: int, seconds: float) -> dict[str, int]:
@@ -161,5 +165,5 @@ def headers(speech: SpeechResponse, warnings: list[str]) -> dict[str, str]:
         "X-Job-Id": speech.id,
         "X-Cache": speech.cache_status,
         "Server-Timing": f"queue;dur={queued:.1f}, synthesis;dur={worked:.1f}",
-        **warning([*speech.plan.warnings, *warnings]),
+        **warning([*speech.warnings, *warnings]),
     }

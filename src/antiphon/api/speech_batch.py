@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from contextlib import closing
 from typing import Any, Literal
 
-import msgspec
+import structlog
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 from starlette.responses import Response
@@ -22,6 +22,8 @@ from antiphon.api.speech import usage_of
 from antiphon.domain import errors, ids
 from antiphon.domain.request import SpeechRequest
 from antiphon.speech.service import SpeechService
+
+log = structlog.get_logger("antiphon.http")
 
 MAX_ITEMS = 32
 #: Characters of all items together: the whole answer is in memory, and 10,000 are some 40 MB of WAV.
@@ -101,10 +103,15 @@ async def item_result(speech: SpeechService, owner: str, index: int, item: dict[
     """One item's outcome. An error of the item becomes its status and does not stop the others."""
     nothing: dict[str, Any] = {"audio_data": None, "media_type": None, "usage": None, "warnings": []}
     try:
-        speech_request, warnings = request_body.parse(SpeechBody, msgspec.json.encode(item)).to_request()
+        speech_request, warnings = request_body.validate(SpeechBody, item).to_request()
         audio = await _speak(speech, owner, speech_request, warnings)
     except errors.AntiphonError as e:
-        return {"index": index, "status": "error", "error": e.message, **nothing}
+        return {"index": index, "status": "error", "error": e.public, **nothing}
+    except Exception as e:
+        # A defect of the server over one item is no reason to take the others away.
+        log.exception("an item of a batch failed inside the server", item=index)
+        why = f"Something went wrong in the server over this item ({type(e).__name__}); its log says what"
+        return {"index": index, "status": "error", "error": why, **nothing}
     return {"index": index, "status": "success", "error": None, **audio}
 
 
@@ -118,5 +125,5 @@ async def _speak(
         "audio_data": base64.b64encode(data).decode(),
         "media_type": response.result.media_type,
         "usage": usage_of(len(speech_request.text), response.result.duration),
-        "warnings": [*response.plan.warnings, *warnings],
+        "warnings": [*response.warnings, *warnings],
     }

@@ -34,7 +34,7 @@ from antiphon.text.incremental import MAX_HELD, Granularity
 log = structlog.get_logger("antiphon.socket")
 
 #: WebSocket close codes (RFC 6455, section 7.4.1).
-NORMAL, POLICY = 1000, 1008
+NORMAL, POLICY, FAILED = 1000, 1008, 1011
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,8 @@ class Conversation:
         self._warnings: list[str] = []
         self._session: SpeechSession | None = None
         self._configured = asyncio.Event()
+        #: With what the connection is closed, once nothing more is sent.
+        self._close: tuple[int, str | None] = (NORMAL, None)
 
     async def run(self) -> None:
         """Returns when the client closes or disconnects, a limit of time is passed, or sending fails."""
@@ -114,11 +116,14 @@ class Conversation:
             task.cancel()
         for error in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(error, Exception) and not isinstance(error, WebSocketDisconnect):
-                log.error("a speech session failed", error=repr(error), exc_info=error)
+                log.error("a speech session failed", error=type(error).__name__, exc_info=error)
+                self._close = FAILED, "the server failed"
         if self._session is not None:
             self._session.close()
         with contextlib.suppress(RuntimeError, WebSocketDisconnect):
-            await self._socket.close()
+            if self._close[0] == FAILED:
+                await self._error("Something went wrong in the server; its log says what", errors.AntiphonError())
+            await self._socket.close(*self._close)
 
     async def _read(self) -> None:
         """Reads messages until the connection ends or `session.close` comes."""
@@ -134,23 +139,24 @@ class Conversation:
                 what = "came" if self._session else "of type session.config came"
                 seconds = self._limits.idle if self._session else self._limits.config
                 await self._error(f"No message {what} for {seconds:g} s")
-                await self._socket.close(POLICY, "too long without a message")
+                self._close = POLICY, "too long without a message"
                 return
             try:
-                if not self._handle(raw):
-                    await self._socket.close(NORMAL)
+                if not await self._handle(raw):
                     return
             except errors.AntiphonError as e:
-                await self._error(e.message, e)
+                await self._error(e.public, e)
+            # Messages that have arrived are read without waiting: a thousand of them would hold up everybody else.
+            await asyncio.sleep(0)
 
     async def _receive(self) -> bytes:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message.get("code", NORMAL))
         text: str | None = message.get("text")
-        return text.encode("utf-8", "surrogatepass") if text is not None else message["bytes"]
+        return text.encode("utf-8", "surrogatepass") if text is not None else message.get("bytes") or b""
 
-    def _handle(self, raw: bytes) -> bool:
+    async def _handle(self, raw: bytes) -> bool:
         """Handles one message; False for the last one. Raises `InvalidRequest`."""
         kind = request_body.parse(Message, raw).type
         if kind == "session.close":
@@ -168,7 +174,7 @@ class Conversation:
             text = request_body.parse(InputText, raw).text
             if len(text.encode("utf-8", "surrogatepass")) > self._limits.text:
                 raise errors.InvalidText(f"An input.text has at most {self._limits.text} bytes")
-            self._session.put(text)
+            await self._session.put(text)
         elif kind == "input.done":
             self._session.done()
         else:
@@ -213,7 +219,7 @@ def message_of(event: Event, warnings: list[str]) -> dict[str, Any]:
                 "sentence_text": sentence.text,
                 "format": speech.plan.request.format,
                 "sample_rate": event.sample_rate,
-                "warnings": [*speech.plan.warnings, *warnings],
+                "warnings": [*speech.warnings, *warnings],
             }
         case Ended(sentence=sentence):
             return {
@@ -221,7 +227,8 @@ def message_of(event: Event, warnings: list[str]) -> dict[str, Any]:
                 "utterance_index": sentence.utterance,
                 "sentence_index": sentence.index,
                 "total_bytes": event.bytes,
-                "error": event.error.message if event.error else None,
+                "error": event.error.public if event.error else None,
+                "warnings": list(event.warnings),
                 "cancelled": sentence.cancelled,
             }
         case UtteranceEnded():

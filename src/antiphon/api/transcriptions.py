@@ -15,12 +15,13 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response, StreamingResponse
 
 from antiphon.api import callers, multipart, openapi
+from antiphon.api.client_limits import begin_stream
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.errors import body_of
 from antiphon.api.replies import reply
 from antiphon.api.request_log import note
 from antiphon.api.schemas import JobView
-from antiphon.domain import errors
+from antiphon.domain import client_values, errors
 from antiphon.domain.transcription import FORMATS, Task, TranscriptionRequest
 from antiphon.jobs.service import JobService
 from antiphon.jobs.waiting import WaitingJob
@@ -73,6 +74,7 @@ def routes(jobs: JobService, recordings: RecordingReader) -> APIRouter:
             accepted, _ = await jobs.submit(transcription_request, owner)
             return reply(accepted, 202, {"Location": f"/v1/jobs/{accepted['id']}"})
         if stream:
+            begin_stream(request)
             job = await jobs.begin(transcription_request, owner)
             return StreamingResponse(_stream(job), media_type="text/event-stream", headers=_headers(job))
         async with jobs.waiting(transcription_request, owner) as job:
@@ -113,7 +115,8 @@ class RecordingReader:
         request = TranscriptionRequest(
             audio="", bounds=(), seconds=0.0, task=task, format=format_, words=words, priority=priority,
             model=fields.get("model") or None, language=language_tag(fields.get("language")),
-            prompt=fields.get("prompt", ""), temperature=_number(fields.get("temperature")),
+            prompt=fields.get("prompt", ""),
+            temperature=client_values.number(fields.get("temperature") or "0", "temperature"),
         )  # fmt: skip
         return await self.attach(request, file.file)
 
@@ -141,13 +144,6 @@ def language_tag(text: str | None) -> str | None:
     if tag and not (tag.isascii() and tag.isalpha() and len(tag) <= 3):
         raise errors.InvalidRequest(f"language must be a tag such as en or zh, not {tag[:20]!r}", param="language")
     return tag or None
-
-
-def _number(text: str | None) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:
-        raise errors.InvalidRequest("temperature must be a number", param="temperature") from None
 
 
 def _headers(job: WaitingJob) -> dict[str, str]:

@@ -57,7 +57,7 @@ def routes(speech: SpeechService, jobs: JobService, files: FinishedFiles, *, log
         job = await jobs.get(id, callers.visible_owner(request))
         path = job["result"]["path"] if job["result"] else None
         error = job["error"]["message"] if job["error"] else None
-        fields = {name: job[name] for name in ("id", "status", "progress", "position", "eta")}
+        fields = {name: job[name] for name in ("id", "status", "progress", "position", "eta", "warnings")}
         return reply({**fields, "audio_path": path, "error": error})
 
     @router.get(
@@ -90,7 +90,7 @@ class TtsAnswers:
         # A client may have written anything into an emotion that does not exist, such as the text itself.
         emotion = body.emotion if body.emotion in ARTICLE_EMOTIONS else "?"
         note(request.scope, text=log_text(body.text, self.log_chars), emotion=emotion)
-        speech_request = to_request(body)
+        speech_request = await self.speech.text_threads.run_text(len(body.text), to_request, body)
         owner = callers.owner(request)
         key = idempotency.key_of(request, owner, raw)
         if not body.wait or "respond-async" in request.headers.get("prefer", ""):
@@ -106,8 +106,8 @@ class TtsAnswers:
             result = await unless_disconnected(request, speech.file())
         # The client may ask another server for the file.
         await self.jobs.recorded(speech.id)
-        answer = tts_answer(speech.id, result, speech.cache_status == "hit", list(speech.plan.warnings))
-        headers = {"X-Job-Id": speech.id, "X-Cache": speech.cache_status, **warning(speech.plan.warnings)}
+        answer = tts_answer(speech.id, result, speech.cache_status == "hit", list(speech.warnings))
+        headers = {"X-Job-Id": speech.id, "X-Cache": speech.cache_status, **warning(speech.warnings)}
         return reply(answer, headers=headers)
 
     async def _once(self, request: Request, speech_request: SpeechRequest, key: Idempotency) -> Response:

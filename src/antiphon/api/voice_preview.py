@@ -47,8 +47,11 @@ class VoicePreview:
         what `SpeechService.speak` raises."""
         served, found = self._find(voice, model)
         language = found.languages[0].lower().partition("-")[0] if found.languages else "en"
-        text = SENTENCES.get(language, SENTENCES["en"])
         assert served.capabilities is not None
+        if served.capabilities.languages and language not in served.capabilities.languages:
+            # The model has the voice, and does not read its language.
+            language = served.capabilities.languages[0]
+        text = SENTENCES.get(language, SENTENCES["en"])
         name = "\0".join((served.name, served.capabilities.revision, found.id, text))
         etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
         if matches(request.headers.get("if-none-match"), etag):

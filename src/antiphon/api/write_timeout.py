@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 log = structlog.get_logger("antiphon.http")
 
@@ -65,25 +63,3 @@ class TimedWrites(asyncio.Protocol):
     def _cancel(self) -> None:
         if self.write_timeout is not None:
             self.write_timeout.cancel()
-
-
-def http(stall_seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's HTTP protocol with a write timeout."""
-
-    class Http(TimedWrites, HttpToolsProtocol):
-        seconds = stall_seconds
-
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            transport.set_write_buffer_limits(high=WRITE_BUFFER)
-
-    return Http
-
-
-def websocket(stall_seconds: float) -> type[asyncio.Protocol]:
-    """uvicorn's WebSocket protocol with a write timeout."""
-
-    class WebSocket(TimedWrites, WebSocketsSansIOProtocol):
-        seconds = stall_seconds
-
-    return WebSocket

@@ -13,16 +13,18 @@ import structlog
 
 from antiphon.app import stores
 from antiphon.app.cluster import Cluster
-from antiphon.app.data_folder import DataFolder
+from antiphon.app.data_folder import DatabaseMark, DataFolder
 from antiphon.app.kinds import KINDS, KindParts, KindRegistry, make_kinds, traits_of
 from antiphon.app.learned import LearnedFigures
 from antiphon.app.loop_lag import LoopLag
 from antiphon.app.retention import Retention
 from antiphon.auth import ApiKeys
 from antiphon.bus import Bus
+from antiphon.cache import SingleFlight
 from antiphon.catalog.download import Downloader
 from antiphon.concurrency.threads import Threads
 from antiphon.domain.image import ImageRequest
+from antiphon.domain.paths import shortened
 from antiphon.domain.request import SpeechRequest
 from antiphon.domain.transcription import Format, TranscriptionRequest
 from antiphon.files.disk_space import DiskSpace
@@ -32,8 +34,10 @@ from antiphon.jobs.drain import Drain
 from antiphon.jobs.durable import DurableRunner
 from antiphon.jobs.events import EventJournal
 from antiphon.jobs.lifecycle import JobLifecycle
+from antiphon.jobs.queue_control import QueueControl
 from antiphon.jobs.recovery import Recovery
 from antiphon.jobs.repricing import Repricing
+from antiphon.jobs.run import SharedResults
 from antiphon.jobs.service import JobService
 from antiphon.jobs.waiting import WaitingJobs
 from antiphon.jobs.webhooks import Webhooks
@@ -91,15 +95,18 @@ class Antiphon:
         self.started_at = time.time()
         #: Set when the store can no longer be trusted; the process must end.
         self.broken = asyncio.Event()
+        #: Why, then.
+        self.failure: BaseException | None = None
         self._started: list[Part] = []
         self._wire_floor()
         self._wire_models(kinds)
         self._wire_jobs(kinds)
+        folder = DataFolder(self.settings)
         #: In the order in which they start; they stop in reverse.
         self._parts: tuple[Part, ...] = (
-            DataFolder(self.settings), self.files, Opened(self.store), Opened(self.cache), self.journal, self.api_keys,
-            self._learned, self.webhooks, self.lifecycle, self.models, Drain(self.lifecycle, self.store),
-            self._recovery, self._retention, LoopLag(self.observer, self.models),
+            folder, self.files, Opened(self.store), DatabaseMark(folder), Opened(self.cache), self.journal,
+            self.api_keys, self._learned, self.webhooks, self.lifecycle, self.models, self.queue_control,
+            Drain(self.lifecycle, self.store), self._recovery, self._retention, LoopLag(self.observer, self.models),
             *((self.cluster,) if self.cluster else ()),
         )  # fmt: skip
 
@@ -109,6 +116,8 @@ class Antiphon:
         """What the others stand on: threads, bus, stores, keys."""
         s = self.settings
         self.threads = Threads()
+        # Texts have threads of their own: a few costly ones must not hold up everybody's audio.
+        self.text_threads = Threads(2, "text")
         self.bus = Bus(watched_elsewhere=lambda job: self.cluster is not None and self.cluster.is_watched(job))
         self.store = stores.job_store(s, self._store_broke)
         self.files = stores.file_store(s, self.threads)
@@ -145,20 +154,22 @@ class Antiphon:
         self.recordings = RecordingStore(
             uploads, self.threads, self.files, self.space, s.uploads_bytes, lambda: self.lifecycle.sources()
         )
-        planner = SpeechPlanner(self.models.selector, self.threads, self.references)
+        planner = SpeechPlanner(self.models.selector, self.text_threads, self.references)
         self.kinds = make_kinds(registry, KindParts(self.models.selector, planner, self.recordings))
         work = Admission(
             client_seconds=s.max_client_seconds, total_seconds=s.max_queue_seconds,
             client_bytes=s.max_client_bytes, total_bytes=s.max_queue_bytes,
         )  # fmt: skip
         self.admission = JobAdmission(work, self.api_keys, self.space)
-        self.lifecycle = JobLifecycle(self.models, self.cache, self.bus, self.admission, self.observer)
+        shared = SharedResults(self.cache, SingleFlight(), self._cache_space)
+        self.lifecycle = JobLifecycle(self.models, shared, self.bus, self.admission, self.observer)
         self._repricing = Repricing(self.lifecycle)
         durable = DurableRunner(self.lifecycle, self.store, self.files, self.threads, self.kinds)
         waiting = WaitingJobs(self.lifecycle, self.store)
         self.jobs = JobService(
             self.lifecycle, self.store, durable, waiting, self.webhooks, self.kinds, self._remote_view
         )
+        self.queue_control = QueueControl(self.jobs, self.store, self._queue_changed)
         self.speech = SpeechService(self.jobs, waiting, planner, self.cache, self.files, self.threads)
         self.journal = EventJournal(self.bus, self.store, self.lifecycle)
         self._recovery = Recovery(self.lifecycle, durable, self.store, self.webhooks, self.bus)
@@ -167,8 +178,13 @@ class Antiphon:
         )
         channel = self.store.cluster
         self.cluster = (
-            None if channel is None else Cluster(channel, self.bus, self.jobs, self.references, self._recovery)
+            None
+            if channel is None
+            else Cluster(channel, self.bus, self.jobs, self.references, self._recovery, self.queue_control)
         )
+
+    def _cache_space(self, owner: str) -> str:
+        return "" if self.api_keys.open or self.settings.cache_sharing == "all" else owner
 
     async def _servers(self) -> tuple[int, int]:
         return (0, 1) if self.cluster is None else await self.cluster.servers()
@@ -180,8 +196,13 @@ class Antiphon:
         if self.cluster is not None:
             await self.cluster.voices_changed(owner, unused)
 
+    async def _queue_changed(self, job: str | None) -> None:
+        if self.cluster is not None:
+            await self.cluster.queue_changed(job)
+
     def _store_broke(self, error: BaseException) -> None:
         log.critical("the job store failed; the server stops so that nothing false is promised", error=repr(error))
+        self.failure = self.failure or stores.failure(self.settings, error)
         self.broken.set()
 
     # Start, drain, stop
@@ -208,6 +229,7 @@ class Antiphon:
                 # The parts below it, the store among them, are to be closed all the same.
                 log.exception("a part of the server did not stop as it should", part=type(part).__name__)
         self.threads.close()
+        self.text_threads.close()
 
     async def __aenter__(self) -> Self:
         try:
@@ -286,5 +308,5 @@ class Antiphon:
             "models": [h.describe() for h in models],
             "network": self.models.network,
             "version": __version__,
-            "storage": None if bucket is None else bucket.last_error or "ok",
+            "storage": None if bucket is None else shortened(bucket.last_error or "ok"),
         }

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Any
 
 import structlog
@@ -16,6 +16,7 @@ from antiphon.concurrency.tasks import TaskSet, log_and_wait, retry_until
 from antiphon.domain import errors
 from antiphon.domain.event import Event
 from antiphon.jobs import views
+from antiphon.jobs.queue_control import QueueControl
 from antiphon.jobs.recovery import Recovery
 from antiphon.jobs.service import JobService
 from antiphon.references.service import References
@@ -34,10 +35,16 @@ class Cluster:
     """Used in one event loop; everything that must not be missed is in the store and only announced here."""
 
     def __init__(
-        self, channel: ClusterChannel, bus: Bus, jobs: JobService, references: References, recovery: Recovery
+        self,
+        channel: ClusterChannel,
+        bus: Bus,
+        jobs: JobService,
+        references: References,
+        recovery: Recovery,
+        queue: QueueControl,
     ) -> None:
         self._channel, self._bus, self._jobs = channel, bus, jobs
-        self._references, self._recovery = references, recovery
+        self._references, self._recovery, self._queue = references, recovery, queue
         #: Jobs of this server that a client of another server watches, until when (monotonic).
         self._watched: dict[str, float] = {}
         self._requested: dict[str, float] = {}
@@ -123,6 +130,17 @@ class Cluster:
         if (answer := self._answers.get(message["number"])) is not None and not answer.done():
             answer.set_result(dict(message["view"]))
 
+    def _on_queue(self, message: Mapping[str, Any]) -> None:
+        job = message["job"]
+        work = self._queue.reload() if job is None else self._queue.reload_job(job)
+        self._tasks.spawn(self._read_again(work), "read what an operator set")
+
+    async def _read_again(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except errors.StoreError as e:
+            log.warning("what an operator set on another server could not be read", error=e.message)
+
     def _on_left(self, message: Mapping[str, Any]) -> None:
         self._gone.set()
 
@@ -135,6 +153,7 @@ class Cluster:
         for slot, newest in tuple(self._newest.items()):
             self._ranges.put_nowait((slot, newest + 1, 2**62))
         with contextlib.suppress(errors.StoreError):
+            await self._queue.reload()
             ids = [active.id for active in self._jobs.active.values() if active.durable]
             ours = await self._channel.own_jobs(ids)
             for job in ids:
@@ -155,6 +174,10 @@ class Cluster:
     async def voices_changed(self, owner: str, unused: str | None) -> None:
         """Tells the others whose voices changed here, and which recording belongs to no voice any more."""
         await self._channel.send({"kind": "voices", "owner": owner, "unused": unused})
+
+    async def queue_changed(self, job: str | None) -> None:
+        """Tells the others what an operator paused or resumed here: a job, or a client or everything (None)."""
+        await self._channel.send({"kind": "queue", "job": job})
 
     # Over time
 

@@ -12,6 +12,7 @@ from antiphon.domain import errors
 from antiphon.files.bucket import Bucket
 from antiphon.files.store import FileStore
 from antiphon.settings import Settings
+from antiphon.store import connect, integrity
 from antiphon.store.base import JobStore
 from antiphon.store.sqlite import SqliteStore
 
@@ -30,6 +31,13 @@ def job_store(
         raise errors.InvalidRequest(why, param="store") from e
     name = "guest" if guest else server_name(settings)
     return PostgresStore(settings.store, name, lease=settings.lease, on_fatal=on_fatal, guest=guest)
+
+
+def failure(settings: Settings, error: BaseException) -> BaseException:
+    """What the operator is told about an error that ends the store."""
+    if settings.store == "sqlite" and isinstance(error, connect.DAMAGE):
+        return integrity.damaged(settings.database_path, str(error))
+    return error
 
 
 def file_store(settings: Settings, threads: Threads) -> FileStore:

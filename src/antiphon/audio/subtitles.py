@@ -68,9 +68,12 @@ def _plain(segment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def cues(segments: Segments) -> Iterator[Cue]:
-    """Cues in the order of the text. They never overlap, even if segments do. Segments without text have none."""
+    """Cues in the order of the text. They never overlap, even if segments do. Segments without text, and those that
+    were left out of the audio, have none."""
     at = 0
     for segment in segments:
+        if segment.get("skipped"):
+            continue
         lines = wrap(_clean(segment["text"]))
         pages = [tuple(lines[i : i + LINES]) for i in range(0, len(lines), LINES)]
         if not pages:

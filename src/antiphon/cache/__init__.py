@@ -2,7 +2,8 @@
 
 from antiphon.cache.cache import Cache, Stats
 from antiphon.cache.entry import Entry
+from antiphon.cache.files import Files
 from antiphon.cache.remote import RemoteCache
 from antiphon.cache.single_flight import SingleFlight
 
-__all__ = ["Cache", "Entry", "RemoteCache", "SingleFlight", "Stats"]
+__all__ = ["Cache", "Entry", "Files", "RemoteCache", "SingleFlight", "Stats"]

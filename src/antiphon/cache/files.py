@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from antiphon.cache import entry as entries
-from antiphon.cache.entry import Entry
+from antiphon.cache.entry import CorruptEntry, Entry
 
 _KEY = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"\.[0-9a-f]{64}\.\w+\.part")
@@ -53,8 +53,24 @@ class Files:
 
     def read(self, key: str) -> Entry:
         """Raises `FileNotFoundError`, `CorruptEntry`, or `OSError` when the disk fails."""
-        with open(self._path(key), "rb") as file:
+        # No link is followed: whoever can put one there cannot make the server give out another file.
+        with open(os.open(self._path(key), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             return entries.unpack(key, file.read())
+
+    def check(self) -> tuple[int, list[str]]:
+        """Reads every entry: the number of sound ones, and the keys of those that are damaged or cannot be read."""
+        sound, damaged = 0, list[str]()
+        for folder in os.scandir(self._root) if self._root.is_dir() else ():
+            if len(folder.name) == 2 and folder.is_dir(follow_symlinks=False):
+                for key in (file.name for file in os.scandir(folder) if _KEY.fullmatch(file.name)):
+                    try:
+                        self.read(key)
+                        sound += 1
+                    except FileNotFoundError:
+                        pass  # Removed meanwhile.
+                    except (CorruptEntry, OSError):
+                        damaged.append(key)
+        return sound, damaged
 
     def write(self, key: str, entry: Entry, used_at: float) -> int:
         """Writes the file and renames it into place; returns its bytes. Raises `OSError` and then leaves no file."""

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from antiphon.cli import server_probe
-from antiphon.client import AsyncClient, errors
+from antiphon.client import AsyncClient, RoomWait, errors
 from antiphon.domain.errors import AntiphonError, InvalidRequest
 from antiphon.domain.request import MAX_TEXT
 from antiphon.text.chapters import Chapter, read_book, split
@@ -33,8 +33,12 @@ from antiphon.text.chapters import Chapter, read_book, split
 LEDGER = ".antiphon-book.json"
 #: Chapters that are submitted at the same time, so that several workers are busy.
 AT_ONCE = 4
+#: Seconds that a chapter waits for room in line: a shelf of books may be in front of it.
+ROOM_PATIENCE = 30 * 86_400.0
 #: Seconds between two polls of a job.
 POLL_SECONDS = 0.3
+#: Characters of a title that may become a file's name: Unicode normalisation sorts marks in quadratic time.
+MAX_TITLE = 400
 _UNSAFE = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 console = Console(stderr=True, markup=False)
@@ -96,17 +100,18 @@ def plan(text: str, folder: Path, options: Mapping[str, Any]) -> list[Part]:
 
 
 def _pieces(chapter: Chapter) -> Iterator[tuple[str, str]]:
-    text, count = chapter.text, 1
-    while len(text) > MAX_TEXT:
-        cut = max(text.rfind(mark, 0, MAX_TEXT) for mark in ("\n", "。", " ")) + 1 or MAX_TEXT
-        yield f"{chapter.title} ({count})", text[:cut]
-        text, count = text[cut:], count + 1
-    yield (f"{chapter.title} ({count})" if count > 1 else chapter.title), text
+    text, start, count = chapter.text, 0, 1
+    while len(text) - start > MAX_TEXT:
+        most = start + MAX_TEXT
+        end = max(text.rfind(mark, start, most) for mark in ("\n", "。", " ")) + 1 or most
+        yield f"{chapter.title} ({count})", text[start:end]
+        start, count = end, count + 1
+    yield (f"{chapter.title} ({count})" if count > 1 else chapter.title), text[start:]
 
 
 def safe_name(title: str) -> str:
     """A title as a file name that is valid on every file system; at most 100 bytes of UTF-8."""
-    plain = _UNSAFE.sub(" ", unicodedata.normalize("NFC", title))
+    plain = _UNSAFE.sub(" ", unicodedata.normalize("NFC", title[:MAX_TITLE]))
     plain = " ".join("".join(c for c in plain if unicodedata.category(c)[0] != "C").split()).strip(". ")
     return plain.encode("utf-8", "replace")[:100].decode("utf-8", "ignore").strip() or "chapter"
 
@@ -148,6 +153,9 @@ class Rendering:
     overall: TaskID = field(init=False)
     #: Held while a chapter is recorded: all writers of the ledger share one temporary file.
     ledger_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: The chapters that are submitted and their bars, by the idempotency key of their jobs.
+    bars: dict[str, tuple[str, TaskID]] = field(default_factory=dict)
+    told: bool = False
 
     async def run(self, todo: list[Part]) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(None), MofNCompleteColumn(), TimeRemainingColumn())
@@ -155,18 +163,29 @@ class Rendering:
         with self.progress:
             self.overall = self.progress.add_task("all", total=self.total, completed=self.total - len(todo))
             slots = asyncio.Semaphore(AT_ONCE)
-            async with AsyncClient(self.base, patience=600.0, retries=20) as client, asyncio.TaskGroup() as tasks:
+            client = AsyncClient(self.base, patience=600.0, retries=20, room_patience=ROOM_PATIENCE, on_wait=self._wait)
+            async with client, asyncio.TaskGroup() as tasks:
                 for part in todo:
                     await slots.acquire()
                     task = tasks.create_task(self._render(client, part), name=part.path.name)
                     task.add_done_callback(lambda _: slots.release())
 
+    def _wait(self, wait: RoomWait) -> None:
+        """Says that a chapter waits, and why; the book goes on with the others."""
+        if not self.told:
+            self.told = True
+            self.progress.console.print(f"{wait.reason}. The book waits and goes on by itself.", highlight=False)
+        title, bar = self.bars[wait.key or ""]
+        self.progress.update(bar, description=f"{title} waits for room, {wait.seconds:.0f} s")
+
     async def _render(self, client: AsyncClient, part: Part) -> None:
         title = part.title if len(part.title) <= 24 else part.title[:23] + "…"
         bar = self.progress.add_task(title, total=None)
+        key = f"book-{part.recipe}"
+        self.bars[key] = title, bar
         try:
-            options = {**self.options, "priority": "bulk", "idempotency_key": f"book-{part.recipe}"}
-            job = await client.submit(part.text, **options)
+            job = await client.submit(part.text, **self.options, priority="bulk", idempotency_key=key)
+            self.progress.update(bar, description=title)
             if job.ended and job.status != "succeeded":
                 job = await client.retry(job)
             while not job.ended:
@@ -184,6 +203,7 @@ class Rendering:
             part.error = str(e)
         finally:
             self.progress.remove_task(bar)
+            self.bars.pop(key, None)
 
 
 @contextlib.contextmanager

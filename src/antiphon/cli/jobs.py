@@ -92,7 +92,9 @@ def events(server: str, job_id: str) -> Iterator[dict[str, Any]]:
 def call(server: str, method: str, path: str, **more: Any) -> dict[str, Any]:
     try:
         headers = server_probe.headers()
-        answer = httpx.request(method, server + path, timeout=10, trust_env=False, headers=headers, **more)
+        answer = server_probe.admitted(
+            lambda: httpx.request(method, server + path, timeout=10, trust_env=False, headers=headers, **more)
+        )
     except httpx.TransportError as e:
         raise errors.AntiphonError(f"no server answers at {server}; start it, or name it with --server") from e
     if answer.status_code >= 400:

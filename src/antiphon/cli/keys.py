@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from antiphon import auth
-from antiphon.app import stores
+from antiphon.app import data_folder, stores
 from antiphon.domain import errors
 from antiphon.domain.job import Priority
 from antiphon.settings import Settings
@@ -52,6 +52,7 @@ def revoke(where: Settings, name: str) -> None:
 
 def _with_store(where: Settings, ask: Callable[[JobStore], Awaitable[T]]) -> T:
     async def run() -> T:
+        data_folder.check_database(where)
         where.data_dir.mkdir(parents=True, exist_ok=True)
         store = stores.job_store(where, guest=True)
         await store.open()

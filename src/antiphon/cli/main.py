@@ -162,8 +162,18 @@ def voices(
 
 
 @app.command()
-def doctor(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
-    """What this machine can run, and why not the rest."""
+def doctor(
+    check: Annotated[bool, typer.Option("--check", help="Instead, read all data and look for damage.")] = False,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """What this machine can run, and why not the rest; with --check, whether the data is sound."""
+    if check:
+        from antiphon.cli import check as checking
+        from antiphon.settings import load
+
+        checking.main(load(flags={"data_dir": data_dir}), typer.echo)
+        return
     from antiphon.cli import doctor as command
 
     command.main(data_dir, models_dir or data_dir / "cache_hub" / "models")
@@ -255,6 +265,36 @@ def jobs_retry(job: JobId, server: Server = SERVER) -> None:
     command.change(server, "POST", f"{job}/retry")
 
 
+queue = typer.Typer(help="The queue of a running server; a pause outlives restarts.", no_args_is_help=True)
+app.add_typer(queue, name="queue")
+OneJob = Annotated[str | None, typer.Option("--job", help="Only this job.")]
+OneClient = Annotated[str | None, typer.Option("--client", help="Only this client: the id of a key, or an address.")]
+
+
+@queue.command("show")
+def queue_show(server: Server = SERVER) -> None:
+    """The queue of all clients, by expected end, and what is paused."""
+    from antiphon.cli import queue as command
+
+    command.show(server)
+
+
+@queue.command("pause")
+def queue_pause(job: OneJob = None, client: OneClient = None, server: Server = SERVER) -> None:
+    """Hand out nothing of a job, of a client or of anything; what runs goes on."""
+    from antiphon.cli import queue as command
+
+    command.change(server, "pause", job, client)
+
+
+@queue.command("resume")
+def queue_resume(job: OneJob = None, client: OneClient = None, server: Server = SERVER) -> None:
+    """End what the same pause began."""
+    from antiphon.cli import queue as command
+
+    command.change(server, "resume", job, client)
+
+
 @app.command()
 def stats(
     server: Server = SERVER, as_json: Annotated[bool, typer.Option("--json", help="For another program.")] = False
@@ -286,13 +326,23 @@ def version() -> None:
 
 
 def main() -> None:
+    from antiphon.cli import exit_codes
     from antiphon.domain.errors import AntiphonError
 
     try:
         app()
     except AntiphonError as e:
         typer.echo(f"antiphon: {e.message}", err=True)
-        sys.exit(1)
+        sys.exit(exit_codes.of(e))
+    except ImportError as e:
+        fix = "install Antiphon again, and the library if the message names one of the system's"
+        typer.echo(f"antiphon: a part of Antiphon cannot be loaded: {e}; {fix}", err=True)
+        sys.exit(exit_codes.CANNOT_LOAD)
+    except OSError as e:
+        if (said := exit_codes.translated(e)) is None:
+            raise
+        typer.echo(f"antiphon: {said.message}", err=True)
+        sys.exit(exit_codes.of(said))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -69,7 +69,7 @@ def format_of(target: Path) -> str:
 def through_server(server: str, text: str, kind: str, request: dict[str, Any]) -> bytes:
     body = {"input": text, "response_format": kind, **{k: v for k, v in request.items() if v is not None}}
     with server_probe.client(server) as client:
-        answer = server_probe.checked(client.post("/v1/audio/speech", json=body))
+        answer = server_probe.checked(server_probe.admitted(lambda: client.post("/v1/audio/speech", json=body)))
         for warning in answer.headers.get_list("warning"):
             print(f"warning: {warning}", file=sys.stderr)  # noqa: T201
         return answer.content

@@ -19,10 +19,11 @@ import structlog
 import uvicorn
 import uvloop
 
-from antiphon.api import write_timeout
 from antiphon.api.app import create_app
+from antiphon.api.protocols import protocols
+from antiphon.app import data_folder
 from antiphon.app.antiphon import Antiphon
-from antiphon.cli import logs
+from antiphon.cli import exit_codes, logs
 from antiphon.cli.systemd import Notifier
 from antiphon.domain import errors
 from antiphon.settings import Settings, load
@@ -46,6 +47,7 @@ def main(arguments: list[str]) -> None:
     gc.set_threshold(20_000, 20, 50)
     settings = parse(arguments)
     logs.configure(settings)
+    data_folder.check(settings)
     refuse_public_without_keys(settings)
     sock = listen(settings.host, settings.port)
     sys.exit(uvloop.run(serve(settings, sock)))
@@ -123,7 +125,7 @@ def listen(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as e:
         sock.close()
-        raise errors.InvalidRequest(
+        raise errors.CannotListen(
             f"cannot listen on {host}:{port}: {e.strerror}. Something else may use the port; try --port {port + 1}"
         ) from e
     sock.listen(2048)
@@ -151,6 +153,7 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
         if settings.store != "sqlite":
             # Only the open store tells whether there are keys.
             _refuse_public_without_keys(settings, not antiphon.api_keys.open)
+        connections = protocols(settings)
         config = uvicorn.Config(
             create_app(antiphon),
             lifespan="off",
@@ -161,8 +164,8 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=STREAM_GRACE,
             ws_max_size=4 * 1024 * 1024,
-            http=write_timeout.http(settings.stall_seconds),
-            ws=write_timeout.websocket(settings.stall_seconds),
+            http=connections.http,
+            ws=connections.websocket,
         )
         server = Server(config)
         serving = asyncio.create_task(server.serve(sockets=[sock]), name="http")
@@ -184,7 +187,7 @@ async def until_signalled(
     antiphon: Antiphon, server: uvicorn.Server, serving: asyncio.Task[None], notifier: Notifier
 ) -> int:
     """Waits for the end; returns the exit code. The first SIGTERM or SIGINT drains, the second ends at once, and a
-    broken store ends at once with code 1."""
+    broken store ends at once with the code of `exit_codes`."""
     loop = asyncio.get_running_loop()
     first, second = asyncio.Event(), asyncio.Event()
 
@@ -205,7 +208,11 @@ async def until_signalled(
     server.should_exit = True
     server.force_exit = second.is_set() or antiphon.broken.is_set()
     broken.cancel()
-    return 1 if antiphon.broken.is_set() else 0
+    if antiphon.failure is None:
+        return 0
+    if isinstance(antiphon.failure, errors.AntiphonError):
+        log.critical(antiphon.failure.message)
+    return exit_codes.of(antiphon.failure)
 
 
 async def _first(*waiting: asyncio.Future[Any]) -> None:

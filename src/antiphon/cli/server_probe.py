@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
+from collections.abc import Callable
 
 import httpx
 
@@ -10,6 +13,10 @@ from antiphon.domain import errors
 
 #: Seconds until the server counts as absent; a local server answers within milliseconds.
 TIMEOUT = 1.0
+#: Codes of refusals that end when work that is in line is done.
+IN_LINE = frozenset({"over_share", "queue_full"})
+#: Seconds that a command waits for room in line, and after which it asks again.
+PATIENCE, ASK_AGAIN = 86_400.0, 30.0
 
 
 def headers() -> dict[str, str]:
@@ -37,6 +44,23 @@ def checked(answer: httpx.Response) -> httpx.Response:
     return answer
 
 
+def admitted(send: Callable[[], httpx.Response]) -> httpx.Response:
+    """The response to a request, sent again while the server has no room for it in line. Says how long it waits and
+    why, and gives up after a day; other refusals are returned."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        answer = send()
+        after = answer.headers.get("retry-after", "")
+        if answer.status_code not in (429, 503) or not after.isdigit():
+            return answer
+        answer.read()
+        if code(answer) not in IN_LINE or time.monotonic() + float(after) > until:
+            return answer
+        print(f"waiting for room in line, about {after} s: {reason(answer)}", file=sys.stderr)  # noqa: T201
+        answer.close()
+        time.sleep(min(float(after), ASK_AGAIN))
+
+
 def answers(server: str) -> bool:
     """Whether an Antiphon server answers at this address."""
     try:
@@ -44,6 +68,14 @@ def answers(server: str) -> bool:
     except httpx.HTTPError:
         return False
     return found.status_code == 200 and "model_loaded" in found.json()
+
+
+def code(answer: httpx.Response) -> str | None:
+    """The code of an error response; None if it has none."""
+    try:
+        return str(answer.json()["error"]["code"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def reason(answer: httpx.Response) -> str:

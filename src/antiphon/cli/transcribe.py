@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
 from typing import Any, Literal
+
+import httpx
 
 from antiphon.cli import local, server_probe
 from antiphon.domain import errors
@@ -53,16 +56,26 @@ def path_of(*, translate: bool) -> str:
 def through_server(server: str, file: Path, kind: Format, request: dict[str, Any], *, translate: bool) -> str:
     with server_probe.client(server) as http, file.open("rb") as opened:
         fields = {**request, "response_format": kind}
-        answer = http.post(path_of(translate=translate), files={"file": (file.name, opened)}, data=fields)
-        return server_probe.checked(answer).text
+
+        def send() -> httpx.Response:
+            opened.seek(0)
+            return http.post(path_of(translate=translate), files={"file": (file.name, opened)}, data=fields)
+
+        return server_probe.checked(server_probe.admitted(send)).text
 
 
 def through_server_at_once(server: str, file: Path, request: dict[str, Any], *, translate: bool) -> None:
     """Prints each part of the transcript as soon as the server sends it."""
     with server_probe.client(server) as http, file.open("rb") as opened:
         fields = {**request, "stream": "true"}
-        files = {"file": (file.name, opened)}
-        with http.stream("POST", path_of(translate=translate), files=files, data=fields) as answer:
+
+        def send() -> httpx.Response:
+            opened.seek(0)
+            files = {"file": (file.name, opened)}
+            request = http.build_request("POST", path_of(translate=translate), files=files, data=fields)
+            return http.send(request, stream=True)
+
+        with contextlib.closing(server_probe.admitted(send)) as answer:
             for line in server_probe.checked(answer).iter_lines():
                 if not line.startswith("data: "):
                     continue

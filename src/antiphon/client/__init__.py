@@ -18,11 +18,12 @@ from antiphon.client.errors import (
     Unreachable,
     WaitTimeout,
 )
+from antiphon.client.retrying import RoomWait
 from antiphon.client.sync_client import Client
 from antiphon.client.types import Audio, Event, Job, JobResult, Model, UploadedVoice, Voice
 
 __all__ = [
     "ApiError", "AsyncClient", "Audio", "BadRequest", "Client", "ClientError", "Conflict", "Event", "Forbidden",
-    "Job", "JobFailed", "JobResult", "Model", "NotFound", "RateLimited", "ServerFailed", "Unavailable", "Unreachable",
-    "UploadedVoice", "Voice", "WaitTimeout", "errors",
+    "Job", "JobFailed", "JobResult", "Model", "NotFound", "RateLimited", "RoomWait", "ServerFailed", "Unavailable",
+    "Unreachable", "UploadedVoice", "Voice", "WaitTimeout", "errors",
 ]  # fmt: skip

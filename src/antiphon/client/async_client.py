@@ -15,6 +15,7 @@ import httpx
 from antiphon.client import endpoints, errors, retrying, transport
 from antiphon.client.endpoints import JobOptions, SpeechOptions, SubtitleKind
 from antiphon.client.event_stream import EventStream
+from antiphon.client.retrying import RoomWait
 from antiphon.client.types import Audio, Event, Job, Model, UploadedVoice, Voice
 
 T = TypeVar("T")
@@ -44,11 +45,15 @@ class AsyncClient:
     def __init__(
         self, base_url: str | None = None, *,
         api_key: str | None = None, timeout: float = 60.0, retries: int = 4, patience: float = 30.0,
+        room_patience: float = 86_400.0, on_wait: Callable[[RoomWait], None] = retrying.tell,
     ) -> None:  # fmt: skip
         """`base_url`: by default `ANTIPHON_SERVER`, else the server on this machine. `timeout`: seconds without data.
         `retries`: number of retries of a call. `patience`: longest `Retry-After` (seconds) to wait for; a longer one
-        raises the error of its response."""
-        self._options = transport.Options.of(base_url, api_key, timeout, retries, patience)
+        raises the error of its response. `room_patience`: seconds that `submit` waits in all until the server has room
+        in line for its job; `on_wait` is told how long and why, and by default logs it. With no retries it does not
+        wait."""
+        policy = retrying.Retries(retries, patience, room_patience, on_wait)
+        self._options = transport.Options.of(base_url, api_key, timeout, policy)
         self._http = httpx.AsyncClient(**self._options.httpx())
 
     # Speech
@@ -69,7 +74,9 @@ class AsyncClient:
     # Jobs
 
     async def submit(self, text: str, **options: Unpack[JobOptions]) -> Job:
-        """Queues a durable job. It gets a random idempotency key, so that a retry creates no second job."""
+        """Queues a durable job. It gets a random idempotency key, so that a retry creates no second job.
+
+        While the server has no room for it in line, waits for as long as `room_patience` allows."""
         return await self._call(endpoints.submit(text, options, repeated=self._options.retries.times > 0))
 
     async def job(self, id: str | Job) -> Job:

@@ -61,7 +61,14 @@ def speak(text: str, options: SpeechOptions) -> Call[Audio]:
 def submit(text: str, options: JobOptions, *, repeated: bool) -> Call[Job]:
     """`repeated`: whether the call may be retried; then it gets a random key unless the caller gives one."""
     headers = _key(options) or ({"Idempotency-Key": uuid.uuid4().hex} if repeated else {})
-    return Call("POST", "/v1/jobs", lambda answer: Job.of(_json(answer)), json=_body(text, options), headers=headers)
+    return Call(
+        "POST",
+        "/v1/jobs",
+        lambda answer: Job.of(_json(answer)),
+        json=_body(text, options),
+        headers=headers,
+        queues=True,
+    )
 
 
 def job(id: str | Job) -> Call[Job]:

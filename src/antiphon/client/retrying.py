@@ -6,6 +6,7 @@ response. Both clients execute these steps, one blocking and one awaiting, so th
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable, Generator, Mapping
@@ -25,6 +26,13 @@ POLL_SOONEST, POLL_LATEST = 0.05, 1.0
 LONGEST_OUTAGE = 30.0
 #: Statuses of a server that has not started the work and may accept it later.
 _REFUSED = (429, 503)
+#: Codes of refusals that end when work that is in line is done.
+IN_LINE = frozenset({"over_share", "queue_full"})
+#: Seconds after which, and the part of the predicted time after which, the server is asked again whether a job fits:
+#: other jobs may be cancelled, or end sooner.
+ASK_AGAIN, ASK_PART = 30.0, 0.25
+
+log = logging.getLogger("antiphon.client")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,8 @@ class Call(Generic[T]):
     form: Mapping[str, str] | None = None
     #: Read timeout, seconds; None: the client's.
     timeout: float | None = None
+    #: Whether it is a durable job, for which room in line is waited for.
+    queues: bool = False
 
     @property
     def repeatable(self) -> bool:
@@ -77,11 +87,46 @@ Steps = Generator[Step, Outcome, T]
 
 
 @dataclass(frozen=True, slots=True)
+class RoomWait:
+    """A durable job waits at the client, because the server has no room for it in line yet."""
+
+    #: Seconds after which it fits, by the server's prediction.
+    seconds: float
+    #: The server's message.
+    reason: str
+    #: The Idempotency-Key of the job, if it has one.
+    key: str | None
+
+    def __str__(self) -> str:
+        return f"waiting for room in line, about {self.seconds:.0f} s: {self.reason}"
+
+
+def tell(wait: RoomWait) -> None:
+    """Logs a wait; without a logging configuration, Python prints it to standard error."""
+    log.warning("%s", wait)
+
+
+@dataclass(frozen=True, slots=True)
 class Retries:
     """Retry policy: the number of retries, and the longest Retry-After that is waited for (seconds)."""
 
     times: int
     longest: float
+    #: Seconds that a durable job waits for room in line, all together, and who is told of it.
+    room: float = 0.0
+    on_wait: Callable[[RoomWait], None] = tell
+
+    def room_pause(self, call: Call[Any], outcome: Answer | Lost, waited: float) -> float | None:
+        """Seconds until the server is asked again whether a durable job fits, after `waited` seconds of that; None: it
+        was not refused for want of room, or there will be none in time."""
+        if isinstance(outcome, Lost) or outcome.status not in _REFUSED or not (call.queues and self.times):
+            return None
+        refusal = errors.of(outcome.status, outcome.headers, outcome.body)
+        after = refusal.retry_after
+        if refusal.code not in IN_LINE or after is None or waited + after > self.room:
+            return None
+        self.on_wait(RoomWait(after, refusal.message, call.headers.get("Idempotency-Key")))
+        return min(after, max(ASK_AGAIN, after * ASK_PART))
 
     def pause(self, call: Call[Any], outcome: Answer | Lost, attempt: int) -> float | None:
         """Seconds until the next try; None: give up. `attempt` counts from 0."""
@@ -108,12 +153,16 @@ def backoff(attempt: int) -> float:
 
 def perform(call: Call[T], retries: Retries) -> Steps[T]:
     """Sends a call with retries. Raises `ApiError` and `Unreachable`."""
-    attempt = 0
+    attempt, waited = 0, 0.0
     while True:
         outcome = yield call
         assert outcome is not None, "a call is answered or lost"
         if isinstance(outcome, Answer) and outcome.status < 400:
             return call.parse(outcome)
+        if (room := retries.room_pause(call, outcome, waited)) is not None:
+            waited += room
+            yield Pause(room)
+            continue
         pause = retries.pause(call, outcome, attempt)
         if pause is None:
             if isinstance(outcome, Lost):

@@ -26,9 +26,9 @@ class Options:
     retries: Retries
 
     @classmethod
-    def of(cls, base_url: str | None, api_key: str | None, timeout: float, retries: int, patience: float) -> Options:
+    def of(cls, base_url: str | None, api_key: str | None, timeout: float, retries: Retries) -> Options:
         address = base_url or os.environ.get("ANTIPHON_SERVER") or SERVER
-        return cls(address.rstrip("/"), api_key or os.environ.get("ANTIPHON_KEY"), timeout, Retries(retries, patience))
+        return cls(address.rstrip("/"), api_key or os.environ.get("ANTIPHON_KEY"), timeout, retries)
 
     def httpx(self) -> dict[str, Any]:
         """Arguments for `httpx.Client` and `httpx.AsyncClient`."""

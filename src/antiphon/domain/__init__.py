@@ -5,6 +5,7 @@ Start with `request.SpeechRequest`, `unit.Unit`, `job.Job`, `engine.Engine`, `pl
 #: The modules that other rooms use; the rest is this room's own.
 __all__ = [
     "api_key",
+    "client_values",
     "engine",
     "errors",
     "event",
@@ -12,6 +13,7 @@ __all__ = [
     "image",
     "job",
     "kind",
+    "paths",
     "plan",
     "request",
     "transcription",

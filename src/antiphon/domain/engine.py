@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, Literal, Protocol
 
 from antiphon.domain.job import Kind
+from antiphon.domain.unit import Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,12 @@ class Capabilities:
     default_voice: str = ""
     #: Voice by language, for requests that name no voice.
     voice_by_language: Mapping[str, str] = field(default_factory=dict)
+    #: Whether it tries languages beyond `languages`, as well as it can; else a request for one is refused.
+    tries_any_language: bool = True
+    #: Letters and digits of which it makes no sound in any language. A text without any other is refused before it is
+    #: queued, and a segment without any other is left out with a warning. What is not listed here and cannot be said
+    #: either is told by `NothingToSay` when it is due.
+    silent: str = ""
     #: Names of emotions that change the sound. Empty: it has none.
     emotions: tuple[str, ...] = ()
     speed_min: float = 1.0
@@ -78,6 +87,8 @@ class Capabilities:
     deterministic: bool = False
     #: Units that a worker computes at the same time.
     slots: int = 1
+    #: Whether each slot computes on its own, or all of them in the same steps, as those of a `BatchEngine` do.
+    sharing: Literal["own", "one"] = "own"
     cut: Cut = field(default_factory=Cut)
     #: Of an engine for images, which lists in `options` those of `steps`, `guidance`, `negative_prompt` that it knows.
     canvas: Canvas | None = None
@@ -91,6 +102,22 @@ def has_voice(capabilities: Capabilities, asked: str) -> bool:
     """Whether the model itself has the voice, or all voices of the mix."""
     known = {voice.id for voice in capabilities.voices}
     return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
+
+
+@lru_cache(maxsize=64)
+def _audible(silent: str) -> re.Pattern[str]:
+    return re.compile(f"[^\\W_{re.escape(silent)}]")
+
+
+def silent_signs(capabilities: Capabilities, text: str) -> list[str]:
+    """The letters and digits of the text of which the model makes no sound, each once, in order."""
+    silent = frozenset(capabilities.silent)
+    return [sign for sign in dict.fromkeys(text) if sign in silent] if silent and not text.isascii() else []
+
+
+def makes_a_sound(capabilities: Capabilities, text: str) -> bool:
+    """Whether the text has a letter or a digit that is not among the `silent` ones."""
+    return not capabilities.silent or _audible(capabilities.silent).search(text) is not None
 
 
 #: Lowest and highest rate (Hz), and most slots: others are a mistake, or too much for a machine.
@@ -116,6 +143,7 @@ def problems(capabilities: object) -> list[str]:
         "voice_by_language names a voice that there is not": {*capabilities.voice_by_language.values()} <= {*ids},
         "speed_min and speed_max must enclose 1": SPEEDS[0] <= slowest <= 1 <= fastest <= SPEEDS[1],
         f"slots must be 1 to {SLOTS}": 1 <= capabilities.slots <= SLOTS,
+        'sharing must be "own" or "one"': capabilities.sharing in ("own", "one"),
         "cut must have 0 < first_chars <= target_chars <= max_chars": 0 < first <= target <= most,
         "cut.cjk_weight must be at least 1": cut.cjk_weight >= 1,
         "canvas must allow its own size, and have at least one step": fits(capabilities.canvas),
@@ -157,8 +185,9 @@ class Phase(Protocol):
 class Engine(Protocol):
     """Runs in a worker process, synchronously. Made with `options` (JSON values), then `load`, `warm`, and `run` often.
 
-    An exception from `run` fails that unit and nothing else. After an exception whose attribute `fatal` is true, or any
-    end of the process, the server starts a new worker and tries the unit again.
+    An exception from `run` fails that unit, its job, and nothing else; with `NothingToSay` the job goes on without the
+    unit. After an exception whose attribute `fatal` is true, or any end of the process, the server starts a new worker
+    and tries the unit again.
     """
 
     def __init__(self, options: Mapping[str, Any]) -> None: ...
@@ -177,3 +206,48 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Releases what the end of the process would not release."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A part of a unit's result is there."""
+
+    unit: int
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A unit has its whole result, or has failed with `error`, which concerns no other unit."""
+
+    unit: int
+    #: Seconds of the device that it took: each step's are shared by the units in it.
+    seconds: float
+    error: Exception | None = None
+
+
+class BatchEngine(Protocol):
+    """Computes many units in the same steps. A worker takes an engine that has `step` for one of these.
+
+    One thread makes all calls. The constructor, `load`, `warm`, `capabilities` and `close` are those of `Engine`; the
+    capabilities say `sharing="one"`, and in `slots` how many units may be admitted at a time. A unit is named by a
+    number of this worker, which is never used twice. An exception from `step` ends the process.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None: ...
+    def load(self, phase: Phase) -> None: ...
+    def warm(self) -> None: ...
+    def capabilities(self) -> Capabilities: ...
+    def close(self) -> None: ...
+
+    def admit(self, unit: int, params: Mapping[str, Any], wish: Wish) -> None:
+        """Takes a unit for the next steps. Computes nothing: a millisecond at most. An exception fails that unit."""
+
+    def cancel(self, unit: int) -> None:
+        """Forgets a unit; nothing more is told about it."""
+
+    def step(self) -> Sequence[Emitted | Ended]:
+        """Computes one step, of some 25 ms, and tells what came of it. Called while units are admitted."""
+
+    def suspects(self) -> frozenset[int]:
+        """The units that took part in the step that raised."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from antiphon.domain.paths import shortened
+
 
 class AntiphonError(Exception):
     """Something went wrong inside the server. The server's log has the details."""
@@ -23,6 +25,11 @@ class AntiphonError(Exception):
     def message(self) -> str:
         return str(self.args[0])
 
+    @property
+    def public(self) -> str:
+        """The message as clients get it: without absolute paths of this machine."""
+        return shortened(self.message)
+
 
 # Wrong requests
 
@@ -33,6 +40,10 @@ class InvalidRequest(AntiphonError, code="invalid_request"):
 
 class InvalidText(InvalidRequest, code="invalid_text"):
     """The text cannot be spoken."""
+
+
+class NothingToSay(InvalidText, code="nothing_to_say"):
+    """The model has no sound for anything in this text."""
 
 
 class UnknownModel(InvalidRequest, code="model_not_found"):
@@ -82,6 +93,10 @@ class RateLimited(Busy, code="rate_limited"):
     """Too many requests in a short time."""
 
 
+class TooManyOpen(Busy, code="too_many_open"):
+    """You have as many streams or requests open as one client may have."""
+
+
 class OverQuota(Busy, code="over_quota"):
     """This key has used up its audio of today."""
 
@@ -128,6 +143,10 @@ class Displaced(WorkerDied, code="displaced"):
     """The worker was ended, but not because of this unit: it is run elsewhere, and counts as untried."""
 
 
+class Suspected(Displaced, code="suspected"):
+    """The worker ended in a step of several units, one of which may be to blame: each is run again by itself."""
+
+
 class Poison(AntiphonError, code="poison"):
     """This segment brought its worker down each time it was tried; it is not tried again."""
 
@@ -144,8 +163,39 @@ class StoreAway(StoreError, code="store_away"):
     """The job store does not answer for now; what was accepted is kept and goes on once it does."""
 
 
+class StoreFailed(StoreError, code="store_failed"):
+    """The job store failed; the server stops, and starts again without what was not accepted."""
+
+
+class DatabaseDamaged(StoreFailed, code="database_damaged"):
+    """The database is damaged; the server stops. The operator finds what to do in its log."""
+
+
 class SchemaTooNew(StoreError, code="schema_too_new"):
     """The data directory was written by a newer Antiphon. Upgrade, or use another --data-dir."""
+
+
+# Starts that are refused
+
+
+class FolderUnusable(AntiphonError, code="folder_unusable"):
+    """A folder or file of the data directory cannot be used as it is."""
+
+
+class FolderInUse(Conflict, code="folder_in_use"):
+    """Another Antiphon uses the data directory."""
+
+
+class DatabaseMissing(AntiphonError, code="database_missing"):
+    """The data directory was used before, and its database is gone."""
+
+
+class CannotListen(InvalidRequest, code="cannot_listen"):
+    """The address cannot be listened on."""
+
+
+class ClockWrong(AntiphonError, code="clock_wrong"):
+    """The clock of this machine is wrong."""
 
 
 class DownloadFailed(AntiphonError, code="download_failed"):

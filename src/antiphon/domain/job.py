@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from antiphon.domain.errors import AntiphonError
+
 Priority = Literal["vip", "normal", "bulk"]
 PRIORITIES: tuple[Priority, ...] = ("vip", "normal", "bulk")
 
@@ -58,9 +60,12 @@ class Result:
     duration: float
     #: SHA-256 of the file's bytes, hexadecimal.
     digest: str
-    #: For speech, one entry per segment: {"text","start","end"}, in seconds of the audio; for images, one per file:
+    #: For speech, one entry per segment: {"text","start","end"}, in seconds of the audio, and "skipped" for what the
+    #: model could not say; for images, one per file:
     #: {"name","digest","bytes","width","height","seed"}.
     segments: tuple[Mapping[str, Any], ...] = ()
+    #: What the model could not do and left out, for the client.
+    warnings: tuple[str, ...] = ()
 
     def digest_of(self, name: str) -> str | None:
         """The digest of one of its files; None if no file has that name."""
@@ -79,6 +84,27 @@ class Failure:
 
     code: str
     message: str
+
+    @classmethod
+    def of(cls, error: AntiphonError) -> Failure:
+        """What clients are told about an error."""
+        return cls(error.code, error.public)
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What an operator set for an unfinished job; None: nothing. A restart changes none of it."""
+
+    #: Since when the job is paused, in seconds since the epoch.
+    paused_at: float | None = None
+    #: Its rank in front of all other jobs, above 0; the greatest goes first.
+    front: int | None = None
+    #: Its class, in place of that of its request. Its deadline counts no more.
+    priority: Priority | None = None
+
+
+#: What most jobs have: nothing was set.
+NO_ORDERS = Orders()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +129,7 @@ class Job:
     attempt: int = 0
     #: False: the caller waited for the answer, `request` is a summary, and the job cannot be run again.
     kept: bool = True
+    orders: Orders = NO_ORDERS
 
     @property
     def progress(self) -> float:

@@ -23,6 +23,8 @@ class KindTraits:
     check_result: Callable[[Capabilities, UnitResult], str | None]
     #: Whether the work takes or gives audio, so that its engines must state a sample rate.
     audio: bool = True
+    #: Whether a job goes on without a unit for which the model has nothing to say (`NothingToSay`).
+    skips: bool = False
 
     def problem(self, capabilities: Capabilities) -> str | None:
         """What is wrong with the capabilities of an engine of this kind; None if nothing is."""

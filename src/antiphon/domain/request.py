@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
-from antiphon.domain import errors
+from antiphon.domain import client_values, errors
 from antiphon.domain.job import PRIORITIES, Kind, Priority
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ SPEED_MIN, SPEED_MAX = 0.25, 4.0
 SAMPLE_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MAX_SEED = 2**32 - 1
 MAX_TURNS = 1000
+#: Characters of the name of a voice, or of a mix of voices. A recording inside a request is a `data:` URL.
+MAX_VOICE = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Turn:
     def __post_init__(self) -> None:
         check_text(self.text, MAX_TEXT)
         check_number("speed", self.speed, SPEED_MIN, SPEED_MAX)
+        check_names(self.voice, self.language)
 
     def to_json(self) -> dict[str, Any]:
         out = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -90,6 +93,7 @@ class SpeechRequest:
         check_number("seed", self.seed, 0, MAX_SEED)
         check_choice("response_format", self.format, FORMATS)
         check_choice("priority", self.priority, PRIORITIES)
+        check_names(self.voice, self.language)
         if len(self.turns) > MAX_TURNS:
             raise errors.InvalidRequest(f"A dialogue has at most {MAX_TURNS} turns", param="turns")
         if self.sample_rate is not None and self.sample_rate not in SAMPLE_RATES:
@@ -146,6 +150,14 @@ def check_number(name: str, value: float, low: float, high: float, *, param: str
         raise errors.InvalidRequest(f"{name} must be between {low} and {high}", param=param or name)
 
 
+def check_names(voice: str | None, language: str | None) -> None:
+    """Raises `UnknownVoice` for what can be no name of a voice, `InvalidRequest` for what can be no language."""
+    if voice is not None and len(voice) > MAX_VOICE and not voice.startswith("data:"):
+        raise errors.UnknownVoice(f"The name of a voice has at most {MAX_VOICE} characters", param="voice")
+    if language:
+        client_values.language(language)
+
+
 def check_choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
     """Raises `InvalidRequest` unless `value` is one of `allowed`."""
     if value not in allowed:
@@ -164,12 +176,13 @@ def parse_deadline(text: str, now: datetime) -> float:
             when = now.replace(hour=clock.hour, minute=clock.minute, second=clock.second, microsecond=0)
             return (when if when > now else when + timedelta(days=1)).timestamp()
         when = datetime.fromisoformat(text)
-    except ValueError:
+        at = (when if when.tzinfo else when.replace(tzinfo=now.tzinfo)).timestamp()
+    except (ValueError, OverflowError):
+        # A date within a day of the first or the last year may have no moment in the server's time zone.
         raise wrong from None
-    when = when if when.tzinfo else when.replace(tzinfo=now.tzinfo)
-    if when <= now:
+    if at <= now.timestamp():
         raise errors.InvalidRequest("deadline is over already", param="deadline")
-    return when.timestamp()
+    return at
 
 
 def parse_emotion(value: object) -> dict[str, float]:
@@ -196,7 +209,7 @@ def parse_emotion(value: object) -> dict[str, float]:
         check_choice("emotion", name, names)
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             raise errors.InvalidRequest("emotion weights must be numbers", param="emotion")
-        check_number("emotion weights", float(weight), 0.0, 1.2, param="emotion")
+        check_number("emotion weights", weight, 0.0, 1.2, param="emotion")
         if weight and name != "neutral":
             weights[str(name)] = float(weight)
     return weights

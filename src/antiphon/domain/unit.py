@@ -74,6 +74,16 @@ _SPEECH_DEFAULTS = {name: value for name, value in SpeechParams("", "", "").as_p
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """How a unit is to be computed; no part of its recipe, since its result is the same."""
+
+    #: A listener waits for its first sound.
+    live: bool = False
+    #: It is suspected to end its worker, and has the worker to itself.
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Unit:
     """One piece of one job. `index` counts from 0 in the order of the text."""
 
@@ -83,6 +93,7 @@ class Unit:
     #: Length by which the cost model predicts: characters for speech, seconds for transcription, denoising steps at
     #: 512×512 pixels for images.
     length: float
+    wish: Wish = Wish()
 
     @property
     def id(self) -> str:

@@ -11,10 +11,12 @@ import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
+from antiphon.engines.silent_signs import silent
 
 #: Raised when a change to this file makes the same parameters sound different.
 REVISION = 1
@@ -106,6 +108,8 @@ class Espeak:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
             ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
+        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        library.espeak_TextToPhonemes.argtypes = [ctypes.POINTER(ctypes.c_char_p), ctypes.c_int, ctypes.c_int]
         library.espeak_Info.restype = ctypes.c_char_p
         library.espeak_Info.argtypes = [ctypes.c_void_p]
         data = espeakng_loader.get_data_path().encode()
@@ -116,6 +120,7 @@ class Espeak:
         library.espeak_SetSynthCallback(self._callback)
 
     def warm(self) -> None:
+        self._silent = silent(partial(self._sounds, accent.file) for accent in _ACCENTS)
         self._speak("Ready.", "en-us", NEUTRAL)
 
     def capabilities(self) -> Capabilities:
@@ -128,6 +133,7 @@ class Espeak:
             voices=tuple(_voices()),
             default_voice="en-us",
             voice_by_language={"en": "en-us", "es": "es", "fr": "fr", "it": "it", "pt": "pt-br"},
+            silent=self._silent,
             emotions=tuple(EMOTIONS),
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
@@ -148,11 +154,23 @@ class Espeak:
                 audio = self._speak(params["text"], voice, prosody)
             finally:
                 self._context = None
+        if not audio.strip(b"\0") and any(ch.isalnum() for ch in params["text"]) and not context.cancelled():
+            raise errors.NothingToSay("espeak has no sound for this")
         # One chunk: a unit takes milliseconds, and the server waits for whole units anyway.
         yield Chunk(audio)
 
     def close(self) -> None:
         self._library.espeak_Terminate()
+
+    def _sounds(self, file: str, text: str) -> bool:
+        """Whether a voice file has a phoneme for anything in the text."""
+        self._library.espeak_SetVoiceByName(file.encode())
+        self._voice = ""
+        rest = ctypes.pointer(ctypes.c_char_p(text.encode()))
+        while rest.contents.value is not None:
+            if self._library.espeak_TextToPhonemes(rest, _CHARS_UTF8, 0).strip():
+                return True
+        return False
 
     def _speak(self, text: str, voice: str, prosody: Prosody) -> bytes:
         """The text as mono signed 16-bit PCM; incomplete if the unit is cancelled."""

@@ -68,7 +68,7 @@ class Whisper:
             kind="transcription",
             sample_rate=RATE,
             revision=self._revision,
-            languages=tuple(languages) if len(languages) < 90 else (),
+            languages=tuple(languages),
             deterministic=True,
             footprint=int((self._dir / "model.bin").stat().st_size * OVERHEAD),
             licence="MIT",

@@ -40,7 +40,8 @@ class JobAdmission:
         try:
             if job.durable:
                 self.space.check()
-            self.work.take(job.owner, sum(costs), plan.nbytes, slots=max(1, job.served.pool.slots))
+            slots = max(1, job.served.pool.slots)
+            job.long = self.work.take(job.owner, sum(costs), plan.nbytes, waiting=job.waiting, slots=slots)
         except errors.AntiphonError:
             self.give_back(job)
             raise
@@ -56,13 +57,27 @@ class JobAdmission:
         """Counts the work of a job that a previous process admitted."""
         self.reserve(job, plan, admitted=True)
         job.seconds, job.nbytes = sum(costs), plan.nbytes
-        self.work.force(job.owner, job.seconds, job.nbytes)
+        job.long = self.work.force(job.owner, job.seconds, job.nbytes, waiting=job.waiting)
+
+    def count_as(self, job: ActiveJob, *, waiting: bool) -> None:
+        """From now on the job's work counts as that of a request that somebody waits for, or of one that nobody does.
+        It was admitted once and is not refused now."""
+        counted = job.seconds, job.nbytes
+        if job.nbytes:
+            self.work.give_back(job.owner, *counted, waiting=job.waiting, long=job.long)
+            job.long = self.work.force(job.owner, *counted, waiting=waiting)
+        job.waiting = waiting
 
     def spend(self, job: ActiveJob, seconds: float) -> None:
         """A unit of the job is done: its predicted seconds are no longer queued."""
         seconds = min(seconds, job.seconds)
-        self.work.spend(job.owner, seconds)
+        self.work.spend(job.owner, seconds, waiting=job.waiting, long=job.long)
         job.seconds -= seconds
+
+    def reprice(self, job: ActiveJob, factor: float) -> None:
+        """The job's queued work is priced again: what is refused because of it is told a true time."""
+        self.work.spend(job.owner, job.seconds * (1 - factor), waiting=job.waiting, long=job.long)
+        job.seconds *= factor
 
     def count_audio(self, owner: str, result: Result) -> None:
         """Counts the audio of a job that succeeded towards its owner's quota."""
@@ -71,7 +86,7 @@ class JobAdmission:
     def give_back(self, job: ActiveJob) -> None:
         """The job's work is done or gone. A second call does nothing."""
         if job.nbytes:
-            self.work.give_back(job.owner, job.seconds, job.nbytes)
+            self.work.give_back(job.owner, job.seconds, job.nbytes, waiting=job.waiting, long=job.long)
         if job.reserved:
             self.api_keys.release(job.owner, job.reserved)
         job.seconds, job.nbytes, job.reserved = 0.0, 0, 0.0

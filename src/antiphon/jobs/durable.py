@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -45,6 +46,10 @@ class DurableRunner:
         """From now on a stored job is worked on. The run is kept where the job may start at once; else it is made again
         when a slot is free, so that a long queue holds no texts."""
         job.load, job.on_start, job.on_unit = self._load, self._start, self._store_progress
+        if not missing and job.orders.paused_at is not None:
+            # The cache has all of it by now, but a paused job waits until it is resumed.
+            missing = [run.total - 1]
+            costs = predicted_costs(job.served, run.plan, missing)
         if not missing or _is_idle(job.served):
             job.run = run
             job.count_units()
@@ -71,8 +76,9 @@ class DurableRunner:
         if job.id in self._lifecycle.active:
             # It was resumed while this call planned it: it waited for its model, and was retried too.
             return
-        active = new_active_job(job.owner, served, plan, durable=True)
+        active = new_active_job(job.owner, served, plan, durable=True, waiting=False)
         active.id, active.created_at, active.attempts = job.id, job.created_at, job.attempt
+        active.obey(job.orders)
         run = self._lifecycle.new_run(active, plan)
         missing = run.missing()
         costs = predicted_costs(served, plan, missing)
@@ -161,7 +167,7 @@ class DurableRunner:
 
     async def _fail_unstarted(self, job_id: str, error: errors.AntiphonError) -> None:
         fence = await self._store_start(job_id)
-        failure = Failure(error.code, error.message)
+        failure = Failure.of(error)
         if fence is not None and await self._store.finish(job_id, fence, State.FAILED, error=failure):
             await self.announce_end(job_id)
 
@@ -192,7 +198,7 @@ class DurableRunner:
     async def _outcome(self, active: ActiveJob) -> tuple[Result | None, Failure | None]:
         """The result, or why there is none; neither for a job that was cancelled."""
         try:
-            result = await self._write(active)
+            result = replace(await self._write(active), warnings=active.warnings)
             # Before its end is announced: from then on every server must be able to give the file out.
             waits = log_and_wait(log, "the storage is down, the job's end waits", job=active.id, again_in=RETRY)
             await retry_until(lambda: self._files.publish(result), errors.StorageDown, RETRY, waits)
@@ -200,10 +206,10 @@ class DurableRunner:
         except errors.Cancelled:
             return None, None
         except errors.AntiphonError as e:
-            return None, Failure(e.code, e.message)
+            return None, Failure.of(e)
         except Exception as e:
             log.exception("a job failed inside the server", job=active.id)
-            return None, Failure("internal_error", f"{type(e).__name__}: {e}")
+            return None, Failure.of(errors.AntiphonError(f"{type(e).__name__}: {e}"))
 
     async def _write(self, active: ActiveJob) -> Result:
         """The job's file. It waits for space on a full disk: the units are made, and accepted work is not lost."""

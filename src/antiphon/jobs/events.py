@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator
 
 from antiphon.bus import Bus
 from antiphon.concurrency.tasks import TaskSet
@@ -18,8 +19,8 @@ WRITE = 0.2
 MAX_WAITING = 20_000
 #: Seconds between two corrections of the place in line of a job that a client watches.
 CORRECT = 1.0
-#: Events that are read from the store at a time.
-PAGE = 1000
+#: Events that are read at a time for one replay: what each reader holds that does not read on.
+PAGE = 32
 
 
 class EventJournal:
@@ -55,19 +56,23 @@ class EventJournal:
                     # They wait for space, or the database, as jobs do, but not without end: the newest are kept.
                     self._unwritten = (batch + self._unwritten)[-MAX_WAITING:]
 
-    async def past(self, after: int, job: str | None, owner: str | None) -> list[Event]:
-        """Events with a greater id than `after`, of a job or of all that `owner` may see, oldest first. From memory if
-        it reaches back that far, else from the store."""
-        if (remembered := self._bus.after(after, job=job, owner=owner)) is not None:
+    async def past(self, after: int, job: str | None, owner: str | None) -> AsyncGenerator[list[Event]]:
+        """Pages of the events with a greater id than `after`, of a job or of all that `owner` may see, oldest first,
+        up to the newest. Each page is read when it is asked for: from memory if it reaches back that far, else from the
+        store."""
+        while page := await self._page(after, job, owner):
+            yield page
+            after = page[-1].id
+
+    async def _page(self, after: int, job: str | None, owner: str | None) -> list[Event]:
+        if (remembered := self._bus.after(after, PAGE, job=job, owner=owner)) is not None:
             return remembered
+        page = await self._store.events_after(after, job=job, owner=owner, limit=PAGE)
+        if len(page) == PAGE:
+            return page
+        # It seems to be the last one: only now what is not written yet matters.
         await self.flush()
-        found: list[Event] = []
-        while True:
-            last = found[-1].id if found else after
-            page = await self._store.events_after(last, job=job, owner=owner, limit=PAGE)
-            found += page
-            if len(page) < PAGE:
-                return found
+        return await self._store.events_after(after, job=job, owner=owner, limit=PAGE)
 
     def _on_event(self, event: Event) -> None:
         if event.type == "job.progress":

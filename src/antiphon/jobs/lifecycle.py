@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from antiphon.bus import Bus
-from antiphon.cache import Cache, SingleFlight
 from antiphon.concurrency.tasks import TaskSet
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENT_OF, EventType
@@ -33,10 +32,10 @@ class JobLifecycle:
     neither the store nor the kinds of work: `DurableRunner` and `WaitingJobs` end jobs."""
 
     def __init__(
-        self, models: ModelRegistry, cache: Cache, bus: Bus, admission: JobAdmission, observer: Observer
+        self, models: ModelRegistry, shared: SharedResults, bus: Bus, admission: JobAdmission, observer: Observer
     ) -> None:
         self.models, self.bus, self.admission, self.observer = models, bus, admission, observer
-        self.shared = SharedResults(cache, SingleFlight())
+        self.shared = shared
         self.active: dict[str, ActiveJob] = {}
         self.tasks = TaskSet("antiphon.jobs")
         #: Nothing new is accepted any more.
@@ -76,6 +75,7 @@ class JobLifecycle:
                 requeue=lambda index: self.requeue_unit(job, index),
                 is_dear=lambda index: _is_dear(job.served, plan, index),
             ),
+            space=self.shared.space(job.owner),
             read_cache=read_cache,
             write_cache=write_cache,
         )
@@ -98,8 +98,17 @@ class JobLifecycle:
         job.ticket = Ticket(
             job.id, job.owner, job.priority, costs, indices, job, deadline=deadline, arrived=job.arrived
         )
+        job.ticket.waiting = job.waiting
+        job.ticket.paused, job.ticket.front = job.orders.paused_at is not None, job.orders.front or 0
         self.models.residency.load(job.served.name)
         job.served.dispatcher.submit(job.ticket)
+
+    def set_waiting(self, job: ActiveJob, waiting: bool) -> None:
+        """Somebody waits for a job from now on, or nobody does any more."""
+        if job.waiting != waiting:
+            self.admission.count_as(job, waiting=waiting)
+            if job.ticket is not None:
+                job.served.dispatcher.queue.set_waiting(job.ticket, waiting)
 
     def sources(self) -> frozenset[str]:
         """Digests of the recordings that active jobs need."""
@@ -131,16 +140,17 @@ class JobLifecycle:
         if job.run is None or job.id not in self.active:
             return
         job.count_units()
-        job.unit_progress.pop(index, None)
+        job.forget_progress(index)
         self.admission.spend(job, job.served.dispatcher.cost.predict(job.run.plan.length(index)))
-        self.announce(job, "unit.done", {"index": index, "cached": cached})
+        skipped = {"skipped": True} if index in job.run.skipped else {}
+        self.announce(job, "unit.done", {"index": index, "cached": cached, **skipped})
         if job.on_unit is not None:
             job.on_unit(job)
 
     def report_progress(self, unit: Unit, fraction: float) -> None:
         """A worker reports how far a unit is. Jobs that wait for another job's unit hear of it when it is done."""
         if (job := self.active.get(unit.job)) is not None and job.run is not None:
-            job.unit_progress[unit.index] = fraction
+            job.report_progress(unit.index, fraction)
             self.announce(job, "job.progress", {"unit": {"index": unit.index, "progress": round(fraction, 4)}})
 
     # End

@@ -34,4 +34,5 @@ class Repricing:
             factor = dispatcher.price_level / job.price_level
             if job.served is served and job.ticket is not None and not job.ticket.closed and factor != 1.0:
                 dispatcher.queue.reprice(job.ticket, factor)
+                self._lifecycle.admission.reprice(job, factor)
                 job.price_level = dispatcher.price_level

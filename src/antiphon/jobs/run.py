@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ WORTH_A_FILE = 0.02
 #: Seconds of computing from which a unit is looked for in the cache that servers share, and kept there: either takes
 #: some 10 ms.
 WORTH_SHARING = 0.1
+#: The result of a unit that was left out: no sound.
+NOTHING = Entry(b"", {})
 #: Units after the one that is due that are looked for at the same time.
 LOOK_AHEAD = 3
 
@@ -31,6 +34,8 @@ class SharedResults:
     cache: Cache
     #: By recipe key.
     flights: SingleFlight[Entry]
+    #: The part of the cache that an owner uses; all owners of the same one share what was computed.
+    space: Callable[[str], str] = lambda owner: ""
     #: Units so far that waited for another job's worker in place of one of their own.
     followed: int = 0
 
@@ -59,11 +64,14 @@ class JobRun:
         shared: SharedResults,
         callbacks: RunCallbacks,
         *,
+        space: str = "",
         read_cache: bool = True,
         write_cache: bool = True,
     ) -> None:
+        """`space`: the part of the cache that it uses, "" for the one that has no name."""
         self.job, self.plan, self.shared = job, plan, shared
-        self.keys = plan.keys
+        self._space = space
+        self.keys = [self.cache_key(key) for key in plan.keys]
         self._read, self._write = read_cache, write_cache
         self._callbacks = callbacks
         self._finished: dict[int, Entry] = {}
@@ -75,10 +83,16 @@ class JobRun:
         #: Recipe keys of the units that a worker computes for this run now.
         self._leads: set[str] = set()
         self.error: errors.AntiphonError | None = None
+        #: Units in which the model has nothing to say, which are left out of the result.
+        self.skipped: set[int] = set()
         self._done = set(self._on_disk)
         self.cached = len(self._on_disk)
         #: Bounds of the segments that are in the file so far; the writer of the file adds them.
         self.segments: list[dict[str, Any]] = []
+
+    def cache_key(self, key: str) -> str:
+        """The key in its part of the cache: of another part nothing is found, nor how long it took to look."""
+        return hashlib.sha256(f"{self._space}\n{key}".encode()).hexdigest() if self._space else key
 
     @property
     def total(self) -> int:
@@ -154,12 +168,25 @@ class JobRun:
         self._land(self.keys[index], None)
         self.fail(error)
 
+    def skip(self, index: int, why: errors.InvalidText | None = None) -> None:
+        """The model has nothing to say in this unit: its pause is all that is heard of it. Nothing is cached, and a run
+        that waited for it asks the model itself. A run without any other unit fails with `NothingToSay` and the
+        engine's own words."""
+        self._land(self.keys[index], None)
+        if self.error is not None or index in self.skipped:
+            return
+        self.skipped.add(index)
+        if len(self.skipped) == self.total:
+            self.fail(errors.NothingToSay(None if why is None else why.message, param="text"))
+            return
+        self._count(index, cached=False)
+        self._wake(index)
+
     def mark_cached(self, index: int) -> None:
         """Another run has computed this unit: it is in the cache."""
-        if self.error is None and index not in self._finished:
+        if self.error is None and index not in self._finished and index not in self.skipped:
             self._on_disk.add(index)
-            if (waiter := self._waiters.get(index)) is not None and not waiter.done():
-                waiter.set_result(None)
+            self._wake(index)
 
     # What the job does
 
@@ -184,9 +211,17 @@ class JobRun:
         return self.keys[unit.index] in self._leads and self.shared.flights.followers(self.keys[unit.index]) > 0
 
     async def entries(self) -> AsyncGenerator[Entry]:
-        """Every unit's result in order; raises the error that ended the run."""
+        """Every unit's result in order; raises the error that ended the run. The first comes once there is a unit that
+        was not left out: an answer in which nothing is said is an error from its beginning."""
+        silent = 0
         for index in range(self.total):
             taken = [await self._take(index)]
+            if index == silent and index in self.skipped:
+                silent += 1
+                continue
+            for _ in range(silent):
+                yield NOTHING
+            silent = 0
             # The list gives its only reference away: else a slow reader would keep every copy on the way alive.
             yield taken.pop()
 
@@ -199,6 +234,8 @@ class JobRun:
                 return entry
             if self.error is not None:
                 raise self.error
+            if index in self.skipped:
+                return NOTHING
             if index in self._on_disk:
                 self._on_disk.discard(index)
                 stored = await self.shared.cache.get(self.keys[index])
@@ -227,10 +264,16 @@ class JobRun:
         else:
             self._finished[index] = entry
             self._buffered += len(entry.payload)
+        self._count(index, cached=cached)
+        self._wake(index)
+
+    def _count(self, index: int, *, cached: bool) -> None:
         if index not in self._done:
             self._done.add(index)
             self.cached += cached
             self._callbacks.on_unit(index, cached)
+
+    def _wake(self, index: int) -> None:
         if (waiter := self._waiters.get(index)) is not None and not waiter.done():
             waiter.set_result(None)
 

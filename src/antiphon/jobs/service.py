@@ -5,8 +5,9 @@ from __future__ import annotations
 import builtins
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 from antiphon.domain import errors, ids
@@ -24,6 +25,8 @@ from antiphon.store.base import Idempotency, JobStore, Webhook
 
 #: Asks the servers that share the store how an unfinished job looks that none of ours is; None: no answer.
 RemoteView = Callable[[str], Awaitable[dict[str, Any] | None]]
+#: Jobs of a list that are read at a time, for each has its text, of up to a megabyte.
+LISTED = 8
 
 
 @dataclass(eq=False)
@@ -37,6 +40,8 @@ class JobService:
     _webhooks: Webhooks
     kinds: Kinds
     _remote_view: RemoteView
+    #: How many callers wait for a durable job, by its id.
+    _callers: Counter[str] = field(default_factory=Counter)
 
     @property
     def active(self) -> dict[str, ActiveJob]:
@@ -64,14 +69,20 @@ class JobService:
         return self._waiting.begin(*await self.kinds[request.type].prepare(granted, owner), owner)
 
     async def submit(
-        self, request: Request, owner: str, idempotency: Idempotency | None = None, webhook: Webhook | None = None
+        self,
+        request: Request,
+        owner: str,
+        idempotency: Idempotency | None = None,
+        webhook: Webhook | None = None,
+        *,
+        waiting: bool = False,
     ) -> tuple[dict[str, Any], bool]:
-        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key. Raises as
-        `waiting` does."""
+        """Takes a durable job: it is on disk when this returns. The second value is False for a repeated key.
+        `waiting`: its caller waits for it all the same, within `attended`. Raises as `waiting` does."""
         self.lifecycle.check_open()
         granted = self.lifecycle.admission.grant(request, owner)
         served, plan = await self.kinds[request.type].prepare(granted, owner)
-        active = new_active_job(owner, served, plan, durable=True)
+        active = new_active_job(owner, served, plan, durable=True, waiting=waiting)
         run = self.lifecycle.new_run(active, plan)
         missing = run.missing()
         costs = predicted_costs(served, plan, missing)
@@ -146,6 +157,22 @@ class JobService:
                     raise errors.Draining(retry_after=5.0)
         return job
 
+    @contextlib.contextmanager
+    def attended(self, job_id: str) -> Iterator[None]:
+        """Within this block a caller waits for a durable job: it goes before durable jobs that nobody waits for. When
+        the last such caller has left, it is one of those."""
+        self._callers[job_id] += 1
+        if (active := self.active.get(job_id)) is not None:
+            self.lifecycle.set_waiting(active, True)
+        try:
+            yield
+        finally:
+            self._callers[job_id] -= 1
+            if not self._callers[job_id]:
+                del self._callers[job_id]
+                if (active := self.active.get(job_id)) is not None and active.durable:
+                    self.lifecycle.set_waiting(active, False)
+
     async def recorded(self, job_id: str) -> None:
         """Returns once an ended request is known to every server; trouble of the store is not the caller's."""
         await self._waiting.recorded(job_id)
@@ -162,8 +189,16 @@ class JobService:
         after: str | None = None,
         limit: int = 50,
     ) -> builtins.list[dict[str, Any]]:
-        found = await self._store.list(owner=owner, states=states, after=after, limit=limit)
-        return [self._view(job) for job in found]
+        """At most `limit` jobs, newest first, after the job `after`."""
+        found: builtins.list[dict[str, Any]] = []
+        while len(found) < limit:
+            count = min(LISTED, limit - len(found))
+            page = await self._store.list(owner=owner, states=states, after=after, limit=count)
+            found += map(self._view, page)
+            if len(page) < count:
+                break
+            after = page[-1].id
+        return found
 
     # Cancel, retry
 

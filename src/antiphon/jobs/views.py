@@ -10,7 +10,7 @@ from antiphon.domain.job import Failure, Job, Result
 from antiphon.jobs.active import ActiveJob
 
 #: What the last event of a job says.
-ENDING = ("status", "progress", "units", "result", "error")
+ENDING = ("status", "progress", "units", "result", "error", "warnings")
 
 
 def place(active: ActiveJob) -> tuple[int, float | None]:
@@ -30,7 +30,8 @@ def of_active(active: ActiveJob) -> dict[str, Any]:
 
 def of_stored(job: Job) -> dict[str, Any]:
     outcome = {"result": job.result and of_result(job.result), "error": job.error and asdict(job.error)}
-    return _common(job) | {"finished_at": job.finished_at, "attempts": job.attempt} | outcome
+    ended = {"finished_at": job.finished_at, "attempts": job.attempt}
+    return _common(job) | ended | outcome | {"warnings": list(job.result.warnings) if job.result else []}
 
 
 def _common(job: ActiveJob | Job) -> dict[str, Any]:
@@ -69,4 +70,5 @@ def of_ending(active: ActiveJob, result: Result | None, failure: Failure | None)
         "progress": 1.0 if result else active.progress,
         "result": result and of_result(result),
         "error": failure and asdict(failure),
+        "warnings": list(active.warnings),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -56,7 +57,7 @@ class WaitingJob:
         if isinstance(error, errors.Cancelled):
             self.cancel()
         else:
-            self._jobs.end(self.active, State.FAILED, None, Failure(error.code, error.message))
+            self._jobs.end(self.active, State.FAILED, None, Failure.of(error))
 
     def cancel(self) -> None:
         """Gives the place in the queue back. After the end it does nothing."""
@@ -88,7 +89,7 @@ class WaitingJobs:
     ) -> WaitingJob:
         """Takes a planned request. Raises what `JobAdmission.admit` raises."""
         lifecycle = self._lifecycle
-        active = new_active_job(owner, served, plan, durable=False)
+        active = new_active_job(owner, served, plan, durable=False, waiting=True)
         active.on_start = lifecycle.begin
         run = active.run = lifecycle.new_run(active, plan, read_cache=read_cache, write_cache=write_cache)
         active.count_units()
@@ -107,6 +108,8 @@ class WaitingJobs:
         if active.id not in self._lifecycle.active:
             return
         self._lifecycle.drop(active)
+        if result is not None:
+            result = replace(result, warnings=active.warnings)
         now = time.time()
         # A summary: the job is not run again. The empty text says so to servers of the version before.
         request = {"text": "", "model": active.served.name, "format": getattr(active.plan.request, "format", "")}

@@ -10,7 +10,6 @@ import ipaddress
 import json
 import os
 import random
-import re
 import socket
 import time
 from collections import defaultdict
@@ -27,7 +26,7 @@ from standardwebhooks.webhooks import Webhook as Signer
 
 from antiphon.bus import Bus
 from antiphon.concurrency.tasks import TaskSet, log_and_wait, retry_until
-from antiphon.domain import errors, ids
+from antiphon.domain import client_values, errors, ids
 from antiphon.domain.event import FINAL_EVENTS, Event
 from antiphon.jobs import views
 from antiphon.jobs.public_address import is_public
@@ -43,9 +42,6 @@ SCHEDULE = (5, 30, 120, 600, 1800, 7200, 18000, 36000, 50400, 72000, 86400)
 TIMEOUT, PER_HOST = 10.0, 4
 #: Seconds between tries while the store is away, or its disk full.
 STORE_RETRY = 2.0
-MAX_URL = 2000
-#: A host name (RFC 1123, with the underscore of private zones) or an address.
-_HOST = re.compile(r"[0-9A-Za-z_.:-]{1,253}")
 #: The addresses of a host and port, as text. Raises `OSError`.
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 #: Bytes of a secret; what Standard Webhooks asks for.
@@ -54,18 +50,7 @@ SECRET_BYTES = range(24, 65)
 
 def new_webhook(url: str, secret: str | None) -> Webhook:
     """A webhook as a client asked for it. The store fills in the job. Raises `InvalidRequest`."""
-    try:
-        parts = urlsplit(url)
-        valid = (parts.port is None or parts.port > 0) and url.isprintable() and " " not in url
-    except ValueError as e:
-        raise _bad_url() from e
-    if not valid or parts.scheme not in ("http", "https") or not parts.hostname or parts.username or len(url) > MAX_URL:
-        raise _bad_url()
-    if not parts.hostname.isascii() or not _HOST.fullmatch(parts.hostname):
-        raise errors.InvalidRequest(
-            "the host of webhook must be a name or an address; write names of other scripts in punycode (xn--…)",
-            param="webhook",
-        )
+    client_values.url(url, "webhook")
     if secret is not None:
         try:
             fits = len(base64.b64decode(secret.removeprefix("whsec_"), validate=True)) in SECRET_BYTES
@@ -74,10 +59,6 @@ def new_webhook(url: str, secret: str | None) -> Webhook:
         if not fits:
             raise errors.InvalidRequest("webhook.secret must be whsec_ and 24 to 64 bytes in base64", param="webhook")
     return Webhook(f"msg_{ids.new_id()}", "", url, secret)
-
-
-def _bad_url() -> errors.InvalidRequest:
-    return errors.InvalidRequest("webhook must be an http or https URL without a user name", param="webhook")
 
 
 class Refused(Exception):

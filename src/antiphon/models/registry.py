@@ -218,7 +218,8 @@ class ModelRegistry:
         """Fetches the model's missing files, and retries while the network is down; False if the settings forbid it."""
         if not catalog.missing(served.spec, self._settings.models_path):
             return True
-        served.hint = f"antiphon pull {served.name} --output {self._settings.models_path}"
+        folder = self._settings.models_path
+        served.hint = f"antiphon pull {served.name} --output {'MODELS_DIR' if folder.is_absolute() else folder}"
         while True:
             try:
                 # Without a network, this still accepts files that the operator copied here.

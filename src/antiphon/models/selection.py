@@ -10,12 +10,14 @@ from antiphon.domain.engine import has_voice
 from antiphon.domain.job import Kind
 from antiphon.models.served import ServedModel
 
-#: Model names that mean the best available model, among them those of OpenAI's clients.
-ALIASES = frozenset({"auto", "default", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"})
-#: OpenAI's names for models of other kinds than speech.
-KIND_ALIASES = frozenset(
-    {"whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", "dall-e-2", "dall-e-3", "gpt-image-1"}
-)
+#: Model names that mean the best model for the work.
+AUTO = frozenset({"auto", "default"})
+#: Names of OpenAI's models, which mean the best model of their kind.
+KIND_OF_ALIAS: Mapping[str, Kind] = {
+    "tts-1": "speech", "tts-1-hd": "speech", "gpt-4o-mini-tts": "speech",
+    "whisper-1": "transcription", "gpt-4o-transcribe": "transcription", "gpt-4o-mini-transcribe": "transcription",
+    "dall-e-2": "image", "dall-e-3": "image", "gpt-image-1": "image",
+}  # fmt: skip
 #: Answers of `choose` that are cached.
 REMEMBERED = 1000
 #: Seconds after which a client may ask again for a model that cannot run now.
@@ -35,9 +37,10 @@ class ModelSelector:
 
     def choose(self, asked: str | None, language: str, voice: str | None = None, *, clone: bool = False) -> ServedModel:
         """The model for speech: the named one, else the best that can clone, has the voice, or speaks the language.
-        Raises `UnknownModel`, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
-        if asked is not None and asked not in ALIASES:
-            return self._named(asked)
+        Raises `UnknownModel`, `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`,
+        `ModelUnavailable`."""
+        if (named := self._named(asked, "speech")) is not None:
+            return named
         if (served := self._chosen.get((language, voice, clone))) is None:
             served = self._chosen[(language, voice, clone)] = self._best_for(language, voice, clone)
             if len(self._chosen) > REMEMBERED:
@@ -47,12 +50,13 @@ class ModelSelector:
     def choose_kind(self, asked: str | None, kind: Kind, language: str | None = None) -> ServedModel:
         """The model for work that is not speech: the named one, else the best of its kind. Raises `UnknownModel`,
         `InvalidRequest` for a model of another kind, `UnsupportedLanguage`, `ModelLoading`, `ModelUnavailable`."""
-        if asked is not None and asked not in ALIASES | KIND_ALIASES:
-            served = self._named(asked)
-            if served.kind != kind:
-                raise errors.InvalidRequest(f"The model {asked!r} does {served.kind}, not {kind}", param="model")
-            return served
-        candidates = [model for model in self.ranked() if model.kind == kind]
+        if (named := self._named(asked, kind)) is not None:
+            if named.capabilities is not None and not speaks(named.capabilities.languages, language):
+                raise errors.UnsupportedLanguage(
+                    f"{named.name} does not know the language {language!r}", param="language"
+                )
+            return named
+        candidates = self._of_kind(kind)
         for served in candidates:
             if served.usable and served.capabilities is not None and speaks(served.capabilities.languages, language):
                 return served
@@ -61,13 +65,19 @@ class ModelSelector:
                 raise self._loading(served)
         if any(model.usable for model in candidates):
             raise errors.UnsupportedLanguage(f"No model here knows the language {language!r}", param="language")
-        names = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
-        none = f"no model for {kind} is served; start the server with --model {names or 'FOLDER (docs/images.md)'}"
-        why = "; ".join(self._why_not(model) for model in candidates) or none
+        why = "; ".join(self._why_not(model) for model in candidates)
         raise errors.ModelUnavailable(why, param="model", retry_after=RETRY)
 
+    def _of_kind(self, kind: Kind) -> list[ServedModel]:
+        """The served models of a kind, the best first. Raises `UnknownModel` if there is none."""
+        if found := [model for model in self.ranked() if model.kind == kind]:
+            return found
+        names = " or ".join(name for name, spec in catalog.MODELS.items() if spec.kind == kind)
+        how = f"--model {names}" if names else "--model FOLDER (docs/images.md)"
+        raise errors.UnknownModel(f"No model for {kind} is served here; start the server with {how}", param="model")
+
     def _best_for(self, language: str, voice: str | None, clone: bool) -> ServedModel:
-        speech = [model for model in self.ranked() if model.kind == "speech"]
+        speech = self._of_kind("speech")
         if (suited := self._suited(speech, voice, clone)) is not None:
             return suited
         for served in speech:
@@ -83,8 +93,7 @@ class ModelSelector:
             names = ", ".join(model.name for model in speech if model.usable)
             why = f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try'
             raise errors.UnsupportedLanguage(why, param="language")
-        why = "; ".join(self._why_not(model) for model in speech) or "no speech model is served"
-        raise errors.ModelUnavailable(why, retry_after=RETRY)
+        raise errors.ModelUnavailable("; ".join(self._why_not(model) for model in speech), retry_after=RETRY)
 
     @staticmethod
     def _suited(speech: list[ServedModel], voice: str | None, clone: bool) -> ServedModel | None:
@@ -97,8 +106,20 @@ class ModelSelector:
                     return served
         return None
 
-    def _named(self, name: str) -> ServedModel:
-        if (served := self.served.get(name)) is None:
+    def _named(self, name: str | None, kind: Kind) -> ServedModel | None:
+        """The model that a request for work of a kind names; None if it names none, or means the best.
+
+        Raises `UnknownModel`, `InvalidRequest` for a model of another kind, `ModelLoading`, `ModelUnavailable`."""
+        if name is None or name in AUTO or KIND_OF_ALIAS.get(name) == kind:
+            return None
+        served = self.served.get(name)
+        does = served.kind if served is not None else KIND_OF_ALIAS.get(name)
+        if does is not None and does != kind:
+            able = ", ".join(model.name for model in self._of_kind(kind))
+            raise errors.InvalidRequest(
+                f"The model {name[:60]!r} is for {does}, not for {kind}; name one of: {able}", param="model"
+            )
+        if served is None:
             names = ", ".join(self.served)
             hint = " It is in the catalog: start the server with --model " + name if name in catalog.MODELS else ""
             why = f"The model {name[:60]!r} is not served here (served: {names}).{hint}"

@@ -11,6 +11,7 @@ from antiphon.catalog.download import PullProgress
 from antiphon.domain.engine import Capabilities
 from antiphon.domain.job import Kind
 from antiphon.domain.kind import KindTraits
+from antiphon.domain.paths import shortened
 from antiphon.domain.unit import UnitResult
 from antiphon.schedule.dispatch import Dispatcher
 from antiphon.worker.channel import StartProgress
@@ -149,5 +150,10 @@ class ServedModel:
             "bytes_done": fetching.bytes_done if fetching else None,
             "bytes_total": fetching.bytes_total if fetching else None,
             "eta": fetching.eta if fetching else self.load_eta,
-            "error": self.error or self.pool.error, "hint": self.hint or self.pool.hint,
+            "error": _public(self.error or self.pool.error), "hint": _public(self.hint or self.pool.hint),
         }  # fmt: skip
+
+
+def _public(text: str | None) -> str | None:
+    """A text of an engine or a library, as clients may see it."""
+    return text and shortened(text)

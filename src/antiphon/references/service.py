@@ -141,6 +141,8 @@ class References:
 
     async def delete(self, owner: str, id_or_name: str) -> Reference | None:
         """Deletes a voice, and its recording unless another voice uses it; None if there is no such voice."""
+        if not id_or_name.isprintable():
+            return None  # No voice has such a name, and a store may refuse it.
         async with self._changing:
             deleted = await self._store.remove_voice(owner, id_or_name)
             self._cached.pop(owner, None)

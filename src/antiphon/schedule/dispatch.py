@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
 from antiphon.domain import errors
@@ -17,8 +17,8 @@ from antiphon.schedule.executor import Executor
 from antiphon.schedule.queue_policy import Bid, FlowName, QueuePolicy
 from antiphon.schedule.ticket import Ticket
 
-#: A unit over which this many workers died is not tried again.
-MAX_DEATHS = 3
+#: A unit over which this many workers died is not tried again; of one that had the worker to itself, so many.
+MAX_DEATHS, MAX_DEATHS_ALONE = 3, 2
 #: Length of the unit whose predicted seconds are the price level, unless a dispatcher is given another.
 REFERENCE_LENGTH = 60.0
 #: Queued work is repriced when the price level has changed by this factor.
@@ -87,6 +87,9 @@ class Dispatcher:
         self._serial = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._deaths: dict[tuple[str, int], int] = {}
+        #: Units that may have ended a worker which computed others in the same steps.
+        self._suspected: set[tuple[str, int]] = set()
+        self._alone = asyncio.Lock()
 
     @property
     def price_level(self) -> float:
@@ -207,10 +210,20 @@ class Dispatcher:
             self.pump()
 
     async def _run(self, running: RunningUnit) -> None:
+        if (running.ticket.job, running.index) not in self._suspected:
+            await self._run_unit(running, alone=False)
+        else:
+            # One after the other, or each would wait for the worker to be without the others.
+            async with self._alone:
+                await self._run_unit(running, alone=True)
+
+    async def _run_unit(self, running: RunningUnit, *, alone: bool) -> None:
         index, source = running.index, cast(UnitSource, running.ticket.payload)
         unit = await self._fetch(running, source)
         if unit is None:
             return
+        if alone:
+            unit = replace(unit, wish=replace(unit.wish, alone=True))
         running.unit, running.since = unit, self._clock()
         try:
             result = await self.executor.run(unit)
@@ -253,6 +266,7 @@ class Dispatcher:
             self._priced_at = self.price_level
             self.on_price_level()
         self._deaths.pop((running.ticket.job, running.index), None)
+        self._suspected.discard((running.ticket.job, running.index))
         try:
             source.done(running.index, result)
         except Exception as e:
@@ -261,9 +275,11 @@ class Dispatcher:
 
     def _died(self, running: RunningUnit, source: UnitSource, error: errors.WorkerDied) -> None:
         ticket, index = running.ticket, running.index
-        deaths = self._deaths.get((ticket.job, index), 0) + (not isinstance(error, errors.Displaced))
-        self._deaths[(ticket.job, index)] = deaths
-        if deaths < MAX_DEATHS:
+        key = (ticket.job, index)
+        deaths = self._deaths[key] = self._deaths.get(key, 0) + (not isinstance(error, errors.Displaced))
+        if isinstance(error, errors.Suspected):
+            self._suspected.add(key)
+        if deaths < (MAX_DEATHS_ALONE if key in self._suspected else MAX_DEATHS):
             self._correct(running, 0.0)
             if self.queue.put_back(ticket, index, running.predicted, self._clock()):
                 source.lost(index)
@@ -287,6 +303,7 @@ class Dispatcher:
     def _forget(self, ticket: Ticket) -> None:
         if self._deaths:
             self._deaths = {key: deaths for key, deaths in self._deaths.items() if key[0] != ticket.job}
+        self._suspected = {key for key in self._suspected if key[0] != ticket.job}
 
     def _watch(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)

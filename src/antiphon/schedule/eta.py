@@ -18,6 +18,7 @@ from itertools import accumulate
 from antiphon.schedule import fairness
 from antiphon.schedule.flow import Flow
 from antiphon.schedule.flow_table import FlowTable
+from antiphon.schedule.lanes import Ahead
 from antiphon.schedule.ticket import Ticket
 
 #: Units that are laid onto slots one by one; more are treated as a fluid.
@@ -43,7 +44,7 @@ class EtaEstimator:
         self._slots, self._busy, self._now = slots, busy, now
         self._before = sum(ticket.remaining for ticket in front)
         #: The last result of `_ahead`: for which job, at what time.
-        self._last: tuple[Ticket, float, tuple[int, float]] | None = None
+        self._last: tuple[Ticket, float, Ahead] | None = None
 
     def eta(self, ticket: Ticket) -> float:
         """Seconds until the last unit of a job is done."""
@@ -54,7 +55,7 @@ class EtaEstimator:
             before = self._front[self._front.index(ticket) :]
             return max(flying, self._end(ticket, sum(other.remaining for other in before) - ticket.last_cost))
         seconds = self._end(ticket, self._work(ticket, flow, self._now))
-        for _ in range(REPEATS if len(flow.queue.buckets) > 1 else 0):
+        for _ in range(REPEATS if flow.lanes.changes_order else 0):
             # A job that is ahead now may be overtaken while both wait: ageing favours the older less as time passes.
             repeated = self._end(ticket, self._work(ticket, flow, self._now + LATER * seconds))
             if abs(repeated - seconds) <= SETTLED * seconds:
@@ -64,14 +65,14 @@ class EtaEstimator:
 
     def _work(self, ticket: Ticket, flow: Flow, at: float) -> float:
         """Seconds of work before the job's last unit, its flow's jobs ordered as they will be at time `at`."""
-        own = self._ahead(ticket, flow, at)[1] + ticket.remaining - ticket.last_cost
+        own = self._ahead(ticket, flow, at).last
         rank = self._rank(flow, own)
         others = self._handed(rank) - (handed(flow, rank, self._quantum) if flow.active else 0.0)
         return self._before + own + max(0.0, others)
 
-    def _ahead(self, ticket: Ticket, flow: Flow, at: float) -> tuple[int, float]:
+    def _ahead(self, ticket: Ticket, flow: Flow, at: float) -> Ahead:
         if self._last is None or self._last[0] is not ticket or self._last[1] != at:
-            self._last = ticket, at, flow.queue.ahead(ticket, at)
+            self._last = ticket, at, flow.lanes.ahead(ticket, at)
         return self._last[2]
 
     def _end(self, ticket: Ticket, work: float) -> float:
@@ -84,12 +85,12 @@ class EtaEstimator:
             return 0
         if ticket.kept_in == "front":
             return len(self._front) - self._front.index(ticket)
-        jobs, seconds = self._ahead(ticket, flow, self._now)
+        jobs, seconds, _ = self._ahead(ticket, flow, self._now)
         # Of flows with the same rank, none is before another.
         rank = self._rank(flow, seconds) - SAME
         for other in self._flows:
             if other is not flow and (work := handed(other, rank, self._quantum)) > 0:
-                jobs += other.queue.started(work)
+                jobs += other.lanes.started(work)
         return len(self._front) + jobs + 1
 
     def _rank(self, flow: Flow, seconds: float) -> float:
@@ -104,8 +105,8 @@ class EtaEstimator:
     @cached_property
     def _unit(self) -> float:
         """Seconds of a queued unit, on average."""
-        units = sum(flow.queue.units for flow in self._flows)
-        return sum(flow.queue.seconds for flow in self._flows) / units if units else self._quantum
+        units = sum(flow.lanes.units for flow in self._flows)
+        return sum(flow.lanes.seconds for flow in self._flows) / units if units else self._quantum
 
 
 def handed(flow: Flow, rank: float, quantum: float) -> float:
@@ -113,8 +114,8 @@ def handed(flow: Flow, rank: float, quantum: float) -> float:
     own = fairness.rank(flow.start, flow.weight, quantum)
     if rank < own:
         return 0.0
-    queue = flow.queue
-    return min(queue.seconds, fairness.work(own, rank, flow.weight) + queue.seconds / queue.units / 2)
+    lanes = flow.lanes
+    return min(lanes.seconds, fairness.work(own, rank, flow.weight) + lanes.seconds / lanes.units / 2)
 
 
 class HandedSum:
@@ -124,8 +125,9 @@ class HandedSum:
         turns: list[tuple[float, float, float]] = []
         for flow in flows:
             begin = fairness.rank(flow.start, flow.weight, quantum)
-            jump = min(flow.queue.seconds, flow.queue.seconds / flow.queue.units / 2)
-            end = fairness.charge(begin, flow.queue.seconds - jump, flow.weight)
+            seconds = flow.lanes.seconds
+            jump = min(seconds, seconds / flow.lanes.units / 2)
+            end = fairness.charge(begin, seconds - jump, flow.weight)
             turns.append((begin, jump - flow.weight * begin, flow.weight))
             turns.append((end, flow.weight * end, -flow.weight))
         turns.sort()

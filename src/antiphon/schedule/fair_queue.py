@@ -1,7 +1,8 @@
 """The fair queue of one model: which unit runs next, when a job will be done, and how many jobs go before it.
 
-Between flows: start-time fair queueing in predicted seconds (`fairness`, `flow_table`). Inside a flow: least remaining
-work first, with ageing (`aging_srpt`). Pure: the clock is passed in, as seconds of any clock that only grows.
+Between flows: start-time fair queueing in predicted seconds (`fairness`, `flow_table`). Inside a flow:
+requests that somebody waits for before durable jobs (`lanes`), in either lane least remaining work first, with ageing
+(`aging_srpt`). Pure: the clock is passed in, as seconds of any clock that only grows.
 
 The bound: take two flows that both have work queued throughout some time. What each is handed out in that time,
 divided by its weight, differs by at most `2 · c · (1/w + 1/w')`, where c is the seconds of the largest unit; between
@@ -47,7 +48,8 @@ class FairQueue:
     def push(self, ticket: Ticket, now: float) -> None:
         if ticket.flow is not None:
             raise ValueError(f"job {ticket.job} was queued before")
-        self._serial += 1
+        # A job that was in front of the queue of a previous process has its rank from there.
+        self._serial = max(self._serial, ticket.front) + 1
         ticket.serial = self._serial
         if math.isnan(ticket.arrived):
             ticket.arrived = now
@@ -61,8 +63,8 @@ class FairQueue:
             return None
         if ticket is not None:
             return self._pop_front(ticket, now)
-        ticket = flow.queue.head(now)
-        index, cost = flow.queue.take(ticket)
+        ticket = flow.lanes.head(now)
+        index, cost = flow.lanes.take(ticket)
         self._count(flow, -(not ticket.left), -cost)
         if not ticket.left:
             self._taken_out(ticket)
@@ -106,6 +108,10 @@ class FairQueue:
     def change_class(self, ticket: Ticket, priority: Priority) -> None:
         with self._changing(ticket):
             ticket.priority, ticket.deadline, ticket.raised = priority, None, False
+
+    def set_waiting(self, ticket: Ticket, waiting: bool) -> None:
+        with self._changing(ticket):
+            ticket.waiting = waiting
 
     def move_to_front(self, ticket: Ticket) -> None:
         self._serial += 1
@@ -198,7 +204,7 @@ class FairQueue:
             insort(self._front, ticket, key=lambda other: other.front)
         else:
             ticket.kept_in = "flow"
-            flow.queue.add(ticket)
+            flow.lanes.add(ticket)
             self._flows.refresh(flow)
         if ticket.deadline is not None and not ticket.raised:
             self._deadlines.watch(ticket, self._flows.crowd, self._in_flight + 1)
@@ -212,7 +218,7 @@ class FairQueue:
         if ticket.kept_in == "front":
             self._front.remove(ticket)
         elif ticket.kept_in == "flow":
-            flow.queue.remove(ticket)
+            flow.lanes.remove(ticket)
         self._taken_out(ticket)
 
     def _taken_out(self, ticket: Ticket) -> None:

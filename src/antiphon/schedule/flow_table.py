@@ -90,8 +90,8 @@ class FlowTable:
             self.refresh(flow)
 
     def refresh(self, flow: Flow) -> None:
-        """Lets a flow share or not, and ranks it. Called after every change of its queue, tag or pause."""
-        if not flow.queue.count or flow.paused:
+        """Lets a flow share or not, and ranks it. Called after every change of its lanes, tag or pause."""
+        if not flow.lanes.count or flow.paused:
             if flow.active:
                 self.time.leave(flow)
                 self._order.discard(flow)

@@ -34,7 +34,8 @@ class QueuePolicy(Protocol):
     # Hand out
 
     def push(self, ticket: Ticket, now: float) -> None:
-        """Queues a job. Raises `ValueError` for a ticket that was pushed before."""
+        """Queues a job; one whose ticket says so is paused, or in front by its rank. Raises `ValueError` for a ticket
+        that was pushed before."""
 
     def pop(self, now: float) -> tuple[Ticket, int, float] | None:
         """The next unit: its job, its number in the job, its seconds. None if nothing may be handed out.
@@ -65,6 +66,9 @@ class QueuePolicy(Protocol):
 
     def change_class(self, ticket: Ticket, priority: Priority) -> None:
         """Puts a job into another class; from then on the class counts, not the deadline."""
+
+    def set_waiting(self, ticket: Ticket, waiting: bool) -> None:
+        """Says whether somebody waits for a job, from now on."""
 
     def move_to_front(self, ticket: Ticket) -> None:
         """Puts a job before all others, those moved earlier included. Its units are charged to no flow."""

@@ -34,7 +34,7 @@ class Ticket:
     __slots__ = (
         "_costs", "_count", "_first", "_indices", "_next", "_returned",
         "arrived", "client", "closed", "deadline", "flow", "front", "in_flight", "job", "kept_in", "left", "paused",
-        "payload", "priority", "raised", "remaining", "serial",
+        "payload", "priority", "raised", "remaining", "serial", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,9 @@ class Ticket:
         #: A job with a deadline is bulk until it must be raised to meet it.
         self.deadline = deadline
         self.raised = False
+        #: Somebody waits for it, so it goes before the durable jobs of its flow. Set before it is pushed; the queue's
+        #: `set_waiting` changes it later.
+        self.waiting = False
         #: Monotonic seconds; set by the first push unless given.
         self.arrived = math.nan if arrived is None else arrived
         #: Breaks ties between jobs that arrived at the same time.

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
 
     # Where it keeps things
     data_dir: Path = option(Path("antiphon-data"), "Database, cache, output, voices and models live here.")
+    new_database: bool = option(
+        False, "Start with an empty database although DATA_DIR was used before: without its jobs and API keys."
+    )
     models_dir: Path | None = option(None, "Model files, if not in DATA_DIR/cache_hub/models.")
 
     # Which other servers it works with
@@ -132,15 +135,37 @@ class Settings(BaseSettings):
     weight_bulk: float = option(0.25, "Share of a bulk flow against a normal one.", gt=0)
     ageing: float = option(30.0, "Seconds after which waiting weighs as much as being short.", gt=0)
 
-    # What it accepts
-    max_client_seconds: float = option(3600.0, "Predicted seconds of work one client may have queued.", gt=0)
-    max_queue_seconds: float = option(21600.0, "Predicted seconds of work queued overall.", gt=0)
-    max_client_bytes: int = option(64 * MIB, "Bytes of text one client may have queued.", gt=0)
-    max_queue_bytes: int = option(512 * MIB, "Bytes of text queued overall.", gt=0)
+    # What it accepts. Requests that somebody waits for and durable jobs are counted apart: each bound holds for either.
+    max_client_seconds: float = option(
+        3600.0,
+        "Predicted seconds of work one client may have queued, in requests that it waits for and again in durable "
+        "jobs; one of either kind may be longer by itself, and does not count.",
+        gt=0,
+    )
+    max_queue_seconds: float = option(
+        21600.0,
+        "Predicted seconds of work queued overall, in requests that somebody waits for and again in durable jobs.",
+        gt=0,
+    )
+    max_client_bytes: int = option(64 * MIB, "Bytes of text one client may have queued, of either kind.", gt=0)
+    max_queue_bytes: int = option(512 * MIB, "Bytes of text queued overall, of either kind.", gt=0)
     max_body: int = option(16 * MIB, "Bytes of one request body.", gt=0)
 
     stall_seconds: float = option(
         30.0, "Seconds after which a client is cut off that takes nothing of its answer.", gt=0
+    )
+    head_seconds: float = option(
+        10.0, "Seconds within which the head of a request must come, from its first byte or the connection.", gt=0
+    )
+    body_seconds: float = option(
+        30.0, "Seconds after which a client is cut off that sends nothing more of a body or a message.", gt=0
+    )
+    max_connections: int = option(4096, "Connections open at a time.", ge=1)
+    max_address_connections: int = option(
+        1024, "Connections of one address open at a time; requests, for a client behind a trusted proxy.", ge=1
+    )
+    max_streams: int = option(
+        400, "Streams of one key, or address, open at a time: events, WebSockets, audio being sent.", ge=1
     )
     webhook_private: bool = option(False, "Let webhooks call addresses that are not public.")
 
@@ -157,6 +182,9 @@ class Settings(BaseSettings):
 
     # How much it keeps
     cache_bytes: int = option(10 * GIB, "Bytes of finished audio kept on disk so that nothing is made twice.", ge=0)
+    cache_sharing: Literal["owners", "all"] = option(
+        "owners", "Where there are API keys: owners, each key has a cache of its own, or all, keys share one."
+    )
     cache_memory: int = option(64 * MIB, "Bytes of them kept in memory.", ge=0)
     output_bytes: int = option(
         10 * GIB, "Bytes of finished files kept in the output folder; the oldest go first.", ge=0

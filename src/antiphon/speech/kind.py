@@ -19,7 +19,7 @@ def check_result(capabilities: Capabilities, result: UnitResult) -> str | None:
     return None
 
 
-TRAITS = KindTraits(SpeechRequest.type, "characters", reference_length=60.0, check_result=check_result)
+TRAITS = KindTraits(SpeechRequest.type, "characters", reference_length=60.0, check_result=check_result, skips=True)
 
 
 def kind(planner: SpeechPlanner) -> JobKind:

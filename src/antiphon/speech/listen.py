@@ -13,6 +13,7 @@ from antiphon.bus import Subscription
 from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS
+from antiphon.domain.job import Job
 from antiphon.jobs.run import JobRun, RunCallbacks
 from antiphon.jobs.service import JobService
 from antiphon.speech import render
@@ -27,7 +28,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
     """Encoded audio from the beginning of the text, each part as soon as its segment is done. Raises what ended the
     job, and `NotStreamable` for a job that does not run here, mostly before the first part."""
     with jobs.lifecycle.bus.subscribe(job=job_id) as events:
-        plan = await _plan(jobs, job_id, events)
+        plan, owner = await _plan(jobs, job_id, events)
         run = JobRun(
             job_id,
             plan,
@@ -38,6 +39,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
                 # The cache has evicted a segment meanwhile; the finished file will contain it.
                 requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
             ),
+            space=jobs.lifecycle.shared.space(owner),
         )
         if job_id not in jobs.active:
             await _apply_state(jobs, job_id, run)
@@ -51,15 +53,15 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
             await asyncio.gather(feeding, return_exceptions=True)
 
 
-async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPlan:
-    """The plan of the job's own run; waits until its first unit is due, when the run is made."""
+async def _plan(jobs: JobService, job_id: str, events: Subscription) -> tuple[SpeechPlan, str]:
+    """The plan of the job's own run, and the job's owner; waits until its first unit is due, when the run is made."""
     while True:
         if (active := jobs.active.get(job_id)) is None:
             # The job has ended since it was read, or waits for something, such as a model that is not served.
             raise NotStreamable("The job is not being made now; ask for its result when it is done")
         if active.run is not None:
             assert isinstance(active.run.plan, SpeechPlan)
-            return active.run.plan
+            return active.run.plan, active.owner
         if await anext(events, None) is None:
             raise errors.Draining(retry_after=5.0)
 
@@ -67,7 +69,9 @@ async def _plan(jobs: JobService, job_id: str, events: Subscription) -> SpeechPl
 async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription) -> None:
     """Marks units in the listener's run as cached when they are done, until the job ends."""
     async for event in events:
-        if event.type == "unit.done":
+        if event.type == "unit.done" and event.data.get("skipped"):
+            run.skip(event.data["index"])
+        elif event.type == "unit.done":
             run.mark_cached(event.data["index"])
         elif event.type == "gap" or event.type in FINAL_EVENTS:
             await _apply_state(jobs, job_id, run)
@@ -77,8 +81,18 @@ async def _feed(jobs: JobService, job_id: str, run: JobRun, events: Subscription
 async def _apply_state(jobs: JobService, job_id: str, run: JobRun) -> None:
     """Marks all units in the cache, and stops the run if the job failed or was cancelled."""
     job = await jobs.stored(job_id)
+    for index in _skipped(jobs, job):
+        run.skip(index)
     for index, key in enumerate(run.keys):
         if job.result is not None or jobs.lifecycle.shared.cache.contains(key):
             run.mark_cached(index)
     if job.state.final and job.result is None:
         run.stop(errors.UnitFailed(job.error.message) if job.error else errors.Cancelled())
+
+
+def _skipped(jobs: JobService, job: Job) -> list[int]:
+    """Units that were left out of the job's audio so far."""
+    if job.result is not None:
+        return [index for index, segment in enumerate(job.result.segments) if segment.get("skipped")]
+    active = jobs.active.get(job.id)
+    return [] if active is None or active.run is None else sorted(active.run.skipped)

@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.audio import codec, pcm
 from antiphon.domain import errors
-from antiphon.domain.engine import Capabilities
+from antiphon.domain.engine import Capabilities, makes_a_sound, silent_signs
 from antiphon.domain.request import MAX_SEED, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.domain.voice import digest_of
@@ -19,11 +19,16 @@ from antiphon.text import markup
 from antiphon.text.length import length
 from antiphon.text.normalise import clean
 from antiphon.text.segment import Segment, line_pause, segment
+from antiphon.text.spans import Span
 
 #: Part of the cache key of a whole answer; to be raised when joining or encoding changes.
 JOIN_FORMAT = 2
+#: Most segments of a request. Blank lines separate them: a million characters may have a third of a million.
+MAX_SEGMENTS = 50_000
 #: Seconds that a character takes to say, about.
 SECONDS_PER_CHARACTER = 0.07
+#: Texts without a sound that warnings name, and characters of each.
+LEFT_OUT, LEFT_OUT_CHARS = 5, 30
 #: Seconds of silence between the turns of a dialogue.
 TURN_PAUSE = 0.4
 
@@ -62,6 +67,7 @@ class SpeechPlan:
     keys: list[str] = field(init=False)
     lengths: list[float] = field(init=False)
     source: str | None = field(default=None, init=False)
+    _result_key: str = field(default="", init=False)
 
     def __post_init__(self) -> None:
         # Computed here, since a long text is planned in a thread, and hashing thousands of recipes takes long too.
@@ -93,10 +99,12 @@ class SpeechPlan:
 
     def result_key(self) -> str:
         """The cache key of the whole encoded answer, derived from those of its units."""
-        request = self.request
-        joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
-        form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
-        return hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+        if not self._result_key:
+            request = self.request
+            joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
+            form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
+            self._result_key = hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
+        return self._result_key
 
     @property
     def nbytes(self) -> int:
@@ -126,8 +134,9 @@ def make(
     `InvalidText`. `quick_first` cuts the first segment short if that brings the first audio earlier. `language` is that
     of the text, if the caller has detected it."""
     planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
-    for turn in turns(request):
-        planner.add(turn)
+    said = turns(request)
+    for turn, spans in zip(said, markup.parse_all((turn.text for turn in said), ssml=request.ssml), strict=True):
+        planner.add(turn, spans)
     return planner.plan()
 
 
@@ -144,14 +153,16 @@ class _Planner:
         self.voicings: list[Voicing] = []
         self.lead = 0.0
         self.offset = 0
+        #: What the model makes no sound of, the beginnings of segments and signs inside others, with the first place
+        #: of each, in characters of the text as it is spoken.
+        self.left_out: dict[str, int] = {}
         #: Each warning once, in the order of the text.
         self.warnings: dict[str, None] = {}
 
-    def add(self, turn: Turn) -> None:
-        """Appends the segments of one turn."""
+    def add(self, turn: Turn, spans: list[Span]) -> None:
+        """Appends the segments of one turn. Raises `InvalidText` above `MAX_SEGMENTS`."""
         if self.segments:
             self._pause(TURN_PAUSE)
-        spans = markup.parse(turn.text, ssml=self.request.ssml)
         how = self._voicing(turn, " ".join(span.text for span in spans) if len(spans) > 1 else spans[0].text)
         plain = len(spans) == 1 and spans[0].text is self.request.text
         for span in spans:
@@ -170,9 +181,20 @@ class _Planner:
         quick = self.quick_first and not self.segments
         for part in segment(text, self.capabilities.cut, how.language, quick_first=quick):
             start, end = self.offset + part.start, self.offset + part.end
+            if not makes_a_sound(self.capabilities, part.text):
+                self.left_out.setdefault(part.text.strip()[:LEFT_OUT_CHARS], start)
+                self._pause(part.pause / speed)
+                continue
+            for sign in silent_signs(self.capabilities, part.text):
+                self.left_out.setdefault(sign, start + part.text.index(sign))
             self.segments.append(Segment(part.text, part.pause / speed, start, end))
             self.voicings.append(how)
         self.offset += len(text)
+        if len(self.segments) > MAX_SEGMENTS:
+            raise errors.InvalidText(
+                f"The text has more than {MAX_SEGMENTS:,} parts that are spoken one by one; send it as several texts",
+                param="text",
+            )
 
     def _pause(self, seconds: float) -> None:
         if not self.segments:
@@ -186,7 +208,7 @@ class _Planner:
         language = turn.language or request.language or self.language or languages.detect(text)
         language = language.lower().partition("-")[0]
         if capabilities.languages and language not in capabilities.languages:
-            self._warn(f"{self.model} does not speak language {language} well")
+            language = self._other_language(turn, language)
         asked = turn.voice or request.voice
         recorded = asked if asked and digest_of(asked) else None
         voice, warning = (recorded, None) if recorded else voice_selection.choose(asked, language, capabilities)
@@ -207,6 +229,19 @@ class _Planner:
             speaker=(turn.speaker or asked or voice) if request.turns else None,
         )
 
+    def _other_language(self, turn: Turn, language: str) -> str:
+        """The language in which the model reads a text of one that it does not list. Raises `UnsupportedLanguage`."""
+        listed = self.capabilities.languages
+        if self.capabilities.tries_any_language:
+            self._warn(f"{self.model} does not speak language {language} well")
+            return language
+        if turn.language or self.request.language or not self.request.turns:
+            why = f"{self.model} does not speak {language!r}, but {', '.join(listed)}; name another model or language"
+            raise errors.UnsupportedLanguage(why, param="language")
+        # One line of a dialogue costs no other: what of it the model can read is spoken, the rest is left out.
+        self._warn(f"{self.model} does not speak {language!r}: a turn was read as {listed[0]}")
+        return listed[0]
+
     def _speed(self, turn: Turn, rate: float) -> float:
         return min(max(self.request.speed * turn.speed * rate, SPEED_MIN), SPEED_MAX)
 
@@ -218,6 +253,12 @@ class _Planner:
         self.warnings[message] = None
 
     def plan(self) -> SpeechPlan:
+        if self.left_out:
+            places = [f"{text!r} (character {at + 1})" for text, at in [*self.left_out.items()][:LEFT_OUT]]
+            shown = ", ".join(places) + " …" * (len(self.left_out) > LEFT_OUT)
+            if not self.segments:
+                raise errors.NothingToSay(f"{self.model} has no sound for anything in the text: {shown}", param="text")
+            self._warn(f"{self.model} has no sound for {shown}; it was left out")
         if not self.segments:
             raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
         for name in self.request.options:

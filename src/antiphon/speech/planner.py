@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,15 +20,13 @@ from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
 
-#: Characters up to which a text is cleaned and split on the event loop; longer texts go to a thread.
-INLINE_TEXT = 4000
-
 
 @dataclass(slots=True)
 class SpeechPlanner:
     """Used in one event loop."""
 
     selector: ModelSelector
+    #: For texts.
     threads: Threads
     references: References
 
@@ -37,9 +36,7 @@ class SpeechPlanner:
         """The model and the plan for a request. The plan's request has the cleaned text, and digests of recordings in
         place of the names of uploaded voices. A `trusted` request was prepared before, and names digests already.
         Raises `InvalidRequest` and its subclasses for what can never work, `ModelLoading` and `ModelUnavailable`."""
-        short = len(request.text) <= INLINE_TEXT
-        request, text = _cleaned(request) if short else await self.threads.run(_cleaned, request)
-        language = (request.language or languages.detect(text)).lower().partition("-")[0]
+        request, language = await self.threads.run_text(len(request.text), _cleaned, request)
         if trusted:
             served = self.selector.choose(request.model, language)
             return served, await self.plan(request, served, quick_first=quick_first, language=language)
@@ -50,12 +47,25 @@ class SpeechPlanner:
         if self.references.shared and resolve_references.has_unknown_voice(request, uploaded, models):
             uploaded = await self.references.by_name(owner, refresh=True)
         clone = resolve_references.needs_cloning(request, uploaded)
-        served = self.selector.choose(request.model, language, None if clone else request.voice, clone=clone)
+        served = await self._choose(request, language, None if clone else request.voice, clone=clone)
         if clone or "emotion_ref" in request.options:
             assert served.capabilities is not None
             cloning = [model.name for model in self.selector.cloning()]
             request = await resolve_references.resolve(request, uploaded, served.capabilities, cloning, self.references)
         return served, await self.plan(request, served, quick_first=quick_first, language=language)
+
+    async def _choose(self, request: SpeechRequest, language: str, voice: str | None, *, clone: bool) -> ServedModel:
+        """The model for a request. A dialogue of several languages gets one that speaks the first of them that any
+        model speaks, if none speaks that of the whole: a line that cannot be read costs no other."""
+        try:
+            return self.selector.choose(request.model, language, voice, clone=clone)
+        except errors.UnsupportedLanguage:
+            if request.language or len(request.turns) < 2:
+                raise
+            for other in await self.threads.run_text(len(request.text), _languages, request):
+                with contextlib.suppress(errors.UnsupportedLanguage):
+                    return self.selector.choose(request.model, other, voice, clone=clone)
+            raise
 
     async def plan(
         self, request: SpeechRequest, served: ServedModel, *, quick_first: bool = False, language: str | None = None
@@ -66,18 +76,26 @@ class SpeechPlanner:
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
         make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
-        return make() if len(request.text) <= INLINE_TEXT else await self.threads.run(make)
+        return await self.threads.run_text(len(request.text), make)
+
+
+def _languages(request: SpeechRequest) -> list[str]:
+    """Primary tags of the languages of a dialogue, each once, in the order in which they are spoken."""
+    tags = (turn.language or languages.detect(turn.text) for turn in request.turns)
+    return list(dict.fromkeys(tag.lower().partition("-")[0] for tag in tags))
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
-    """The request with cleaned text, and the text that is spoken. A text with markup stays as it is, since it is parsed
-    whenever the request is planned. Raises `InvalidText`."""
+    """The request with cleaned text, and the primary tag of its language. A text with markup stays as it is, since it
+    is parsed whenever the request is planned. Raises `InvalidText`."""
     if request.turns or markup.has_markup(request.text, request.ssml):
-        spans = (span for turn in plans.turns(request) for span in markup.parse(turn.text, ssml=request.ssml))
+        texts = (turn.text for turn in plans.turns(request))
+        spans = (span for found in markup.parse_all(texts, ssml=request.ssml) for span in found)
         if not (text := clean("\n".join(span.text for span in spans))):
             raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
         requests.check_text(text, requests.MAX_TEXT)
-        return request, text
-    text = clean(request.text)
-    requests.check_text(text, requests.MAX_TEXT)
-    return request.with_text(text), text
+    else:
+        text = clean(request.text)
+        requests.check_text(text, requests.MAX_TEXT)
+        request = request.with_text(text)
+    return request, (request.language or languages.detect(text)).lower().partition("-")[0]

@@ -48,9 +48,11 @@ class Timeline:
     seconds: float = 0.0
     rate: int = 0
 
-    def add(self, plan: SpeechPlan, piece: Piece) -> None:
+    def add(self, run: JobRun, plan: SpeechPlan, piece: Piece) -> None:
         text = plan.segments[piece.index].text.strip()
         segment: dict[str, Any] = {"text": text, "start": round(piece.start, 3), "end": round(piece.end, 3)}
+        if piece.index in run.skipped:
+            segment["skipped"] = True
         speaker = plan.voicings[piece.index].speaker
         self.segments.append(segment | {"speaker": speaker} if speaker else segment)
         self.seconds = piece.end + piece.pause
@@ -63,9 +65,10 @@ async def pieces(run: JobRun, plan: SpeechPlan, threads: Threads) -> AsyncGenera
     index = 0
     async with contextlib.aclosing(run.entries()) as entries:
         async for entry in entries:
-            rate, audio, pause = int(entry.meta["sample_rate"]), entry.payload, plan.segments[index].pause
+            rate = int(entry.meta.get("sample_rate", plan.capabilities.sample_rate))
+            audio, pause = entry.payload, plan.segments[index].pause
             del entry
-            if plan.voicings[index].stretch != 1.0:
+            if audio and plan.voicings[index].stretch != 1.0:
                 audio = await threads.run(tempo.stretch, audio, rate, plan.voicings[index].stretch)
             piece = [Piece(index, audio, rate, at, at + pcm.duration(len(audio), rate), pause, lead)]
             del audio
@@ -81,7 +84,7 @@ async def stream(run: JobRun, plan: SpeechPlan, threads: Threads, timeline: Time
     try:
         async with contextlib.aclosing(pieces(run, plan, threads)) as rendered:
             async for piece in rendered:
-                timeline.add(plan, piece)
+                timeline.add(run, plan, piece)
                 if encoder is None:
                     encoder = codec.Encoder(request.format, piece.rate, rate_out=request.sample_rate, streaming=True)
                 encoded = [await _feed(encoder, piece, threads)]
@@ -128,7 +131,7 @@ async def write(run: JobRun, plan: SpeechPlan, folder: Path, threads: Threads) -
     run.segments = timeline.segments
     try:
         async for piece in pieces(run, plan, threads):
-            timeline.add(plan, piece)
+            timeline.add(run, plan, piece)
             if writer is None:
                 writer = await _open(part, request, piece.rate, threads)
             await threads.run(writer.feed, padded(piece))

@@ -50,6 +50,11 @@ class SpeechResponse:
         return self.job.cache_status
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the model cannot do, and what it left out so far."""
+        return self.job.active.warnings
+
+    @property
     def run(self) -> JobRun:
         return self.job.run
 
@@ -76,7 +81,7 @@ class SpeechResponse:
 
     async def stream(self) -> AsyncGenerator[bytes]:
         """Encoded audio, each part as soon as its segment is done. Raises what ended the job."""
-        if not self.run.missing() and (self.run.total == 1 or self.cache.contains(self.plan.result_key())):
+        if not self.run.missing() and (self.run.total == 1 or self.cache.contains(self._key())):
             for part in _slices(await self.whole()):
                 yield part
             return
@@ -124,7 +129,7 @@ class SpeechResponse:
         timeline = render.Timeline()
         audio: list[bytes] = []
         async for piece in render.pieces(self.run, self.plan, self.threads):
-            timeline.add(self.plan, piece)
+            timeline.add(self.run, self.plan, piece)
             audio.append(render.padded(piece))
         request = self.plan.request
         data = await render.encode(b"".join(audio), timeline.rate, request.format, request.sample_rate, self.threads)
@@ -138,16 +143,21 @@ class SpeechResponse:
         """The whole answer from the cache, if it is there and all its segments are."""
         if self.run.missing():
             return None
-        key = self.plan.result_key()
+        key = self._key()
         if (entry := self.cache.get_in_memory(key)) is None and self.cache.contains(key):
             return await self.cache.get(key)
         return entry
 
+    def _key(self) -> str:
+        """The key of the whole encoded answer."""
+        return self.run.cache_key(self.plan.result_key())
+
     def _put_in_cache(self, data: bytes, result: Result) -> None:
         segments = [dict(s) for s in result.segments]
         meta: dict[str, Any] = {"media_type": result.media_type, "duration": result.duration, "segments": segments}
-        if self.run.writes_cache:
-            self.cache.put_soon(self.plan.result_key(), data, meta)
+        # What a model cannot say today may be said by its next version, so an answer with gaps is joined each time.
+        if self.run.writes_cache and not self.run.skipped:
+            self.cache.put_soon(self._key(), data, meta)
 
 
 def _slices(data: bytes) -> Iterator[bytes]:

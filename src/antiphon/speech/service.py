@@ -28,6 +28,11 @@ class SpeechService:
     _files: FileStore
     _threads: Threads
 
+    @property
+    def text_threads(self) -> Threads:
+        """The threads in which texts are read."""
+        return self._planner.threads
+
     async def speak(
         self,
         request: SpeechRequest,

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
+
+import structlog
 
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest, sayable
@@ -14,12 +16,18 @@ from antiphon.speech.response import SpeechResponse
 from antiphon.speech.service import SpeechService
 from antiphon.text.incremental import MAX_HELD, Granularity, Splitter
 
+log = structlog.get_logger("antiphon.socket")
+
 #: Sentences computed at the same time, among them the one that is being sent.
 AHEAD = 3
 #: Characters of the sentences computed ahead: half a megabyte of 24 kHz audio.
 AHEAD_CHARS = 160
 #: Sentences and ends of utterances that may wait, which bounds the memory for a client that sends and never reads.
 MAX_WAITING = 4096
+#: Characters of a sentence that a warning quotes.
+WARNED_CHARS = 30
+#: Characters that are split at once: there may be a sentence in every second one.
+PART = 4000
 #: Characters up to which a sentence is sent in one piece if the client asks for that.
 WHOLE = 300
 
@@ -73,6 +81,8 @@ class Ended:
     sentence: Sentence
     bytes: int
     error: errors.AntiphonError | None
+    #: What of it was left out, since the model cannot say it.
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +107,8 @@ class SpeechSession:
         self._current: Sentence | None = None
         self._wake = asyncio.Event()
         self._utterance = self._count = 0
+        #: Characters of the sentences in the queue.
+        self._waiting = 0
 
     @property
     def idle(self) -> bool:
@@ -110,19 +122,23 @@ class SpeechSession:
         self._voice = voice
         self._splitter = self._new_splitter()
 
-    def put(self, text: str) -> None:
-        """Adds text to the utterance. Raises `InvalidText`, and adds nothing, if too much waits to be spoken."""
+    async def put(self, text: str) -> None:
+        """Adds text to the utterance; nothing but `close` may be called meanwhile. Raises `InvalidText`, and adds
+        nothing, if too much waits to be spoken."""
         self._check_room()
-        waiting = sum(len(s.text) for s in self._queue if isinstance(s, Sentence)) + self._splitter.held
-        if waiting + len(text) > MAX_HELD:
+        if self._waiting + self._splitter.held + len(text) > MAX_HELD:
             raise errors.InvalidText(f"More than {MAX_HELD} characters wait to be spoken; send the rest later")
-        for piece in self._splitter.feed(text):
-            self._add(piece)
+        for start in range(0, len(text), PART):
+            part = text[start : start + PART]
+            for piece in await self._speech.text_threads.run_text(len(part), self._splitter.feed, part):
+                self._add(piece)
+            self._go_on()
 
     def done(self) -> None:
         """Ends the utterance; the rest of its text is spoken too. Raises `InvalidText` if too much waits."""
         self._check_room()
         self._add(self._splitter.flush())
+        self._go_on()
         self._end(cancelled=False)
 
     def cancel(self) -> None:
@@ -130,7 +146,7 @@ class SpeechSession:
         for sentence in self._sentences():
             _drop(sentence)
         ends = [replace(item, cancelled=True) for item in self._queue if isinstance(item, UtteranceEnded)]
-        self._queue = deque(ends)
+        self._queue, self._waiting = deque(ends), 0
         self._splitter.flush()
         self._check_room()
         self._end(cancelled=True)
@@ -146,6 +162,7 @@ class SpeechSession:
                 yield item
                 continue
             self._current = item
+            self._waiting -= len(item.text)
             self._work_ahead()
             try:
                 async with contextlib.aclosing(self._speak(item)) as events:
@@ -160,10 +177,12 @@ class SpeechSession:
         for sentence in self._sentences():
             _drop(sentence)
         self._queue.clear()
+        self._waiting = 0
 
     async def _speak(self, sentence: Sentence) -> AsyncGenerator[Event]:
         assert sentence.task is not None
         size, error = 0, None
+        warnings: tuple[str, ...] = ()
         try:
             await asyncio.wait((sentence.task,))
             if sentence.active():
@@ -181,9 +200,17 @@ class SpeechSession:
                                 break
                             yield part
                             size += len(part)
+                warnings = speech.warnings
+        except errors.InvalidText as e:
+            # A sentence in which nothing can be said is left out like a segment of a longer text.
+            warnings = () if sentence.cancelled else (f"{sentence.text[:WARNED_CHARS]!r} was left out: {e.public}",)
         except errors.AntiphonError as e:
             error = None if sentence.cancelled else e
-        yield Ended(sentence, size, error)
+        except Exception:
+            # A defect of the server over one sentence does not end the conversation.
+            log.exception("a sentence failed inside the server")
+            error = errors.AntiphonError()
+        yield Ended(sentence, size, error, warnings)
 
     def _work_ahead(self) -> None:
         """Starts the current sentence, and the next ones within `AHEAD` and `AHEAD_CHARS`."""
@@ -198,9 +225,11 @@ class SpeechSession:
                 speaking = self._speech.speak(request, self._owner, streamed=True)
                 sentence.task = asyncio.create_task(speaking, name="sentence")
 
-    def _sentences(self) -> list[Sentence]:
-        waiting = [item for item in self._queue if isinstance(item, Sentence)]
-        return waiting if self._current is None else [self._current, *waiting]
+    def _sentences(self) -> Iterator[Sentence]:
+        """The current sentence and those that wait, in order. A reader that needs the first few stops there."""
+        if self._current is not None:
+            yield self._current
+        yield from (item for item in self._queue if isinstance(item, Sentence))
 
     def _check_room(self) -> None:
         if len(self._queue) >= MAX_WAITING:
@@ -209,8 +238,13 @@ class SpeechSession:
     def _add(self, text: str) -> None:
         if not sayable(text):
             return
-        self._queue.append(Sentence(self._utterance, self._count, text.strip(), self._voice))
+        text = text.strip()
+        self._queue.append(Sentence(self._utterance, self._count, text, self._voice))
         self._count += 1
+        self._waiting += len(text)
+
+    def _go_on(self) -> None:
+        """Speaks what was added."""
         if self._current is not None:
             self._work_ahead()
         self._wake.set()

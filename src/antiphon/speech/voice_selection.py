@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Voice
+from antiphon.domain.request import MAX_VOICE
 
 #: OpenAI's voices with their gender, by which a substitute is chosen.
 OPENAI: dict[str, str] = {
@@ -15,7 +16,8 @@ OPENAI: dict[str, str] = {
     "marin": "female", "cedar": "male",
 }  # fmt: skip
 
-_MIX = re.compile(r"^[\w.\-]+(\(\d+(\.\d+)?\))?(\+[\w.\-]+(\(\d+(\.\d+)?\))?)*$")
+#: One voice of a mix, and its weight.
+_PART = re.compile(r"([\w.-]+)(?:\(([0-9]{1,9}(?:\.[0-9]{1,9})?)\))?")
 
 
 def choose(asked: str | None, language: str, capabilities: Capabilities) -> tuple[str, str | None]:
@@ -65,13 +67,16 @@ def substitute(name: str, language: str, capabilities: Capabilities, speaking: l
 
 def mix(asked: str, capabilities: Capabilities) -> str:
     """A voice mix such as `a(2)+b`, after a check of its parts. Raises `UnknownVoice`."""
-    if not _MIX.match(asked) or len(asked) > 300:
+    parts = [_PART.fullmatch(part) for part in asked.split("+")] if len(asked) <= MAX_VOICE else [None]
+    if None in parts:
         raise errors.UnknownVoice(f"{asked[:60]!r} is no voice mix; write it like af_bella(2)+af_sky", param="voice")
     if not capabilities.mixing:
         raise errors.UnknownVoice("This model cannot mix voices; name one voice", param="voice")
     known = {v.id for v in capabilities.voices}
-    for part in asked.split("+"):
-        name = part.partition("(")[0]
-        if name not in known:
-            raise errors.UnknownVoice(f"There is no voice {name[:60]!r} to mix", param="voice")
+    found = [part for part in parts if part is not None]
+    for part in found:
+        if part[1] not in known:
+            raise errors.UnknownVoice(f"There is no voice {part[1][:60]!r} to mix", param="voice")
+    if not any(float(part[2] or 1) for part in found):
+        raise errors.UnknownVoice(f"The weights of {asked[:60]!r} are all 0", param="voice")
     return asked

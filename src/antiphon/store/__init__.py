@@ -5,4 +5,4 @@ that several servers share.
 """
 
 #: The modules that other rooms use; the rest is this room's own.
-__all__ = ["backup", "base", "cluster", "connect", "postgres", "sqlite"]
+__all__ = ["backup", "base", "cluster", "connect", "integrity", "postgres", "sqlite"]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from antiphon.domain.api_key import Key
 from antiphon.domain.event import Event
-from antiphon.domain.job import Failure, Job, Result, State, Units
+from antiphon.domain.job import Failure, Job, Orders, Result, State, Units
 from antiphon.domain.voice import Reference
 from antiphon.store.cluster import ClusterChannel
 
@@ -136,6 +136,22 @@ class JobStore(Protocol):
         A server calls it once at its start. Where servers share the store, a server calls it again when another one
         is gone: it then returns what that server left, whenever it ended, and no other server gets the same jobs.
         """
+
+    # What an operator set
+
+    async def set_orders(self, id: str, orders: Orders) -> bool:
+        """Stores what an operator set for an unfinished job. False, and no change, for any other job. `retry` and
+        `requeue_succeeded` end a pause and a place in front; the class stays."""
+
+    async def pauses(self) -> dict[str, float]:
+        """The clients whose work is paused, and since when (seconds since the epoch), the longest first. The client ''
+        stands for everything."""
+
+    async def pause(self, client: str, since: float) -> None:
+        """Stores that the work of a client is paused. Who is paused already stays so since then."""
+
+    async def unpause(self, client: str) -> None:
+        """Ends what `pause` began."""
 
     # Questions
 

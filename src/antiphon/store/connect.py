@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import Literal
 
 import apsw
 
 from antiphon.domain import errors
-from antiphon.store import queries
+from antiphon.store import integrity, queries
 
+#: Numbers of the system's errors that say that there is no space.
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 Synchronous = Literal["FULL", "NORMAL"]
 
+#: Errors that say that the file is not what was written to it.
+DAMAGE = (apsw.CorruptError, apsw.NotADBError, errors.DatabaseDamaged)
 #: Milliseconds to wait for a lock of another process, such as an operator's sqlite3 shell.
 BUSY_MS = 5000
 #: Bytes to which the write-ahead log is shortened once it has been copied into the database.
@@ -23,14 +28,17 @@ PAGE_CACHE = 1024 * 1024
 
 
 def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FULL") -> apsw.Connection:
-    """The connection that writes. Raises `SchemaTooNew` and leaves the file unchanged, or `StoreError`."""
+    """The connection that writes. Raises `SchemaTooNew` and `DatabaseDamaged` and leaves the file unchanged; raises
+    `StorageFull`, `FolderUnusable` or `StoreError` for what keeps it from being opened."""
     try:
         _check_version(path, vfs)
         connection = apsw.Connection(str(path), vfs=vfs)
     except apsw.Error as e:
-        raise errors.StoreError(f"cannot open the job store {path}: {e}") from e
+        raise _cannot_open(path, e) from e
     try:
         _configure(connection)
+        # Before anything is written: a migration would copy the damage.
+        integrity.check_quickly(connection, path)
         if connection.pragma("journal_mode", "wal") != "wal":
             raise errors.StoreError(f"{path} cannot have a write-ahead log; put --data-dir on a local disk")
         # FULL syncs the log with every commit. NORMAL loses acknowledged commits in a power cut.
@@ -46,8 +54,9 @@ def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FU
         # the disk. Copying the log into the database before anything is added makes the recovered changes durable.
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     except apsw.Error as e:
+        refusal = _cannot_open(path, e, connection.system_errno)
         abandon(connection)
-        raise errors.StoreError(f"cannot open the job store {path}: {e}") from e
+        raise refusal from e
     except BaseException:
         abandon(connection)
         raise
@@ -59,7 +68,7 @@ def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     try:
         connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY, vfs=vfs)
     except apsw.Error as e:
-        raise errors.StoreError(f"cannot open the job store {path}: {e}") from e
+        raise _cannot_open(path, e) from e
     _configure(connection)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
@@ -69,6 +78,21 @@ def abandon(connection: apsw.Connection) -> None:
     """Closes without the usual checkpoint: after a failed fsync there must be none."""
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     connection.close()
+
+
+def _cannot_open(path: Path, e: apsw.Error, system_errno: int = 0) -> errors.AntiphonError:
+    """What keeps the database from being opened, and what to do."""
+    if isinstance(e, DAMAGE):
+        return integrity.damaged(path, str(e))
+    if isinstance(e, apsw.FullError) or system_errno in NO_SPACE:
+        return errors.StorageFull(f"the disk of {path} is full: free some space, then start again")
+    if isinstance(e, apsw.CantOpenError | apsw.ReadOnlyError | apsw.PermissionsError):
+        return errors.FolderUnusable(
+            f"cannot open the job store {path}: {e}; it and its folder must be writable for this user"
+        )
+    if isinstance(e, apsw.BusyError | apsw.LockedError):
+        return errors.StoreError(f"cannot open the job store {path}: another program has locked it; end that program")
+    return errors.StoreError(f"cannot open the job store {path}: {e}")
 
 
 def _configure(connection: apsw.Connection) -> None:
@@ -118,12 +142,13 @@ def _migrate(connection: apsw.Connection) -> None:
 
 
 def any_key(path: Path) -> bool:
-    """Whether the database has an API key; False if there is no database yet."""
+    """Whether the database has an API key; False if there is no database yet. Raises `DatabaseDamaged`."""
     if not path.exists():
         return False
-    with (
-        contextlib.suppress(apsw.Error),
-        contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection,
-    ):
-        return connection.execute("SELECT 1 FROM keys LIMIT 1").get is not None
-    return False
+    try:
+        with contextlib.closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            return connection.execute("SELECT 1 FROM keys LIMIT 1").get is not None
+    except DAMAGE as e:
+        raise integrity.damaged(path, str(e)) from e
+    except apsw.Error:
+        return False

@@ -4,8 +4,9 @@
 -- name: add
 -- An accepted job; its fence begins as its attempt.
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
-                  units_total, units_done, units_cached, kept, error, result, request)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16);
+                  units_total, units_done, units_cached, kept, paused_at, front, ordered_priority, error, result,
+                  request)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19);
 
 -- name: find_key
 -- The job of an idempotency key that is not too old.
@@ -47,15 +48,32 @@ UPDATE jobs SET state = 'cancelled', finished_at = ?3
 RETURNING 1;
 
 -- name: retry
-UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL
+-- A job that is queued again is neither paused nor in front; its class stays.
+UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, paused_at = NULL, front = NULL
  WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state IN ('failed', 'cancelled')
 RETURNING 1;
 
 -- name: requeue_succeeded
 -- A succeeded job gets another request; its result is removed.
-UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = ?3
+UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = ?3,
+                paused_at = NULL, front = NULL
  WHERE id = ?1 AND (?2 IS NULL OR owner = ?2) AND state = 'succeeded'
 RETURNING 1;
+
+-- name: set_orders
+UPDATE jobs SET paused_at = ?2, front = ?3, ordered_priority = ?4
+ WHERE id = ?1 AND state IN ('queued', 'running')
+RETURNING 1;
+
+-- name: pauses
+SELECT client, since FROM pauses ORDER BY since, client;
+
+-- name: pause
+-- Who is paused already is paused since then.
+INSERT INTO pauses (client, since) VALUES (?1, ?2) ON CONFLICT (client) DO NOTHING;
+
+-- name: unpause
+DELETE FROM pauses WHERE client = ?1;
 
 -- name: requeue_running
 -- No job runs when a server starts: a running job in the database was interrupted.

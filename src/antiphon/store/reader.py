@@ -19,7 +19,11 @@ T = TypeVar("T")
 class Reader:
     """Runs queries on its own thread. A query sees what was committed before `run` was called."""
 
-    def __init__(self, path: Path, *, vfs: str | None = None) -> None:
+    def __init__(
+        self, path: Path, on_fatal: Callable[[BaseException], None] = lambda error: None, *, vfs: str | None = None
+    ) -> None:
+        """`on_fatal` is called in the event loop when the database turns out to be damaged."""
+        self._on_fatal = on_fatal
         self._connection = connect.reader(path, vfs=vfs)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="antiphon-store-reader")
         self._closed = False
@@ -29,6 +33,9 @@ class Reader:
             raise errors.StoreError("the job store is closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, question, self._connection)
+        except connect.DAMAGE as e:
+            self._on_fatal(e)
+            raise errors.DatabaseDamaged from e
         except apsw.Error as e:
             raise errors.StoreError(f"the job store cannot be read: {e}") from e
 

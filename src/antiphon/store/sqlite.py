@@ -15,6 +15,7 @@ from antiphon.store import base, checks, rows
 from antiphon.store.base import Idempotency, Webhook
 from antiphon.store.cluster import ClusterChannel
 from antiphon.store.keys import SqliteKeys
+from antiphon.store.orders import SqliteOrders
 from antiphon.store.sqlite_connections import SQL
 from antiphon.store.voices import SqliteVoices
 
@@ -24,7 +25,7 @@ RESCUE_JOBS, RESCUE_CHARS = 500, 4 * 1024 * 1024
 PRUNE = 500
 
 
-class SqliteStore(SqliteVoices, SqliteKeys):
+class SqliteStore(SqliteVoices, SqliteKeys, SqliteOrders):
     """A `JobStore` in one file (and its `-wal` and `-shm` while it is open)."""
 
     cluster: ClusterChannel | None = None
@@ -139,8 +140,7 @@ class SqliteStore(SqliteVoices, SqliteKeys):
                 yield job
 
     async def unannounced_endings(self, since: float, before: float) -> builtins.list[Job]:
-        found = await self._rows("unannounced_endings", since, before, base.ENDING_SLACK)
-        return [*map(rows.to_job, found)]
+        return await self._read(rows.to_job, "unannounced_endings", since, before, base.ENDING_SLACK)
 
     # Questions
 
@@ -152,7 +152,7 @@ class SqliteStore(SqliteVoices, SqliteKeys):
     ) -> builtins.list[Job]:
         name, which = ("list", ()) if owner is None else ("list_of_owner", (owner,))
         values = (after, None if states is None else rows.encode(states), limit, *which)
-        return [*map(rows.to_job, await self._rows(name, *values))]
+        return await self._read(rows.to_job, name, *values)
 
     async def counts(self) -> dict[State, int]:
         return dict.fromkeys(State, 0) | {State(state): count for state, count in await self._rows("counts")}
@@ -167,7 +167,7 @@ class SqliteStore(SqliteVoices, SqliteKeys):
         self, id: int, job: str | None = None, owner: str | None = None, limit: int = 1000
     ) -> builtins.list[Event]:
         name, which = ("events_after", ()) if job is None else ("events_of_job", (job,))
-        return [*map(rows.to_event, await self._rows(name, id, owner, limit, *which))]
+        return await self._read(rows.to_event, name, id, owner, limit, *which)
 
     async def last_event_id(self) -> int:
         found: int = (await self._rows("last_event"))[0][0]
@@ -202,8 +202,8 @@ class SqliteStore(SqliteVoices, SqliteKeys):
         return await self._writer.run(lambda db: [row[0] for row in db.execute(SQL[name], (bound, PRUNE))])
 
     async def get_value(self, key: str) -> Any:
-        found = await self._rows("get_value", key)
-        return rows.decode(found[0][0]) if found else None
+        found = await self._read(rows.to_value, "get_value", key)
+        return found[0] if found else None
 
     async def set_value(self, key: str, value: Any) -> None:
         await self._change("set_value", key, rows.encode(value))

@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from antiphon.domain import errors
 from antiphon.store import connect, queries, rows
 from antiphon.store.reader import Reader
 from antiphon.store.writer import Writer
 
+T = TypeVar("T")
 SQL = queries.load(JOB=rows.JOB, VOICE=rows.VOICE)
 
 
@@ -39,7 +40,7 @@ class SqliteConnections:
     async def open(self) -> None:
         connection = await asyncio.to_thread(connect.writer, self._path, vfs=self._vfs, synchronous=self._synchronous)
         try:
-            reader = await asyncio.to_thread(Reader, self._path, vfs=self._vfs)
+            reader = await asyncio.to_thread(Reader, self._path, self._on_fatal, vfs=self._vfs)
         except BaseException:
             connect.abandon(connection)
             raise
@@ -63,6 +64,10 @@ class SqliteConnections:
     async def _rows(self, name: str, *values: Any) -> list[rows.Row]:
         """The rows that one statement finds."""
         return await self._reader.run(lambda db: db.execute(SQL[name], values).fetchall())
+
+    async def _read(self, convert: Callable[[rows.Row], T], name: str, *values: Any) -> list[T]:
+        """What the rows mean that one statement finds."""
+        return await self._reader.run(lambda db: [*map(convert, db.execute(SQL[name], values))])
 
     @property
     def _writer(self) -> Writer:

@@ -28,7 +28,7 @@ class SqliteVoices(SqliteConnections):
         await self._writer.run(op)
 
     async def voices(self, owner: str) -> builtins.list[Reference]:
-        return [*map(rows.to_reference, await self._rows("voices", owner))]
+        return await self._read(rows.to_reference, "voices", owner)
 
     async def voice(self, owner: str, id_or_name: str) -> Reference | None:
         return await self._reader.run(lambda db: _find(db, owner, id_or_name))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -35,11 +34,13 @@ FULL_RETRY = 5.0
 LOCK_RETRY = 1.0
 
 _FSYNC = frozenset({apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_DIR_FSYNC})
-_NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Errors that fail one group of operations and may pass. Every other error of the transaction ends the store.
 _PASSING = (apsw.BusyError, apsw.LockedError, apsw.NoMemError, apsw.InterruptError)
 #: Errors that no single operation caused: the whole transaction is rolled back.
-_SHARED = (apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, *_PASSING)
+_SHARED = (
+    apsw.FullError, apsw.IOError, apsw.CorruptError, apsw.NotADBError, apsw.ReadOnlyError, errors.DatabaseDamaged,
+    *_PASSING,
+)  # fmt: skip
 
 
 class Writer:
@@ -152,8 +153,10 @@ class Writer:
         self.broken = e
         self._call(self._on_fatal, e)
 
-    def _refusal(self) -> errors.StoreError:
-        return errors.StoreError(f"the job store failed and the server has to stop: {self.broken!r}")
+    def _refusal(self) -> errors.StoreFailed:
+        if isinstance(self.broken, connect.DAMAGE):
+            return errors.DatabaseDamaged()
+        return errors.StoreFailed(f"the job store failed and the server has to stop: {self.broken!r}")
 
     def _is_full(self, e: Exception) -> bool:
         """Whether the disk is full: SQLite reports `full` for its writes, and an I/O error for files that it maps."""
@@ -161,7 +164,7 @@ class Writer:
             return True
         if not isinstance(e, apsw.IOError) or getattr(e, "extendedresult", 0) in _FSYNC:
             return False
-        return self._connection.system_errno in _NO_SPACE
+        return self._connection.system_errno in connect.NO_SPACE
 
     def _committed(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._wal_pages = pages

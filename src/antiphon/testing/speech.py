@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from antiphon.domain import errors
@@ -15,6 +16,9 @@ GREETINGS = {"zh": "你好，今天天气很好。", "ja": "こんにちは。",
 STRANGE = (
     "\x00", "\x01", "a\x00b", "<speak>hi</speak>", "[[h@'loU]]", "...", "😀", "\u202e", "ok\n\nok",
 )  # fmt: skip
+
+#: Letters and digits of which few engines make a sound: numbers in circles, Cherokee, Ogham, Egyptian hieroglyphs.
+UNSAYABLE = ("①", "②③", "❿", "Ꭰ", "ᚁᚂ", "𓀀")
 
 
 async def capabilities_are_whole(bench: Bench) -> None:
@@ -75,6 +79,18 @@ async def deterministic_engines_repeat_themselves(bench: Bench) -> None:
     expect(first == second, "deterministic is true, and the same recipe gave other samples")
 
 
+async def units_at_the_same_time_are_told_apart(bench: Bench) -> None:
+    if bench.capabilities.slots < 2:
+        raise Skip("it computes one unit at a time")
+    texts = [f"{SENTENCE} " * (n + 1) for n in range(min(4, bench.capabilities.slots))]
+    together = await asyncio.gather(*(bench.say(text) for text in texts))
+    lengths = [len(audio) for audio in together]
+    expect(lengths == sorted(set(lengths)), "beside others, a longer text is not longer: results were mixed up")
+    if bench.capabilities.deterministic:
+        apart = [await bench.say(text) for text in texts]
+        expect(together == apart, "deterministic is true, and beside others a unit gave other samples than alone")
+
+
 async def a_cancelled_unit_ends(bench: Bench) -> None:
     capabilities = bench.capabilities
     language = capabilities.languages[0] if capabilities.languages else "en"
@@ -90,6 +106,17 @@ async def strange_texts_are_spoken_or_refused(bench: Bench) -> None:
     expect(any(await bench.say("Still here.")), "after strange texts it is silent")
 
 
+async def what_it_cannot_say_is_told(bench: Bench) -> None:
+    for text in UNSAYABLE:
+        try:
+            await bench.say(text)
+        except errors.InvalidText:
+            continue
+        except errors.AntiphonError as e:
+            expect(False, f"{text!r} ends in {type(e).__name__}; a text without a sound must raise NothingToSay")
+    expect(any(await bench.say("Still here.")), "after a text without a sound it is silent")
+
+
 CHECKS: tuple[Check, ...] = (
     capabilities_are_whole,
     it_speaks,
@@ -99,6 +126,8 @@ CHECKS: tuple[Check, ...] = (
     speed_changes_the_length,
     emotions_change_the_sound,
     deterministic_engines_repeat_themselves,
+    units_at_the_same_time_are_told_apart,
     a_cancelled_unit_ends,
     strange_texts_are_spoken_or_refused,
+    what_it_cannot_say_is_told,
 )

@@ -14,5 +14,6 @@ __all__ = [
     "markup",
     "normalise",
     "segment",
+    "spans",
     "transcript",
 ]

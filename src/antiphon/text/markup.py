@@ -7,10 +7,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from antiphon.domain import errors
 from antiphon.text import ssml as dialect
-from antiphon.text.spans import Span, Spans
+from antiphon.text.spans import Span, Spans, check
 
 #: Seconds of a pause without a length.
 PAUSE = 0.5
@@ -42,6 +43,16 @@ def parse(text: str, *, ssml: bool | None = None) -> list[Span]:
         start = mark.end()
     spans.add(text[start:], 1.0)
     return spans.done() or [Span(text)]
+
+
+def parse_all(texts: Iterable[str], *, ssml: bool | None = None) -> Iterator[list[Span]]:
+    """The spans of each text of a dialogue, within the bounds of one text. Raises `InvalidText` as `parse` does."""
+    count, pauses = 0, 0.0
+    for text in texts:
+        found = parse(text, ssml=ssml)
+        count, pauses = count + len(found), pauses + sum(span.pause for span in found)
+        check(count, pauses)
+        yield found
 
 
 def _is_ssml(text: str, ssml: bool | None) -> bool:

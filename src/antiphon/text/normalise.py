@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 
+#: Characters that are cleaned at once: a single call of `re` or `unicodedata` holds up every thread of the process.
+PIECE = 16 * 1024
+#: Characters in a row without a letter or a digit of which all count; of more, the middle is left out.
+MAX_VOID = 4096
+#: Most combining marks in a row. Unicode normalisation sorts them in quadratic time; real scripts have a handful.
+MAX_MARKS = 64
 #: Most characters in a row without a letter or a digit. With this bound a text can always be cut into pieces of bounded
 #: length that each have one.
 MAX_RUBBLE = 40
@@ -31,6 +38,10 @@ _AROUND_LINES = re.compile(" ?\n[\n ]*")
 #: A mark four or more times in a row.
 _REPEATED = re.compile(r"([^\w\s]|_)\1{3,}")
 _RUBBLE = re.compile(rf"[\W_]{{{MAX_RUBBLE + 1},}}")
+_MANY_MARKS = re.compile(rf"[^\w\s\x00-\x7f]{{{MAX_MARKS + 1},}}")
+#: Letters and digits that stay what they are whatever is before them, so that the texts on both sides of such a place
+#: can be cleaned apart: not the vowels and finals of a syllable, nor letters that are invisible.
+_PLACE = re.compile("[^\\W_\u115f-\u11ff\u3164\uffa0\U00016d63-\U00016d6a]")
 
 
 def clean(text: str) -> str:
@@ -41,6 +52,22 @@ def clean(text: str) -> str:
     surrogates or pictographs; the words around a pictograph stay apart. It repeats a mark at most three times, and has
     at most `MAX_RUBBLE` characters in a row that are neither letters nor digits.
     """
+    return "".join(map(_cleaned, _pieces(text))).strip()
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """The text in pieces that are cleaned apart; each but the first begins with a letter or a digit (`_PLACE`)."""
+    start = 0
+    while len(text) - start > PIECE + MAX_VOID:
+        least = start + PIECE + MAX_VOID
+        place = _PLACE.search(text, start + PIECE, least) or _PLACE.search(text, least)
+        end = place.start() if place is not None else len(text)
+        yield text[start:end] if end <= least else text[start:least] + text[max(least, end - MAX_VOID) : end]
+        start = end
+    yield text[start:]
+
+
+def _cleaned(text: str) -> str:
     text = _LINE_ENDS.sub("\n", text)
     if text.isascii():
         text = _SILENT.sub("", text)
@@ -50,10 +77,11 @@ def clean(text: str) -> str:
         text = _SILENT.sub("", text)
         text = _SPACES.sub(" ", text)
         text = _PICTURES.sub(_without_picture, text)
+        text = _MANY_MARKS.sub(_fewer_marks, text)
         text = unicodedata.normalize("NFC", text)
     text = _AROUND_LINES.sub(_line_break, text)
     text = _REPEATED.sub(r"\1\1\1", text)
-    return _RUBBLE.sub(_less_rubble, text).strip()
+    return _RUBBLE.sub(_less_rubble, text)
 
 
 def log_text(text: str, limit: int = 30) -> str:
@@ -65,6 +93,17 @@ def _without_picture(match: re.Match[str]) -> str:
     """A space in place of pictographs; nothing before a closing mark, which stays next to its word."""
     after = match.string[match.end() : match.end() + 1]
     return "" if after in _CLOSING else " "
+
+
+def _fewer_marks(match: re.Match[str]) -> str:
+    """A run of marks and signs with at most `MAX_MARKS` combining marks one after another."""
+    kept: list[str] = []
+    row = 0
+    for ch in match[0]:
+        row = row + 1 if unicodedata.category(ch)[0] == "M" else 0
+        if row <= MAX_MARKS:
+            kept.append(ch)
+    return "".join(kept)
 
 
 def _line_break(match: re.Match[str]) -> str:

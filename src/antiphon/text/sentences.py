@@ -91,9 +91,14 @@ def _sentences(text: str, start: int, end: int, language: str) -> Iterator[int]:
 
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+#: White space that only uncleaned text has.
+_WIDE_SPACES = re.compile(r"[^\S\x00-\x7f]")
 
 
 def _pieces(window: str, language: str) -> list[str]:
+    if not window.isascii():
+        # sentencex panics, which is no `Exception`, at a full stop after one; only the lengths of the pieces matter.
+        window = _WIDE_SPACES.sub(" ", window)
     try:
         pieces: list[str] = sentencex.segment(language, window)
     except UnicodeEncodeError:

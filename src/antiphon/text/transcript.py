@@ -43,16 +43,18 @@ def joined(parts: Sequence[Mapping[str, Any]], task: str, seconds: float) -> dic
         weights[part["language"]] += len(part["text"])
     language = weights.most_common(1)[0][0] if weights else "en"
     segments = [segment for part in parts for segment in part["segments"]]
-    text = ""
-    for part in parts:
-        text = follow(text, part["text"], language if task == "transcribe" else "en")
+    gap = _gap(language if task == "transcribe" else "en")
+    text = gap.join(part["text"] for part in parts if part["text"])
     return {"task": task, "language": language, "duration": round(seconds, 3), "text": text, "segments": segments}
 
 
 def follow(text: str, more: str, language: str) -> str:
     """`text` and then `more`, with a space between them if the language has spaces."""
-    gap = "" if not text or not more or language in _DENSE else " "
-    return text + gap + more
+    return text + (_gap(language) if text and more else "") + more
+
+
+def _gap(language: str) -> str:
+    return "" if language in _DENSE else " "
 
 
 def subtitles(transcript: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -103,7 +103,10 @@ class RecordingStore:
         has it, `StorageDown`."""
         path = self.path(digest)
         try:
-            os.utime(path)
+            os.utime(path, follow_symlinks=False)
+            if path.is_symlink():
+                path.unlink()
+                raise FileNotFoundError(path)
         except FileNotFoundError:
             if not await self.files.fetch("uploads", path):
                 raise errors.NotFound("The recording is no longer here; send it again", param="file") from None

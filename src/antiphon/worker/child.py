@@ -16,12 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, NoReturn
 
 from antiphon.domain import errors
-from antiphon.domain.engine import Capabilities, Engine, problems
+from antiphon.domain.engine import BatchEngine, Capabilities, Engine, problems
 from antiphon.worker import frames, memory
+from antiphon.worker.batch import Batch
 
 HEARTBEAT_SECONDS = 1.0
 #: Seconds between two progress messages of one unit.
@@ -72,6 +73,8 @@ class Child:
         #: Units that were received and are not answered yet; those of them that were cancelled.
         self._open: set[int] = set()
         self._cancelled: set[int] = set()
+        #: The steps of a batching engine so far.
+        self.steps: int | None = None
 
     def live(self) -> NoReturn:
         threading.Thread(target=self._send_heartbeats, name="heartbeat", daemon=True).start()
@@ -88,7 +91,7 @@ class Child:
 
     # Load and warm
 
-    def _load(self, load: frames.Load) -> tuple[Engine, Capabilities]:
+    def _load(self, load: frames.Load) -> tuple[Engine | BatchEngine, Capabilities]:
         threads = load.options.get("threads")
         if isinstance(threads, int) and threads > 0:
             for name in _THREAD_VARIABLES:
@@ -96,7 +99,7 @@ class Child:
         try:
             self._phase("importing")
             module, _, name = load.engine.partition(":")
-            engine: Engine = getattr(importlib.import_module(module), name)(load.options)
+            engine: Engine | BatchEngine = getattr(importlib.import_module(module), name)(load.options)
             engine.load(self._phase)
             self._phase("warming")
             engine.warm()
@@ -116,7 +119,10 @@ class Child:
 
     # Serve
 
-    def _serve(self, engine: Engine, can: Capabilities) -> None:
+    def _serve(self, engine: Any, can: Capabilities) -> None:
+        if is_batching(engine):
+            Batch(self, engine, can).serve()
+            return
         names = (f"compute {number}" for number in range(1, can.slots))
         others = [threading.Thread(target=self._compute, args=(engine, can), name=name) for name in names]
         for thread in others:
@@ -133,8 +139,7 @@ class Child:
                 # In another thread than the main one this would end only the thread: the process would lack a slot.
                 sys.stderr.flush()
                 os._exit(e.code if isinstance(e.code, int) else 1)
-            self._open.discard(message.unit)
-            self._cancelled.discard(message.unit)
+            self.answered(message.unit)
         self._work.put(message)  # So that the next thread stops too.
 
     def _run(self, engine: Engine, can: Capabilities, run: frames.Run) -> None:
@@ -150,13 +155,35 @@ class Child:
                 raise errors.Cancelled
             self.send(frames.Done(unit, time.perf_counter() - began, meta), last)
         except Exception as e:
-            fatal = is_fatal(e)
-            code = e.code if isinstance(e, errors.AntiphonError) else errors.UnitFailed.code
-            if not isinstance(e, errors.AntiphonError):
-                self._print_place(e)
-            self.send(frames.Failed(unit, code, describe(e), fatal))
-            if fatal:
-                os._exit(EXIT_FATAL)
+            self.fail(unit, e)
+
+    def fail(self, unit: int, error: Exception) -> None:
+        """Tells that a unit failed; ends the process if the error is fatal."""
+        code = error.code if isinstance(error, errors.AntiphonError) else errors.UnitFailed.code
+        if not isinstance(error, errors.AntiphonError):
+            self._print_place(error)
+        fatal = is_fatal(error)
+        self.send(frames.Failed(unit, code, describe(error), fatal))
+        if fatal:
+            os._exit(EXIT_FATAL)
+
+    def fail_step(self, error: Exception, suspects: frozenset[int]) -> NoReturn:
+        """Tells that a step failed, with the units that took part in it, and ends the process."""
+        self._print_place(error)
+        units = tuple(sorted(suspects))
+        self.send(frames.Failed(units[0], errors.UnitFailed.code, describe(error), True, units))
+        os._exit(EXIT_FATAL)
+
+    def next_message(self, *, wait: bool) -> frames.Load | frames.Run | frames.Stop | None:
+        """What the server sent; None if there is nothing and `wait` is false."""
+        try:
+            return self._work.get(block=wait)
+        except Empty:
+            return None
+
+    def answered(self, unit: int) -> None:
+        self._open.discard(unit)
+        self._cancelled.discard(unit)
 
     def cancelled(self, unit: int) -> bool:
         return unit in self._cancelled
@@ -204,7 +231,7 @@ class Child:
 
     def _send_heartbeats(self) -> NoReturn:
         while True:
-            self.send(frames.Heartbeat(memory.rss(), memory.vram()))
+            self.send(frames.Heartbeat(memory.rss(), memory.vram(), self.steps))
             time.sleep(HEARTBEAT_SECONDS)
 
 
@@ -231,16 +258,14 @@ def pieces(
 ) -> Iterator[bytes | memoryview]:
     """The engine's chunks in pieces that fit into frames; what it says about them is added to `meta`."""
     for chunk in engine.run(params, context):
-        if not isinstance(chunk.payload, bytes):
-            raise TypeError(f"the engine gave a chunk of {type(chunk.payload).__name__}; it must be bytes")
+        yield from frames.pieces(chunk)
         meta.update(chunk.meta)
-        if len(chunk.payload) <= frames.MAX_PAYLOAD:
-            yield chunk.payload
-        else:
-            view = memoryview(chunk.payload)
-            yield from (view[i : i + frames.MAX_PAYLOAD] for i in range(0, len(view), frames.MAX_PAYLOAD))
         if context.cancelled():
             return
+
+
+def is_batching(engine: Engine | BatchEngine) -> bool:
+    return hasattr(engine, "step")
 
 
 def note(line: str) -> None:

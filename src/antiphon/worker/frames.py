@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from antiphon.domain import errors
+from antiphon.domain import engine, errors
 from antiphon.domain.engine import Capabilities
 
 MAGIC = b"ANT\x01"
@@ -41,6 +41,8 @@ class Run(Message):
 
     unit: int
     params: dict[str, Any]
+    live: bool = False
+    alone: bool = False
 
 
 class Cancel(Message):
@@ -77,10 +79,13 @@ class LoadFailed(Message):
 
 
 class Heartbeat(Message):
-    """A sign of life, once a second. `rss` and `vram` in bytes; None: this process uses no GPU."""
+    """A sign of life, once a second. `rss` and `vram` in bytes; None: this process uses no GPU.
+
+    `steps`: those of a batching engine so far; None: its engine is another."""
 
     rss: int
     vram: int | None = None
+    steps: int | None = None
 
 
 class Chunk(Message):
@@ -105,12 +110,15 @@ class Done(Message):
 
 
 class Failed(Message):
-    """The unit failed. `fatal`: the process cannot be trusted any more, and ends after this."""
+    """The unit failed. `fatal`: the process cannot be trusted any more, and ends after this.
+
+    `suspects`: all units of the step that failed, where it had several."""
 
     unit: int
     code: str
     message: str
     fatal: bool = False
+    suspects: tuple[int, ...] = ()
 
 
 ToWorker = Load | Run | Cancel | Stop
@@ -133,6 +141,18 @@ def encode(message: Message, payload: bytes | memoryview = b"") -> bytes:
         raise errors.FrameError(f"a {type(message).__name__} message has no JSON form: {e}") from e
     _check(len(header), len(payload))
     return b"".join((PREFIX.pack(MAGIC, len(header), len(payload)), header, payload))
+
+
+def pieces(chunk: engine.Chunk) -> Iterator[bytes | memoryview]:
+    """An engine's chunk in pieces that fit into frames. `TypeError` if it has no bytes."""
+    payload = chunk.payload
+    if not isinstance(payload, bytes):
+        raise TypeError(f"the engine gave a chunk of {type(payload).__name__}; it must be bytes")
+    if len(payload) <= MAX_PAYLOAD:
+        yield payload
+    else:
+        view = memoryview(payload)
+        yield from (view[i : i + MAX_PAYLOAD] for i in range(0, len(view), MAX_PAYLOAD))
 
 
 class Decoder(Generic[T]):

@@ -74,8 +74,9 @@ class UnitsInFlight:
         self._removed.set()
         return removed
 
-    async def wait_until_empty(self) -> None:
-        while self._units:
+    async def wait_until_empty(self, *, but: int | None = None) -> None:
+        """Returns when no unit is in flight, or only the one with the serial number `but`."""
+        while self._units.keys() - {but}:
             self._removed.clear()
             await self._removed.wait()
 
@@ -90,23 +91,36 @@ class UnitsInFlight:
                 return ExitReason(f"a unit took longer than {limits.unit_timeout:g} s", True, frozenset({serial}))
         return None
 
-    def fail_all(self, worker: str, exit_reason: ExitReason) -> None:
-        """The worker ended: tells those who wait for its units, each with the error that fits its unit."""
+    def fail_all(self, worker: str, exit_reason: ExitReason, *, sharing: bool = False) -> None:
+        """The worker ended: tells those who wait for its units, each with the error that fits its unit.
+
+        `sharing`: the units were computed in the same steps, so that any of them may be to blame."""
+        blamed = exit_reason.blame
+        if blamed is None:
+            blamed = frozenset(each.serial for each in self if each.sent and each.cancel_by is None)
         for each in self:
-            each.fail(_error_at_exit(each, worker, exit_reason))
+            if each.cancel_by is not None:
+                error: errors.AntiphonError = errors.Cancelled()
+            elif each.serial not in blamed:
+                why = f"worker {worker} ended, but not because of this segment: {exit_reason.reason}"
+                error = errors.Displaced(why)
+            elif sharing and len(blamed) > 1:
+                why = f"worker {worker} died over this segment or one of {len(blamed) - 1} beside it"
+                error = errors.Suspected(f"{why}: {exit_reason.reason}")
+            else:
+                error = errors.WorkerDied(f"worker {worker} died over this segment: {exit_reason.reason}")
+            each.fail(error)
         self._units.clear()
         self._removed.set()
 
 
-def _error_at_exit(unit: InFlightUnit, worker: str, exit_reason: ExitReason) -> errors.AntiphonError:
-    if unit.cancel_by is not None:
-        return errors.Cancelled()
-    if exit_reason.blame is not None and unit.serial not in exit_reason.blame:
-        return errors.Displaced(f"worker {worker} ended, but not because of this segment: {exit_reason.reason}")
-    return errors.WorkerDied(f"worker {worker} died over this segment: {exit_reason.reason}")
-
-
-_KNOWN = {kind.code: kind for kind in (errors.Cancelled, errors.InvalidText, errors.UnknownVoice, errors.UnitFailed)}
+_KNOWN = {
+    kind.code: kind
+    for kind in (
+        errors.Cancelled, errors.InvalidRequest, errors.InvalidText, errors.NothingToSay, errors.UnknownVoice,
+        errors.UnsupportedLanguage, errors.UnitFailed,
+    )
+}  # fmt: skip
 
 
 def error_of(code: str, message: str) -> errors.AntiphonError:

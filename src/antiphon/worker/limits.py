@@ -16,6 +16,8 @@ class WorkerLimits:
     #: From the start of the process until it is ready.
     load_timeout: float = 900.0
     unit_timeout: float = 300.0
+    #: A step of a batching engine. The first of a size may compile or capture something.
+    step_timeout: float = 30.0
     #: From a cancel until the worker must have dropped the unit.
     cancel_grace: float = 2.0
     #: Bytes of one unit's result.

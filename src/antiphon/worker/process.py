@@ -95,7 +95,9 @@ class WorkerProcess:
 
     @property
     def free(self) -> int:
-        return max(0, self.slots - len(self._in_flight))
+        """Slots without a unit; 0 while it has a unit that is to be alone."""
+        alone = any(each.unit.wish.alone for each in self._in_flight)
+        return 0 if alone else max(0, self.slots - len(self._in_flight))
 
     @property
     def busy(self) -> list[str]:
@@ -133,7 +135,7 @@ class WorkerProcess:
             raise errors.Displaced(f"worker {self.name} takes no units")
         serial = self._in_flight.next_serial()
         try:
-            frame = frames.encode(frames.Run(serial, dict(unit.recipe.params)))
+            frame = frames.encode(frames.Run(serial, dict(unit.recipe.params), unit.wish.live, unit.wish.alone))
         except errors.FrameError as e:
             raise errors.UnitFailed(f"This segment cannot be given to a worker: {e.message}") from e
         added = self._in_flight.add(serial, unit, time.monotonic())
@@ -196,8 +198,10 @@ class WorkerProcess:
         except errors.UnitFailed as e:
             self._fail(unit.serial, e)
             return
+        if unit.unit.wish.alone:
+            await self._in_flight.wait_until_empty(but=unit.serial)
         if unit in self._in_flight:
-            unit.sent = True
+            unit.sent, unit.since = True, time.monotonic()
             self._channel.write(frame)
 
     def _drop(self, unit: InFlightUnit) -> None:
@@ -231,16 +235,17 @@ class WorkerProcess:
             case frames.Done(unit=serial, seconds=seconds, meta=meta):
                 if self._add_chunk(serial, payload):
                     self._done(serial, seconds, meta)
-            case frames.Failed(unit=serial, code=code, message=text, fatal=fatal):
+            case frames.Failed(unit=serial, code=code, message=text, fatal=fatal, suspects=suspects):
                 if fatal:
-                    self.kill(ExitReason(text, fault=True, blame=frozenset({serial})))
+                    self.kill(ExitReason(text, fault=True, blame=frozenset(suspects or {serial})))
                 else:
                     self._fail(serial, error_of(code, text))
             case frames.Progress(unit=serial, fraction=fraction):
                 if (unit := self._in_flight.get(serial)) is not None:
                     self._on_progress(unit.unit, fraction)
-            case frames.Heartbeat(rss=rss, vram=vram):
+            case frames.Heartbeat(rss=rss, vram=vram, steps=steps):
                 self.rss, self.vram = rss, vram or 0
+                self._watchdog.steps(steps, time.monotonic())
             case frames.Phase():
                 self.phase = message
                 self.state = "warming" if message.name == "warming" else "loading"
@@ -331,7 +336,8 @@ class WorkerProcess:
         if self._channel.exited():
             self._lost()
             return
-        if passed := self._watchdog.check(now, self.state == "ready") or self._in_flight.expired(now, self.limits):
+        passed = self._watchdog.check(now, self.state == "ready", busy=len(self._in_flight) > 0)
+        if passed := passed or self._in_flight.expired(now, self.limits):
             self.kill(passed)
 
     async def _bury(self) -> None:
@@ -344,7 +350,8 @@ class WorkerProcess:
 
     def _ended(self, exit_reason: ExitReason) -> None:
         self.state = "dead"
-        self._in_flight.fail_all(self.name, exit_reason)
+        sharing = self.capabilities is not None and self.capabilities.sharing == "one"
+        self._in_flight.fail_all(self.name, exit_reason, sharing=sharing)
         self._settled.set()
         self._gone.set()
         self._on_change()

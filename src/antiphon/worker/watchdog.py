@@ -18,18 +18,31 @@ class Watchdog:
 
     def reset(self, now: float) -> None:
         """The process starts now."""
-        self._seen = self._begun = self._checked = now
+        self._seen = self._begun = self._checked = self._stepped = now
+        self._steps: int | None = None
 
     def seen(self, now: float) -> None:
         """The process gave a sign of life."""
         self._seen = now
 
-    def check(self, now: float, ready: bool) -> ExitReason | None:
-        """Why the process must be killed; None if it need not be. Called every `TICK` seconds."""
+    def steps(self, count: int | None, now: float) -> None:
+        """How many steps a batching engine has made; None: the engine makes none."""
+        if count != self._steps:
+            self._steps, self._stepped = count, now
+
+    def check(self, now: float, ready: bool, *, busy: bool = False) -> ExitReason | None:
+        """Why the process must be killed; None if it need not be. Called every `TICK` seconds.
+
+        `busy`: it has units to compute."""
         if (late := now - self._checked - TICK) > TICK:
             # The server itself did not run: what the worker sent meanwhile is not read yet.
             self._seen += late
+            self._stepped += late
         self._checked = now
+        if not busy:
+            self._stepped = now
+        if self._steps is not None and now - self._stepped > self._limits.step_timeout:
+            return ExitReason(f"a step took longer than {self._limits.step_timeout:g} s", fault=True)
         silence = self._limits.heartbeat_timeout if ready else self._limits.start_silence
         if now - self._seen > silence:
             return ExitReason(f"no heartbeat for {silence:g} s", fault=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ from antiphon.engines.indextts.references import Reference, References
 
 #: Hz.
 RATE = 22050
+#: Diffusion steps for a request that names no number, and how much its conditions count above none (both packages').
+STEPS, GUIDANCE = 25, 0.7
+#: How fast people speak, about; only progress depends on it.
+LETTERS_PER_SECOND = 14
 #: The most codes for one piece of text that the models were trained for.
 MAX_CODES = 1500
 #: Files that both versions need, below the model's folder. Their bytes were verified when they were fetched.
@@ -58,6 +63,8 @@ class IndexTTS(ABC):
     """Options: see `options.Options`; and `voices`, the folder of the uploaded recordings."""
 
     NAME: ClassVar[str]
+    #: The distribution that speaks.
+    PACKAGE: ClassVar[str]
     TITLE: ClassVar[str]
     #: Raised when the same files and request sound different.
     CODE: ClassVar[int]
@@ -86,11 +93,12 @@ class IndexTTS(ABC):
 
         torch.set_num_threads(given.threads)
         self._references = References(given.folder, given.voices)
-        self._model = model = self._build(given.device or ("cuda:0" if torch.cuda.is_available() else "cpu"), phase)
+        device = given.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+        self._model = model = self._build(device, phase)
         model.use(ConditioningCache(given.voice_cache), given.reference_seconds)
         self._interrupt = Interrupt(model.gpt.inference_model, model.s2mel.models["cfm"].estimator, model.bigvgan)
         self._revision = model_folder.fingerprint(
-            given.folder, self.FILES, (self._deciding(), *self._references.identity())
+            given.folder, self.FILES, (self._deciding(device), *self._references.identity())
         )
 
     def _environment(self) -> dict[str, str]:
@@ -101,9 +109,18 @@ class IndexTTS(ABC):
     def _build(self, device: str, phase: Phase) -> Any:
         """The package's model with `conditioning.CachedConditioning` mixed in."""
 
-    def _deciding(self) -> str:
-        """A line that changes when code or options change the sound."""
-        return f"{self.CODE} {self._options.deciding()}"
+    @abstractmethod
+    def _precision(self, device: str) -> str:
+        """What the model computes in: float32, float16 or bfloat16."""
+
+    def _deciding(self, device: str) -> str:
+        """A line that changes with all that changes the sound: code, package, options, kind of device, precision."""
+        try:
+            version = importlib.metadata.version(self.PACKAGE)
+        except importlib.metadata.PackageNotFoundError:
+            version = "unknown"
+        made_with = f"{self.PACKAGE} {version} {device.partition(':')[0]} {self._precision(device)}"
+        return f"{self.CODE} {made_with} steps {STEPS} guidance {GUIDANCE} {self._options.deciding()}"
 
     def warm(self) -> None:
         voice = self._references.of_voice("")
@@ -139,10 +156,19 @@ class IndexTTS(ABC):
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         """One chunk for each piece of the text. Raises `InvalidRequest`, `UnknownVoice`, `UnitFailed`."""
-        say = self._speaker(delivery := self._delivery(params))
+        speaker = self._speaker(delivery := self._delivery(params))
+        whole, said, now = max(1.0, letters(params["text"])), 0.0, 0.0
+
+        def say(text: str, seed: int) -> Any:
+            nonlocal now
+            now = letters(text)
+            self._interrupt.begin(self._expected(now, delivery), (said / whole, min(1.0, (said + now) / whole)))
+            return speaker(text, seed)
+
         with self._interrupt.watching(context):
             try:
                 for audio in pieces.speak(params["text"], params["seed"], say, self._guard, RATE, delivery.duration):
+                    said += now
                     yield Chunk(audio.tobytes())
             except Interrupted:
                 return
@@ -185,6 +211,11 @@ class IndexTTS(ABC):
                 return self._infer(text, delivery, self._infer_arguments(text, delivery))
 
         return say
+
+    def _expected(self, length: float, delivery: Delivery) -> tuple[float, float]:
+        """Codes and steps of the flow that so many letters take, about."""
+        codes = max(1.0, length / LETTERS_PER_SECOND * self.CODES_PER_SECOND)
+        return codes, float(delivery.arguments.get("diffusion_steps", STEPS))
 
     def _infer_arguments(self, text: str, delivery: Delivery) -> dict[str, Any]:
         """Arguments of both packages' `infer`."""

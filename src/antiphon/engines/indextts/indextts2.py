@@ -23,6 +23,7 @@ DESCRIPTION_CHARS = 1000
 
 class IndexTTS2(IndexTTS):
     NAME = "indextts-2"
+    PACKAGE = "indextts2-inference"
     TITLE = "IndexTTS2"
     CODE = 1
     LANGUAGES = ("zh", "en")
@@ -48,18 +49,18 @@ class IndexTTS2(IndexTTS):
             indextts2_package.disable_normalisation(package.TextNormalizer)
         # Reading the weights builds the grammars too, in a minute or two at the very first start.
         phase("reading weights and grammars")
-        self._half = given.precision != "float32" and device.startswith("cuda")
         with torch.no_grad():
             return _with_cache(package.IndexTTS2)(
                 model_dir=str(given.folder),
                 cfg_path=str(self._config),
-                use_fp16=self._half,
+                use_fp16=self._precision(device) == "float16",
                 device=device,
                 language=given.normalise[0] if len(given.normalise) == 1 else None,
             )
 
-    def _deciding(self) -> str:
-        return f"{super()._deciding()} {self._half}"
+    def _precision(self, device: str) -> str:
+        """The package halves it to float16 only."""
+        return "float16" if self._options.precision != "float32" and device.startswith("cuda") else "float32"
 
     def _request_options(self) -> tuple[str, ...]:
         text = (EMOTION_TEXT,) if self._reads_emotions else ()

@@ -18,6 +18,7 @@ WARM_TEXTS = {"zh": "今天是2026年。", "es": "Son las 8:00."}
 
 class IndexTTS25(IndexTTS):
     NAME = "indextts-2.5"
+    PACKAGE = "indextts25-inference"
     TITLE = "IndexTTS-2.5"
     CODE = 1
     LANGUAGES = ("zh", "en", "ja", "es", "ar")
@@ -37,7 +38,7 @@ class IndexTTS25(IndexTTS):
         model = _with_cache(IndexTTS2)(
             cfg_path=str(given.folder / "config.yaml"),
             model_dir=str(given.folder),
-            use_bf16=_bf16(given.precision, device),
+            use_bf16=self._precision(device) == "bfloat16",
             device=device,
         )
         for language in given.normalise:
@@ -45,6 +46,9 @@ class IndexTTS25(IndexTTS):
             phase(f"building the grammar for {language}")
             model._prepare_text(WARM_TEXTS.get(language, "It is 8:00 AM."), language, True)
         return model
+
+    def _precision(self, device: str) -> str:
+        return "bfloat16" if _bf16(self._options.precision, device) else "float32"
 
     def _request_options(self) -> tuple[str, ...]:
         return ("text_normalization", *BOUNDS)
@@ -61,11 +65,11 @@ class IndexTTS25(IndexTTS):
 
 def _bf16(precision: str, device: str) -> bool:
     """Whether the model computes in bfloat16: on a GPU, if the operator asks for it or the GPU supports it."""
-    if not device.startswith("cuda"):
-        return False
+    if precision != "auto" or not device.startswith("cuda"):
+        return precision == "bfloat16" and device.startswith("cuda")
     import torch
 
-    return precision == "bfloat16" or (precision == "auto" and torch.cuda.is_bf16_supported())
+    return bool(torch.cuda.is_bf16_supported())
 
 
 def _with_cache(base: type[Any]) -> type[Any]:

@@ -9,6 +9,10 @@ from pathlib import Path
 
 #: Bytes to hash at either end of a file.
 ENDS = 1024 * 1024
+#: The allocator's options where the operator set none: segments of every length fragment the memory of a GPU otherwise.
+ALLOCATOR = ("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+#: Variables in which an operator may have set them.
+_ALLOCATOR_NAMES = ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF")
 #: Environment variables that libraries read when they are imported.
 _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -25,6 +29,8 @@ _ENVIRONMENT = {
 def seal(more: dict[str, str] | None = None) -> None:
     """Keeps this process off the network and from unpickling code. Call it before torch is imported."""
     os.environ.update(_ENVIRONMENT | (more or {}))
+    if not any(name in os.environ for name in _ALLOCATOR_NAMES):
+        os.environ.update([ALLOCATOR])
 
 
 def check(folder: Path, names: Iterable[str], model: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from antiphon.domain import errors
@@ -28,32 +29,60 @@ _MARK = re.compile(r"<[^|>\n]+\|[^>\n]+>")
 Say = Callable[[str, int], Any]
 
 
-def speak(text: str, seed: int, say: Say, guard: Guard, rate: int, duration: float) -> Iterator[Any]:
-    """The audio of a text's pieces, in order, each accepted by the guard. `duration` is in times the usual length.
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A piece of the text, to be said with a seed."""
 
-    Raises `UnitFailed` with what is wrong if all attempts fail.
-    """
-    yield from _speak(text, seed, say, guard, rate, duration, ())
+    text: str
+    seed: int
+    #: Which half of which half it is, and how often it was tried before.
+    path: tuple[int, ...] = ()
+    number: int = 0
 
 
-def _speak(
-    text: str, seed: int, say: Say, guard: Guard, rate: int, duration: float, path: tuple[int, ...]
-) -> Iterator[Any]:
-    problem = None
-    for attempt in range(TRIES):
-        audio = say(text, derive(seed, path, attempt))
-        problem = guard.problem(audio, rate, letters(text), duration)
+class Utterance:
+    """What is to be said next of a text; whoever says it reports the audio, and is given it back if it is accepted."""
+
+    def __init__(self, text: str, seed: int, guard: Guard, rate: int, duration: float) -> None:
+        """`duration` is in times the usual length."""
+        self._seed, self._guard, self._rate, self._duration = seed, guard, rate, duration
+        #: Pieces to say, the next one last.
+        self._stack = [Attempt(text, derive(seed, (), 0))]
+
+    @property
+    def attempt(self) -> Attempt | None:
+        """What to say next; None at the end."""
+        return self._stack[-1] if self._stack else None
+
+    def report(self, audio: Any) -> Any | None:
+        """The audio of `attempt`, if the guard accepts it. Raises `UnitFailed` if all attempts fail."""
+        tried = self._stack.pop()
+        problem = self._guard.problem(audio, self._rate, letters(tried.text), self._duration)
         if problem is None:
+            return audio
+        if tried.number + 1 < TRIES:
+            self._stack.append(self._made(tried.text, tried.path, tried.number + 1))
+            return None
+        halves = halved(tried.text) if len(tried.path) < HALVINGS else None
+        if halves is None:
+            raise errors.UnitFailed(
+                f"The model could not say {tried.text[:40]!r}: {problem}, {TRIES} times. Another seed, another voice, "
+                "or other words may help"
+            )
+        self._stack += [self._made(half, (*tried.path, n + 1), 0) for n, half in reversed(list(enumerate(halves)))]
+        return None
+
+    def _made(self, text: str, path: tuple[int, ...], number: int) -> Attempt:
+        return Attempt(text, derive(self._seed, path, number), path, number)
+
+
+def speak(text: str, seed: int, say: Say, guard: Guard, rate: int, duration: float) -> Iterator[Any]:
+    """The audio of a text's pieces, in order, each accepted by the guard. Raises `UnitFailed`."""
+    utterance = Utterance(text, seed, guard, rate, duration)
+    while (attempt := utterance.attempt) is not None:
+        audio = utterance.report(say(attempt.text, attempt.seed))
+        if audio is not None:
             yield audio
-            return
-    halves = halved(text) if len(path) < HALVINGS else None
-    if halves is None:
-        raise errors.UnitFailed(
-            f"The model could not say {text[:40]!r}: {problem}, {TRIES} times. Another seed, another voice, or other "
-            "words may help"
-        )
-    for number, half in enumerate(halves):
-        yield from _speak(half, seed, say, guard, rate, duration, (*path, number + 1))
 
 
 def halved(text: str) -> tuple[str, str] | None:

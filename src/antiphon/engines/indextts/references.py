@@ -77,6 +77,8 @@ class References:
 
         engine = Espeak({})
         engine.load(lambda name, fraction=None: None)
+        # What an engine can do is asked once it is warm.
+        engine.warm()
         rate = engine.capabilities().sample_rate
         params = SpeechParams(_DEFAULT_TEXT, "en-us", "en").as_params()
         audio = b"".join(chunk.payload for chunk in engine.run(params, _NeverCancelled()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from antiphon.engines.kokoro import voices
 from antiphon.engines.kokoro.audio import RATE, pcm, silence
 from antiphon.engines.kokoro.g2p import G2P, LANGUAGES
 from antiphon.engines.kokoro.session import Interrupted, Session
+from antiphon.engines.silent_signs import silent
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
 SPEED_MIN, SPEED_MAX = 0.5, 2.0
@@ -32,6 +34,8 @@ CUT = Cut(max_chars=250, target_chars=150, first_chars=50, cjk_weight=3.5)
 
 #: Seconds of silence for a text that is punctuation only, and between the batches of a text that is too long.
 NOTHING, PAUSE = 0.3, 0.15
+#: Languages and accents in which a text may be read.
+READERS = (("en", "en-us"), ("en", "en-gb"), ("es", ""), ("fr", ""), ("it", ""), ("pt", ""), ("zh", "en-us"))
 #: Phonemes without a sound.
 _SILENT = frozenset(' ;:,.!?—…"()“”ˈˌː')
 
@@ -64,6 +68,7 @@ class Kokoro:
 
     def warm(self) -> None:
         self._g2p.warm()
+        self._silent = silent(partial(self._sounds, *each) for each in READERS)
         self._speak(self._batches("Warm.", "en", "en-us")[0], self._style({voices.DEFAULTS["en"]: 1.0}), 1.0)
 
     def capabilities(self) -> Capabilities:
@@ -73,6 +78,8 @@ class Kokoro:
             revision=self._revision,
             languages=LANGUAGES,
             voices=tuple(map(voices.describe, self._names)),
+            tries_any_language=False,
+            silent=self._silent,
             default_voice=voices.DEFAULTS["en"],
             voice_by_language=voices.DEFAULTS,
             speed_min=SPEED_MIN,
@@ -88,8 +95,8 @@ class Kokoro:
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         """One chunk for each batch of phonemes; nearly every text is one batch.
 
-        A text that is punctuation only is a short silence, so that a book does not fail because of it. Raises
-        `UnitFailed` for letters that have no phonemes: silence would hide them.
+        A text that is punctuation only is a short silence. Raises `NothingToSay` for letters that have no phonemes:
+        silence would hide them.
         """
         asked = SpeechParams.of(params)
         check_number("speed", asked.speed, SPEED_MIN, SPEED_MAX)
@@ -102,7 +109,7 @@ class Kokoro:
         batches = self._batches(asked.text, language, voices.accent(weights))
         if not batches:
             if any(ch.isalnum() for ch in asked.text):
-                raise errors.UnitFailed(f"Kokoro has no sounds for {asked.text[:30]!r} in {language!r}")
+                raise errors.NothingToSay(f"Kokoro has no sounds for {asked.text[:30]!r} in {language!r}")
             yield _chunk(silence(NOTHING))
         style = self._style(weights)
         for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
@@ -124,6 +131,9 @@ class Kokoro:
         if _SILENT.issuperset(phonemes):
             return []
         return list(self._split(phonemes, CONTEXT))
+
+    def _sounds(self, language: str, accent: str, text: str) -> bool:
+        return bool(self._batches(text, language, accent))
 
     def _style(self, weights: Mapping[str, float]) -> Any:
         return voices.blend(weights, self._model.voices)

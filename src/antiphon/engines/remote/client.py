@@ -157,6 +157,8 @@ class Remote:
         if "voice" in message.lower():
             # The server may have restarted, and then has no uploads.
             self._uploaded.clear()
+        if _is_about_text(text):
+            return errors.NothingToSay(f"The speech server refused the text: {message}")
         return errors.InvalidRequest(f"The speech server refused this: {message}")
 
     # Voices of references
@@ -207,20 +209,28 @@ async def _text(answer: httpx.Response) -> str:
 
 def _message(text: str) -> str:
     """The message of an error response in OpenAI's form, in FastAPI's, or as plain text."""
-    with contextlib.suppress(ValueError, AttributeError, TypeError):
+    with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
         told = json.loads(text)
         found = told.get("error") or told.get("detail") or told.get("message") or told
         return str(found.get("message", found) if isinstance(found, dict) else found)[:300]
     return text.strip()[:300]
 
 
+def _is_about_text(text: str) -> bool:
+    """Whether an error response in OpenAI's form says that the text is what cannot be done."""
+    with contextlib.suppress(ValueError, AttributeError, TypeError, RecursionError):
+        error = json.loads(text)["error"]
+        return error.get("param") in ("input", "text") or error.get("code") in ("invalid_text", "nothing_to_say")
+    return False
+
+
 def _retry_after(text: str | None) -> float | None:
     if text is None:
         return None
-    with contextlib.suppress(ValueError, TypeError):
-        return (
-            max(0.0, float(text)) if text.isdigit() else max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-        )
+    with contextlib.suppress(ValueError, TypeError, OverflowError):
+        if text.isdecimal():
+            return max(0.0, float(text))
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
     return None
 
 

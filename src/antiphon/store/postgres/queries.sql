@@ -3,10 +3,11 @@
 
 -- name: add
 INSERT INTO jobs (id, type, state, owner, priority, attempt, fence, created_at, started_at, finished_at,
-                  units_total, units_done, units_cached, kept, error, result, request, server)
+                  units_total, units_done, units_cached, kept, paused_at, front, ordered_priority, error, result,
+                  request, server)
 VALUES (%(id)s, %(type)s, %(state)s, %(owner)s, %(priority)s, %(attempt)s, %(attempt)s, %(created_at)s,
-        %(started_at)s, %(finished_at)s, %(units_total)s, %(units_done)s, %(units_cached)s, %(kept)s, %(error)s,
-        %(result)s, %(request)s, %(server)s);
+        %(started_at)s, %(finished_at)s, %(units_total)s, %(units_done)s, %(units_cached)s, %(kept)s, %(paused_at)s,
+        %(front)s, %(ordered_priority)s, %(error)s, %(result)s, %(request)s, %(server)s);
 
 -- name: forget_key
 -- A key that is too old.
@@ -71,17 +72,34 @@ SELECT server FROM jobs
 
 -- name: retry
 -- The server that gets the request takes over the job.
-UPDATE jobs SET state = 'queued', finished_at = NULL, error = NULL, server = %(server)s, token = %(token)s
+-- A job that is queued again is neither paused nor in front; its class stays.
+UPDATE jobs
+   SET state = 'queued', finished_at = NULL, error = NULL, paused_at = NULL, front = NULL, server = %(server)s,
+       token = %(token)s
  WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s)
    AND (state IN ('failed', 'cancelled') OR token = %(token)s)
 RETURNING 1;
 
 -- name: requeue_succeeded
 UPDATE jobs
-   SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = %(request)s, server = %(server)s,
-       token = %(token)s
+   SET state = 'queued', finished_at = NULL, error = NULL, result = NULL, request = %(request)s, paused_at = NULL,
+       front = NULL, server = %(server)s, token = %(token)s
  WHERE id = %(id)s AND (%(owner)s::text IS NULL OR owner = %(owner)s) AND (state = 'succeeded' OR token = %(token)s)
 RETURNING 1;
+
+-- name: set_orders
+UPDATE jobs SET paused_at = %(paused_at)s, front = %(front)s, ordered_priority = %(priority)s
+ WHERE id = %(id)s AND state IN ('queued', 'running')
+RETURNING 1;
+
+-- name: pauses
+SELECT client, since FROM pauses ORDER BY since, client;
+
+-- name: pause
+INSERT INTO pauses (client, since) VALUES (%(client)s, %(since)s) ON CONFLICT (client) DO NOTHING;
+
+-- name: unpause
+DELETE FROM pauses WHERE client = %(client)s;
 
 -- name: take_over
 -- This server takes over the jobs of servers that are not alive and, at its start (%(own)s), those of its previous

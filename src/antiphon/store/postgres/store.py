@@ -20,6 +20,7 @@ from antiphon.store.postgres.cluster_channel import PostgresClusterChannel
 from antiphon.store.postgres.connection import FOREVER, Connection, ConnectionPool
 from antiphon.store.postgres.events import PostgresEvents
 from antiphon.store.postgres.keys import PostgresKeys
+from antiphon.store.postgres.orders import PostgresOrders
 from antiphon.store.postgres.sql import SQL
 from antiphon.store.postgres.voices import PostgresVoices
 
@@ -27,7 +28,7 @@ from antiphon.store.postgres.voices import PostgresVoices
 RESCUE_JOBS = PRUNE = 500
 
 
-class PostgresStore(PostgresEvents, PostgresVoices, PostgresKeys):
+class PostgresStore(PostgresEvents, PostgresVoices, PostgresKeys, PostgresOrders):
     """A `JobStore` that several servers use at the same time.
 
     Each server works on the jobs that it accepted, under a lease that it renews. When the lease ends, another server

@@ -1,0 +1,213 @@
+"""Codes: slots in which rows of the code model join, step and leave, each at its own place in its own text.
+
+Keys and values lie in slots and not in pages: a row of 768 positions takes 94 MB in bfloat16 at the published size. A
+step has one shape for all slots, looks only at the first positions that a row uses, and copies nothing to the host. A
+slot without a row computes all the same, and what it computes is thrown away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from antiphon.engines.indextts.batch.parts import Block, CodeModel
+from antiphon.engines.indextts.batch.sampling import Knobs, Sampling, choose
+
+#: A step looks at the least of these that suffices, so that there are few shapes.
+POSITIONS = (64, 128, 192, 256, 384, 512, 768, 1024, 1344, 1664, 2048)
+#: The id with which both packages fill the place of the prompt. Their repetition penalty counts it as said.
+FILLER = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a row begins with."""
+
+    #: [positions, width]: speaker, emotion and text, without the start code.
+    embedding: Any
+    #: [at least `limit`] float32: one number for each code.
+    uniforms: Any
+    #: Most codes.
+    limit: int
+    sampling: Sampling = field(default_factory=Sampling)
+
+
+class CodeSlots:
+    def __init__(self, model: CodeModel, slots: int, positions: int, max_codes: int) -> None:
+        """`positions`: of a prompt and its codes together."""
+        self._model, self.slots, self.positions = model, slots, positions
+        self.max_codes = min(max_codes, model.max_codes)
+        self._head_width = model.width // model.heads
+        like = model.head.weight
+        device = like.device
+
+        def zeros(*shape: int, dtype: Any = torch.long) -> Any:
+            return torch.zeros(shape, dtype=dtype, device=device)
+
+        #: [layer, slot, key or value, head, position, head width]
+        self._kv = zeros(len(model.blocks), slots, 2, model.heads, positions, self._head_width, dtype=like.dtype)
+        #: Where the next key and value go; codes drawn; most codes; the code drawn last. All [slots].
+        self._length, self._count, self._limit, self._last = zeros(slots), zeros(slots), zeros(slots), zeros(slots)
+        # One more than a row draws: a slot that is done reads and writes there.
+        self._codes = zeros(slots, self.max_codes + 1)
+        self._uniforms = zeros(slots, self.max_codes + 1, dtype=torch.float32)
+        #: [slots, codes]: which the penalty counts.
+        self._said = zeros(slots, model.codes, dtype=torch.bool)
+        self._live = zeros(slots, dtype=torch.bool)
+        self._knobs = Knobs(slots, device)
+        self._places, self._rows = torch.arange(positions, device=device), torch.arange(slots, device=device)
+        #: The host's own count of positions by slot, at least what the device has; only of slots with a row.
+        self._used: dict[int, int] = {}
+
+    @property
+    def free(self) -> int:
+        """Slots without a row."""
+        return self.slots - len(self._used)
+
+    def problem(self, prompt: Prompt) -> str | None:
+        """Why the prompt does not fit into a slot, in words; None if it does."""
+        length = int(prompt.embedding.shape[0])
+        if not 0 < prompt.limit <= self.max_codes:
+            return f"it may have {prompt.limit} codes, and the model has places for {self.max_codes}"
+        if length + prompt.limit > self.positions:
+            return f"it needs {length + prompt.limit} positions, and a slot has {self.positions}"
+        if prompt.sampling.top_k < 1 or int(prompt.uniforms.shape[0]) < prompt.limit:
+            return "it has no random number for each of its codes, or no code to choose from"
+        return None
+
+    # Join and leave
+
+    def join(self, prompts: list[Prompt]) -> list[int]:
+        """Puts rows into free slots and returns these; each must fit (`problem`)."""
+        slots = [slot for slot in range(self.slots) if slot not in self._used][: len(prompts)]
+        if len(slots) < len(prompts):
+            raise IndexError(f"{len(prompts)} rows do not fit into {self.free} free slots")
+        index = torch.tensor(slots, device=self._length.device)
+        # What the last row left is masked, but nothing times a value that is no number is no number.
+        self._kv[:, index] = 0
+        self._prefill(index, [prompt.embedding for prompt in prompts])
+        lengths = [int(prompt.embedding.shape[0]) for prompt in prompts]
+        self._length[index] = torch.tensor(lengths, device=index.device)
+        self._limit[index] = torch.tensor([prompt.limit for prompt in prompts], device=index.device)
+        self._count[index] = 0
+        self._last[index] = self._model.start
+        self._said[index] = False
+        self._said[index, FILLER] = True
+        self._said[index, self._model.start] = True
+        self._knobs.set(index, [prompt.sampling for prompt in prompts])
+        for slot, prompt in zip(slots, prompts, strict=True):
+            self._uniforms[slot, : prompt.limit] = prompt.uniforms[: prompt.limit]
+        self._live[index] = True
+        self._used.update(zip(slots, lengths, strict=True))
+        return slots
+
+    def leave(self, slot: int) -> None:
+        """Frees a slot, at any time between two steps."""
+        del self._used[slot]
+        self._live[slot] = False
+        self._length[slot] = 0
+
+    def codes(self, slot: int, count: int) -> Any:
+        """[count] long: a copy of what the slot's row drew."""
+        return self._codes[slot, :count].clone()
+
+    def _prefill(self, index: Any, embeddings: list[Any]) -> None:
+        """Keys and values of the prompts. They are padded on the right, where a causal mask never looks."""
+        longest = max(each.shape[0] for each in embeddings)
+        x = torch.stack([functional.pad(each, (0, 0, 0, longest - each.shape[0])) for each in embeddings])
+        x = x.to(self._kv.dtype)
+        for layer, block in enumerate(self._model.blocks):
+            x, kv = self._block(x, block)
+            self._kv[layer, index, :, :, :longest] = kv
+
+    def _block(self, x: Any, block: Block) -> tuple[Any, Any]:
+        """A layer over whole prompts: [rows, positions, width], and [rows, 2, heads, positions, head width]."""
+        rows, length = x.shape[:2]
+        qkv = block.qkv(block.before_attention(x)).view(rows, length, 3, self._model.heads, self._head_width)
+        qkv = qkv.permute(0, 2, 3, 1, 4)
+        attended = functional.scaled_dot_product_attention(*qkv.unbind(1), is_causal=True)
+        x = x + block.attended(attended.transpose(1, 2).reshape(rows, length, -1))
+        return x + _mlp(block, x), qkv[:, 1:]
+
+    # Step
+
+    def advance(self, steps: int) -> dict[int, int]:
+        """Draws up to `steps` codes for every row, and looks at the device once.
+
+        Returns the slots that are done, each with the number of its codes; the stop code is none of them.
+        """
+        if not self._used:
+            return {}
+        need = min(max(self._used.values()) + steps, self.positions)
+        look = min(next((each for each in POSITIONS if each >= need), self.positions), self.positions)
+        for _ in range(steps):
+            self._step(look)
+        live, count = torch.stack([self._live, self._count]).tolist()
+        for slot in self._used:
+            if live[slot]:
+                self._used[slot] += steps
+        return {slot: count[slot] for slot in self._used if not live[slot]}
+
+    def _step(self, look: int) -> None:
+        logits = self._logits(look)
+        code = choose(logits, self._said, self._uniforms[self._rows, self._count], self._knobs)
+        # Scores that are no numbers would choose any code, the start too, for which the codec has no sound.
+        code = code.where(~logits.isnan().any(-1), self._model.stop)
+        drawn = self._live & (code != self._model.stop)
+        self._codes[self._rows, self._count] = code
+        self._said[self._rows, code] |= self._live
+        self._count += drawn
+        self._live.copy_(drawn & (self._count < self._limit))
+        self._length += self._live
+        self._last.copy_(code)
+
+    def _logits(self, look: int) -> Any:
+        """[slots, codes] float32: scores of the next code."""
+        model, slots = self._model, self.slots
+        place = self._count
+        if model.first_position > 1:
+            place = place + (place > 0) * (model.first_position - 1)
+        x = model.embedding[self._last] + model.positions[place]
+        mask = (self._places[:look] <= self._length[:, None])[:, None, None]
+        for layer, block in enumerate(model.blocks):
+            qkv = block.qkv(block.before_attention(x)).view(slots, 3, model.heads, self._head_width)
+            kv = self._kv[layer]
+            kv[self._rows, :, :, self._length] = qkv[:, 1:]
+            attended = functional.scaled_dot_product_attention(
+                qkv[:, 0, :, None], kv[:, 0, :, :look], kv[:, 1, :, :look], attn_mask=mask
+            )
+            x = x + block.attended(attended.reshape(slots, -1))
+            x = x + _mlp(block, x)
+        for norm in model.last_norms:
+            x = norm(x)
+        logits = model.head(x).float()
+        # The codec has no sound for it.
+        logits[:, model.start] = float("-inf")
+        return logits
+
+    # IndexTTS2 goes over a text's codes once more
+
+    def latents(self, prompts: list[Any], codes: list[Any]) -> list[Any]:
+        """[codes, width] for each row: what the model makes of all codes of a text, the place before each.
+
+        `prompts` [positions, width] and `codes` [n] long. IndexTTS2 adds this to what the codes stand for.
+        """
+        model = self._model
+        rows = []
+        for prompt, drawn in zip(prompts, codes, strict=True):
+            said = torch.cat([drawn.new_full((1,), model.start), drawn[:-1]])
+            rows.append(torch.cat([prompt, model.embedding[said] + model.positions[: len(said)]]))
+        longest = max(each.shape[0] for each in rows)
+        x = torch.stack([functional.pad(each, (0, 0, 0, longest - each.shape[0])) for each in rows])
+        for block in model.blocks:
+            x, _ = self._block(x, block)
+        for norm in model.last_norms:
+            x = norm(x)
+        return [x[n, len(prompt) : len(prompt) + len(codes[n])] for n, prompt in enumerate(prompts)]
+
+
+def _mlp(block: Block, x: Any) -> Any:
+    return block.down(functional.gelu(block.up(block.before_mlp(x)), approximate="tanh"))

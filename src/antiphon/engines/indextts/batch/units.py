@@ -1,0 +1,112 @@
+"""Units: what the runtime is asked for, what it tells, and what it needs of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from antiphon.engines.indextts.batch.codes import Prompt
+from antiphon.engines.indextts.batch.flow import STEPS, FlowRow
+from antiphon.engines.indextts.batch.policy import Unit
+from antiphon.engines.indextts.batch.sampling import Sampling
+from antiphon.engines.indextts.batch.vocoder import Sound
+from antiphon.engines.indextts.pieces import Utterance
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """What the model heard in a recording, with the emotion of one request."""
+
+    #: [n, width]: what a prompt begins with.
+    speaker: Any
+    #: [1, 192]
+    style: Any
+    #: [mels, frames]
+    mel: Any
+    #: [frames, channels]
+    condition: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How a unit is to be said; `Utterance` knows the text."""
+
+    utterance: Utterance
+    #: Which recording, and with which emotion; the listener's own word for it.
+    voice: Hashable
+    language: int = 0
+    sampling: Sampling = field(default_factory=Sampling)
+    steps: int = STEPS
+    #: Times the usual length.
+    duration: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    #: A listener waits for its first sound.
+    live: bool = False
+    #: It is suspected of having ended a process: it shares no step.
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """A part of a unit's sound."""
+
+    unit: int
+    #: [samples] int16, on the CPU.
+    samples: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    unit: int
+    #: Of the device, shared by those who took part in each step.
+    seconds: float
+    #: None if the unit was said.
+    error: Exception | None = None
+
+
+Event = Emitted | Ended
+
+
+class Model(Protocol):
+    """What differs between the versions of IndexTTS, and what is not computed in batches."""
+
+    def heard(self, voice: Hashable) -> Voice | None:
+        """The voice, if it was listened to before. Costs nothing."""
+
+    def listen(self, voice: Hashable) -> Voice:
+        """Computes the voice and remembers it. May raise an error for the units that asked for it."""
+
+    def prompts(self, voice: Voice, text: str, language: int) -> Sequence[Any]:
+        """[positions, width] for each part of a text: one, unless it is too long for the model."""
+
+    def max_codes(self, text: str) -> int:
+        """Most codes that a text may take."""
+
+    def conditions(self, rows: Sequence[Row]) -> Sequence[Any]:
+        """[frames, channels] for the codes of each row."""
+
+    def vocode(self, mels: Any) -> Any:
+        """[rows, mels, frames] → [rows, 1, samples]"""
+
+
+class Row:
+    """A part of an attempt at a piece, on its way through the stages."""
+
+    def __init__(self, unit: Unit, ask: Ask) -> None:
+        self.unit, self.ask = unit, ask
+        #: Of the device, so far.
+        self.seconds = 0.0
+        self.voice: Voice | None = None
+        #: Prompts of the attempt's other parts, the next one first, and the sound of those before.
+        self.parts: list[Any] = []
+        self.said: list[Any] = []
+        self.prompt: Prompt | None = None
+        self.slot: int | None = None
+        #: [n] long
+        self.codes: Any = None
+        self.flow: FlowRow | None = None
+        self.sound: Sound | None = None

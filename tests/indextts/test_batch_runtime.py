@@ -1,0 +1,272 @@
+"""The batched runtime as a whole, driven by a loop: units in, sound out, whoever shares the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.utils.rnn import pad_sequence
+
+from antiphon.domain import errors
+from antiphon.engines.indextts.batch import conditions, flow_parts, parts, prompts
+from antiphon.engines.indextts.batch.codes import CodeSlots
+from antiphon.engines.indextts.batch.flow import Flow
+from antiphon.engines.indextts.batch.policy import Policy
+from antiphon.engines.indextts.batch.runtime import Runtime
+from antiphon.engines.indextts.batch.units import Ask, Emitted, Ended, Row, Voice, Wish
+from antiphon.engines.indextts.guard import Guard
+from antiphon.engines.indextts.pieces import Utterance
+from tests.indextts import batch_models, checkpoint
+from tests.indextts.batch_models import Modules
+from tests.indextts.conftest import MODEL
+
+RATE, STEPS = 22050, 4
+#: A random model speaks at no pace; only an endless text, or none at all, is wrong.
+GUARD = Guard(fastest=0.0, slowest=9.0)
+TEXTS = [f"unit {n} says {'a few words ' * (1 + n % 3)}" for n in range(6)]
+
+
+class TinyModel:
+    """IndexTTS-2.5 on random weights; a voice is a number, and `nan` one that is broken."""
+
+    def __init__(self, modules: Modules, vocoder: Any) -> None:
+        self.modules, self.vocode = modules, vocoder
+        self.known: dict[Hashable, Voice] = {}
+        self.listened: list[Hashable] = []
+        self._prompt = prompts.prompt_model(modules.gpt)
+        self._codec, self._regulator = parts.codec(modules.codec), parts.regulator(modules.regulator)
+
+    def heard(self, voice: Hashable) -> Voice | None:
+        return self.known.get(voice)
+
+    def listen(self, voice: Hashable) -> Voice:
+        self.listened.append(voice)
+        if voice == "gone":
+            raise errors.UnknownVoice("The voice's recording is no longer here")
+        made = batch_models.voice(self.modules, 0 if voice == "nan" else int(str(voice)), 30)
+        speaker = self.modules.gpt.spk_emb_proj(made.style) + made.emotion
+        if voice == "nan":
+            speaker = speaker * float("nan")
+        self.known[voice] = Voice(speaker, made.style, made.mel, made.condition)
+        return self.known[voice]
+
+    def prompts(self, voice: Voice, text: str, language: int) -> Sequence[Any]:
+        return [self._prompt(voice.speaker, list(part.encode()), language) for part in text.split("|")]
+
+    def max_codes(self, text: str) -> int:
+        return 60
+
+    def conditions(self, rows: Sequence[Row]) -> Sequence[Any]:
+        lengths = torch.tensor([len(row.codes) for row in rows])
+        frames = torch.tensor([conditions.frames25(len(row.codes), row.ask.duration) for row in rows])
+        features = conditions.decode(self._codec, pad_sequence([row.codes for row in rows], True), lengths)
+        made = conditions.regulate(self._regulator, features, 2 * lengths, frames)
+        return [made[n, : int(frames[n])] for n in range(len(rows))]
+
+
+@pytest.fixture(scope="module")
+def modules(models: Path) -> Modules:
+    return batch_models.modules25(models / MODEL)
+
+
+@pytest.fixture(scope="module")
+def bigvgan(models: Path) -> Any:
+    from indextts25.s2mel.modules.bigvgan.bigvgan import BigVGAN
+
+    return BigVGAN.from_dir(str(models / MODEL / "hf_cache" / "bigvgan"), "cpu").eval()
+
+
+class Clock:
+    """A second between any two looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+def make(modules: Modules, vocoder: Any, slots: int = 4) -> Runtime:
+    return Runtime(
+        TinyModel(modules, vocoder),
+        CodeSlots(parts.code_model(modules.gpt), slots, 200, 60),
+        Flow(flow_parts.flow_model(modules.cfm)),
+        Policy(slots=slots, codes=4),
+        width=100,
+        clock=Clock(),
+    )
+
+
+def ask(number: int, text: str = "", voice: Hashable = None, guard: Guard = GUARD) -> Ask:
+    spoken = Utterance(text or TEXTS[number], 7 + number, guard, RATE, 1.0)
+    return Ask(spoken, number % 2 if voice is None else voice, steps=STEPS)
+
+
+def drive(runtime: Runtime, most: int = 3000) -> Iterator[list[Emitted | Ended]]:
+    """The events of each step, until nothing is left."""
+    for _ in range(most):
+        if runtime.idle:
+            return
+        yield runtime.step()
+    raise AssertionError("the runtime did not come to an end")
+
+
+def speak(runtime: Runtime) -> tuple[dict[int, list[Any]], dict[int, Ended]]:
+    """Sound and end of every unit."""
+    sound: dict[int, list[Any]] = {}
+    ends: dict[int, Ended] = {}
+    for events in drive(runtime):
+        for event in events:
+            if isinstance(event, Ended):
+                assert event.unit not in ends
+                ends[event.unit] = event
+            else:
+                assert event.unit not in ends
+                sound.setdefault(event.unit, []).append(event.samples)
+    return sound, ends
+
+
+@pytest.fixture(scope="module")
+def alone(modules: Modules, bigvgan: Any) -> dict[int, Any]:
+    """The samples of every unit that has the runtime to itself."""
+    found = {}
+    for n in range(len(TEXTS)):
+        runtime = make(modules, bigvgan)
+        runtime.admit(n, ask(n), Wish())
+        sound, ends = speak(runtime)
+        assert ends[n].error is None
+        found[n] = np.concatenate(sound[n])
+    return found
+
+
+def same(got: list[Any], want: Any) -> bool:
+    whole = np.concatenate(got)
+    return len(whole) == len(want) and bool(np.abs(whole.astype(int) - want.astype(int)).max() <= 1)
+
+
+@pytest.mark.parametrize("slots", [2, 6])
+def test_a_unit_sounds_the_same_in_any_company(
+    modules: Modules, bigvgan: Any, alone: dict[int, Any], slots: int
+) -> None:
+    assert len({len(samples) for samples in alone.values()}) > 1
+    runtime = make(modules, bigvgan, slots)
+    for n in reversed(range(len(TEXTS))):
+        runtime.admit(n, ask(n), Wish(live=n == 2))
+    sound, ends = speak(runtime)
+    assert all(same(sound[n], alone[n]) for n in range(len(TEXTS)))
+    assert all(end.error is None for end in ends.values())
+
+
+def test_the_seconds_of_all_units_are_those_of_all_steps(modules: Modules, bigvgan: Any) -> None:
+    runtime = make(modules, bigvgan)
+    for n in range(4):
+        runtime.admit(n, ask(n), Wish())
+    steps = 0
+    seconds = 0.0
+    for events in drive(runtime):
+        steps += 1
+        seconds += sum(event.seconds for event in events if isinstance(event, Ended))
+    # The clock says that each step took a second.
+    assert seconds == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("after", [0, 3, 12, 22, 27, 32])
+def test_a_cancelled_unit_leaves_no_trace(modules: Modules, bigvgan: Any, alone: dict[int, Any], after: int) -> None:
+    runtime = make(modules, bigvgan)
+    for n in range(3):
+        runtime.admit(n, ask(n), Wish())
+    sound: dict[int, list[Any]] = {}
+    for step, events in enumerate(drive(runtime)):
+        if step == after:
+            runtime.cancel(1)
+            runtime.cancel(99)
+        for event in events:
+            assert event.unit != 1 or step <= after
+            if isinstance(event, Emitted):
+                sound.setdefault(event.unit, []).append(event.samples)
+    assert same(sound[0], alone[0])
+    assert same(sound[2], alone[2])
+    assert runtime._slots.free == runtime._slots.slots
+    assert runtime._batch is None
+
+
+def test_what_is_wrong_with_one_unit_ends_that_one_only(modules: Modules, bigvgan: Any, alone: dict[int, Any]) -> None:
+    runtime = make(modules, bigvgan, 6)
+    runtime.admit(0, ask(0), Wish())
+    runtime.admit(10, ask(1, voice="gone"), Wish())
+    runtime.admit(11, ask(1, voice="nan"), Wish())
+    runtime.admit(12, ask(1, text="far too long " * 14), Wish())
+    runtime.admit(13, ask(1, guard=Guard(fastest=9.0)), Wish(live=True))
+    with pytest.raises(ValueError, match="here already"):
+        runtime.admit(0, ask(0), Wish())
+    sound, ends = speak(runtime)
+    assert same(sound[0], alone[0])
+    assert ends[0].error is None
+    assert isinstance(ends[10].error, errors.UnknownVoice)
+    assert [type(ends[n].error) for n in (11, 12, 13)] == [errors.UnitFailed] * 3
+    assert "no sound" in str(ends[11].error)
+    assert "positions" in str(ends[12].error)
+    assert set(sound) == {0}
+
+
+def test_a_recording_is_heard_once(modules: Modules, bigvgan: Any) -> None:
+    runtime = make(modules, bigvgan)
+    for n in range(4):
+        runtime.admit(n, ask(n, voice=1), Wish())
+    speak(runtime)
+    assert runtime._model.listened == [1]  # type: ignore[attr-defined]
+
+
+def test_a_piece_of_several_parts_has_a_pause_between_them(modules: Modules, bigvgan: Any) -> None:
+    runtime = make(modules, bigvgan)
+    runtime.admit(1, ask(0, text="the first part|and the second one"), Wish())
+    (samples,) = speak(runtime)[0][1]
+    silent = np.flatnonzero(samples)
+    assert int(np.diff(silent).max()) > 4400
+
+
+def test_who_took_part_in_a_step_that_raised_is_told(modules: Modules, bigvgan: Any) -> None:
+    def broken(mels: Any) -> Any:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    runtime = make(modules, broken)
+    for n in range(3):
+        runtime.admit(n, ask(n), Wish(alone=n == 1))
+    with pytest.raises(RuntimeError, match="device-side"):
+        speak(runtime)
+    # A suspect of an earlier death is by itself.
+    assert runtime.suspects() == {1}
+    for n in (0, 2):
+        runtime.admit(10 + n, ask(n), Wish())
+    runtime.cancel(1)
+    with pytest.raises(RuntimeError, match="device-side"):
+        speak(runtime)
+    assert runtime.suspects()
+    assert 1 not in runtime.suspects()
+
+
+def test_nothing_is_left_of_many_units(modules: Modules, bigvgan: Any) -> None:
+    runtime = make(modules, bigvgan)
+    for n in range(24):
+        runtime.admit(n, ask(n % 6), Wish())
+        if n % 4 == 3:
+            for _ in range(5):
+                runtime.step()
+        if n % 7 == 6:
+            runtime.cancel(n - 2)
+    speak(runtime)
+    assert runtime.idle
+    assert runtime._slots.free == 4
+    assert (runtime._rows, runtime._batch, runtime._said, runtime._failed) == ({}, None, [], [])
+
+
+def test_the_checkpoint_ends_by_itself(alone: dict[int, Any]) -> None:
+    """Otherwise every text would have the most codes, and equal lengths would prove little."""
+    most = 60 * 2 * 1.72 * 256
+    assert min(len(samples) for samples in alone.values()) < most
+    assert checkpoint.STOP_AT < 60
