@@ -109,7 +109,8 @@ def test_show_more_goes_on_where_the_list_ends_after_a_gap_in_the_events(serve: 
     server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0"})
     old = [submit(server, f"an old one, number {n}") for n in range(100)]
     server.wait_job(old[-1])
-    with visit(browser, server, "jobs") as page:
+    # What the page asks for while it is offline fails, and Chromium says so.
+    with visit(browser, server, "jobs", faults=20) as page:
         page.wait_for_selector(".jobs li:nth-child(50)")
         page.context.set_offline(True)
         new = [submit(server, f"number {n}") for n in range(120)]

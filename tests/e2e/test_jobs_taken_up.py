@@ -50,7 +50,10 @@ class Lives:
         ids = [str(answer.raise_for_status().json()["id"]) for answer in answers]
         server.kill()
         self.close()
-        return self.begin(*args), ids
+        server = self.begin(*args)
+        # A pause outlives its server.
+        server.client.post("/v1/queue/resume").raise_for_status()
+        return server, ids
 
 
 @pytest.fixture

@@ -20,7 +20,9 @@ from antiphon.app.antiphon import Antiphon
 from antiphon.app.learned import own_name
 from antiphon.settings import load
 from antiphon.stats.hour import HourStats
+from tests import plugins
 from tests.conftest import PATIENCE, Server, Start, surroundings, wait_until
+from tests.plugins.slow_engines import GATE
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "antiphon.json"
 
@@ -216,17 +218,23 @@ def test_a_fresh_server_says_that_it_knows_too_little(tone: Server) -> None:
     assert set(stats(tone)["models"]["tone"]) == set(document["ModelSection"]["properties"])
 
 
-def test_a_start_tells_when_it_will_be_over_by_what_the_last_one_took(serve: Start) -> None:
-    first = serve("--model", "tone")
+def test_a_start_tells_when_it_will_be_over_by_what_the_last_one_took(serve: Start, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    module = Path(plugins.__file__).parent / "slow_engines.py"
+    env = plugins.installed(tmp_path / "site", module, {"gated": "Gated"}) | {GATE: str(gate)}
+    gate.write_text("anna")
+    first = serve("--model", "gated", env=env)
     first.stop()
-    again = serve("--model", "tone", data=first.data, ready=False)
-    told: list[float | None] = []
+    gate.unlink()
+    again = serve("--model", "gated", data=first.data, env=env, ready=False)
 
-    def ready() -> bool:
-        health = again.health()
-        told.append(health["models"][0]["eta"])
-        return bool(health["model_loaded"])
+    def eta() -> float | None:
+        told: float | None = again.health()["models"][0]["eta"]
+        return told
 
-    wait_until(ready, "it is ready")
-    assert any(eta is not None for eta in told[:-1]), told
-    assert again.health()["models"][0]["eta"] is None
+    wait_until(lambda: eta() is not None, "it tells")
+    new = gate.with_suffix(".new")
+    new.write_text("anna")
+    new.rename(gate)
+    again.wait_ready()
+    assert eta() is None

@@ -35,6 +35,7 @@ def test_the_cache_of_the_version_before_is_not_served(serve: Start, tmp_path: P
     revision = Tone({}).capabilities().revision
     key = old_key(revision)
     assert key != SpeechParams(TEXT, "tone", "en").recipe("tone", revision).key()
+    serve("--model", "tone", data=tmp_path / "data").stop()
     asyncio.run(fill(tmp_path / "data" / "cache", key))
     server = serve("--model", "tone", data=tmp_path / "data")
     body = {"text": TEXT, "emotion": "neutral"}
