@@ -21,7 +21,6 @@ import uvloop
 
 from antiphon.api.app import create_app
 from antiphon.api.protocols import protocols
-from antiphon.app import data_folder
 from antiphon.app.antiphon import Antiphon
 from antiphon.cli import exit_codes, logs
 from antiphon.cli.systemd import Notifier
@@ -47,7 +46,6 @@ def main(arguments: list[str]) -> None:
     gc.set_threshold(20_000, 20, 50)
     settings = parse(arguments)
     logs.configure(settings)
-    data_folder.check(settings)
     refuse_public_without_keys(settings)
     sock = listen(settings.host, settings.port)
     sys.exit(uvloop.run(serve(settings, sock)))
