@@ -133,6 +133,22 @@ async def test_a_run_that_waited_for_a_skipped_unit_asks_the_model_itself() -> N
     assert requeued == [0]
 
 
+async def test_a_reader_of_what_is_in_memory_leaves_turns_to_others() -> None:
+    """A stream of 50,000 cached segments whose client had gone was read to its end before anything else ran."""
+    plan: Any = Plan()
+    plan.keys = [KEYS[0]] * 1000
+    cache = Cache(Path("unused"), 0)
+    cache.remember(KEYS[0], b"\x01\x01", {"sample_rate": 24000})
+    shared = SharedResults(cache, SingleFlight())
+    reading = asyncio.create_task(read(JobRun("job", plan, shared, RunCallbacks(*[lambda *_: None] * 3))))
+    turns = 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(reading.result()) == 1000
+    assert turns > 1000 / 50
+
+
 def in_space(space: str, shared: SharedResults) -> JobRun:
     plan: Any = Plan()
     return JobRun("job", plan, shared, RunCallbacks(lambda *_: None, lambda _: None, lambda _: None), space=space)
