@@ -164,7 +164,9 @@ class Fuzzer:
             return self.random.choice(RAW), kind
         made = self.like(media.get("schema", {}))
         if kind == "multipart/form-data" and isinstance(made, dict):
-            parts = {str(name).strip("\x00\r\n"): (None, encoded(str(value))) for name, value in made.items()}
+            # The client refuses to send some names: lines, and letters that UTF-8 does not have.
+            names = {name: name.strip("\x00\r\n").encode("utf-8", "replace").decode() for name in made}
+            parts = {names[name]: (None, encoded(str(value))) for name, value in made.items()}
             file = (
                 self.random.choice(("a.wav", "", "x" * 400, "①.wav")),
                 self.random.choice((b"", b"RIFF", b"\x00" * 999)),
