@@ -389,6 +389,28 @@ async def test_a_websocket_is_counted_until_it_ends() -> None:
         await until(lambda: server.connections.open == 0)
 
 
+@pytest.mark.parametrize(
+    "handshake",
+    [
+        UPGRADE + b"Content-Length: 5\r\n\r\nhello",
+        UPGRADE + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        UPGRADE.replace(b"/ws", b"/ws".ljust(LIMITS.url, b"x")) + b"\r\n",
+        UPGRADE + b"X: ".ljust(LIMITS.url + 1, b"x") + b"\r\n\r\n",
+    ],
+)
+@on_uvloop
+async def test_a_handshake_that_is_none_is_answered(handshake: bytes) -> None:
+    """It stayed open without a word for as long as the client liked."""
+    async with listening() as server:
+        client = await server.connect()
+        await client.send(handshake)
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 4")
+        assert b"WebSocket" in answer
+        assert server.app.requests == 0
+        await until(lambda: not server.protocols)
+
+
 @on_uvloop
 async def test_what_comes_with_a_handshake_is_read() -> None:
     async with listening() as server:

@@ -62,6 +62,25 @@ def test_a_declared_length_is_a_number(text: str) -> None:
     assert 0 <= client_values.content_length(text) < 2**63
 
 
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        (None, 0),
+        ("", 0),
+        ("x", 0),
+        ("-1", 0),
+        ("²", 0),
+        ("0", 0),
+        ("17", 17),
+        ("0" * 30 + "17", 17),
+        (str(2**64 - 1), 10**18),
+    ],
+)
+def test_a_length_of_too_many_digits_is_too_long(text: str | None, length: int) -> None:
+    """It counted as none, so that the body was waited for."""
+    assert client_values.content_length(text) == length
+
+
 @given(ANYTHING)
 @example("nan")
 @example("1_0")

@@ -7,13 +7,17 @@ not the client reads the answers. Here frames are parsed while the route has rea
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
+import structlog
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import CloseCode, Frame
 
 from antiphon.api.connection import PIECE, BoundedConnection
-from antiphon.api.connection_limits import ConnectionLimits, Connections
+from antiphon.api.connection_limits import ConnectionLimits, Connections, Refusal
+
+log = structlog.get_logger("antiphon.http")
 
 
 class WebSocketConnection(BoundedConnection, WebSocketsSansIOProtocol):
@@ -41,8 +45,17 @@ class WebSocketConnection(BoundedConnection, WebSocketsSansIOProtocol):
     def parse_piece(self) -> None:
         piece, self.waiting = self.waiting[:PIECE], self.waiting[PIECE:]
         super().data_received(bytes(piece))
-        if self.conn.reader.buffer:
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_handshake(self.conn.handshake_exc.__cause__ or self.conn.handshake_exc)
+        elif self.conn.reader.buffer:
             self._progress_at = self.heard_at
+
+    def _refuse_handshake(self, error: BaseException) -> None:
+        """Answers what websockets takes for no handshake, such as one with a body; uvicorn would leave it open."""
+        refusal = Refusal(HTTPStatus.BAD_REQUEST, f"Failed to open a WebSocket connection: {error}")
+        log.info("refused a connection", status=refusal.status.value, why=refusal.message[:200])
+        self.transport.write(refusal.answer())
+        self.transport.close()
 
     def read_on(self, wanted: bool) -> None:
         if self.transport.is_closing():

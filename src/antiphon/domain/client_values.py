@@ -45,8 +45,12 @@ def whole_number(text: str, param: str) -> int:
 
 
 def content_length(text: str | None) -> int:
-    """The length that a client declares for its body; 0 if it declares none that means anything."""
-    return int(text) if text is not None and _DIGITS.fullmatch(text) is not None else 0
+    """The length that a client declares for its body, or what is longer than any body for a number of too many digits;
+    0 if it declares none that means anything."""
+    if text is None or not (text.isascii() and text.isdecimal()):
+        return 0
+    digits = text.lstrip("0")
+    return int(digits or "0") if len(digits) <= MAX_DIGITS else 10**MAX_DIGITS
 
 
 def number(text: str, param: str) -> float:
