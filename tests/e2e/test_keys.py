@@ -206,6 +206,28 @@ def test_a_quota_holds_when_many_ask_at_once(serve: Start, tmp_path: Path) -> No
         assert ask_alone(server, token).status_code == 200
 
 
+def test_what_was_heard_counts_also_if_the_client_hangs_up(serve: Start, tmp_path: Path) -> None:
+    """Whoever left before the end had any amount of audio for nothing."""
+    data = tmp_path / "data"
+    token = create(data, "little", "--quota-seconds", "2")
+    server = serve("--model", "tone", "--workers", "1", data=data, env={"ANTIPHON_TONE_DELAY": "0.2"})
+    body = {
+        "input": " ".join(f"Sentence {n} has a second or two of audio in it." for n in range(200)),
+        "response_format": "pcm",
+    }
+    heard = 0
+    with httpx.stream("POST", server.base + "/v1/audio/speech", json=body, headers=bearer(token), timeout=60) as answer:
+        for part in answer.iter_bytes():
+            heard += len(part)
+            if heard > 3 * 48_000:
+                break
+    job = f"/v1/jobs/{answer.headers['x-job-id']}"
+    wait_until(lambda: server.client.get(job, headers=bearer(token)).json()["status"] == "cancelled", "it has ended")
+    refused = ask_alone(server, token)
+    assert refused.status_code == 429
+    assert "today" in refused.json()["error"]
+
+
 def ask_alone(server: Server, token: str) -> httpx.Response:
     body = {"text": "One more.", "emotion": "neutral"}
     return server.client.post("/tts", json=body, headers=bearer(token))
