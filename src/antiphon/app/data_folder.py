@@ -97,14 +97,17 @@ def check_database(settings: Settings) -> None:
         if file.is_dir():
             raise errors.FolderUnusable(f"{file} is a folder where the database belongs; move it away")
         if file.exists() and not os.access(file, os.R_OK | os.W_OK, effective_ids=True):
-            raise errors.FolderUnusable(f"{file} cannot be read and written by this user{_owner(file)}")
+            raise errors.FolderUnusable(
+                f"{file} cannot be read and written by this user{_owner(file)}; let it do so, or name "
+                "another --data-dir"
+            )
     if settings.new_database or (path.exists() and path.stat().st_size):
         return
     if (trace := _trace(settings)) is not None:
         raise errors.DatabaseMissing(
-            f"{settings.data_dir} was used before ({trace}), and its database {path.name} is gone. Started without it, "
-            "the server would have no jobs and no API keys, and be open to everybody. Put the database or a backup "
-            "back; to go on without, start once with --new-database"
+            f"{settings.data_dir} was used before ({trace}), and its database {path.name} is gone or empty. Started "
+            "without it, the server would have no jobs and no API keys, and be open to everybody. Put the database or "
+            "a backup back; to go on without, start once with --new-database"
         )
 
 
@@ -139,7 +142,7 @@ def _check_folder(path: Path) -> None:
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK, effective_ids=True):
         read_only = os.statvfs(path).f_flag & os.ST_RDONLY
         why = " is on a disk that can only be read" if read_only else f" cannot be written by this user{_owner(path)}"
-        raise errors.FolderUnusable(f"{path}{why}; name another --data-dir")
+        raise errors.FolderUnusable(f"{path}{why}; make it writable for this user, or name another --data-dir")
     if path.stat().st_uid != os.geteuid():
         log.warning(
             "the folder belongs to another user, who cannot change what this server writes",

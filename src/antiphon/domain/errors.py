@@ -67,7 +67,7 @@ class Forbidden(AntiphonError, code="forbidden"):
 
 
 class Unauthorized(AntiphonError, code="invalid_api_key"):
-    """This server needs a key: send it as `Authorization: Bearer …`."""
+    """This server needs a key: send it as `Authorization: Bearer …`; commands take it from ANTIPHON_KEY."""
 
 
 class Conflict(AntiphonError, code="conflict"):

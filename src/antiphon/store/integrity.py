@@ -76,8 +76,10 @@ def finished(path: Path) -> Iterator[Result]:
 
 def damaged(path: Path, said: str) -> errors.DatabaseDamaged:
     """The error for the operator."""
+    # SQLite's first line may be no more than a heading: "*** in database main ***".
+    why = next((line for line in said.splitlines() if not line.startswith("***")), said)
     return errors.DatabaseDamaged(
-        f"the database {path} is damaged ({said.splitlines()[0][:200]}). Nothing was changed. Look with "
+        f"the database {path} is damaged ({why[:200]}). Nothing was changed. Look with "
         "`antiphon doctor --check`, put the newest backup in its place, or save what can be read: "
         "sqlite3 antiphon.db .recover | sqlite3 saved.db"
     )
