@@ -102,7 +102,8 @@ def rss(server: Server) -> int:
 @pytest.mark.parametrize("headers", [(), ("Cache-Control: no-store",)], ids=["cached", "no-store"])
 def test_a_reader_slower_than_real_time_holds_less_than_a_mebibyte(serve: Start, headers: tuple[str, ...]) -> None:
     # The cache's own memory has a bound of its own and is no reader's; it is made small to see theirs.
-    server = serve("--model", "tone", "--workers", "2", "--cache-memory", str(MIB))
+    # All of them are read from in turn, which may take a busy machine longer than a reader may stall.
+    server = serve("--model", "tone", "--workers", "2", "--cache-memory", str(MIB), "--stall-seconds", "300")
     texts = [text(f"reader {n}", LONG // 2) for n in range(READERS)]
 
     def idle() -> bool:
