@@ -174,6 +174,8 @@ def test_a_newer_database_is_refused(refused: Refused, tmp_path: Path) -> None:
     code, said = refused(tmp_path)
     assert code == 14
     assert "Upgrade Antiphon" in said
+    with pytest.raises(errors.SchemaTooNew):
+        check.main(load(flags={"data_dir": tmp_path}), lambda line: None)
 
 
 def test_two_servers_do_not_share_a_folder_or_a_port(command: Command, tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from antiphon.cache import Files
 from antiphon.domain import errors
 from antiphon.files import store
 from antiphon.settings import Settings
-from antiphon.store import integrity
+from antiphon.store import connect, integrity
 
 Say = Callable[[str], None]
 
 
 def main(settings: Settings, say: Say) -> None:
-    """Prints one line for each kind of data. Raises `DatabaseDamaged`; `AntiphonError` for damaged files."""
+    """Prints one line for each kind of data. Raises `DatabaseDamaged`, `SchemaTooNew`; `AntiphonError` for damaged files."""
     data_folder.check(settings)
     wrong: list[str] = []
     if settings.store != "sqlite":
@@ -31,6 +31,7 @@ def main(settings: Settings, say: Say) -> None:
                 say(f"  {problem}")
             raise integrity.damaged(settings.database_path, problems[0])
         say("database: sound")
+        connect.check_version(settings.database_path)
         wrong += _results(settings, say)
     wrong += _voices(settings.data_dir / "voices", say)
     _cache(settings.cache_path, say)

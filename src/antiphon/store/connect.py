@@ -31,7 +31,7 @@ def writer(path: Path, *, vfs: str | None = None, synchronous: Synchronous = "FU
     """The connection that writes. Raises `SchemaTooNew` and `DatabaseDamaged` and leaves the file unchanged; raises
     `StorageFull`, `FolderUnusable` or `StoreError` for what keeps it from being opened."""
     try:
-        _check_version(path, vfs)
+        check_version(path, vfs)
         connection = apsw.Connection(str(path), vfs=vfs)
     except apsw.Error as e:
         raise _cannot_open(path, e) from e
@@ -101,8 +101,8 @@ def _configure(connection: apsw.Connection) -> None:
     connection.pragma("temp_store", "memory")
 
 
-def _check_version(path: Path, vfs: str | None) -> None:
-    """Reads the version without writing; the usual way to open a database could write."""
+def check_version(path: Path, vfs: str | None = None) -> None:
+    """Raises `SchemaTooNew`. Reads the version without writing; the usual way to open a database could write."""
     if not path.exists():
         return
     uri = path.absolute().as_uri()
