@@ -17,8 +17,8 @@ Say = Callable[[str], None]
 
 
 def main(settings: Settings, say: Say) -> None:
-    """Prints one line for each kind of data. Raises `DatabaseDamaged`, `SchemaTooNew`; `AntiphonError` for files that are
-    damaged."""
+    """Prints one line for each kind of data. Raises `DatabaseDamaged`, `SchemaTooNew`; `AntiphonError` for
+    damaged files."""
     data_folder.check(settings)
     wrong: list[str] = []
     if settings.store != "sqlite":
