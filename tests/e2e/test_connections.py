@@ -189,3 +189,11 @@ def stalled(server: Server, websocket: bool) -> socket.socket:
     head = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nLast-Event-ID: 1\r\n{upgrade if websocket else ''}\r\n"
     sock.sendall(head.encode())
     return sock
+
+
+def test_no_message_grows_when_it_is_read(serve: Start) -> None:
+    """Forty messages of 4 kB, decompressed, took 300 MiB."""
+    server = serve("--model", "tone", ready=False)
+    with connect(f"ws://127.0.0.1:{server.port}/v1/audio/speech/stream", proxy=None, compression="deflate") as ws:
+        assert ws.response is not None
+        assert "Sec-WebSocket-Extensions" not in ws.response.headers

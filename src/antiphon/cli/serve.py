@@ -162,6 +162,8 @@ async def serve(settings: Settings, sock: socket.socket) -> int:
             proxy_headers=False,
             timeout_graceful_shutdown=STREAM_GRACE,
             ws_max_size=4 * 1024 * 1024,
+            # A message of 4 kB could become one of 4 MiB, and audio gains nothing.
+            ws_per_message_deflate=False,
             http=connections.http,
             ws=connections.websocket,
         )
