@@ -228,6 +228,29 @@ def test_what_was_heard_counts_also_if_the_client_hangs_up(serve: Start, tmp_pat
     assert "today" in refused.json()["error"]
 
 
+def test_what_was_heard_of_a_job_counts_also_if_it_is_cancelled(serve: Start, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    token = create(data, "little", "--quota-seconds", "2")
+    server = serve("--model", "tone", "--workers", "1", data=data, env={"ANTIPHON_TONE_DELAY": "0.2"})
+    text = " ".join(f"Sentence {n} has a second or two of audio in it." for n in range(200))
+    body = {"input": text, "response_format": "pcm"}
+    job = "/v1/jobs/" + server.client.post("/v1/jobs", json=body, headers=bearer(token)).json()["id"]
+    # A job that nobody listens to takes nothing.
+    server.client.delete(job, headers=bearer(token)).raise_for_status()
+    assert ask_alone(server, token).status_code == 200
+    job = "/v1/jobs/" + server.client.post("/v1/jobs", json=body, headers=bearer(token)).json()["id"]
+    url, heard = f"{server.base}{job}/result?wait=true", 0
+    with httpx.stream("GET", url, headers=bearer(token), timeout=60) as answer:
+        for part in answer.iter_bytes():
+            heard += len(part)
+            if heard > 3 * 48_000:
+                server.client.delete(job, headers=bearer(token)).raise_for_status()
+                break
+    refused = ask_alone(server, token)
+    assert refused.status_code == 429
+    assert "today" in refused.json()["error"]
+
+
 def ask_alone(server: Server, token: str) -> httpx.Response:
     body = {"text": "One more.", "emotion": "neutral"}
     return server.client.post("/tts", json=body, headers=bearer(token))

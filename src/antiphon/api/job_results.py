@@ -33,7 +33,7 @@ def routes(jobs: JobService, speech: SpeechService, files: FinishedFiles, thread
     @router.get(
         "/result",
         summary="The result; with wait=true it is waited for, and speech is sent while it is being made",
-        responses={200: openapi.audio(), 307: openapi.SIGNED, **openapi.errors(404, 409, 503)},
+        responses={**openapi.file("Audio, as it is made."), 307: openapi.SIGNED, **openapi.errors(404, 409, 503)},
     )
     async def result(request: Request, id: str, wait: bool = False) -> Response:
         owner = callers.owner(request)

@@ -57,6 +57,16 @@ def audio(description: str = "Audio, as it is made.") -> dict[str, Any]:
     return {"description": description, "content": dict.fromkeys(media_types, binary)}
 
 
+def file(description: str = "The audio.") -> dict[int | str, dict[str, Any]]:
+    """Answers of a route that sends a file, or the part of it that a client asks for."""
+    return {
+        200: audio(description),
+        206: audio("The part that was asked for."),
+        304: {"description": "It has not changed."},
+        416: {"description": "The part that was asked for is not in it."},
+    }
+
+
 def complete(app: FastAPI, kinds: Iterable[str]) -> None:
     """Adds the schemas of raw bodies, the guard's errors and the kinds of jobs to the document that FastAPI makes."""
     original = app.openapi

@@ -63,12 +63,7 @@ def routes(speech: SpeechService, jobs: JobService, files: FinishedFiles, *, log
     @router.get(
         "/output/{name}",
         summary="A finished file",
-        responses={
-            200: openapi.audio("The audio."),
-            206: {"description": "A range of it."},
-            307: openapi.SIGNED,
-            **openapi.errors(404, 503, shape=ErrorText),
-        },
+        responses={**openapi.file(), 307: openapi.SIGNED, **openapi.errors(404, 503, shape=ErrorText)},
     )
     async def output(request: Request, name: str) -> Response:
         return await files.respond(request, name)

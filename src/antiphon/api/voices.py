@@ -143,13 +143,7 @@ def _add_voice(router: APIRouter, references: References, preview: VoicePreview)
     @router.get(
         "/{voice}/sample",
         summary="Hear a voice: the recording that was uploaded, or a sentence spoken by a model's own",
-        responses={
-            200: openapi.audio("A WAV file."),
-            206: openapi.audio("The part that was asked for."),
-            304: {"description": "It has not changed."},
-            416: {"description": "The part that was asked for is not in it."},
-            **openapi.errors(404, 429, 500, 503),
-        },
+        responses={**openapi.file("A WAV file."), **openapi.errors(404, 429, 500, 503)},
     )
     async def sample(
         request: Request, voice: str, model: str | None = Query(None, description="Where several models have it.")

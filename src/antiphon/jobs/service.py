@@ -215,7 +215,7 @@ class JobService:
         job, ours = found
         if (active := self.active.get(job_id)) is not None and job.state is State.CANCELLED:
             self.lifecycle.drop(active)
-            self.lifecycle.announce_cancelled(active)
+            self._end_cancelled(active)
         elif ours:
             # Stored, and not yet taken up again: its model loads, or its recording cannot be had.
             self.lifecycle.announce_end(job)
@@ -232,7 +232,12 @@ class JobService:
 
     async def _announce_if_cancelled(self, active: ActiveJob) -> None:
         if (job := await self._store.get(active.id)) is not None and job.state is State.CANCELLED:
-            self.lifecycle.announce_cancelled(active)
+            self._end_cancelled(active)
+
+    def _end_cancelled(self, active: ActiveJob) -> None:
+        # Else whoever listens to a job and cancels it before its end has any amount of audio without a quota.
+        self.lifecycle.admission.count_audio(active.owner, active.heard)
+        self.lifecycle.announce_cancelled(active)
 
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:
         """Queues a failed or cancelled job again; finished segments are cache hits. Raises `NotFound`, `Conflict`."""

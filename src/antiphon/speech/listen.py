@@ -14,6 +14,7 @@ from antiphon.concurrency.threads import Threads
 from antiphon.domain import errors
 from antiphon.domain.event import FINAL_EVENTS
 from antiphon.domain.job import Job
+from antiphon.jobs.active import ActiveJob
 from antiphon.jobs.run import JobRun, RunCallbacks
 from antiphon.jobs.service import JobService
 from antiphon.speech import render
@@ -28,7 +29,7 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
     """Encoded audio from the beginning of the text, each part as soon as its segment is done. Raises what ended the
     job, and `NotStreamable` for a job that does not run here, mostly before the first part."""
     with jobs.lifecycle.bus.subscribe(job=job_id) as events:
-        plan, owner = await _plan(jobs, job_id, events)
+        active, plan = await _plan(jobs, job_id, events)
         run = JobRun(
             job_id,
             plan,
@@ -39,29 +40,31 @@ async def stream(jobs: JobService, job_id: str, threads: Threads) -> AsyncGenera
                 # The cache has evicted a segment meanwhile; the finished file will contain it.
                 requeue=lambda index: run.stop(NotStreamable("Ask for the result again when the job is done")),
             ),
-            space=jobs.lifecycle.shared.space(owner),
+            space=jobs.lifecycle.shared.space(active.owner),
         )
         if job_id not in jobs.active:
             await _apply_state(jobs, job_id, run)
         feeding = asyncio.create_task(_feed(jobs, job_id, run, events), name=f"follow {job_id}")
         try:
-            async with contextlib.aclosing(render.stream(run, plan, threads, render.Timeline())) as parts:
+            timeline = render.Timeline()
+            async with contextlib.aclosing(render.stream(run, plan, threads, timeline)) as parts:
                 async for data in parts:
+                    active.heard = max(active.heard, timeline.seconds)
                     yield data
         finally:
             feeding.cancel()
             await asyncio.gather(feeding, return_exceptions=True)
 
 
-async def _plan(jobs: JobService, job_id: str, events: Subscription) -> tuple[SpeechPlan, str]:
-    """The plan of the job's own run, and the job's owner; waits until its first unit is due, when the run is made."""
+async def _plan(jobs: JobService, job_id: str, events: Subscription) -> tuple[ActiveJob, SpeechPlan]:
+    """The job, and the plan of its own run; waits until its first unit is due, when the run is made."""
     while True:
         if (active := jobs.active.get(job_id)) is None:
             # The job has ended since it was read, or waits for something, such as a model that is not served.
             raise NotStreamable("The job is not being made now; ask for its result when it is done")
         if active.run is not None:
             assert isinstance(active.run.plan, SpeechPlan)
-            return active.run.plan, active.owner
+            return active, active.run.plan
         if await anext(events, None) is None:
             raise errors.Draining(retry_after=5.0)
 
