@@ -10,8 +10,8 @@ ARGS ?=
 # What test-over runs over.
 OVER ?= ray postgres s3
 # What it runs: what a store, a worker or a storage has a part in. ARGS=tests/e2e runs all of it.
-OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,admin client dialogue images jobs jobs_taken_up keys speech speech_ws \
-	stats streams transcriptions tts voices_api))
+OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,admin client images jobs jobs_taken_up keys speech stats \
+	transcriptions tts voices_api))
 
 .PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-reliability bench-cluster bench-nodes bench-parts soak wheel wheel-check api-docs clean help
 
