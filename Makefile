@@ -9,7 +9,7 @@ STAMP := $(VENV)/.installed
 ARGS ?=
 # What test-over runs over.
 OVER ?= ray postgres s3
-# What it runs: what a store, a worker or a storage has a part in. ARGS=tests/e2e runs all of it.
+# What it runs: what a store, a worker or a storage has a part in, once for each way that it has. ARGS=tests/e2e runs all.
 OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,admin client images jobs jobs_taken_up keys speech stats \
 	transcriptions tts voices_api))
 

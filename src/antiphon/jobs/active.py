@@ -49,7 +49,7 @@ class ActiveJob:
     long: bool = False
     #: Seconds of audio that its owner's quota counts for it until its end.
     reserved: float = 0.0
-    #: Seconds of its audio that a listener got before its end; of several, the one who got most.
+    #: Seconds of its audio that its caller or a listener got before its end; of several, the one who got most.
     heard: float = 0.0
     #: Price level (see `Dispatcher.price_level`) at which its units were priced.
     price_level: float = 1.0

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from antiphon.auth import ApiKeys
 from antiphon.domain import errors
-from antiphon.domain.job import PRIORITIES
+from antiphon.domain.job import PRIORITIES, Result
 from antiphon.domain.plan import Plan, Request
 from antiphon.files.disk_space import DiskSpace
 from antiphon.jobs.active import ActiveJob
@@ -79,9 +79,10 @@ class JobAdmission:
         self.work.spend(job.owner, job.seconds * (1 - factor), waiting=job.waiting, long=job.long)
         job.seconds *= factor
 
-    def count_audio(self, owner: str, seconds: float) -> None:
-        """Counts the audio of a job that succeeded, or what was heard of another, towards its owner's quota."""
-        self.api_keys.count_audio(owner, seconds)
+    def count_audio(self, job: ActiveJob, result: Result | None) -> None:
+        """Counts towards its owner's quota what a job gave: its audio, or what was heard of one that was cancelled.
+        Else whoever leaves just before the end has any amount of audio without a quota."""
+        self.api_keys.count_audio(job.owner, job.heard if result is None else result.duration)
 
     def give_back(self, job: ActiveJob) -> None:
         """The job's work is done or gone. A second call does nothing."""

@@ -192,7 +192,7 @@ class DurableRunner:
         self._lifecycle.forget(active)
         if ours:
             if result is not None:
-                self._lifecycle.admission.count_audio(active.owner, result.duration)
+                self._lifecycle.admission.count_audio(active, result)
             self._lifecycle.announce(active, FINAL_EVENT_OF[state], views.of_ending(active, result, failure))
 
     async def _outcome(self, active: ActiveJob) -> tuple[Result | None, Failure | None]:

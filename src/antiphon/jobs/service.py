@@ -235,8 +235,7 @@ class JobService:
             self._end_cancelled(active)
 
     def _end_cancelled(self, active: ActiveJob) -> None:
-        # Else whoever listens to a job and cancels it before its end has any amount of audio without a quota.
-        self.lifecycle.admission.count_audio(active.owner, active.heard)
+        self.lifecycle.admission.count_audio(active, None)
         self.lifecycle.announce_cancelled(active)
 
     async def retry(self, job_id: str, owner: str | None = None) -> dict[str, Any]:

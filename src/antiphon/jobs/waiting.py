@@ -59,10 +59,6 @@ class WaitingJob:
         else:
             self._jobs.end(self.active, State.FAILED, None, Failure.of(error))
 
-    def count_heard(self, seconds: float) -> None:
-        """Counts audio that was sent of an answer that does not succeed towards its owner's quota."""
-        self._jobs.count_audio(self.active.owner, seconds)
-
     def cancel(self) -> None:
         """Gives the place in the queue back. After the end it does nothing."""
         self._jobs.end(self.active, State.CANCELLED, None, None)
@@ -124,13 +120,9 @@ class WaitingJobs:
         )  # fmt: skip
         self.unrecorded[job.id] = job
         self._records[job.id] = self._lifecycle.tasks.spawn(self._record(job), f"record {job.id}")
-        if result is not None:
-            self.count_audio(active.owner, result.duration)
+        if result is not None or state is State.CANCELLED:
+            self._lifecycle.admission.count_audio(active, result)
         self._lifecycle.announce(active, FINAL_EVENT_OF[state], views.of_ending(active, result, failure))
-
-    def count_audio(self, owner: str, seconds: float) -> None:
-        """Counts audio towards an owner's quota."""
-        self._lifecycle.admission.count_audio(owner, seconds)
 
     async def recorded(self, job_id: str) -> None:
         """Returns once an ended request is known to every server; trouble of the store is not the caller's."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Iterator
 from dataclasses import dataclass, replace
@@ -91,9 +90,10 @@ class SpeechResponse:
         # The header of a streamed WAV has no true length, so `whole` must not return it from the cache.
         cacheable = self.run.writes_cache and self.plan.request.format not in ("wav", "flac")
         timeline = render.Timeline()
-        with self._failing(), self._counting_heard(timeline):
+        with self._failing():
             async with contextlib.aclosing(render.stream(self.run, self.plan, self.threads, timeline)) as encoded:
                 async for data in encoded:
+                    self.job.active.heard = timeline.seconds
                     size += len(data)
                     if cacheable and size <= MAX_CACHED:
                         parts.append(data)
@@ -117,16 +117,6 @@ class SpeechResponse:
             yield
         except errors.AntiphonError as e:
             self.job.fail(e)
-            raise
-
-    @contextlib.contextmanager
-    def _counting_heard(self, timeline: render.Timeline) -> Iterator[None]:
-        """Counts what was sent of an answer that its client leaves or cancels before the end: else whoever hangs up
-        just before it has any amount of audio without a quota."""
-        try:
-            yield
-        except (asyncio.CancelledError, GeneratorExit, errors.Cancelled):
-            self.job.count_heard(timeline.seconds)
             raise
 
     def _result(self, size: int, timeline: render.Timeline) -> Result:
