@@ -12,12 +12,14 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from antiphon.domain import errors
+from antiphon.domain.engine import Emitted, Ended
+from antiphon.domain.unit import Wish
 from antiphon.engines.indextts.batch import conditions, flow_parts, parts, prompts
 from antiphon.engines.indextts.batch.codes import CodeSlots
 from antiphon.engines.indextts.batch.flow import Flow
 from antiphon.engines.indextts.batch.policy import Policy
 from antiphon.engines.indextts.batch.runtime import Runtime
-from antiphon.engines.indextts.batch.units import Ask, Emitted, Ended, Row, Voice, Wish
+from antiphon.engines.indextts.batch.units import Ask, Row, Voice
 from antiphon.engines.indextts.guard import Guard
 from antiphon.engines.indextts.pieces import Utterance
 from tests.indextts import batch_models, checkpoint
@@ -54,10 +56,10 @@ class TinyModel:
         self.known[voice] = Voice(speaker, made.style, made.mel, made.condition)
         return self.known[voice]
 
-    def prompts(self, voice: Voice, text: str, language: int) -> Sequence[Any]:
-        return [self._prompt(voice.speaker, list(part.encode()), language) for part in text.split("|")]
+    def prompts(self, voice: Voice, text: str, manner: Hashable) -> Sequence[Any]:
+        return [self._prompt(voice.speaker, list(part.encode())) for part in text.split("|")]
 
-    def max_codes(self, text: str) -> int:
+    def max_codes(self, text: str, manner: Hashable) -> int:
         return 60
 
     def conditions(self, rows: Sequence[Row]) -> Sequence[Any]:
@@ -127,7 +129,7 @@ def speak(runtime: Runtime) -> tuple[dict[int, list[Any]], dict[int, Ended]]:
                 ends[event.unit] = event
             else:
                 assert event.unit not in ends
-                sound.setdefault(event.unit, []).append(event.samples)
+                sound.setdefault(event.unit, []).append(np.frombuffer(event.chunk.payload, np.int16))
     return sound, ends
 
 
@@ -188,7 +190,7 @@ def test_a_cancelled_unit_leaves_no_trace(modules: Modules, bigvgan: Any, alone:
         for event in events:
             assert event.unit != 1 or step <= after
             if isinstance(event, Emitted):
-                sound.setdefault(event.unit, []).append(event.samples)
+                sound.setdefault(event.unit, []).append(np.frombuffer(event.chunk.payload, np.int16))
     assert same(sound[0], alone[0])
     assert same(sound[2], alone[2])
     assert runtime._slots.free == runtime._slots.slots

@@ -43,7 +43,7 @@ class Speaker:
 
 
 def speak(speaker: Speaker, text: str = TEXT, seed: int = 7) -> list[np.ndarray]:
-    return list(pieces.speak(text, seed, speaker, Guard(), RATE, 1.0))
+    return list(pieces.speak(pieces.Utterance(text, seed, Guard(), RATE, 1.0), speaker))
 
 
 def test_what_comes_out_well_is_said_once_with_the_requests_seed() -> None:

@@ -5,21 +5,29 @@ from __future__ import annotations
 import importlib.metadata
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS
+from antiphon.domain.unit import SpeechParams
 from antiphon.engines.indextts import emotion, model_folder, pieces, seeding
 from antiphon.engines.indextts.conditioning import ConditioningCache
-from antiphon.engines.indextts.guard import Guard, letters
+from antiphon.engines.indextts.guard import Guard
 from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
 from antiphon.engines.indextts.options import STRENGTH, Options, generation, strength
+from antiphon.engines.indextts.reading import Manner, Reading, Readings
 from antiphon.engines.indextts.references import Reference, References
+
+if TYPE_CHECKING:
+    from antiphon.engines.indextts.batch.codes import CodeSlots
+    from antiphon.engines.indextts.batch.versions import PackagedModel
 
 #: Hz.
 RATE = 22050
+#: The batched runtime's number; raised when the same files and request sound different.
+BATCHED = 1
 #: Diffusion steps for a request that names no number, and how much its conditions count above none (both packages').
 STEPS, GUIDANCE = 25, 0.7
 #: How fast people speak, about; only progress depends on it.
@@ -51,10 +59,13 @@ class Delivery:
     #: A recording whose emotion is taken, and how much it counts (0 to 1).
     emotion_reference: Reference | None
     strength: float
-    #: Eight weights in the order of `EMOTIONS`; None leaves the emotion to the recording.
+    #: Eight weights in the order of `EMOTIONS`; None leaves the emotion to the recording, or to `mood`.
     weights: list[float] | None
+    #: A description from which the weights are read.
+    mood: str | None
     #: Times the usual length.
     duration: float
+    manner: Manner
     #: Arguments of the package's `infer`: how codes are drawn, and what only one version knows.
     arguments: Mapping[str, Any]
 
@@ -71,20 +82,22 @@ class IndexTTS(ABC):
     LANGUAGES: ClassVar[tuple[str, ...]]
     FILES: ClassVar[tuple[str, ...]]
     CODES_PER_SECOND: ClassVar[int]
+    #: Of a slot of the batched runtime: a prompt, and codes for about half a minute.
+    POSITIONS: ClassVar[int]
     #: Bytes of one worker on a CPU: weights in float32, and what is computed with them.
     FOOTPRINT: ClassVar[int]
     #: Slowest and fastest that the model itself speaks.
     SPEEDS: ClassVar[tuple[float, float]] = (1.0, 1.0)
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._options = Options.of(options)
+        self.options = Options.of(options)
         self._guard = Guard()
 
     # Load
 
     def load(self, phase: Phase) -> None:
         """Raises `FileNotFoundError` with the command that fetches what is missing."""
-        given = self._options
+        given = self.options
         model_folder.check(given.folder, self.FILES, self.NAME)
         # Grammars are built into the model's folder, so that a copy of it works on a machine without a network.
         model_folder.seal({"XDG_CACHE_HOME": str(given.folder / "cache"), **self._environment()})
@@ -93,9 +106,11 @@ class IndexTTS(ABC):
 
         torch.set_num_threads(given.threads)
         self._references = References(given.folder, given.voices)
-        device = given.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
-        self._model = model = self._build(device, phase)
-        model.use(ConditioningCache(given.voice_cache), given.reference_seconds)
+        self.device = device = given.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
+        self.model = model = self._build(device, phase)
+        self.conditioning = ConditioningCache(given.voice_cache)
+        model.use(self.conditioning, given.reference_seconds)
+        self.readings = Readings(self._read)
         self._interrupt = Interrupt(model.gpt.inference_model, model.s2mel.models["cfm"].estimator, model.bigvgan)
         self._revision = model_folder.fingerprint(
             given.folder, self.FILES, (self._deciding(device), *self._references.identity())
@@ -110,6 +125,10 @@ class IndexTTS(ABC):
         """The package's model with `conditioning.CachedConditioning` mixed in."""
 
     @abstractmethod
+    def _read(self, text: str, manner: Manner) -> Reading:
+        """What the model reads in a text."""
+
+    @abstractmethod
     def _precision(self, device: str) -> str:
         """What the model computes in: float32, float16 or bfloat16."""
 
@@ -119,13 +138,14 @@ class IndexTTS(ABC):
             version = importlib.metadata.version(self.PACKAGE)
         except importlib.metadata.PackageNotFoundError:
             version = "unknown"
-        made_with = f"{self.PACKAGE} {version} {device.partition(':')[0]} {self._precision(device)}"
-        return f"{self.CODE} {made_with} steps {STEPS} guidance {GUIDANCE} {self._options.deciding()}"
+        runtime = f"batched {BATCHED}" if self.options.batched else "serial"
+        made_with = f"{self.PACKAGE} {version} {runtime} {device.partition(':')[0]} {self._precision(device)}"
+        return f"{self.CODE} {made_with} steps {STEPS} guidance {GUIDANCE} {self.options.deciding()}"
 
     def warm(self) -> None:
         voice = self._references.of_voice("")
         arguments = self._arguments({"language": "en", "options": {}})
-        self._speaker(Delivery(voice, None, 1.0, None, 1.0, arguments))("Hello there.", 0)
+        self._speaker(Delivery(voice, None, 1.0, None, None, 1.0, Manner("en"), arguments))("Hello there.", 0)
 
     def capabilities(self) -> Capabilities:
         names = self._references.names
@@ -156,52 +176,84 @@ class IndexTTS(ABC):
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         """One chunk for each piece of the text. Raises `InvalidRequest`, `UnknownVoice`, `UnitFailed`."""
-        speaker = self._speaker(delivery := self._delivery(params))
-        whole, said, now = max(1.0, letters(params["text"])), 0.0, 0.0
+        delivery = self.delivery(params)
+        if delivery.mood is not None:
+            delivery = replace(delivery, weights=self.read_mood(delivery.mood), mood=None)
+        speaker = self._speaker(delivery)
+        utterance = self.utterance(params, delivery)
+        whole, said, now = max(1.0, self.length(params["text"], delivery)), 0.0, 0.0
 
         def say(text: str, seed: int) -> Any:
             nonlocal now
-            now = letters(text)
+            now = self.length(text, delivery)
             self._interrupt.begin(self._expected(now, delivery), (said / whole, min(1.0, (said + now) / whole)))
             return speaker(text, seed)
 
         with self._interrupt.watching(context):
             try:
-                for audio in pieces.speak(params["text"], params["seed"], say, self._guard, RATE, delivery.duration):
+                for audio in pieces.speak(utterance, say):
                     said += now
                     yield Chunk(audio.tobytes())
             except Interrupted:
                 return
 
     def close(self) -> None:
+        self.readings.close()
         self._references.close()
 
-    def _delivery(self, params: Mapping[str, Any]) -> Delivery:
+    def utterance(self, params: Mapping[str, Any], delivery: Delivery) -> pieces.Utterance:
+        """What is to be said for a unit, one piece after the other."""
+        text, seed, duration = params["text"], params["seed"], delivery.duration
+        return pieces.Utterance(text, seed, self._guard, RATE, duration, lambda part: self.length(part, delivery))
+
+    def length(self, text: str, delivery: Delivery) -> float:
+        """Letters of what is said: numbers count as the words that they are read as."""
+        return self.readings.of(text, delivery.manner).length
+
+    def most_codes(self, length: float) -> int:
+        """Codes after which a text of so many letters is not going to end."""
+        return min(MAX_CODES, int(self._guard.longest(length, 1.0) * self.CODES_PER_SECOND) + 1)
+
+    def delivery(self, params: Mapping[str, Any]) -> Delivery:
         asked: Mapping[str, Any] = params["options"]
         if params["language"] not in self.LANGUAGES:
             raise errors.InvalidRequest(f"The language must be one of {', '.join(self.LANGUAGES)}", param="language")
         voice = self._references.of_voice(params["voice"])
-        weights = emotion.vector(self._emotion(params), self._options.calm)
-        reference = None
+        mood, weights, reference = self._mood(params), None, None
         if "emotion_ref" in asked:
-            reference, weights = self._references.of_digest(asked["emotion_ref"], "emotion_audio"), None
+            reference, mood = self._references.of_digest(asked["emotion_ref"], "emotion_audio"), None
+        elif mood is None:
+            weights = emotion.vector(params["emotion"], self.options.calm)
         duration = 1.0 / params["speed"] if self.SPEEDS != (1.0, 1.0) else 1.0
-        return Delivery(voice, reference, strength(asked), weights, duration, self._arguments(params))
+        arguments = self._arguments(params)
+        manner = Manner(params["language"], bool(arguments.get("text_normalization", True)))
+        return Delivery(voice, reference, strength(asked), weights, mood, duration, manner, arguments)
 
-    def _emotion(self, params: Mapping[str, Any]) -> Mapping[str, float]:
-        """Weights by name."""
-        emotion: Mapping[str, float] = params["emotion"]
-        return emotion
+    def _mood(self, params: Mapping[str, Any]) -> str | None:
+        """A description of the emotion, where the model reads them and the request names no emotion."""
+        return None
+
+    def read_mood(self, mood: str) -> list[float] | None:
+        """The eight weights of a description. Raises `UnitFailed`."""
+        raise errors.UnitFailed("This model reads no moods; name an emotion instead")
+
+    @abstractmethod
+    def batch_model(self, slots: CodeSlots) -> PackagedModel:
+        """What the batched runtime needs of the loaded model."""
+
+    def warm_params(self) -> dict[str, Any]:
+        """A unit that is spoken when the model is loaded."""
+        return SpeechParams("Hello there.", "", "en").as_params()
 
     def _arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Arguments of `infer` that a request decides."""
-        return generation(params["options"], self._options.num_beams)
+        return generation(params["options"], self.options.num_beams)
 
     def _speaker(self, delivery: Delivery) -> pieces.Say:
         """A function that says a piece of text with a seed."""
         import torch
 
-        model = self._model
+        model = self.model
 
         def say(text: str, seed: int) -> Any:
             with torch.no_grad():
@@ -220,15 +272,14 @@ class IndexTTS(ABC):
     def _infer_arguments(self, text: str, delivery: Delivery) -> dict[str, Any]:
         """Arguments of both packages' `infer`."""
         reference = delivery.emotion_reference
-        seconds = self._guard.longest(letters(text), 1.0)
         return {
             "emo_audio_prompt": reference.path if reference else None,
             "emo_alpha": delivery.strength,
             "emo_vector": delivery.weights,
-            "max_text_tokens_per_segment": self._options.max_tokens,
-            "max_mel_tokens": min(MAX_CODES, int(seconds * self.CODES_PER_SECOND) + 1),
+            "max_text_tokens_per_segment": self.options.max_tokens,
+            "max_mel_tokens": self.most_codes(self.length(text, delivery)),
             # The codec has no sound for this code: drawn on a CPU it is an index error, and on a GPU the process ends.
-            "suppress_tokens": [self._model.cfg.gpt.start_mel_token],
+            "suppress_tokens": [self.model.cfg.gpt.start_mel_token],
             **delivery.arguments,
         }
 

@@ -39,6 +39,14 @@ class ConditioningCache:
                 self.nbytes -= evicted
         return value
 
+    def find(self, key: Hashable) -> Any | None:
+        """The entry, if it is there."""
+        found = self._entries.get(key)
+        if found is None:
+            return None
+        self._entries.move_to_end(key)
+        return found[0]
+
     def __len__(self) -> int:
         return len(self._entries)
 
@@ -49,13 +57,17 @@ class CachedConditioning(ABC):
     def use(self, cache: ConditioningCache, reference_seconds: float) -> None:
         self._cache, self._reference_seconds = cache, reference_seconds
 
-    def listen(self, voice: Reference, emotion_reference: Reference | None) -> None:
-        """Computes the conditioning of both references, or finds it in the cache."""
+    def listen(self, voice: Reference, emotion_reference: Reference | None) -> tuple[Any, Any]:
+        """Computes the conditioning of both references, or finds it in the cache.
+
+        Returns what was heard in the voice's recording: [1, frames, 1024], its style [1, 192], the prompt of the flow
+        [1, frames of mel, channels] and its mel [1, mels, frames of mel]; and in the emotion's: [1, frames, 1024].
+        """
         self._digests = {os.path.abspath(each.path): each.digest for each in (voice, emotion_reference) if each}
-        self._compute(voice.path, (emotion_reference or voice).path)
+        return self._compute(voice.path, (emotion_reference or voice).path)
 
     @abstractmethod
-    def _compute(self, voice: str, emotion: str) -> None:
+    def _compute(self, voice: str, emotion: str) -> tuple[Any, Any]:
         """Asks the model for the conditioning of both paths."""
 
     @abstractmethod

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from antiphon.domain.engine import Phase
 from antiphon.engines.indextts import torchaudio_stub
 from antiphon.engines.indextts.base import SHARED_FILES, Delivery, IndexTTS
+from antiphon.engines.indextts.batched import BatchedIndexTTS
 from antiphon.engines.indextts.conditioning import CachedConditioning
+from antiphon.engines.indextts.guard import letters
 from antiphon.engines.indextts.options import BOUNDS
+from antiphon.engines.indextts.reading import Manner, Reading
+
+if TYPE_CHECKING:
+    from antiphon.engines.indextts.batch.codes import CodeSlots
+    from antiphon.engines.indextts.batch.versions import PackagedModel
 
 #: Texts by language that need its grammar: they have it built while the model loads, not with the first request.
 WARM_TEXTS = {"zh": "今天是2026年。", "es": "Son las 8:00."}
+#: Tokens in a text that has been read, which nobody says.
+_SPECIAL = re.compile(r"<\|[^|<>]*\|>")
 
 
 class IndexTTS25(IndexTTS):
@@ -24,11 +34,12 @@ class IndexTTS25(IndexTTS):
     LANGUAGES = ("zh", "en", "ja", "es", "ar")
     FILES = (*SHARED_FILES, "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken")
     CODES_PER_SECOND = 25
+    POSITIONS = 1024
     FOOTPRINT = 6_000_000_000
     SPEEDS = (0.5, 2.0)
 
     def _build(self, device: str, phase: Phase) -> Any:
-        given = self._options
+        given = self.options
         # This package does not use torchaudio, but transformers imports it where it is installed for IndexTTS2.
         torchaudio_stub.install()
         phase("importing indextts25")
@@ -47,19 +58,31 @@ class IndexTTS25(IndexTTS):
             model._prepare_text(WARM_TEXTS.get(language, "It is 8:00 AM."), language, True)
         return model
 
+    def _read(self, text: str, manner: Manner) -> Reading:
+        model, prefix = self.model, f"<|{manner.language}|> "
+        prepared = model._prepare_text(text, manner.language, manner.normalise)
+        parts = model.split_text_by_tokens(prepared, self.options.max_tokens, prefix)
+        tokens = tuple(tuple(model.tokenizer.encode(prefix + part, allowed_special="all")) for part in parts)
+        return Reading(letters(_SPECIAL.sub("", prepared)), tokens)
+
     def _precision(self, device: str) -> str:
-        return "bfloat16" if _bf16(self._options.precision, device) else "float32"
+        return "bfloat16" if _bf16(self.options.precision, device) else "float32"
 
     def _request_options(self) -> tuple[str, ...]:
         return ("text_normalization", *BOUNDS)
 
+    def batch_model(self, slots: CodeSlots) -> PackagedModel:
+        from antiphon.engines.indextts.batch.versions import Model25
+
+        return Model25(self.model, self.conditioning, self.readings, self.most_codes, self.read_mood)
+
     def _arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         language = params["language"]
-        normalise = bool(params["options"].get("text_normalization", language in self._options.normalise))
+        normalise = bool(params["options"].get("text_normalization", language in self.options.normalise))
         return {"lang": language, "text_normalization": normalise, **super()._arguments(params)}
 
     def _infer(self, text: str, delivery: Delivery, arguments: Mapping[str, Any]) -> Any:
-        _, audio = self._model.infer(delivery.voice.path, text, None, duration_factor=delivery.duration, **arguments)
+        _, audio = self.model.infer(delivery.voice.path, text, None, duration_factor=delivery.duration, **arguments)
         return audio[:, 0]
 
 
@@ -82,12 +105,17 @@ def _with_cache(base: type[Any]) -> type[Any]:
         def _emotion_conditioning(self, path: str, key: object = None, verbose: bool = False) -> Any:
             return self._cached("emotion", path, partial(super()._emotion_conditioning, path, None))
 
-        def _compute(self, voice: str, emotion: str) -> None:
-            self._speaker_conditioning(voice)
-            self._emotion_conditioning(emotion)
+        def _compute(self, voice: str, emotion: str) -> tuple[Any, Any]:
+            return self._speaker_conditioning(voice), self._emotion_conditioning(emotion)
 
         def _drop_own_cache(self) -> None:
             self._spk_cache.clear()
             self._emo_cache.clear()
 
     return Model
+
+
+def engine(options: Mapping[str, Any]) -> IndexTTS25 | BatchedIndexTTS:
+    """The engine in the runtime that its options ask for."""
+    made = IndexTTS25(options)
+    return BatchedIndexTTS(made) if made.options.batched else made

@@ -11,6 +11,7 @@ from antiphon.domain import errors
 from antiphon.domain.request import check_number
 
 Precision = Literal["auto", "float32", "bfloat16"]
+Runtime = Literal["auto", "batched", "serial"]
 
 #: Least and most of each option of a request, by its name in vLLM-Omni's `extra_params`.
 BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -53,6 +54,11 @@ class Options:
     max_tokens: int = 120
     #: Weight of `calm` for a request without an emotion; 0 leaves the emotion to the reference.
     calm: float = 0.8
+    #: `batched` computes many units in the same steps; `serial` one after the other, by the package itself. `auto` is
+    #: batched, but serial where beams are asked for, which a batch does not have.
+    runtime: Runtime = "auto"
+    #: Units that are computed in the same steps; 0: 4 on a CPU, where a batch gains little, and 32 on a GPU.
+    rows: int = 0
     #: Languages whose numbers and dates are written out as words. Each grammar takes a minute at the very first start.
     normalise: tuple[str, ...] = ("en", "zh", "es")
 
@@ -75,7 +81,12 @@ class Options:
     def _check(self) -> None:
         if self.precision not in get_args(Precision):
             raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {self.precision!r}")
+        if self.runtime not in get_args(Runtime):
+            raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, not {self.runtime!r}")
+        if self.runtime == "batched" and self.num_beams > 1:
+            raise ValueError(f"num_beams must be 1 with the batched runtime, not {self.num_beams}; or choose serial")
         for name, low, high in (
+            ("rows", 0, 64),
             ("reference_seconds", 2.0, 15.0),
             ("num_beams", *BOUNDS["num_beams"]),
             ("max_tokens", 10, 120),
@@ -84,6 +95,10 @@ class Options:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name} must be between {low:g} and {high:g}, not {getattr(self, name)}")
+
+    @property
+    def batched(self) -> bool:
+        return self.runtime == "batched" or (self.runtime == "auto" and self.num_beams == 1)
 
     def deciding(self) -> str:
         """A line that changes with every option that changes the sound."""

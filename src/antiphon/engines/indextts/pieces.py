@@ -43,9 +43,11 @@ class Attempt:
 class Utterance:
     """What is to be said next of a text; whoever says it reports the audio, and is given it back if it is accepted."""
 
-    def __init__(self, text: str, seed: int, guard: Guard, rate: int, duration: float) -> None:
-        """`duration` is in times the usual length."""
-        self._seed, self._guard, self._rate, self._duration = seed, guard, rate, duration
+    def __init__(
+        self, text: str, seed: int, guard: Guard, rate: int, duration: float, length: Callable[[str], float] = letters
+    ) -> None:
+        """`duration` is in times the usual length; `length` counts the letters of what is said of a text."""
+        self._seed, self._guard, self._rate, self._duration, self._length = seed, guard, rate, duration, length
         #: Pieces to say, the next one last.
         self._stack = [Attempt(text, derive(seed, (), 0))]
 
@@ -54,10 +56,13 @@ class Utterance:
         """What to say next; None at the end."""
         return self._stack[-1] if self._stack else None
 
-    def report(self, audio: Any) -> Any | None:
-        """The audio of `attempt`, if the guard accepts it. Raises `UnitFailed` if all attempts fail."""
+    def report(self, audio: Any, whole: bool = True) -> Any | None:
+        """The audio of `attempt`, if the guard accepts it. Raises `UnitFailed` if all attempts fail. `whole`: the model
+        came to an end by itself."""
         tried = self._stack.pop()
-        problem = self._guard.problem(audio, self._rate, letters(tried.text), self._duration)
+        problem = self._guard.problem(audio, self._rate, self._length(tried.text), self._duration)
+        if problem is None and not whole:
+            problem = f"it did not come to an end in {len(audio) / self._rate:.1f} s"
         if problem is None:
             return audio
         if tried.number + 1 < TRIES:
@@ -76,9 +81,8 @@ class Utterance:
         return Attempt(text, derive(self._seed, path, number), path, number)
 
 
-def speak(text: str, seed: int, say: Say, guard: Guard, rate: int, duration: float) -> Iterator[Any]:
+def speak(utterance: Utterance, say: Say) -> Iterator[Any]:
     """The audio of a text's pieces, in order, each accepted by the guard. Raises `UnitFailed`."""
-    utterance = Utterance(text, seed, guard, rate, duration)
     while (attempt := utterance.attempt) is not None:
         audio = utterance.report(say(attempt.text, attempt.seed))
         if audio is not None:

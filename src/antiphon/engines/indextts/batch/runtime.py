@@ -13,20 +13,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, wait
 from typing import Any
 
 import torch
 
 from antiphon.domain import errors
+from antiphon.domain.engine import Chunk, Emitted, Ended
+from antiphon.domain.unit import Wish
 from antiphon.engines.indextts.batch import draws, vocoder
 from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt
 from antiphon.engines.indextts.batch.flow import Flow, FlowBatch
 from antiphon.engines.indextts.batch.policy import Policy, Stage, Step, Unit
-from antiphon.engines.indextts.batch.units import Ask, Emitted, Ended, Model, Row, Wish
+from antiphon.engines.indextts.batch.units import Ask, Model, Row
 from antiphon.engines.indextts.pieces import Attempt
 
 #: Samples of silence between the parts of a piece that is too long for the model, as the packages leave it.
 PAUSE = 4410
+#: Seconds that a step waits at most while nothing but the reading of texts is to be done.
+READING = 0.01
 
 Event = Emitted | Ended
 
@@ -75,13 +80,17 @@ class Runtime:
     def step(self) -> list[Event]:
         """Raises what the device raises; the process is then not to be trusted."""
         with torch.inference_mode():
-            for row in [row for row in self._rows.values() if row.unit.stage is Stage.LISTEN]:
+            unread = [row.ask.reading for row in self._rows.values() if not _is_read(row) and row.ask.reading]
+            for row in [row for row in self._rows.values() if row.unit.stage is Stage.LISTEN and _is_read(row)]:
                 row.voice = row.voice or self._model.heard(row.ask.voice)
                 if row.voice is not None:
                     self._try(row)
-            step = self._policy.choose([row.unit for row in self._rows.values() if not self._is_failed(row)])
+            ready = [row.unit for row in self._rows.values() if _is_read(row) and not self._is_failed(row)]
+            step = self._policy.choose(ready)
             if step is not None:
                 self._compute(step)
+            elif unread:
+                wait(unread, READING, FIRST_COMPLETED)
             return self._events()
 
     def _compute(self, step: Step) -> None:
@@ -103,8 +112,11 @@ class Runtime:
         attempt = _attempt(row)
         assert row.voice is not None
         try:
-            first, *row.parts = self._model.prompts(row.voice, attempt.text, row.ask.language)
-            row.said = []
+            prompts = self._model.prompts(row.voice, attempt.text, row.ask.manner)
+            if not prompts:
+                raise errors.NothingToSay("The model reads nothing in this text")
+            first, *row.parts = prompts
+            row.said, row.whole = [], True
             self._queue(row, first)
         except Exception as e:
             self._failed.append((row, e))
@@ -112,7 +124,8 @@ class Runtime:
     def _queue(self, row: Row, embedding: Any) -> None:
         """Has a part of an attempt wait for a slot. Raises `UnitFailed` if it does not fit into one."""
         attempt = _attempt(row)
-        limit = min(self._model.max_codes(attempt.text), self._slots.max_codes)
+        room = self._slots.positions - int(embedding.shape[0])
+        limit = min(self._model.max_codes(attempt.text, row.ask.manner), self._slots.max_codes, room)
         row.prompt = Prompt(embedding, draws.uniforms(_seed(row), limit), limit, row.ask.sampling)
         problem = self._slots.problem(row.prompt)
         if problem is not None:
@@ -144,6 +157,7 @@ class Runtime:
                 continue
             count = done[row.slot]
             row.codes = self._slots.codes(row.slot, count)
+            row.whole = row.whole and row.prompt is not None and count < row.prompt.limit
             self._slots.leave(row.slot)
             row.slot, row.unit.stage, row.unit.positions = None, Stage.CONDITIONS, count
             if not count:
@@ -216,11 +230,11 @@ class Runtime:
             if row.parts:
                 self._queue(row, row.parts.pop(0))
                 return []
-            accepted = row.ask.utterance.report(_joined(row.said).numpy())
+            accepted = row.ask.utterance.report(_joined(row.said).numpy(), row.whole)
         except errors.UnitFailed as e:
             self._failed.append((row, e))
             return []
-        events: list[Event] = [] if accepted is None else [Emitted(row.unit.number, accepted)]
+        events: list[Event] = [] if accepted is None else [Emitted(row.unit.number, Chunk(accepted.tobytes()))]
         if row.ask.utterance.attempt is not None:
             self._try(row)
             return events
@@ -242,6 +256,10 @@ class Runtime:
         if self._batch is not None:
             self._batch.write_back()
             self._batch = None
+
+
+def _is_read(row: Row) -> bool:
+    return row.ask.reading is None or row.ask.reading.done()
 
 
 def _attempt(row: Row) -> Attempt:

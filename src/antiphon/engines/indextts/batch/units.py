@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -35,40 +36,14 @@ class Ask:
     utterance: Utterance
     #: Which recording, and with which emotion; the listener's own word for it.
     voice: Hashable
-    language: int = 0
+    #: How its text is to be read; the model's own word for it.
+    manner: Hashable = None
+    #: Done when its text has been read; the unit waits for it.
+    reading: Future[Any] | None = None
     sampling: Sampling = field(default_factory=Sampling)
     steps: int = STEPS
     #: Times the usual length.
     duration: float = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    #: A listener waits for its first sound.
-    live: bool = False
-    #: It is suspected of having ended a process: it shares no step.
-    alone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Emitted:
-    """A part of a unit's sound."""
-
-    unit: int
-    #: [samples] int16, on the CPU.
-    samples: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    unit: int
-    #: Of the device, shared by those who took part in each step.
-    seconds: float
-    #: None if the unit was said.
-    error: Exception | None = None
-
-
-Event = Emitted | Ended
 
 
 class Model(Protocol):
@@ -80,11 +55,12 @@ class Model(Protocol):
     def listen(self, voice: Hashable) -> Voice:
         """Computes the voice and remembers it. May raise an error for the units that asked for it."""
 
-    def prompts(self, voice: Voice, text: str, language: int) -> Sequence[Any]:
-        """[positions, width] for each part of a text: one, unless it is too long for the model."""
+    def prompts(self, voice: Voice, text: str, manner: Hashable) -> Sequence[Any]:
+        """[positions, width] for each part of a text: one, unless it is too long for the model; none, if there is
+        nothing to say."""
 
-    def max_codes(self, text: str) -> int:
-        """Most codes that a text may take."""
+    def max_codes(self, text: str, manner: Hashable) -> int:
+        """Codes after which a text is not going to end."""
 
     def conditions(self, rows: Sequence[Row]) -> Sequence[Any]:
         """[frames, channels] for the codes of each row."""
@@ -104,6 +80,8 @@ class Row:
         #: Prompts of the attempt's other parts, the next one first, and the sound of those before.
         self.parts: list[Any] = []
         self.said: list[Any] = []
+        #: Whether each part of the attempt came to an end by itself.
+        self.whole = True
         self.prompt: Prompt | None = None
         self.slot: int | None = None
         #: [n] long

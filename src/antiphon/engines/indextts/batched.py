@@ -1,0 +1,115 @@
+"""Batched engine: IndexTTS driven in steps, each of which computes a part of many units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Capabilities, Emitted, Ended, Phase
+from antiphon.domain.unit import Wish
+from antiphon.engines.indextts.base import STEPS, IndexTTS
+
+if TYPE_CHECKING:
+    from antiphon.engines.indextts.batch.runtime import Runtime
+
+#: Units in the same steps where the operator names no number; and how many more are let in, so that some are ready for
+#: each stage. On a CPU a batch gains little.
+ROWS_CPU, ROWS_GPU = 4, 32
+BESIDE_CPU, BESIDE_GPU = 2, 16
+#: Options of a request that a search with beams has.
+BEAMS = ("num_beams", "length_penalty")
+#: Arguments of the packages that say how codes are drawn.
+_SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
+
+
+class BatchedIndexTTS:
+    """Has the options, the voices and the capabilities of the engine that it is made of."""
+
+    def __init__(self, engine: IndexTTS) -> None:
+        self._engine = engine
+
+    def load(self, phase: Phase) -> None:
+        engine = self._engine
+        engine.load(phase)
+        phase("preparing the batched runtime")
+        from antiphon.engines.indextts.batch import codes, flow, flow_parts, parts, policy, runtime
+
+        package, on_cpu = engine.model, engine.device.startswith("cpu")
+        rows = engine.options.rows or (ROWS_CPU if on_cpu else ROWS_GPU)
+        self._units = rows + (BESIDE_CPU if on_cpu else BESIDE_GPU)
+        slots = codes.CodeSlots(parts.code_model(package.gpt), rows, engine.POSITIONS, engine.POSITIONS)
+        flows = flow.Flow(flow_parts.flow_model(package.s2mel.models["cfm"]))
+        model, clock = engine.batch_model(slots), _clock(engine.device)
+        self._runtime: Runtime = runtime.Runtime(model, slots, flows, policy.Policy(slots=rows), clock=clock)
+
+    def warm(self) -> None:
+        self.admit(0, self._engine.warm_params(), Wish())
+        while not self._runtime.idle:
+            self._runtime.step()
+
+    def capabilities(self) -> Capabilities:
+        can = self._engine.capabilities()
+        return replace(can, slots=self._units, sharing="one")
+
+    def admit(self, unit: int, params: Mapping[str, Any], wish: Wish) -> None:
+        """Raises `InvalidRequest`, `UnknownVoice`."""
+        from antiphon.engines.indextts.batch.listener import VoiceKey
+        from antiphon.engines.indextts.batch.sampling import Sampling
+        from antiphon.engines.indextts.batch.units import Ask
+
+        engine = self._engine
+        delivery = engine.delivery(params)
+        given = delivery.arguments
+        if given["num_beams"] > 1:
+            raise errors.InvalidRequest(
+                "num_beams above 1 needs a server that computes one text at a time; its operator can start it with "
+                f"--model-option {engine.NAME}:runtime=serial",
+                param="extra_params.num_beams",
+            )
+        ask = Ask(
+            engine.utterance(params, delivery),
+            VoiceKey(
+                delivery.voice,
+                delivery.emotion_reference,
+                delivery.strength,
+                None if delivery.weights is None else tuple(delivery.weights),
+                delivery.mood,
+            ),
+            delivery.manner,
+            engine.readings.ahead(params["text"], delivery.manner),
+            Sampling(**{name: given[name] for name in _SAMPLING if name in given}),
+            given.get("diffusion_steps", STEPS),
+            delivery.duration,
+        )
+        self._runtime.admit(unit, ask, wish)
+
+    def cancel(self, unit: int) -> None:
+        self._runtime.cancel(unit)
+
+    def step(self) -> Sequence[Emitted | Ended]:
+        return self._runtime.step()
+
+    def suspects(self) -> frozenset[int]:
+        return self._runtime.suspects()
+
+    def close(self) -> None:
+        self._engine.close()
+
+
+def _clock(device: str) -> Callable[[], float]:
+    """Seconds, once the device has done all that it was asked for."""
+    import time
+
+    if device.startswith("cpu"):
+        return time.perf_counter
+    import torch
+
+    accelerator = torch.get_device_module(device.partition(":")[0])
+
+    def now() -> float:
+        accelerator.synchronize()
+        return time.perf_counter()
+
+    return now

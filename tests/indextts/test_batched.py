@@ -1,0 +1,174 @@
+"""The batched engine with the real packages on small random checkpoints: what a unit sounds like, and for whom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from antiphon.domain import errors
+from antiphon.domain.engine import Emitted
+from antiphon.domain.unit import SpeechParams, Wish
+from antiphon.engines.indextts import indextts25
+from antiphon.engines.indextts.batched import BatchedIndexTTS
+from tests.indextts.conftest import MODEL
+from tests.indextts.test_indextts25 import OTHER, TEXT, VOICE, voices
+
+__all__ = ["voices"]
+
+
+def make(models: Path, voices: Path, **options: Any) -> BatchedIndexTTS:
+    given = {"dir": str(models / MODEL), "voices": str(voices), "normalise": [], "threads": 1, **options}
+    made = indextts25.engine(given)
+    assert isinstance(made, BatchedIndexTTS)
+    made.load(lambda name, fraction=None: None)
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(models: Path, voices: Path) -> Iterator[BatchedIndexTTS]:
+    made = make(models, voices)
+    made.warm()
+    yield made
+    made.close()
+
+
+class Speaker:
+    """Drives an engine as a worker does."""
+
+    def __init__(self, engine: BatchedIndexTTS) -> None:
+        self.engine, self.number = engine, 1000
+
+    def begin(self, text: str = TEXT, wish: Wish = Wish(), **more: Any) -> int:
+        self.number += 1
+        params = SpeechParams(text, more.pop("voice", VOICE), more.pop("language", "en"), **more).as_params()
+        self.engine.admit(self.number, params, wish)
+        return self.number
+
+    def finish(self, units: list[int], most: int = 5000) -> tuple[dict[int, bytes], dict[int, Exception]]:
+        sound, wrong, left = dict.fromkeys(units, b""), {}, set(units)
+        for _ in range(most):
+            for event in self.engine.step():
+                if isinstance(event, Emitted):
+                    sound[event.unit] += event.chunk.payload
+                else:
+                    left.remove(event.unit)
+                    if event.error is not None:
+                        wrong[event.unit] = event.error
+            if not left:
+                return sound, wrong
+        raise AssertionError(f"no end in {most} steps")
+
+    def say(self, *args: Any, **more: Any) -> bytes:
+        unit = self.begin(*args, **more)
+        sound, wrong = self.finish([unit])
+        if wrong:
+            raise wrong[unit]
+        return sound[unit]
+
+
+@pytest.fixture
+def speaker(engine: BatchedIndexTTS) -> Speaker:
+    return Speaker(engine)
+
+
+def test_it_says_how_it_shares_its_device(engine: BatchedIndexTTS) -> None:
+    can = engine.capabilities()
+    assert (can.sharing, can.slots) == ("one", 6)
+    assert can.cloning
+
+
+def test_units_at_the_same_time_sound_as_they_do_alone(speaker: Speaker) -> None:
+    wishes = [
+        {"text": f"Number {n} says {'some words ' * (n % 3)}to somebody.", "voice": (VOICE, OTHER)[n % 2], "seed": n,
+         "emotion": {"happy": 0.4} if n % 3 else {}}
+        for n in range(5)
+    ]  # fmt: skip
+    alone = [speaker.say(**wish) for wish in wishes]
+    assert len(set(alone)) == 5
+    units = [speaker.begin(**wish) for wish in wishes]
+    sound, wrong = speaker.finish(units)
+    assert not wrong
+    assert [len(sound[unit]) for unit in units] == [len(each) for each in alone]
+    for unit, each in zip(units, alone, strict=True):
+        pairs = zip(memoryview(sound[unit]).cast("h"), memoryview(each).cast("h"), strict=True)
+        assert max(abs(one - two) for one, two in pairs) <= 1
+
+
+def test_the_same_recipe_gives_the_same_samples_in_a_fresh_engine(
+    speaker: Speaker, models: Path, voices: Path
+) -> None:
+    first = speaker.say(seed=3)
+    assert len(first) > 22050
+    speaker.say("Something else.", voice=OTHER, emotion={"sad": 0.5}, seed=9)
+    assert speaker.say(seed=3) == first
+    # One that computes the voice anew for every unit.
+    fresh = make(models, voices, voice_cache=0)
+    assert Speaker(fresh).say(seed=3) == first
+    fresh.close()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seed": 1},
+        {"speed": 1.5},
+        {"voice": OTHER},
+        {"emotion": {"happy": 0.8}},
+        {"emotion": {"angry": 0.8}},
+        {"options": {"emotion_ref": "b" * 64}},
+        {"options": {"emotion_ref": "b" * 64, "emotion_strength": 0.5}},
+        {"options": {"temperature": 1.4}},
+        {"options": {"diffusion_steps": 10}},
+        {"text": "Something else is said here now."},
+        {"language": "es"},
+    ],
+    ids=str,
+)
+def test_each_of_these_changes_the_samples(speaker: Speaker, changed: dict[str, Any]) -> None:
+    assert speaker.say(**changed) != speaker.say()
+
+
+def test_speed_is_the_length(speaker: Speaker) -> None:
+    assert len(speaker.say(speed=0.5)) / len(speaker.say(speed=2.0)) == pytest.approx(4, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error"),
+    [
+        ({"voice": "ref:" + "c" * 64}, errors.UnknownVoice),
+        ({"options": {"emotion_ref": "d" * 64}}, errors.UnknownVoice),
+        ({"options": {"temperature": math.nan}}, errors.InvalidRequest),
+        ({"options": {"num_beams": 99}}, errors.InvalidRequest),
+        ({"options": {"num_beams": 3}}, errors.InvalidRequest),
+        ({"emotion": {"happy": math.nan}}, errors.InvalidRequest),
+        ({"language": "fr"}, errors.InvalidRequest),
+    ],
+    ids=str,
+)
+def test_what_is_out_of_bounds_is_not_admitted(
+    speaker: Speaker, changed: dict[str, Any], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        speaker.begin(**changed)
+    assert speaker.say()
+
+
+def test_long_texts_and_pronunciation_marks(speaker: Speaker) -> None:
+    assert len(speaker.say(f"{TEXT} " * 8)) > 2 * len(speaker.say())
+    marked = speaker.say("I am <going|G OW1 . IH0 NG> there now.")
+    assert marked != speaker.say("I am going there now.")
+    assert speaker.say("你好，世界。今天天气很好。", language="zh")
+
+
+def test_a_cancelled_unit_is_forgotten(speaker: Speaker) -> None:
+    wanted = speaker.say(seed=4)
+    gone, kept = speaker.begin(seed=5), speaker.begin(seed=4)
+    for _ in range(6):
+        speaker.engine.step()
+    speaker.engine.cancel(gone)
+    sound, wrong = speaker.finish([kept])
+    assert (sound, wrong) == ({kept: wanted}, {})
