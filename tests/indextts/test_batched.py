@@ -14,6 +14,7 @@ from antiphon.domain.engine import Emitted
 from antiphon.domain.unit import SpeechParams, Wish
 from antiphon.engines.indextts import indextts25
 from antiphon.engines.indextts.batched import BatchedIndexTTS
+from tests.indextts import test_indextts25
 from tests.indextts.conftest import MODEL
 from tests.indextts.test_indextts25 import OTHER, TEXT, VOICE, voices
 
@@ -42,8 +43,9 @@ class Speaker:
     def __init__(self, engine: BatchedIndexTTS) -> None:
         self.engine, self.number = engine, 1000
 
-    def begin(self, text: str = TEXT, wish: Wish = Wish(), **more: Any) -> int:
+    def begin(self, text: str = TEXT, **more: Any) -> int:
         self.number += 1
+        wish = Wish(live=more.pop("live", False), alone=more.pop("alone", False))
         params = SpeechParams(text, more.pop("voice", VOICE), more.pop("language", "en"), **more).as_params()
         self.engine.admit(self.number, params, wish)
         return self.number
@@ -98,9 +100,7 @@ def test_units_at_the_same_time_sound_as_they_do_alone(speaker: Speaker) -> None
         assert max(abs(one - two) for one, two in pairs) <= 1
 
 
-def test_the_same_recipe_gives_the_same_samples_in_a_fresh_engine(
-    speaker: Speaker, models: Path, voices: Path
-) -> None:
+def test_the_same_recipe_gives_the_same_samples_in_a_fresh_engine(speaker: Speaker, models: Path, voices: Path) -> None:
     first = speaker.say(seed=3)
     assert len(first) > 22050
     speaker.say("Something else.", voice=OTHER, emotion={"sad": 0.5}, seed=9)
@@ -143,7 +143,6 @@ def test_speed_is_the_length(speaker: Speaker) -> None:
         ({"options": {"emotion_ref": "d" * 64}}, errors.UnknownVoice),
         ({"options": {"temperature": math.nan}}, errors.InvalidRequest),
         ({"options": {"num_beams": 99}}, errors.InvalidRequest),
-        ({"options": {"num_beams": 3}}, errors.InvalidRequest),
         ({"emotion": {"happy": math.nan}}, errors.InvalidRequest),
         ({"language": "fr"}, errors.InvalidRequest),
     ],
@@ -172,3 +171,42 @@ def test_a_cancelled_unit_is_forgotten(speaker: Speaker) -> None:
     speaker.engine.cancel(gone)
     sound, wrong = speaker.finish([kept])
     assert (sound, wrong) == ({kept: wanted}, {})
+
+
+def test_a_search_with_beams_is_the_packages_own(speaker: Speaker, models: Path, voices: Path) -> None:
+    serial = test_indextts25.make(models, voices, runtime="serial")
+    beams = {"options": {"num_beams": 3}, "seed": 6}
+    wanted = test_indextts25.say(serial, **beams)
+    serial.close()
+    assert speaker.say(**beams) == wanted
+    # Beside others, one of whose recordings has not been heard yet, and one of which has a search of its own.
+    others = [{"seed": 7, "emotion": {"sad": 0.3}}, {"seed": 8, "voice": OTHER, "emotion": {"angry": 0.3}}]
+    alone = [speaker.say(**other) for other in others]
+    speaker.engine._engine.conditioning.clear()
+    first, second = speaker.begin(**beams), speaker.begin(options={"num_beams": 2})
+    units = [speaker.begin(**other) for other in others]
+    sound, wrong = speaker.finish([first, second, *units])
+    assert not wrong
+    assert sound[first] == wanted
+    assert sound[second] != wanted
+    assert [sound[unit] for unit in units] == alone
+
+
+@pytest.mark.parametrize("after", [0, 1, 40])
+def test_a_search_with_beams_is_cancelled_between_two_passes(speaker: Speaker, after: int) -> None:
+    gone, kept = speaker.begin(options={"num_beams": 3}, seed=5), speaker.begin(options={"num_beams": 3}, seed=4)
+    for _ in range(after):
+        assert speaker.engine.step() == []
+    speaker.engine.cancel(gone)
+    sound, wrong = speaker.finish([kept])
+    assert (list(sound), wrong) == ([kept], {})
+    assert len(speaker.engine._soloists) == 0
+
+
+def test_whose_step_it_was_is_told(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit = speaker.begin(options={"num_beams": 3})
+    speaker.engine.step()
+    assert speaker.engine.suspects() == {unit}
+    speaker.engine.cancel(unit)
+    speaker.finish([speaker.begin()])
+    assert unit not in speaker.engine.suspects()

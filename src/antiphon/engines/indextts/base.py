@@ -104,7 +104,7 @@ class IndexTTS(ABC):
         phase("importing torch")
         import torch
 
-        torch.set_num_threads(given.threads)
+        self.prepare_thread()
         self._references = References(given.folder, given.voices)
         self.device = device = given.device or ("cuda:0" if torch.cuda.is_available() else "cpu")
         self.model = model = self._build(device, phase)
@@ -115,6 +115,12 @@ class IndexTTS(ABC):
         self._revision = model_folder.fingerprint(
             given.folder, self.FILES, (self._deciding(device), *self._references.identity())
         )
+
+    def prepare_thread(self) -> None:
+        """Each thread that computes has a number of threads of its own to help it."""
+        import torch
+
+        torch.set_num_threads(self.options.threads)
 
     def _environment(self) -> dict[str, str]:
         """Environment variables that the package reads when it is imported."""
@@ -176,7 +182,10 @@ class IndexTTS(ABC):
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         """One chunk for each piece of the text. Raises `InvalidRequest`, `UnknownVoice`, `UnitFailed`."""
-        delivery = self.delivery(params)
+        yield from self.speak(params, self.delivery(params), context)
+
+    def speak(self, params: Mapping[str, Any], delivery: Delivery, context: Context) -> Iterator[Chunk]:
+        """The package itself computes the unit, one piece after the other."""
         if delivery.mood is not None:
             delivery = replace(delivery, weights=self.read_mood(delivery.mood), mood=None)
         speaker = self._speaker(delivery)

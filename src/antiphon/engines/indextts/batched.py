@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Emitted, Ended, Phase
 from antiphon.domain.unit import Wish
 from antiphon.engines.indextts.base import STEPS, IndexTTS
+from antiphon.engines.indextts.solo import Soloists
 
 if TYPE_CHECKING:
     from antiphon.engines.indextts.batch.runtime import Runtime
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 #: each stage. On a CPU a batch gains little.
 ROWS_CPU, ROWS_GPU = 4, 32
 BESIDE_CPU, BESIDE_GPU = 2, 16
-#: Options of a request that a search with beams has.
-BEAMS = ("num_beams", "length_penalty")
 #: Arguments of the packages that say how codes are drawn.
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
 
@@ -29,6 +28,8 @@ class BatchedIndexTTS:
 
     def __init__(self, engine: IndexTTS) -> None:
         self._engine = engine
+        #: Whether the last step was one of the package's own.
+        self._solo = False
 
     def load(self, phase: Phase) -> None:
         engine = self._engine
@@ -42,6 +43,7 @@ class BatchedIndexTTS:
         slots = codes.CodeSlots(parts.code_model(package.gpt), rows, engine.POSITIONS, engine.POSITIONS)
         flows = flow.Flow(flow_parts.flow_model(package.s2mel.models["cfm"]))
         model, clock = engine.batch_model(slots), _clock(engine.device)
+        self._soloists = Soloists(engine.prepare_thread)
         self._runtime: Runtime = runtime.Runtime(model, slots, flows, policy.Policy(slots=rows), clock=clock)
 
     def warm(self) -> None:
@@ -63,11 +65,8 @@ class BatchedIndexTTS:
         delivery = engine.delivery(params)
         given = delivery.arguments
         if given["num_beams"] > 1:
-            raise errors.InvalidRequest(
-                "num_beams above 1 needs a server that computes one text at a time; its operator can start it with "
-                f"--model-option {engine.NAME}:runtime=serial",
-                param="extra_params.num_beams",
-            )
+            self._soloists.admit(unit, partial(engine.speak, params, delivery))
+            return
         ask = Ask(
             engine.utterance(params, delivery),
             VoiceKey(
@@ -87,12 +86,14 @@ class BatchedIndexTTS:
 
     def cancel(self, unit: int) -> None:
         self._runtime.cancel(unit)
+        self._soloists.cancel(unit)
 
     def step(self) -> Sequence[Emitted | Ended]:
-        return self._runtime.step()
+        self._solo = bool(len(self._soloists)) and (self._runtime.idle or not self._solo)
+        return self._soloists.step() if self._solo else self._runtime.step()
 
     def suspects(self) -> frozenset[int]:
-        return self._runtime.suspects()
+        return frozenset({self._soloists.current}) if self._solo else self._runtime.suspects()
 
     def close(self) -> None:
         self._engine.close()

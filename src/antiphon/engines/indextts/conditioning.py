@@ -47,6 +47,10 @@ class ConditioningCache:
         self._entries.move_to_end(key)
         return found[0]
 
+    def clear(self) -> None:
+        self._entries.clear()
+        self.nbytes = 0
+
     def __len__(self) -> int:
         return len(self._entries)
 

@@ -6,6 +6,7 @@ the next one has to load gigabytes.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -26,6 +27,8 @@ class Interrupt:
 
     def __init__(self, codes: Any, flow: Any, vocoder: Any) -> None:
         self._context: Context | None = None
+        #: The thread that computes the unit; what another one computes meanwhile is none of its steps.
+        self._thread = 0
         #: Steps of each stage that the piece took, and will take; the part of the unit that it is.
         self._taken, self._expected = [0, 0, 0], (1.0, 1.0, 1.0)
         self._part = (0.0, 1.0)
@@ -36,7 +39,7 @@ class Interrupt:
     @contextmanager
     def watching(self, context: Context) -> Iterator[None]:
         """Inside the block the next step after a cancel raises `Interrupted`."""
-        self._context, self._told = context, 0.0
+        self._context, self._told, self._thread = context, 0.0, threading.get_ident()
         self.begin((1.0, 1.0), (0.0, 1.0))
         try:
             yield
@@ -48,7 +51,7 @@ class Interrupt:
         self._taken, self._expected, self._part = [0, 0, 0], (*expected, 1.0), part
 
     def _check(self, stage: int, *_: object) -> None:
-        if self._context is None:
+        if self._context is None or self._thread != threading.get_ident():
             return
         if self._context.cancelled():
             raise Interrupted

@@ -41,7 +41,10 @@ class PackagedModel(ABC):
 
     def listen(self, voice: Hashable) -> Voice:
         assert isinstance(voice, VoiceKey)
-        return self._listener.listen(voice)
+        # Listening draws random numbers, which a unit that the package computes meanwhile must not miss.
+        device = torch.device(self._package.device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            return self._listener.listen(voice)
 
     def prompts(self, voice: Voice, text: str, manner: Hashable) -> Sequence[Any]:
         assert isinstance(manner, Manner)
