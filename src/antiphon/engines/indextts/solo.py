@@ -1,7 +1,7 @@
 """Solo: units that the package computes by itself, between the steps of those that share theirs.
 
 A search with beams is left to the package: it follows several continuations of one text at a time, and a batch has one
-for each text. Such a unit runs in a thread of its own, which gets its turn for one pass through a module and then waits.
+for each text. Such a unit runs in a thread of its own, which has its turn for one pass through a module and then waits.
 So one thread at a time computes, and the steps of the others come in between.
 """
 
