@@ -210,3 +210,20 @@ def test_whose_step_it_was_is_told(speaker: Speaker, monkeypatch: pytest.MonkeyP
     speaker.engine.cancel(unit)
     speaker.finish([speaker.begin()])
     assert unit not in speaker.engine.suspects()
+
+
+def test_it_speaks_in_half_the_precision(models: Path, voices: Path) -> None:
+    """As on a GPU that has bfloat16: the code model's weights are halved, the other stages are not."""
+    import torch
+
+    halved = make(models, voices)
+    package = halved._engine.model
+    package.gpt.bfloat16()
+    package.dtype = torch.bfloat16
+    halved.prepare_runtime()
+    speaker = Speaker(halved)
+    units = [speaker.begin(f"Number {n} speaks to somebody.", seed=n, emotion={"happy": 0.2 * n}) for n in range(3)]
+    sound, wrong = speaker.finish(units)
+    assert not wrong
+    assert all(len(sound[unit]) > 22050 for unit in units)
+    halved.close()

@@ -35,8 +35,13 @@ class BatchedIndexTTS:
         engine = self._engine
         engine.load(phase)
         phase("preparing the batched runtime")
+        self.prepare_runtime()
+
+    def prepare_runtime(self) -> None:
+        """Takes the weights out of the loaded model, and makes room for the rows."""
         from antiphon.engines.indextts.batch import codes, flow, flow_parts, parts, policy, runtime
 
+        engine = self._engine
         package, on_cpu = engine.model, engine.device.startswith("cpu")
         rows = engine.options.rows or (ROWS_CPU if on_cpu else ROWS_GPU)
         self._units = rows + (BESIDE_CPU if on_cpu else BESIDE_GPU)

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 
 from antiphon.engines.indextts.batch.units import Voice
-from antiphon.engines.indextts.conditioning import CachedConditioning, ConditioningCache
+from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.references import Reference
 
 
@@ -41,7 +41,7 @@ class VoiceKey:
 class Listener:
     def __init__(
         self,
-        package: CachedConditioning,
+        package: Any,
         cache: ConditioningCache,
         speaker: Callable[[Any, Any, Any], Any],
         read_mood: Callable[[str], Sequence[float] | None],
@@ -58,16 +58,19 @@ class Listener:
         return None if speaker is None or found is None else _voice(speaker, found)
 
     def listen(self, key: VoiceKey) -> Voice:
+        """As both packages do it: what is heard in the recordings in float32, the rest in the code model's precision."""
         found, emotion = self._package.listen(key.voice, key.emotion)
-        heard, style = found[0], found[1]
-        speaker = self._cache.get(
-            key.entry, lambda: self._speaker(heard, style, self._emotion(key, heard, style, emotion))
-        )
-        return _voice(speaker, found)
+
+        def make() -> Any:
+            heard, style, model = found[0], found[1], self._package
+            with torch.autocast(heard.device.type, dtype=model.dtype, enabled=model.dtype is not None):
+                return self._speaker(heard, style, self._emotion(key, heard, style, emotion))
+
+        return _voice(self._cache.get(key.entry, make), found)
 
     def _emotion(self, key: VoiceKey, heard: Any, style: Any, emotion: Any) -> Any:
         """[1, width]: the emotion vector, as both packages' `infer` makes it."""
-        model: Any = self._package
+        model = self._package
         # Their lengths are those of a feature and not of the recording, and their masks let everything through.
         lengths = [torch.tensor([each.shape[-1]], device=each.device) for each in (heard, emotion)]
         alpha = key.strength if key.emotion else 1.0
