@@ -58,7 +58,7 @@ class Listener:
         return None if speaker is None or found is None else _voice(speaker, found)
 
     def listen(self, key: VoiceKey) -> Voice:
-        """As both packages do it: what is heard in the recordings in float32, the rest in the code model's precision."""
+        """As both packages do it: the recordings are heard in float32, the rest is in the code model's precision."""
         found, emotion = self._package.listen(key.voice, key.emotion)
 
         def make() -> Any:
