@@ -82,6 +82,13 @@ def test_each_gpu_is_filled_beside_what_it_holds() -> None:
     assert Counter(devices(placements(model(2), "auto", cards, found))) == {1: 1, 2: 1}
 
 
+def test_an_engine_that_batches_has_one_worker_on_each_gpu() -> None:
+    spec = replace(model(6), workers_per_gpu=1)
+    assert devices(placements(spec, "auto", [card(0, 140), card(1, 24), card(2, 4)])) == [0, 1]
+    # A number is the operator's own affair.
+    assert devices(placements(spec, 3, [card(0, 140)])) == [0, 0, 0]
+
+
 def test_a_number_is_kept_to_and_spread() -> None:
     cards = [card(0), card(1)]
     assert Counter(devices(placements(model(10), 4, cards))) == {0: 2, 1: 2}

@@ -108,7 +108,7 @@ _ALL = (
             Repo("IndexTeam/IndexTTS-2.5", (*_INDEXTTS, "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken")),
             *_HEARING,
         ),
-        rank=90, footprint=6000 * MIB, gpu_footprint=6200 * MIB, prior=(0.6, 0.02),
+        rank=90, footprint=6000 * MIB, gpu_footprint=6200 * MIB, workers_per_gpu=1, prior=(0.6, 0.02),
     ),
     ModelSpec(
         name="indextts-2", engine="indextts-2", kind="speech", title="IndexTTS2",
@@ -121,7 +121,7 @@ _ALL = (
             Repo("amphion/MaskGCT", ("semantic_codec/model.safetensors",), into="hf_cache"),
         ),
         # Rank 0: never chosen by `auto`. The newer version is faster and speaks more languages.
-        rank=0, footprint=8500 * MIB, gpu_footprint=8000 * MIB, prior=(0.8, 0.03),
+        rank=0, footprint=8500 * MIB, gpu_footprint=8000 * MIB, workers_per_gpu=1, prior=(0.8, 0.03),
     ),
     ModelSpec(
         name="whisper-base", engine="whisper", kind="transcription", title="Whisper base", licence="MIT",

@@ -40,6 +40,9 @@ class ModelSpec:
     footprint: int = 0
     #: Bytes of GPU memory that one worker needs, roughly; 0: it uses no GPU.
     gpu_footprint: int = 0
+    #: Workers of it that `auto` puts on a GPU at most; 0: as many as its memory holds. One whose engine computes many
+    #: units in the same steps needs no second.
+    workers_per_gpu: int = 0
     #: Seconds that a unit takes before any was measured: a constant, and per character, on an ordinary machine.
     prior: tuple[float, float] = (0.1, 0.02)
     #: Whether this machine does the work, so that the model shares its processors or GPUs with others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,12 +58,13 @@ def placements(
 ) -> list[Placement]:
     """The placement of each worker of a model: on a GPU if the model uses one and there is room, else on the CPU.
     `taken` holds the placements of other models, whose workers may not have filled their memory yet. `auto` fills each
-    GPU with as many workers as its remaining memory holds. A number is obeyed: each worker goes to the GPU with the
+    GPU with as many workers as its remaining memory holds, or as the model needs there. A number is obeyed: each worker goes to the GPU with the
     most memory left, even if that is too little."""
     need = spec.gpu_footprint
     room = _room(gpus, taken) if need else {}
     if asked == "auto":
-        on_gpus = [Placement(gpu, need, True) for gpu, free in room.items() for _ in range(free // need)]
+        most = spec.workers_per_gpu or sys.maxsize
+        on_gpus = [Placement(gpu, need, True) for gpu, free in room.items() for _ in range(min(most, free // need))]
         return on_gpus or [Placement(restricted=bool(need))] * replicas(spec, asked)
     if not room or max(room.values()) < need:
         return [Placement(restricted=bool(need))] * replicas(spec, asked)
