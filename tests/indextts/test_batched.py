@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Emitted
 from antiphon.domain.unit import SpeechParams, Wish
 from antiphon.engines.indextts import indextts25
+from antiphon.engines.indextts.batch.sampling import Sampling
 from antiphon.engines.indextts.batched import BatchedIndexTTS
 from tests.indextts import test_indextts25
 from tests.indextts.conftest import MODEL
@@ -227,3 +229,39 @@ def test_it_speaks_in_half_the_precision(models: Path, voices: Path) -> None:
     assert not wrong
     assert all(len(sound[unit]) > 22050 for unit in units)
     halved.close()
+
+
+def test_the_whole_way_is_the_packages(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Greedy codes, and the same noise for the flow: then both make the same samples, whoever shares the steps."""
+    import torch
+
+    from antiphon.engines.indextts.batch import draws
+
+    package = speaker.engine._engine.model
+    flow = package.s2mel.models["cfm"]
+    monkeypatch.setattr(draws, "noise", lambda seed, channels, frames: torch.ones(channels, frames) * 0.5)
+
+    def inference(mu: Any, lengths: Any, prompt: Any, style: Any, f0: Any, steps: int, **more: Any) -> Any:
+        noise = torch.ones(1, 80, mu.shape[1]) * 0.5
+        times = torch.linspace(0, 1, steps + 1)
+        return flow.solve_euler(noise, lengths, prompt, mu, style, f0, times, more["inference_cfg_rate"])
+
+    monkeypatch.setattr(flow, "inference", inference)
+    texts = [f"Number {n} says {'a few words ' * n}to you." for n in range(3)]
+    moods: list[dict[str, float]] = [{}, {"happy": 0.5}, {"sad": 0.3, "calm": 0.2}]
+    engine = speaker.engine._engine
+    wanted = []
+    for text, mood in zip(texts, moods, strict=True):
+        delivery = engine.delivery(SpeechParams(text, VOICE, "en", emotion=mood).as_params())
+        with torch.no_grad():
+            engine.model.listen(delivery.voice, None)
+            arguments = engine._infer_arguments(text, delivery) | {"do_sample": False}
+            wanted.append(engine._infer(text, delivery, arguments))
+    monkeypatch.setattr(BatchedIndexTTS, "sampling", lambda self, given: Sampling(temperature=0.0))
+    units = [speaker.begin(text, emotion=mood) for text, mood in zip(texts, moods, strict=True)]
+    sound, wrong = speaker.finish(units)
+    assert not wrong
+    for unit, samples in zip(units, wanted, strict=True):
+        got = np.frombuffer(sound[unit], np.int16).astype(int)
+        assert len(got) == len(samples)
+        assert int(np.abs(got - samples.astype(int)).max()) <= 1

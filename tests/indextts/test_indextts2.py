@@ -144,3 +144,42 @@ def test_a_folder_without_the_emotion_reader_speaks_all_the_same(server: Server,
     # In a process of its own: what is offline is decided once in each.
     ran = subprocess.run([sys.executable, "-c", WITHOUT, str(tmp_path)], capture_output=True, text=True, check=False)
     assert ran.stdout.splitlines()[-1:] == ["False True"], ran.stderr[-2000:]
+
+
+BATCHED = """
+import sys
+from antiphon.domain.engine import Emitted
+from antiphon.domain.unit import SpeechParams, Wish
+from antiphon.engines.indextts.indextts2 import engine
+
+made = engine({"dir": sys.argv[1], "normalise": [], "threads": 1})
+made.load(lambda name, fraction=None: None)
+made.warm()
+
+def speak(*units):
+    sound, left = dict.fromkeys(units, b""), len(units)
+    for unit in units:
+        params = SpeechParams(f"Number {unit} says {'some words ' * (unit % 3)}now.", "", "en", seed=unit,
+                              emotion={"happy": 0.4} if unit % 2 else {}).as_params()
+        made.admit(unit, params, Wish())
+    while left:
+        for event in made.step():
+            if isinstance(event, Emitted):
+                sound[event.unit] += event.chunk.payload
+            else:
+                assert event.error is None, event.error
+                left -= 1
+    return sound
+
+alone = [speak(unit)[unit] for unit in (1, 2, 3)]
+again = speak(1, 2, 3)
+print([len(each) for each in alone] == [len(again[unit]) for unit in (1, 2, 3)], len(set(alone)))
+pairs = [(a, b) for one, two in zip(alone, again.values()) for a, b in zip(memoryview(one).cast("h"), memoryview(two).cast("h"))]
+print(max(abs(a - b) for a, b in pairs) <= 1)
+"""
+
+
+def test_units_at_the_same_time_sound_as_they_do_alone(server: Server) -> None:
+    folder = Path(server.args[server.args.index("--models-dir") + 1]) / MODEL
+    ran = subprocess.run([sys.executable, "-c", BATCHED, str(folder)], capture_output=True, text=True, check=False)
+    assert ran.stdout.splitlines()[-2:] == ["True 3", "True"], ran.stderr[-2000:]

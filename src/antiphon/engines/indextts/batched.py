@@ -14,6 +14,7 @@ from antiphon.engines.indextts.solo import Soloists
 
 if TYPE_CHECKING:
     from antiphon.engines.indextts.batch.runtime import Runtime
+    from antiphon.engines.indextts.batch.sampling import Sampling
 
 #: Units in the same steps where the operator names no number; and how many more are let in, so that some are ready for
 #: each stage. On a CPU a batch gains little.
@@ -63,7 +64,6 @@ class BatchedIndexTTS:
     def admit(self, unit: int, params: Mapping[str, Any], wish: Wish) -> None:
         """Raises `InvalidRequest`, `UnknownVoice`."""
         from antiphon.engines.indextts.batch.listener import VoiceKey
-        from antiphon.engines.indextts.batch.sampling import Sampling
         from antiphon.engines.indextts.batch.units import Ask
 
         engine = self._engine
@@ -83,11 +83,17 @@ class BatchedIndexTTS:
             ),
             delivery.manner,
             engine.readings.ahead(params["text"], delivery.manner),
-            Sampling(**{name: given[name] for name in _SAMPLING if name in given}),
+            self.sampling(given),
             given.get("diffusion_steps", STEPS),
             delivery.duration,
         )
         self._runtime.admit(unit, ask, wish)
+
+    def sampling(self, given: Mapping[str, Any]) -> Sampling:
+        """How codes are drawn, of a request's arguments."""
+        from antiphon.engines.indextts.batch.sampling import Sampling
+
+        return Sampling(**{name: given[name] for name in _SAMPLING if name in given})
 
     def cancel(self, unit: int) -> None:
         self._runtime.cancel(unit)
