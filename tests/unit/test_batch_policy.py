@@ -114,6 +114,39 @@ def test_a_live_unit_does_not_wait_for_the_crowd() -> None:
     assert device.count > 48 + len(waits)
 
 
+def chosen(units: list[Unit], slots: int = 8) -> Step:
+    step = Policy(slots=slots).choose(units)
+    assert step is not None
+    return step
+
+
+def test_a_live_unit_takes_the_last_slot_before_those_that_came_first() -> None:
+    waiting = [Unit(n, n, Stage.JOIN, positions=10) for n in range(3)] + [Unit(9, 9, Stage.JOIN, True, positions=10)]
+    busy = [Unit(20 + n, 20 + n, Stage.CODES) for n in range(3)]
+    step = chosen([*waiting, *busy], slots=4)
+    assert [unit.number for unit in step.units] == [9]
+
+
+def test_steps_are_shorter_while_somebody_listens() -> None:
+    rows = [Unit(n, n, Stage.CODES) for n in range(4)]
+    usual, quick = chosen(rows), chosen([*rows, Unit(9, 9, Stage.CODES, True)])
+    assert usual.work > quick.work >= 1
+
+
+def test_the_stage_of_the_live_unit_is_next() -> None:
+    crowd = [Unit(n, n, Stage.CODES) for n in range(4)] + [
+        Unit(10 + n, 10 + n, Stage.FLOW, frames=500) for n in range(2)
+    ]
+    # A window that is whole would fill no batch, and a row of the flow no group.
+    assert chosen([*crowd, Unit(8, 8, Stage.VOCODE, True, windows=1)]).stage is Stage.VOCODE
+    assert chosen([*crowd, Unit(8, 8, Stage.VOCODE, windows=1)]).stage is Stage.CODES
+    policy, live = Policy(slots=8), Unit(8, 8, Stage.FLOW, True, frames=500)
+    for _ in range(3):
+        step = policy.choose([*crowd, live])
+        assert step is not None
+        assert (step.stage, step.units[0]) == (Stage.FLOW, live)
+
+
 def test_steps_are_bounded_in_time() -> None:
     device, _ = crowd(marked=True)
     # Until the paces are learned a guess decides.
