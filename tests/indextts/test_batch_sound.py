@@ -74,6 +74,17 @@ def test_a_norm_over_the_padding_as_well_would_be_heard(tiny: Modules) -> None:
     assert error(padded[0, : frames[0]], alone[0]) > 0.01
 
 
+def test_frames_are_stretched_as_torch_does_at_any_length() -> None:
+    """In another order of rounding 57 of the first 400 lengths have a frame that is its neighbour."""
+    codes = torch.arange(1, 400)
+    have, want = 2 * codes, torch.tensor([conditions.frames25(int(count), 1.0) for count in codes])
+    places = torch.arange(int(have.max())).float().expand(len(codes), 1, -1)
+    made = conditions._stretched(places, have, want)
+    for row, (count, frames) in enumerate(zip(have.tolist(), want.tolist(), strict=True)):
+        alone = functional.interpolate(places[row : row + 1, :, :count], size=frames, mode="nearest")
+        assert torch.equal(made[row, :, :frames], alone[0])
+
+
 @pytest.mark.parametrize("size", [(17, 29), (40, 137), (172, 295), (3, 300)])
 def test_frames_are_stretched_as_torch_does(size: tuple[int, int]) -> None:
     have, want = size
