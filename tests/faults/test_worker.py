@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from antiphon.domain import errors
-from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
+from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult, Wish
 from antiphon.worker import frames, supervisor
 from antiphon.worker.limits import Recycling, WorkerLimits
 from antiphon.worker.pool import Pool
@@ -88,6 +89,34 @@ async def run(made: Pool, changes: Changes, text: str, index: int = 0) -> UnitRe
     await changes.until(lambda: made.free > 0, "a slot is free")
     assert made.reserve()
     return await made.run(unit(text, index))
+
+
+async def test_what_there_is_of_a_live_unit_is_told_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "told at once"
+    async with pool("BreaksOff", monkeypatch) as (made, changes):
+        told: list[bytes] = []
+        await changes.until(lambda: made.free > 0, "a slot is free")
+        assert made.reserve()
+        live = replace(unit(text), wish=Wish(live=True))
+        running = asyncio.ensure_future(made.run(live, on_chunk=told.append))
+        await changes.until(lambda: len(told) == len(text), "each sign is told")
+        assert not running.done()
+        made.cancel(live.id)
+        with pytest.raises(errors.Cancelled):
+            await running
+    assert told == [ord(sign).to_bytes(2, "little") for sign in text]
+
+
+@pytest.mark.parametrize("wish", [Wish(), Wish(live=True)])
+async def test_parts_that_are_told_are_the_result(monkeypatch: pytest.MonkeyPatch, wish: Wish) -> None:
+    async with pool("Fine", monkeypatch) as (made, changes):
+        told: list[bytes] = []
+        await changes.until(lambda: made.free > 0, "a slot is free")
+        assert made.reserve()
+        asked = replace(unit("ok, to be heard"), wish=wish)
+        result = await made.run(asked, on_chunk=told.append)
+        assert result.payload
+        assert b"".join(told) == (result.payload if wish.live else b"")
 
 
 async def test_a_unit_gives_its_audio(monkeypatch: pytest.MonkeyPatch) -> None:

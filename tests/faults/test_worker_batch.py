@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from antiphon.domain import errors
-from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult, Wish
+from antiphon.domain.unit import OnChunk, Recipe, SpeechParams, Unit, UnitResult, Wish
 from antiphon.schedule.cost import CostModel
 from antiphon.schedule.dispatch import MAX_DEATHS_ALONE, Dispatcher
 from antiphon.schedule.fair_queue import FairQueue
@@ -52,6 +52,21 @@ async def test_sixty_four_units_are_computed_together_and_each_gets_its_own(monk
             assert result.seconds > 0
             assert result.meta["sample_rate"] == 8000
         assert max(result.meta["most"] for result in results) > 32
+
+
+async def test_steps_of_a_live_unit_are_told_as_they_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with batching(monkeypatch) as (made, changes):
+        told: list[bytes] = []
+        assert made.reserve()
+        live = unit("long", 0, Wish(live=True))
+        running = asyncio.ensure_future(made.run(live, on_chunk=told.append))
+        beside = asyncio.ensure_future(run(made, "beside it", 1))
+        await changes.until(lambda: told, "its first step is told")
+        assert not running.done()
+        result = await running
+        assert b"".join(told) == result.payload
+        assert len(told) == STEPS * 100
+        assert (await beside).payload
 
 
 async def test_a_cancelled_unit_is_dropped_and_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +143,8 @@ class Source:
     def failed(self, index: int, error: errors.AntiphonError) -> None:
         self._end(index, error)
 
+    def chunk(self, index: int, payload: bytes) -> None: ...
+
     def lost(self, index: int) -> None:
         return
 
@@ -147,9 +164,9 @@ class Counted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.pool, name)
 
-    async def run(self, unit: Unit) -> UnitResult:
+    async def run(self, unit: Unit, *, on_chunk: OnChunk | None = None) -> UnitResult:
         try:
-            result = await self.pool.run(unit)
+            result = await self.pool.run(unit, on_chunk=on_chunk)
         except errors.WorkerDied as e:
             self.runs[(unit.index, unit.wish.alone)] += not isinstance(e, errors.Displaced)
             raise

@@ -46,12 +46,12 @@ class Slow:
     async def remove(self, key: str) -> None: ...
 
 
-def run(storage: Slow, *, dear: Callable[[int], bool]) -> JobRun:
+def run(storage: Slow, *, dear: Callable[[int], bool], live: bool = False) -> JobRun:
     cache = Cache(Path("unused"), 0, remote=RemoteCache(storage))
     plan: Any = Plan()
     callbacks = RunCallbacks(lambda *_: None, lambda _: None, lambda _: None, dear)
     flights: SingleFlight[Entry] = SingleFlight()
-    return JobRun("job", plan, SharedResults(cache, flights), callbacks)
+    return JobRun("job", plan, SharedResults(cache, flights), callbacks, live=live)
 
 
 async def test_a_unit_of_a_job_that_ended_during_a_look_is_not_run() -> None:
@@ -120,6 +120,128 @@ async def test_a_text_of_nothing_else_is_an_error_before_any_part_of_the_answer(
         job_run.skip(index)
     with pytest.raises(errors.NothingToSay):
         await first
+
+
+# Somebody listens
+
+
+async def hear(job_run: JobRun, into: list[tuple[int, bytes, bool]]) -> None:
+    async for part in job_run.parts():
+        into += [(part.index, part.payload, part.last)]
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def four(sound: bytes) -> UnitResult:
+    return UnitResult(sound, {"sample_rate": 24000}, 0.001, "w")
+
+
+async def test_only_the_unit_that_is_heard_next_is_live() -> None:
+    job_run = run(Slow(), dear=lambda index: False, live=True)
+
+    async def live(index: int) -> bool:
+        unit = await job_run.unit(index)
+        assert unit is not None
+        return unit.wish.live
+
+    assert [await live(0), await live(1)] == [True, False]
+    job_run.done(0, result(0))
+    job_run.skip(1)
+    assert [await live(2), await live(3)] == [True, False]
+    calm = await run(Slow(), dear=lambda index: False).unit(0)
+    assert calm is not None
+    assert not calm.wish.live
+
+
+async def test_a_listener_gets_what_there_is_of_a_unit_and_the_rest_at_its_end() -> None:
+    job_run = run(Slow(), dear=lambda index: False, live=True)
+    heard: list[tuple[int, bytes, bool]] = []
+    hearing = asyncio.create_task(hear(job_run, heard))
+    await settled()
+    job_run.chunk(0, b"ab")
+    job_run.chunk(0, b"cd")
+    await settled()
+    assert heard == [(0, b"ab", False), (0, b"cd", False)]
+    job_run.done(0, four(b"abcdef"))
+    await settled()
+    assert heard[2:] == [(0, b"ef", True)]
+    job_run.chunk(1, b"gh")
+    await settled()
+    # All of it was told: its end has nothing more to say.
+    job_run.done(1, four(b"gh"))
+    # Parts that nobody has heard are not kept beside the whole.
+    job_run.chunk(2, b"ij")
+    job_run.done(2, four(b"ijkl"))
+    job_run.done(3, four(b"mn"))
+    await hearing
+    assert heard[3:] == [(1, b"gh", False), (1, b"", True), (2, b"ijkl", True), (3, b"mn", True)]
+    assert [job_run.shared.cache.get_in_memory(key) is not None for key in KEYS] == [True] * 4
+
+
+async def test_a_second_try_does_not_say_again_what_was_heard() -> None:
+    job_run = run(Slow(), dear=lambda index: False, live=True)
+    heard: list[tuple[int, bytes, bool]] = []
+    hearing = asyncio.create_task(hear(job_run, heard))
+    await settled()
+    job_run.chunk(0, b"abc")
+    await settled()
+    job_run.chunk(0, b"d")
+    job_run.lost(0)
+    for sign in (b"a", b"bc", b"", b"de"):
+        job_run.chunk(0, sign)
+    await settled()
+    job_run.lost(0)
+    job_run.chunk(0, b"abcdef")
+    await settled()
+    job_run.done(0, four(b"abcdefg"))
+    for index in (1, 2, 3):
+        job_run.skip(index)
+    await hearing
+    assert b"".join(sound for _, sound, _ in heard) == b"abcdefg"
+    assert [index for index, _, last in heard if last] == [0, 1, 2, 3]
+
+
+async def test_a_second_try_that_says_less_ends_the_unit() -> None:
+    job_run = run(Slow(), dear=lambda index: False, live=True)
+    heard: list[tuple[int, bytes, bool]] = []
+    hearing = asyncio.create_task(hear(job_run, heard))
+    await settled()
+    job_run.chunk(0, b"abc")
+    await settled()
+    job_run.lost(0)
+    job_run.done(0, four(b"ab"))
+    job_run.stop(errors.Cancelled())
+    with pytest.raises(errors.Cancelled):
+        await hearing
+    assert heard == [(0, b"abc", False), (0, b"", True)]
+
+
+@pytest.mark.parametrize("skipped", [set(), {0}, {1}, {3}, {0, 1}, {0, 2}, {0, 1, 2}, {1, 2, 3}])
+async def test_a_listener_hears_the_others_in_order(skipped: set[int]) -> None:
+    job_run = run(Slow(), dear=lambda index: False, live=True)
+    for index in reversed(range(len(KEYS))):
+        if index in skipped:
+            job_run.skip(index)
+        else:
+            job_run.done(index, result(index))
+    heard: list[tuple[int, bytes, bool]] = []
+    await hear(job_run, heard)
+    assert heard == [(n, b"" if n in skipped else result(n).payload, True) for n in range(len(KEYS))]
+
+
+async def test_a_listener_of_nothing_gets_an_error_before_any_part() -> None:
+    job_run = run(Slow(), dear=lambda index: False, live=True)
+    heard: list[tuple[int, bytes, bool]] = []
+    hearing = asyncio.create_task(hear(job_run, heard))
+    for index in range(len(KEYS)):
+        await settled()
+        job_run.skip(index)
+    with pytest.raises(errors.NothingToSay):
+        await hearing
+    assert heard == []
 
 
 async def test_a_run_that_waited_for_a_skipped_unit_asks_the_model_itself() -> None:

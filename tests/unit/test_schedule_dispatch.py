@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from antiphon.domain import errors
-from antiphon.domain.unit import Recipe, Unit, UnitResult
+from antiphon.domain.unit import OnChunk, Recipe, Unit, UnitResult
 from antiphon.schedule.cost import CostModel
 from antiphon.schedule.dispatch import MAX_DEATHS, REFERENCE_LENGTH, Dispatcher
 from antiphon.schedule.queue_policy import QueuePolicy
@@ -25,6 +25,8 @@ class Workers:
     slots: int = 2
     reserved: int = 0
     running: dict[str, asyncio.Future[UnitResult]] = field(default_factory=dict)
+    #: By unit, what takes its parts.
+    tell: dict[str, OnChunk | None] = field(default_factory=dict)
     most: int = 0
     cancelled: list[str] = field(default_factory=list)
 
@@ -40,10 +42,11 @@ class Workers:
     def unreserve(self) -> None:
         self.reserved -= 1
 
-    async def run(self, unit: Unit) -> UnitResult:
+    async def run(self, unit: Unit, *, on_chunk: OnChunk | None = None) -> UnitResult:
         self.reserved -= 1
         future = self.running[unit.id] = asyncio.get_running_loop().create_future()
         self.most = max(self.most, len(self.running))
+        self.tell[unit.id] = on_chunk
         return await future
 
     def cancel(self, unit_id: str) -> None:
@@ -65,6 +68,7 @@ class Job:
         self.name = name
         self.ticket = Ticket(name, client, costs=[1.0] * units, payload=self)
         self.told: Counter[tuple[str, int]] = Counter()
+        self.parts: list[tuple[int, bytes]] = []
         self.errors: list[errors.AntiphonError] = []
         #: Units that are not needed when they are asked for.
         self.found: set[int] = set()
@@ -74,6 +78,9 @@ class Job:
 
     def done(self, index: int, result: UnitResult) -> None:
         self.told["done", index] += 1
+
+    def chunk(self, index: int, payload: bytes) -> None:
+        self.parts.append((index, payload))
 
     def lost(self, index: int) -> None:
         self.told["lost", index] += 1
@@ -108,6 +115,19 @@ async def test_every_unit_runs_once_and_never_more_than_there_are_slots(make: Ca
     assert workers.free == 2
     assert [job.told for job in jobs] == [{("done", 0): 1, ("done", 2): 1}, {("done", 0): 1, ("done", 1): 1}]
     assert (len(dispatcher.queue), dispatcher.running, dispatcher.drain_seconds()) == (0, 0, 0.0)
+
+
+async def test_parts_of_a_unit_reach_its_source(make: Callable[..., Dispatcher]) -> None:
+    workers, job = Workers(slots=2), Job("a", 2)
+    make(workers).submit(job.ticket)
+    await settled()
+    for unit, part in (("a:1", b"x"), ("a:0", b"y"), ("a:1", b"z")):
+        tell = workers.tell[unit]
+        assert tell is not None
+        tell(part)
+    assert job.parts == [(1, b"x"), (0, b"y"), (1, b"z")]
+    while workers.running:
+        await workers.finish()
 
 
 async def test_a_unit_over_which_workers_die_is_tried_again_until_it_is_poison(make: Callable[..., Dispatcher]) -> None:

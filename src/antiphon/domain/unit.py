@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -77,7 +77,7 @@ _SPEECH_DEFAULTS = {name: value for name, value in SpeechParams("", "", "").as_p
 class Wish:
     """How a unit is to be computed; no part of its recipe, since its result is the same."""
 
-    #: A listener waits for its first sound.
+    #: A listener has heard all that comes before it: it goes before others, and its parts are told as they come.
     live: bool = False
     #: It is suspected to end its worker, and has the worker to itself.
     alone: bool = False
@@ -98,6 +98,10 @@ class Unit:
     @property
     def id(self) -> str:
         return f"{self.job}:{self.index}"
+
+
+#: Takes the next part of a unit's result.
+OnChunk = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)

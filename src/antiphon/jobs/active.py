@@ -136,6 +136,10 @@ class ActiveJob:
             self.served.dispatcher.cost.learn_audio(self.run.plan.length(index), seconds)
         self.run.done(index, result)
 
+    def chunk(self, index: int, payload: bytes) -> None:
+        if self.run is not None:
+            self.run.chunk(index, payload)
+
     def lost(self, index: int) -> None:
         self.forget_progress(index)
         if self.run is not None:

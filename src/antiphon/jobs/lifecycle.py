@@ -64,7 +64,9 @@ class JobLifecycle:
         if missing:
             self._enqueue(job, missing, costs)
 
-    def new_run(self, job: ActiveJob, plan: Plan, *, read_cache: bool = True, write_cache: bool = True) -> JobRun:
+    def new_run(
+        self, job: ActiveJob, plan: Plan, *, read_cache: bool = True, write_cache: bool = True, live: bool = False
+    ) -> JobRun:
         return JobRun(
             job.id,
             plan,
@@ -78,6 +80,7 @@ class JobLifecycle:
             space=self.shared.space(job.owner),
             read_cache=read_cache,
             write_cache=write_cache,
+            live=live,
         )
 
     def requeue_unit(self, job: ActiveJob, index: int) -> None:

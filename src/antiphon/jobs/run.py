@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from antiphon.cache import Cache, Entry, SingleFlight
 from antiphon.domain import errors
 from antiphon.domain.plan import Plan
-from antiphon.domain.unit import Unit, UnitResult
+from antiphon.domain.unit import Unit, UnitResult, Wish
 
 #: Bytes of finished segments that wait in memory for a slow reader; beyond it they are read from the cache again.
 AHEAD = 128 * 1024
@@ -26,6 +27,8 @@ WORTH_SHARING = 0.1
 TURN = 16
 #: The result of a unit that was left out: no sound.
 NOTHING = Entry(b"", {})
+#: How a unit is computed whose listener has heard all that comes before it.
+LIVE = Wish(live=True)
 #: Units after the one that is due that are looked for at the same time.
 LOOK_AHEAD = 3
 
@@ -57,6 +60,27 @@ class RunCallbacks:
     is_dear: Callable[[int], bool] = lambda index: False
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a unit's result."""
+
+    index: int
+    payload: bytes
+    #: Whether the unit's result ends with it.
+    last: bool
+
+
+@dataclass(slots=True)
+class _Told:
+    """What a listener has got of a unit before its end, and what waits for him."""
+
+    #: Bytes that he has got.
+    size: int = 0
+    waiting: deque[bytes] = field(default_factory=deque)
+    #: Bytes to leave out: he has got them from a worker that died.
+    skip: int = 0
+
+
 class JobRun:
     """The source of a ticket's units and the place where their results come together."""
 
@@ -70,8 +94,10 @@ class JobRun:
         space: str = "",
         read_cache: bool = True,
         write_cache: bool = True,
+        live: bool = False,
     ) -> None:
-        """`space`: the part of the cache that it uses, "" for the one that has no name."""
+        """`space`: the part of the cache that it uses, "" for the one that has no name. `live`: its results are read by
+        `parts`, for somebody who listens."""
         self.job, self.plan, self.shared = job, plan, shared
         self._space = space
         self.keys = [self.cache_key(key) for key in plan.keys]
@@ -88,6 +114,10 @@ class JobRun:
         self.error: errors.AntiphonError | None = None
         #: Units in which the model has nothing to say, which are left out of the result.
         self.skipped: set[int] = set()
+        self._live = live
+        self._told: dict[int, _Told] = {}
+        #: The first unit that is not done.
+        self._first_open = 0
         self._done = set(self._on_disk)
         self.cached = len(self._on_disk)
         #: Bounds of the segments that are in the file so far; the writer of the file adds them.
@@ -135,7 +165,14 @@ class JobRun:
             self.shared.followed += 1
             self.shared.flights.follow(key).add_done_callback(lambda outcome: self._followed(index, outcome))
             return None
-        return self.plan.unit(self.job, index)
+        unit = self.plan.unit(self.job, index)
+        return replace(unit, wish=LIVE) if self._live and index == self._first_missing() else unit
+
+    def _first_missing(self) -> int:
+        """The first unit without a result: a listener soon waits for it."""
+        while self._first_open in self._done:
+            self._first_open += 1
+        return self._first_open
 
     def _over(self) -> bool:
         """Whether the run has ended. A call, since it may end during any `await`."""
@@ -163,8 +200,20 @@ class JobRun:
         self._land(key, entry)
         self._deliver(index, entry, cached=False)
 
+    def chunk(self, index: int, payload: bytes) -> None:
+        """A part of a live unit's result, before its end. Only whole results are cached and given to other runs."""
+        told = self._told.setdefault(index, _Told())
+        skipped = min(told.skip, len(payload))
+        told.skip -= skipped
+        if skipped < len(payload):
+            told.waiting.append(payload[skipped:])
+            self._wake(index)
+
     def lost(self, index: int) -> None:
         """The unit's worker died and the unit is queued again. Runs that waited for it compute it themselves."""
+        if (told := self._told.get(index)) is not None:
+            told.waiting.clear()
+            told.skip = told.size
         self._land(self.keys[index], None)
 
     def failed(self, index: int, error: errors.AntiphonError) -> None:
@@ -213,6 +262,36 @@ class JobRun:
         """Whether another run waits for this running unit, so that it must be finished."""
         return self.keys[unit.index] in self._leads and self.shared.flights.followers(self.keys[unit.index]) > 0
 
+    async def parts(self) -> AsyncGenerator[Part]:
+        """As `entries`, but what there is of a unit is not kept back until the unit is done: at least one part of each
+        unit, and a last one of each, which may be empty."""
+        heard = False
+        for index in range(self.total):
+            if index % TURN == TURN - 1:
+                await asyncio.sleep(0)
+            last = False
+            while not last:
+                taken = [await self._next(index)]
+                last = taken[0].last
+                if not heard and index in self.skipped:
+                    continue
+                if not heard:
+                    heard = True
+                    for silent in range(index):
+                        yield Part(silent, b"", last=True)
+                yield taken.pop()
+
+    async def _next(self, index: int) -> Part:
+        """The next part of a unit for its listener: what has come of it, or what is left once it is done."""
+        told = self._told.setdefault(index, _Told())
+        entry = None if told.waiting else await self._take(index, or_part=True)
+        if entry is None:
+            payload = told.waiting.popleft()
+            told.size += len(payload)
+            return Part(index, payload, last=False)
+        del self._told[index]
+        return Part(index, entry.payload[told.size :], last=True)
+
     async def entries(self) -> AsyncGenerator[Entry]:
         """Every unit's result in order; raises the error that ended the run. The first comes once there is a unit that
         was not left out: an answer in which nothing is said is an error from its beginning."""
@@ -220,7 +299,7 @@ class JobRun:
         for index in range(self.total):
             if index % TURN == TURN - 1:
                 await asyncio.sleep(0)
-            taken = [await self._take(index)]
+            taken = [await self._result(index)]
             if index == silent and index in self.skipped:
                 silent += 1
                 continue
@@ -230,7 +309,13 @@ class JobRun:
             # The list gives its only reference away: else a slow reader would keep every copy on the way alive.
             yield taken.pop()
 
-    async def _take(self, index: int) -> Entry:
+    async def _result(self, index: int) -> Entry:
+        entry = await self._take(index)
+        assert entry is not None
+        return entry
+
+    async def _take(self, index: int, *, or_part: bool = False) -> Entry | None:
+        """The unit's result; None if `or_part` and a part of it has come before."""
         while True:
             if (entry := self._finished.pop(index, None)) is not None:
                 self._buffered -= len(entry.payload)
@@ -241,6 +326,8 @@ class JobRun:
                 raise self.error
             if index in self.skipped:
                 return NOTHING
+            if or_part and self._told[index].waiting:
+                return None
             if index in self._on_disk:
                 self._on_disk.discard(index)
                 stored = await self.shared.cache.get(self.keys[index])
@@ -263,6 +350,8 @@ class JobRun:
     def _deliver(self, index: int, entry: Entry, *, cached: bool) -> None:
         if self.error is not None or index in self._finished:
             return
+        if (told := self._told.get(index)) is not None:
+            told.waiting.clear()
         if self._buffered + len(entry.payload) > AHEAD and self._write and index not in self._waiters:
             # If the cache loses it before its turn, it is computed again.
             self._on_disk.add(index)

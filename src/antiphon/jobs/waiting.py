@@ -85,13 +85,21 @@ class WaitingJobs:
         self._records: dict[str, asyncio.Task[None]] = {}
 
     def begin(
-        self, served: ServedModel, plan: Plan, owner: str, *, read_cache: bool = True, write_cache: bool = True
+        self,
+        served: ServedModel,
+        plan: Plan,
+        owner: str,
+        *,
+        read_cache: bool = True,
+        write_cache: bool = True,
+        live: bool = False,
     ) -> WaitingJob:
-        """Takes a planned request. Raises what `JobAdmission.admit` raises."""
+        """Takes a planned request; `live`: somebody listens to its result as it is made. Raises what
+        `JobAdmission.admit` raises."""
         lifecycle = self._lifecycle
         active = new_active_job(owner, served, plan, durable=False, waiting=True)
         active.on_start = lifecycle.begin
-        run = active.run = lifecycle.new_run(active, plan, read_cache=read_cache, write_cache=write_cache)
+        run = active.run = lifecycle.new_run(active, plan, read_cache=read_cache, write_cache=write_cache, live=live)
         active.count_units()
         missing = run.missing()
         costs = predicted_costs(served, plan, missing)

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol, cast
 
 from antiphon.domain import errors
@@ -33,6 +34,9 @@ class UnitSource(Protocol):
 
     def done(self, index: int, result: UnitResult) -> None:
         """The unit's result."""
+
+    def chunk(self, index: int, payload: bytes) -> None:
+        """The next part of a live unit's result, before its end. After `lost` they come from the beginning again."""
 
     def lost(self, index: int) -> None:
         """The unit's worker died; `unit` will be called for it again."""
@@ -226,7 +230,7 @@ class Dispatcher:
             unit = replace(unit, wish=replace(unit.wish, alone=True))
         running.unit, running.since = unit, self._clock()
         try:
-            result = await self.executor.run(unit)
+            result = await self.executor.run(unit, on_chunk=partial(source.chunk, index))
         except errors.WorkerDied as e:
             self._died(running, source, e)
         except errors.AntiphonError as e:

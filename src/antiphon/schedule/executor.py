@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from antiphon.domain.unit import Unit, UnitResult
+from antiphon.domain.unit import OnChunk, Unit, UnitResult
 
 
 class Executor(Protocol):
@@ -25,8 +25,11 @@ class Executor(Protocol):
     def unreserve(self) -> None:
         """Gives a reserved slot back."""
 
-    async def run(self, unit: Unit) -> UnitResult:
-        """Runs a unit on the reserved slot, and frees it. Raises `UnitFailed`, `WorkerDied` or `Cancelled`."""
+    async def run(self, unit: Unit, *, on_chunk: OnChunk | None = None) -> UnitResult:
+        """Runs a unit on the reserved slot, and frees it. Raises `UnitFailed`, `WorkerDied` or `Cancelled`.
+
+        `on_chunk` is called with the parts of a live unit as they come, in order; together they are the beginning of
+        the payload of its result. It must not raise."""
 
     def cancel(self, unit_id: str) -> None:
         """Asks the worker to drop the unit; after a grace period the worker is killed. Unknown ids are ignored."""

@@ -24,20 +24,22 @@ INLINE = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One segment's audio and its place in the answer."""
+    """One segment's audio, or a part of it, and its place in the answer."""
 
     index: int
     #: Mono signed 16-bit little-endian.
     pcm: bytes
     #: Hz.
     rate: int
-    #: Seconds from the beginning of the answer.
+    #: Seconds from the beginning of the answer: where the segment starts, and where this piece ends.
     start: float
     end: float
     #: Seconds of silence that follow.
     pause: float
     #: Seconds of silence before it; only the first segment may have some.
     lead: float = 0.0
+    #: Whether the segment ends with it.
+    last: bool = True
 
 
 @dataclass(slots=True)
@@ -49,14 +51,16 @@ class Timeline:
     rate: int = 0
 
     def add(self, run: JobRun, plan: SpeechPlan, piece: Piece) -> None:
+        self.seconds = piece.end + piece.pause
+        self.rate = piece.rate
+        if not piece.last:
+            return
         text = plan.segments[piece.index].text.strip()
         segment: dict[str, Any] = {"text": text, "start": round(piece.start, 3), "end": round(piece.end, 3)}
         if piece.index in run.skipped:
             segment["skipped"] = True
         speaker = plan.voicings[piece.index].speaker
         self.segments.append(segment | {"speaker": speaker} if speaker else segment)
-        self.seconds = piece.end + piece.pause
-        self.rate = piece.rate
 
 
 async def pieces(run: JobRun, plan: SpeechPlan, threads: Threads) -> AsyncGenerator[Piece]:
@@ -77,12 +81,40 @@ async def pieces(run: JobRun, plan: SpeechPlan, threads: Threads) -> AsyncGenera
             yield piece.pop()
 
 
+async def live_pieces(run: JobRun, plan: SpeechPlan, threads: Threads) -> AsyncGenerator[Piece]:
+    """As `pieces`, but of a segment that is being computed what there is of it; as a whole where it is stretched."""
+    start = end = lead = plan.lead
+    rate = plan.capabilities.sample_rate
+    #: What has come of the segment and is not told yet: all of what is to be stretched, else half a sample.
+    held = b""
+    async with contextlib.aclosing(run.parts()) as parts:
+        async for part in parts:
+            audio, last, index = held + part.payload, part.last, part.index
+            del part
+            stretch = plan.voicings[index].stretch
+            told = len(audio) if last else 0 if stretch != 1.0 else pcm.WIDTH * (len(audio) // pcm.WIDTH)
+            audio, held = audio[:told], audio[told:]
+            if stretch != 1.0:
+                if not last:
+                    continue
+                audio = await threads.run(tempo.stretch, audio, rate, stretch)
+            end += pcm.duration(len(audio), rate)
+            pause = plan.segments[index].pause if last else 0.0
+            piece = [Piece(index, audio, rate, start, end, pause, lead, last)]
+            del audio
+            lead = 0.0
+            if last:
+                start = end = end + pause
+            # Popped, so that this generator holds no reference to the audio while a slow reader has it.
+            yield piece.pop()
+
+
 async def stream(run: JobRun, plan: SpeechPlan, threads: Threads, timeline: Timeline) -> AsyncGenerator[bytes]:
-    """Encoded audio, each part as soon as its segment is done. Raises what ended the run."""
+    """Encoded audio, each part as soon as there is one. Raises what ended the run."""
     request = plan.request
     encoder: codec.Encoder | None = None
     try:
-        async with contextlib.aclosing(pieces(run, plan, threads)) as rendered:
+        async with contextlib.aclosing(live_pieces(run, plan, threads)) as rendered:
             async for piece in rendered:
                 timeline.add(run, plan, piece)
                 if encoder is None:

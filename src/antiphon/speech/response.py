@@ -80,7 +80,7 @@ class SpeechResponse:
         return self.result
 
     async def stream(self) -> AsyncGenerator[bytes]:
-        """Encoded audio, each part as soon as its segment is done. Raises what ended the job."""
+        """Encoded audio, each part as soon as there is one. Raises what ended the job."""
         if not self.run.missing() and (self.run.total == 1 or self.cache.contains(self._key())):
             for part in _slices(await self.whole()):
                 yield part

@@ -148,6 +148,10 @@ class Child:
         last: bytes | memoryview = b""
         try:
             for piece in pieces(engine, run.params, UnitContext(self, unit), meta):
+                if run.live:
+                    self.send(frames.Chunk(unit), piece)
+                    continue
+                # The last piece comes with `Done`, which saves a frame.
                 if last:
                     self.send(frames.Chunk(unit), last)
                 last = piece

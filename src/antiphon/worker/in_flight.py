@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from antiphon.domain import errors
-from antiphon.domain.unit import Unit, UnitResult
+from antiphon.domain.unit import OnChunk, Unit, UnitResult
 from antiphon.worker.exit_reason import NO_BLAME, ExitReason
 from antiphon.worker.limits import WorkerLimits
 
@@ -26,6 +26,8 @@ class InFlightUnit:
     #: The chunks of its result so far, and their bytes.
     chunks: list[bytes] = field(default_factory=list)
     size: int = 0
+    #: Called with each chunk of a live unit as it comes.
+    on_chunk: OnChunk | None = None
     #: Whether the worker has its frame.
     sent: bool = False
     #: Monotonic seconds at which the worker is killed unless it has dropped the unit; None: it was not cancelled.

@@ -13,7 +13,7 @@ import structlog
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
-from antiphon.domain.unit import Unit, UnitResult
+from antiphon.domain.unit import OnChunk, Unit, UnitResult
 from antiphon.worker import frames, local
 from antiphon.worker.channel import ChannelFactory, StartProgress
 from antiphon.worker.limits import Recycling, WorkerLimits
@@ -100,12 +100,12 @@ class Pool:
     def unreserve(self) -> None:
         self._reserved -= 1
 
-    async def run(self, unit: Unit) -> UnitResult:
+    async def run(self, unit: Unit, *, on_chunk: OnChunk | None = None) -> UnitResult:
         self._reserved -= 1
         worker = max(self._workers(), key=lambda worker: worker.free, default=None)
         if worker is None or worker.free <= 0:
             raise errors.Displaced("the worker that had the slot is gone")
-        return await worker.run(unit)
+        return await worker.run(unit, on_chunk=on_chunk)
 
     def cancel(self, unit_id: str) -> None:
         for worker in self._workers():

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities
-from antiphon.domain.unit import Unit, UnitResult
+from antiphon.domain.unit import OnChunk, Unit, UnitResult
 from antiphon.worker import frames, local
 from antiphon.worker.channel import Channel, ChannelCallbacks, ChannelFactory, StartProgress
 from antiphon.worker.exit_reason import NO_BLAME, ExitReason
@@ -127,8 +127,9 @@ class WorkerProcess:
             raise errors.WorkerDied(self.reason)
         return self.capabilities
 
-    async def run(self, unit: Unit) -> UnitResult:
+    async def run(self, unit: Unit, *, on_chunk: OnChunk | None = None) -> UnitResult:
         """Runs a unit. Raises the engine's error, `Cancelled` or `WorkerDied` (`Displaced`: the unit is not to blame).
+        `on_chunk`: as for an `Executor`.
 
         When the caller is cancelled so is the unit; its slot is free once the worker has dropped it."""
         if not self.slots:
@@ -139,6 +140,7 @@ class WorkerProcess:
         except errors.FrameError as e:
             raise errors.UnitFailed(f"This segment cannot be given to a worker: {e.message}") from e
         added = self._in_flight.add(serial, unit, time.monotonic())
+        added.on_chunk = on_chunk if unit.wish.live else None
         self.given += 1
         self._redactor.remember(unit.recipe.params)
         try:
@@ -271,6 +273,8 @@ class WorkerProcess:
             return False
         if payload:
             unit.chunks.append(payload)
+            if unit.on_chunk is not None and unit.cancel_by is None:
+                unit.on_chunk(payload)
         return True
 
     def _fail(self, serial: int, error: errors.AntiphonError) -> None:

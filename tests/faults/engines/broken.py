@@ -99,6 +99,16 @@ class WaitsForCancel(Fine):
         yield from ()
 
 
+class BreaksOff(Fine):
+    """Says the text sign by sign, and then waits until nobody wants the rest."""
+
+    def fail(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
+        for sign in params["text"]:
+            yield Chunk(ord(sign).to_bytes(2, "little"))
+        while not context.cancelled():
+            time.sleep(0.01)
+
+
 class Raises(Fine):
     def fail(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         raise ValueError("cannot say that")
