@@ -17,6 +17,7 @@ class FifoPolicy:
         self._tickets: list[Ticket] = []
         self._paused: set[Ticket | str | None] = set()
         self._moves = 0
+        self.together = 1
 
     def __len__(self) -> int:
         return len(self._queued())

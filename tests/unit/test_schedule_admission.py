@@ -237,14 +237,14 @@ def test_retry_after_is_the_time_in_which_enough_is_worked_off(
         lanes[n, lane].long = work
     client, work = f"c{asker}", list(lanes.values())
     try:
-        admission.check(client, seconds, 1, waiting=waiting, slots=slots)
+        admission.check(client, seconds, 1, waiting=waiting, when=lambda work: work / slots)
     except errors.Busy as refused:
         wait = refused.retry_after
         assert wait is not None
         if wait > 2 * SOONEST:
             drain(admission, work, wait - 0.05, slots)
             with pytest.raises(errors.Busy):
-                admission.check(client, seconds, 1, waiting=waiting, slots=slots)
+                admission.check(client, seconds, 1, waiting=waiting, when=lambda work: work / slots)
             drain(admission, work, 0.05 + 1e-5, slots)
         else:
             drain(admission, work, wait + 1e-5, slots)
@@ -253,7 +253,7 @@ def test_retry_after_is_the_time_in_which_enough_is_worked_off(
             left, nbytes, ended = admission.queued(client, waiting=waiting)
             for _ in range(ended):
                 admission.give_back(client, left, nbytes, waiting=waiting)
-        admission.check(client, seconds, 1, waiting=waiting, slots=slots)
+        admission.check(client, seconds, 1, waiting=waiting, when=lambda work: work / slots)
 
 
 @pytest.mark.parametrize("waiting", [False, True])

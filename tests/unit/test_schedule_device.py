@@ -56,6 +56,8 @@ class Model:
     def __init__(self, world: World, slots: int) -> None:
         self.world, self.slots, self.queue = world, slots, FairQueue()
         self.running: dict[int, tuple[Ticket, int, float, float, Bid]] = {}
+        #: Whether its units are computed in the same steps: a unit then takes as many times longer as there are units.
+        self.shared = False
         #: Seconds that a unit really takes; None: what is predicted.
         self.truth: float | None = None
 
@@ -63,6 +65,14 @@ class Model:
         ticket = Ticket(f"{client}{id(object())}", client, priority, [seconds] * units, None, None)
         self.queue.push(ticket, self.world.now)
         return ticket
+
+    @property
+    def parallel(self) -> int:
+        return 1 if self.shared else self.slots
+
+    @property
+    def unit_share(self) -> float:
+        return self.parallel / self.slots
 
     def busy_since(self) -> list[tuple[float, float]]:
         return [(since, cost) for _, _, cost, since, _ in self.running.values()]

@@ -31,6 +31,10 @@ class Workers:
     cancelled: list[str] = field(default_factory=list)
 
     @property
+    def parallel(self) -> int:
+        return self.slots
+
+    @property
     def free(self) -> int:
         return self.slots - self.reserved - len(self.running)
 

@@ -29,6 +29,6 @@ class LoopLag:
         while True:
             await asyncio.sleep(TICK)
             now = time.monotonic()
-            slots = [(served.name, served.pool.slots) for served in self._models.served.values()]
+            slots = [(served.name, served.pool.parallel) for served in self._models.served.values()]
             self._observer.ticked(max(0.0, now - last - TICK), now - last, slots)
             last = now

@@ -97,6 +97,12 @@ class Capabilities:
     licence: str = ""
     attribution: str = ""
 
+    @property
+    def parallel(self) -> int:
+        """Seconds of units' prices that one worker works off in a second: one for each slot, or one where its slots
+        share a device."""
+        return self.slots if self.sharing == "own" else 1
+
 
 def has_voice(capabilities: Capabilities, asked: str) -> bool:
     """Whether the model itself has the voice, or all voices of the mix."""

@@ -116,3 +116,5 @@ class UnitResult:
     seconds: float
     #: Name of the worker.
     worker: str
+    #: Whether others were computed in the same steps, of which `seconds` are its share.
+    shared: bool = False

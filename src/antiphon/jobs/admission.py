@@ -40,8 +40,8 @@ class JobAdmission:
         try:
             if job.durable:
                 self.space.check()
-            slots = max(1, job.served.pool.slots)
-            job.long = self.work.take(job.owner, sum(costs), plan.nbytes, waiting=job.waiting, slots=slots)
+            when = job.served.dispatcher.seconds_until
+            job.long = self.work.take(job.owner, sum(costs), plan.nbytes, waiting=job.waiting, when=when)
         except errors.AntiphonError:
             self.give_back(job)
             raise

@@ -86,8 +86,8 @@ def _workers(served: ServedModel) -> dict[str, Any]:
 
 
 def _advice(served: ServedModel, hours: Sequence[tuple[float, HourStats]], target: float) -> advice.Advice:
-    slots = served.capabilities.slots if served.capabilities is not None else 1
-    return advice.give(served.name, hours, max(1, served.pool.slots // slots), slots, target)
+    slots = served.capabilities.parallel if served.capabilities is not None else 1
+    return advice.give(served.name, hours, max(1, served.pool.parallel // slots), slots, target)
 
 
 def _rounded(number: float | None) -> float | None:

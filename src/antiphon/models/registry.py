@@ -170,11 +170,11 @@ class ModelRegistry:
             self._callbacks.on_served(served.name, result, seconds)
 
     def _backlog(self, name: str) -> tuple[float, int]:
-        """Predicted seconds of a model's waiting and running work on one slot, and the slots of one worker."""
+        """Predicted seconds of a model's waiting and running work, and how many of them one worker works off in one."""
         if (served := self.served.get(name)) is None:
             return 0.0, 1
         seconds = served.dispatcher.queue.backlog_seconds() + sum(served.dispatcher.busy())
-        return seconds, served.capabilities.slots if served.capabilities is not None else 1
+        return seconds, served.capabilities.parallel if served.capabilities is not None else 1
 
     def _changed(self, name: str) -> None:
         served = self.served[name]

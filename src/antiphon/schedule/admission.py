@@ -20,7 +20,7 @@ the long job comes last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -30,6 +30,8 @@ from antiphon.schedule.lanes import PASSES
 MIB = 1024 * 1024
 #: Seconds by which sums of many small numbers may be off through rounding.
 ROUNDING = 1e-6
+#: Turns seconds of work into seconds until it is done.
+When = Callable[[float], float]
 #: Least `retry_after`, in seconds.
 SOONEST = 0.1
 
@@ -141,17 +143,19 @@ class Admission:
         bounds = Bounds(client_seconds, total_seconds, client_bytes, total_bytes, client_jobs)
         self._durable, self._waiting = Lane(bounds), Lane(bounds)
 
-    def check(self, client: str, seconds: float, nbytes: int, *, waiting: bool = False, slots: int = 1) -> None:
+    def check(
+        self, client: str, seconds: float, nbytes: int, *, waiting: bool = False, when: When = lambda work: work
+    ) -> None:
         """Raises `OverShare` or `QueueFull` if a job of predicted `seconds` and `nbytes` of text does not fit now.
 
-        `slots`: units that run at a time, so the predicted seconds of work that are done in one second."""
+        `when`: in how many seconds so many predicted seconds of work will have been done."""
         lane = self._lane(waiting)
         over = self._client_wait(client, seconds, nbytes, waiting)
         full = self._total_wait(client, seconds, nbytes, waiting)
         if over is None and full is None:
             return
         # A job that fails both bounds has to wait for both.
-        wait = max(SOONEST, over or 0.0, full or 0.0) / max(1, slots)
+        wait = when(max(SOONEST, over or 0.0, full or 0.0))
         then = f"This one of {span(seconds)} fits in {span(wait)}"
         if over is not None:
             raise errors.OverShare(f"{_has(lane.of(client), lane.bounds, waiting)}. {then}", retry_after=wait)
@@ -159,9 +163,11 @@ class Admission:
             f"The queue is full: {span(lane.total.seconds)} of work are waiting. {then}", retry_after=wait
         )
 
-    def take(self, client: str, seconds: float, nbytes: int, *, waiting: bool = False, slots: int = 1) -> bool:
+    def take(
+        self, client: str, seconds: float, nbytes: int, *, waiting: bool = False, when: When = lambda work: work
+    ) -> bool:
         """Counts a job if it fits; raises as `check` does if not. Returns whether it is a long one."""
-        self.check(client, seconds, nbytes, waiting=waiting, slots=slots)
+        self.check(client, seconds, nbytes, waiting=waiting, when=when)
         return self.force(client, seconds, nbytes, waiting=waiting)
 
     def force(self, client: str, seconds: float, nbytes: int, *, waiting: bool = False) -> bool:

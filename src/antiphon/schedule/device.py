@@ -20,6 +20,8 @@ from antiphon.schedule.queue_policy import Bid, FlowName
 
 #: A unit that takes longer than this many times its predicted seconds plus these seconds no longer holds up the others.
 OVERDUE, PATIENCE = 4.0, 10.0
+#: Shares that add up to a whole may lack this much of it.
+TINY = 1e-6
 #: Seconds between looks for overdue units while another model waits.
 LOOK = 1.0
 #: Number of tags above which those that virtual time has caught up with are dropped.
@@ -30,15 +32,19 @@ class Member(Protocol):
     """A model's dispatcher, as the device sees it."""
 
     @property
-    def slots(self) -> int:
-        """Units that its workers could run at a time."""
+    def parallel(self) -> int:
+        """Seconds of units' prices that its workers could work off in a second."""
+
+    @property
+    def unit_share(self) -> float:
+        """The part of one of these that a running unit takes: 1, or less where others are computed with it."""
 
     @property
     def weight(self) -> float:
         """Sum of the weights of the flows that want work from it."""
 
     def busy_since(self) -> list[tuple[float, float]]:
-        """For each running unit: when it began, and its predicted seconds."""
+        """For each running unit: when it began, and the seconds that it takes by prediction."""
 
     def bid(self) -> Bid | None:
         """Whose unit it would run next; None if it has nothing to run, or no free slot."""
@@ -70,9 +76,9 @@ class Device:
     _timer_set: bool = False
 
     @property
-    def slots(self) -> int:
+    def parallel(self) -> int:
         """As many as the model with the most workers: alone, each model can use all that it has."""
-        return max((member.slots for member in self.members), default=0)
+        return max((member.parallel for member in self.members), default=0)
 
     def pump(self) -> None:
         """Starts every unit that can be started now."""
@@ -87,7 +93,7 @@ class Device:
             ]
             if not bids:
                 return
-            if running >= self.slots:
+            if running > self.parallel - TINY:
                 self._look_later()
                 return
             bid, number = min(bids, key=self._rank)
@@ -95,7 +101,7 @@ class Device:
             if (seconds := member.start()) is None:
                 barren.add(number)
                 continue
-            running += 1
+            running += member.unit_share
             self._last[number] = self._starts = self._starts + 1
             if not bid.urgent:
                 self._charge(member, bid, seconds)
@@ -108,11 +114,11 @@ class Device:
             self._tags[bid.flow] = fairness.charge(self._tags[bid.flow], seconds, bid.weight)
         self._charge_others(member, bid.flow, seconds)
 
-    def _running(self) -> int:
-        """Units that hold a slot of the device. One that hangs does not: only its own model waits for it."""
+    def _running(self) -> float:
+        """What running units take of the device. One that hangs takes nothing: only its own model waits for it."""
         now = self.clock()
         return sum(
-            now - since < OVERDUE * predicted + PATIENCE
+            member.unit_share * (now - since < OVERDUE * predicted + PATIENCE)
             for member in self.members
             for since, predicted in member.busy_since()
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from antiphon.schedule.ticket import Ticket
 MAX_DEATHS, MAX_DEATHS_ALONE = 3, 2
 #: Length of the unit whose predicted seconds are the price level, unless a dispatcher is given another.
 REFERENCE_LENGTH = 60.0
+#: How often each slot's next unit is followed to its end, and the part of a sum that rounding may take.
+LAPS, ROUNDING = 4, 1e-6
 #: Queued work is repriced when the price level has changed by this factor.
 REPRICE_FACTOR = 1.25
 
@@ -77,7 +80,7 @@ class Dispatcher:
         reference_length: float = REFERENCE_LENGTH,
     ) -> None:
         """`on_price_level` is called when the price level has changed so much that queued work should be repriced,
-        `on_served` with every result and the seconds that its slot was taken. Both must be quick and must not raise.
+        `on_served` with every result and the seconds that it cost. Both must be quick and must not raise.
 
         `reference_length`: a usual length of a unit, in the unit of length of the model's kind of work."""
         self.name, self.queue, self.executor, self.cost = name, queue, executor, cost
@@ -135,15 +138,25 @@ class Dispatcher:
         device.members.append(self)
 
     @property
-    def slots(self) -> int:
-        return self.executor.slots
+    def parallel(self) -> int:
+        return self.executor.parallel
+
+    @property
+    def unit_share(self) -> float:
+        return self.executor.parallel / self.executor.slots if self.executor.slots else 1.0
+
+    @property
+    def _crowd(self) -> float:
+        """How many times longer a running unit takes than it costs, since others are computed in the same steps."""
+        return max(1.0, len(self._running) / max(1, self.executor.parallel))
 
     @property
     def weight(self) -> float:
         return self.queue.weight
 
     def busy_since(self) -> list[tuple[float, float]]:
-        return [(running.since, running.predicted) for running in self._running.values()]
+        crowd = self._crowd
+        return [(running.since, running.predicted * crowd) for running in self._running.values()]
 
     def bid(self) -> Bid | None:
         return self.queue.head(self._clock()) if len(self.queue) and self.executor.free > 0 else None
@@ -156,6 +169,7 @@ class Dispatcher:
         bid = self.bid() if len(self.device.members) > 1 else None
         if not self.executor.reserve():
             return None
+        self.queue.together = max(1, self.executor.slots // max(1, self.executor.parallel))
         popped = self.queue.pop(self._clock())
         if popped is None:
             self.executor.unreserve()
@@ -169,9 +183,10 @@ class Dispatcher:
         return cost
 
     def busy(self) -> list[float]:
-        """Predicted seconds that each running unit still takes."""
-        now = self._clock()
-        return [max(0.0, r.predicted - (now - r.since)) for r in self._running.values()]
+        """Predicted seconds that each running unit still takes or, where units share devices, that each device does."""
+        now, crowd, parallel = self._clock(), self._crowd, max(1, self.executor.parallel)
+        left = [max(0.0, r.predicted - (now - r.since) / crowd) for r in self._running.values()]
+        return left if len(left) <= parallel else [sum(left) / parallel] * parallel
 
     @property
     def running(self) -> int:
@@ -185,26 +200,45 @@ class Dispatcher:
 
     def place(self, ticket: Ticket) -> tuple[int, float]:
         """Place of a job's next unit (1: it is next; 0: it has nothing queued), and `etas`' value."""
-        position, eta = self.queue.place(ticket, max(1, self.executor.slots), self._clock(), self.busy())
+        position, eta = self.queue.place(ticket, max(1, self.executor.parallel), self._clock(), self.busy())
         return position, self._on_shared_device(eta)
 
     def etas(self, tickets: Sequence[Ticket]) -> list[float]:
         """For each job, the seconds until its last unit is done if nothing else arrives; infinite while it pauses."""
-        slots = max(1, self.executor.slots)
+        slots = max(1, self.executor.parallel)
         return [self._on_shared_device(eta) for eta in self.queue.etas(tickets, slots, self._clock(), self.busy())]
 
     def _on_shared_device(self, eta: float) -> float:
         """An ETA that counts the other models of the device, if it has too few slots for all of them: in the same time
         each of them runs as much, or all that it has."""
         others = [other for other in self.device.members if other is not self and other.drain_seconds() > 0]
-        crowded = self.slots + sum(other.slots for other in others) > self.device.slots
+        crowded = self.parallel + sum(other.parallel for other in others) > self.device.parallel
         if not (others and crowded and math.isfinite(eta)):
             return eta
         return eta + sum(min(eta, other.drain_seconds()) for other in others)
 
     def drain_seconds(self) -> float:
         """Seconds until everything that is queued or runs now is done."""
-        return (self.queue.backlog_seconds() + sum(self.busy())) / max(1, self.executor.slots)
+        return (self.queue.backlog_seconds() + sum(self.busy())) / max(1, self.executor.parallel)
+
+    def seconds_until(self, work: float) -> float:
+        """Seconds until units that cost `work` seconds have ended, if more of them wait than run."""
+        parallel = max(1, self.executor.parallel)
+        if self.executor.slots <= parallel or not self._running:
+            return work / parallel
+        # Units that share a device end late and together, so it matters where they are now. As one ends, another
+        # begins.
+        now, crowd = self._clock(), self._crowd
+        ends = [(max(0.0, r.predicted * crowd - (now - r.since)), r.predicted) for r in self._running.values()]
+        heapq.heapify(ends)
+        usual, ended, end = sum(cost for _, cost in ends) / len(ends), 0.0, 0.0
+        for _ in range(LAPS * len(ends)):
+            end, cost = ends[0]
+            ended += cost
+            if ended >= work * (1 - ROUNDING):
+                return end
+            heapq.heapreplace(ends, (end + usual * crowd, usual))
+        return end + (work - ended) / parallel
 
     async def _serve(self, serial: int, running: RunningUnit) -> None:
         try:
@@ -234,7 +268,7 @@ class Dispatcher:
         except errors.WorkerDied as e:
             self._died(running, source, e)
         except errors.AntiphonError as e:
-            self._settle(running, self._clock() - running.since)
+            self._settle(running, (self._clock() - running.since) / self._crowd)
             source.failed(index, e)
         except Exception as e:
             # After a defect of the server no client may be left waiting.
@@ -262,7 +296,8 @@ class Dispatcher:
 
     def _done(self, running: RunningUnit, source: UnitSource, unit: Unit, result: UnitResult) -> None:
         # A unit costs the time that its slot was taken, not the time of the engine alone: others wait for the slot.
-        took = self._clock() - running.since
+        # Where a device computes many in the same steps, it costs its share of them, since others wait for the device.
+        took = result.seconds if result.shared else self._clock() - running.since
         self.cost.learn(unit.length, took)
         self._settle(running, took)
         self._on_served(result, took)

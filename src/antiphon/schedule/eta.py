@@ -34,21 +34,28 @@ class EtaEstimator:
     """One queue at one moment. Built in O(flows); the sum over all flows is built when it is first needed."""
 
     def __init__(
-        self, flows: FlowTable, front: Sequence[Ticket], slots: int, busy: Sequence[float], now: float
+        self,
+        flows: FlowTable,
+        front: Sequence[Ticket],
+        slots: int,
+        busy: Sequence[float],
+        now: float,
+        *,
+        crowd: float = 1.0,
     ) -> None:
-        """`front`: jobs that go before all flows, the next one last. `slots`: units that run at a time.
+        """`front`: jobs that go before all flows, the next one last. `slots` and `busy`: as for `QueuePolicy.place`.
 
-        `busy`: seconds that each running unit still takes. `now`: seconds of the queue's clock."""
+        `now`: seconds of the queue's clock. `crowd`: how many times longer a running unit takes than it costs."""
         self._flows, self._front = tuple(flows), front
         self._quantum, self._virtual = flows.quantum, flows.time.now
-        self._slots, self._busy, self._now = slots, busy, now
+        self._slots, self._busy, self._now, self._crowd = slots, busy, now, crowd
         self._before = sum(ticket.remaining for ticket in front)
         #: The last result of `_ahead`: for which job, at what time.
         self._last: tuple[Ticket, float, Ahead] | None = None
 
     def eta(self, ticket: Ticket) -> float:
         """Seconds until the last unit of a job is done."""
-        flying, flow = ticket.in_flight_seconds(self._now), ticket.flow
+        flying, flow = ticket.in_flight_seconds(self._now, self._crowd), ticket.flow
         if flow is None or ticket.kept_in == "":
             return flying
         if ticket.kept_in == "front":

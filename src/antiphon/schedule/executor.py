@@ -16,6 +16,11 @@ class Executor(Protocol):
         """Slots of workers that are ready, free or not."""
 
     @property
+    def parallel(self) -> int:
+        """Seconds of units' prices that are worked off in a second: as many as slots, or, where the slots of a worker
+        share a device, as workers."""
+
+    @property
     def free(self) -> int:
         """Slots that are not reserved."""
 

@@ -41,6 +41,7 @@ class FairQueue:
         self._jobs, self._seconds = 0, 0.0
         #: Units in flight. While something is queued no slot is free, so this estimates the number of slots.
         self._in_flight = 0
+        self.together = 1
         self._serial = 0
 
     # Hand out
@@ -163,7 +164,7 @@ class FairQueue:
         return [math.inf if self._is_paused(ticket) else estimator.eta(ticket) for ticket in tickets]
 
     def _estimator(self, now: float, slots: int, busy: Sequence[float]) -> EtaEstimator:
-        return EtaEstimator(self._flows, self._front, slots, busy, now)
+        return EtaEstimator(self._flows, self._front, slots, busy, now, crowd=max(1.0, self._in_flight / slots))
 
     def _is_paused(self, ticket: Ticket) -> bool:
         """Whether a pause keeps its queued units from being handed out."""
@@ -207,7 +208,7 @@ class FairQueue:
             flow.lanes.add(ticket)
             self._flows.refresh(flow)
         if ticket.deadline is not None and not ticket.raised:
-            self._deadlines.watch(ticket, self._flows.crowd, self._in_flight + 1)
+            self._deadlines.watch(ticket, self._flows.crowd, self._parallel)
 
     def _extract(self, ticket: Ticket) -> None:
         """Takes a ticket out of where it is kept, if it is kept anywhere."""
@@ -236,7 +237,7 @@ class FairQueue:
             self._flows.pause(what, paused)
 
     def _raise_due(self, now: float) -> None:
-        for ticket in self._deadlines.due(now, self._flows.crowd, self._in_flight + 1):
+        for ticket in self._deadlines.due(now, self._flows.crowd, self._parallel):
             with self._changing(ticket):
                 ticket.raised = True
 
@@ -252,6 +253,11 @@ class FairQueue:
         return None, self._flows.next()
 
     # Units in flight
+
+    @property
+    def _parallel(self) -> int:
+        """Seconds of queued work that are worked off in a second, about."""
+        return self._in_flight // self.together + 1
 
     def _pop_front(self, ticket: Ticket, now: float) -> tuple[Ticket, int, float]:
         assert ticket.flow is not None

@@ -28,6 +28,9 @@ class QueuePolicy(Protocol):
 
     Every unit that `pop` hands out ends in one `settle` or one `put_back`."""
 
+    #: Units in flight that have one device together, as its dispatcher says; 1 where each has a slot to itself.
+    together: int
+
     def __len__(self) -> int:
         """Jobs with something to hand out, paused or not."""
 
@@ -95,7 +98,8 @@ class QueuePolicy(Protocol):
         """Place of a job's next unit, counted in jobs (1: it is next; 0: the job has nothing queued), and `etas`'
         value.
 
-        `slots`: units that run at a time. `busy`: seconds that each running unit still takes."""
+        `slots`: seconds of work that are worked off in a second, which is the number of units that run at a time unless
+        they share a device. `busy`: seconds that each running unit, or each device, still takes."""
 
     def etas(self, tickets: Iterable[Ticket], slots: int, now: float, busy: Sequence[float] = ()) -> list[float]:
         """For each job, the seconds until its last unit is done if nothing else arrives; infinite while it is

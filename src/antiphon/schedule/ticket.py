@@ -143,9 +143,10 @@ class Ticket:
         assert self._returned
         return self._returned[-1][1]
 
-    def in_flight_seconds(self, now: float) -> float:
-        """Seconds until the last of its units in flight is done, by prediction; 0 if there is none."""
-        ends = (flight.since + flight.cost - now for flight in (self.in_flight or {}).values())
+    def in_flight_seconds(self, now: float, crowd: float = 1.0) -> float:
+        """Seconds until the last of its units in flight is done, by prediction; 0 if there is none. `crowd`: how many
+        times longer it takes than it costs."""
+        ends = (flight.since + flight.cost * crowd - now for flight in (self.in_flight or {}).values())
         return max(0.0, *ends, 0.0)
 
     def _number(self, position: int) -> int:

@@ -88,6 +88,10 @@ class Pool:
         return sum(worker.slots for worker in self._workers())
 
     @property
+    def parallel(self) -> int:
+        return sum(worker.parallel for worker in self._workers())
+
+    @property
     def free(self) -> int:
         return 0 if self.on_hold else max(0, sum(worker.free for worker in self._workers()) - self._reserved)
 

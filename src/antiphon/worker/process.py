@@ -94,6 +94,11 @@ class WorkerProcess:
         return self.capabilities.slots if ready and self.capabilities else 0
 
     @property
+    def parallel(self) -> int:
+        """As `Capabilities.parallel`; 0 unless it is ready and accepts units."""
+        return self.capabilities.parallel if self.slots and self.capabilities else 0
+
+    @property
     def free(self) -> int:
         """Slots without a unit; 0 while it has a unit that is to be alone."""
         alone = any(each.unit.wish.alone for each in self._in_flight)
@@ -286,7 +291,8 @@ class WorkerProcess:
         self.units += 1
         if (unit := self._in_flight.remove(serial)) is not None:
             payload = unit.chunks[0] if len(unit.chunks) == 1 else b"".join(unit.chunks)
-            unit.succeed(UnitResult(payload, meta, seconds, self.name))
+            shared = self.capabilities is not None and self.capabilities.sharing == "one"
+            unit.succeed(UnitResult(payload, meta, seconds, self.name, shared))
             self._on_change()
 
     # From its start to its end, watched
