@@ -75,7 +75,8 @@ class Model:
         return self.parallel / self.slots
 
     def busy_since(self) -> list[tuple[float, float]]:
-        return [(since, cost) for _, _, cost, since, _ in self.running.values()]
+        crowd = len(self.running) if self.shared else 1
+        return [(since, cost * crowd) for _, _, cost, since, _ in self.running.values()]
 
     def bid(self) -> Bid | None:
         if len(self.running) >= self.slots:
@@ -100,17 +101,37 @@ class Model:
         ticket, index, cost = popped
         serial = next(self.world.numbers)
         self.running[serial] = (ticket, index, cost, self.world.now, bid)
-        took = cost if self.truth is None else self.truth
+        took = (cost if self.truth is None else self.truth) * (len(self.running) if self.shared else 1)
         heapq.heappush(self.world.ends, (self.world.now + took, serial, partial(self.end, serial)))
         self.world.order.append(ticket.client)
         return cost
 
     def end(self, serial: int) -> None:
         ticket, index, cost, since, bid = self.running.pop(serial)
-        took = self.world.now - since
+        took = cost if self.shared else self.world.now - since
         self.world.had[ticket.client] = self.world.had.get(ticket.client, 0.0) + took
         self.queue.settle(ticket, index, cost, took)
         self.world.device.settle(self, bid, took - cost)
+
+
+def test_a_model_whose_units_are_computed_together_leaves_others_their_share() -> None:
+    world = World()
+    together, single = world.model(16), world.model()
+    together.shared = True
+    together.add("ann", 2000)
+    single.add("bob", 2000)
+    world.run(1000)
+    # With a place for each unit, sixteen of hers would count as sixteen of his.
+    assert world.had["bob"] == pytest.approx(world.had["ann"], rel=0.2)
+
+
+def test_it_has_all_of_its_slots_while_it_is_alone() -> None:
+    world = World()
+    together, _ = world.model(16), world.model()
+    together.shared = True
+    together.add("ann", 100)
+    world.device.pump()
+    assert len(together.running) == 16
 
 
 def test_two_models_take_turns_by_seconds() -> None:
