@@ -132,6 +132,8 @@ def test_it_has_all_of_its_slots_while_it_is_alone() -> None:
     together.add("ann", 100)
     world.device.pump()
     assert len(together.running) == 16
+    world.run(40)
+    assert len(together.running) == 16
 
 
 def test_two_models_take_turns_by_seconds() -> None:

@@ -135,6 +135,16 @@ async def test_waiting_times_are_true(slots: int) -> None:
         assert told[job] == pytest.approx(ends[job], rel=0.25)
 
 
+@pytest.mark.parametrize("slots", [1, 32])
+async def test_what_is_left_of_running_units_falls_as_the_device_works(slots: int) -> None:
+    steps, dispatcher = await taught(slots)
+    dispatcher.submit(Job("last", "ann", slots, dispatcher.cost.predict(100)).ticket)
+    await steps.advance(0.0)
+    whole = dispatcher.drain_seconds()
+    await steps.advance(whole / 2)
+    assert dispatcher.drain_seconds() == pytest.approx(whole / 2, rel=0.1)
+
+
 @pytest.mark.parametrize("slots", [2, 32])
 async def test_a_job_all_of_whose_units_are_computed_is_told_the_time_in_company(slots: int) -> None:
     steps, dispatcher = await taught(slots)
