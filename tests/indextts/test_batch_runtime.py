@@ -202,7 +202,7 @@ def test_what_is_wrong_with_one_unit_ends_that_one_only(modules: Modules, bigvga
     runtime.admit(0, ask(0), Wish())
     runtime.admit(10, ask(1, voice="gone"), Wish())
     runtime.admit(11, ask(1, voice="nan"), Wish())
-    runtime.admit(12, ask(1, text="far too long " * 14), Wish())
+    runtime.admit(12, ask(1, text="far too long " * 15), Wish())
     runtime.admit(13, ask(1, guard=Guard(fastest=9.0)), Wish(live=True))
     with pytest.raises(ValueError, match="here already"):
         runtime.admit(0, ask(0), Wish())

@@ -70,6 +70,8 @@ class CodeSlots:
     def problem(self, prompt: Prompt) -> str | None:
         """Why the prompt does not fit into a slot, in words; None if it does."""
         length = int(prompt.embedding.shape[0])
+        if length >= self.positions:
+            return f"its text takes {length} positions, and a slot has {self.positions}"
         if not 0 < prompt.limit <= self.max_codes:
             return f"it may have {prompt.limit} codes, and the model has places for {self.max_codes}"
         if length + prompt.limit > self.positions:
