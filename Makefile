@@ -10,10 +10,9 @@ ARGS ?=
 # What test-over runs over.
 OVER ?= ray postgres s3
 # What it runs: what a store, a worker or a storage has a part in, once for each way that it has. ARGS=tests/e2e runs all.
-OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,admin client images jobs jobs_taken_up keys speech stats \
-	transcriptions tts voices_api))
+OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,images jobs jobs_taken_up keys speech tts voices_api))
 
-.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-reliability bench-cluster bench-nodes bench-parts soak wheel wheel-check api-docs clean help
+.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-reliability bench-cluster bench-indextts bench-nodes bench-parts soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -96,6 +95,9 @@ bench-reliability: install ## kills at full size; minutes, prints its seed
 
 bench-cluster: $(CLUSTER)/.installed ## everything of a cluster is killed while 500 jobs come in; prints its seed
 	$(CLUSTER)/bin/python -m benchmarks.reliability.cluster $(ARGS)
+
+bench-indextts: $(MODELS)/.installed ## what batching gains for IndexTTS; make bench-indextts ARGS="--size real --stage codes --json"
+	@OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(MODELS)/second $(MODELS)/bin/python -m benchmarks.indextts $(ARGS)
 
 bench-nodes: $(CLUSTER)/.installed ## throughput on one, two and four nodes of a Ray cluster
 	$(CLUSTER)/bin/python -m benchmarks.bench_cluster $(ARGS)

@@ -16,15 +16,23 @@ STOP_AT = 50
 TIKTOKEN = "multilingual_zh_ja_yue_char_del.tiktoken"
 
 
-def build(folder: Path, seed: int = 0, stop_at: int = STOP_AT) -> Path:
-    """Writes the folder as `antiphon pull indextts-2.5` would. About 70 MB."""
+def build(
+    folder: Path,
+    seed: int = 0,
+    stop_at: int = STOP_AT,
+    *,
+    config: dict[str, Any] | None = None,
+    vocoder: dict[str, Any] | None = None,
+    attention: float = 12,
+) -> Path:
+    """Writes the folder as `antiphon pull indextts-2.5` would. About 70 MB, unless other dimensions are given."""
     import torch
 
     torch.manual_seed(seed)
-    config, vocoder = _config(), _vocoder()
+    config, vocoder = config or _config(), vocoder or _vocoder()
     aux = folder / "hf_cache"
     (aux / "bigvgan").mkdir(parents=True)
-    _gpt(folder, config, stop_at)
+    _gpt(folder, config, stop_at, attention=attention)
     _s2mel(folder, config)
     _codec(folder, config)
     _auxiliary(aux, vocoder)

@@ -58,7 +58,9 @@ def test_speed_at_its_edges(speed: float) -> None:
     ("value", "weights"),
     [
         (None, {}),
-        ("neutral", {}),
+        ("neutral", {"neutral": 1.0}),
+        ({"neutral": 0.5}, {"neutral": 0.5}),
+        ({"neutral": 0.0}, {}),
         ("happy", {"happy": 1.0}),
         ({"sad": 0.5, "neutral": 0.5}, {"sad": 0.5}),
         ([0, 0, 0.25, 0, 0, 0, 0, 1.2], {"sad": 0.25, "calm": 1.2}),

@@ -121,7 +121,9 @@ def test_slow_speech_may_last_longer() -> None:
 
 
 def test_emotions_are_eight_weights_within_their_sum() -> None:
-    assert emotion.vector({}, 0.8) == [0, 0, 0, 0, 0, 0, 0, 0.8]
+    assert emotion.vector({"neutral": 1.0}, 0.8) == [0, 0, 0, 0, 0, 0, 0, 0.8]
+    assert emotion.vector({"neutral": 1.0}, 0.0) is None
+    assert emotion.vector({}, 0.8) is None
     assert emotion.vector({}, 0.0) is None
     assert emotion.vector({"happy": 0.5}, 0.8) == [0.5, 0, 0, 0, 0, 0, 0, 0]
     both = emotion.vector({"happy": 1.0, "sad": 1.0}, 0.8)

@@ -141,7 +141,7 @@ def to_request(body: TtsBody) -> SpeechRequest:
         text=text,
         model=body.model,
         voice=voice_name(body.voice),
-        emotion={} if body.emotion == "neutral" else {body.emotion: 1.0},
+        emotion={body.emotion: 1.0},
         speed=float(body.speed),
         seed=body.seed,
         priority=body.priority,

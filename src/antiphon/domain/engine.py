@@ -73,7 +73,8 @@ class Capabilities:
     #: queued, and a segment without any other is left out with a warning. What is not listed here and cannot be said
     #: either is told by `NothingToSay` when it is due.
     silent: str = ""
-    #: Names of emotions that change the sound. Empty: it has none.
+    #: Names of emotions that change the sound, `neutral` among them if it differs from asking for none. Empty: it has
+    #: none.
     emotions: tuple[str, ...] = ()
     speed_min: float = 1.0
     speed_max: float = 1.0

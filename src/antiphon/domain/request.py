@@ -20,10 +20,11 @@ _SAYABLE = re.compile(r"[^\W_]")
 Format = Literal["mp3", "opus", "aac", "flac", "wav", "pcm"]
 FORMATS: tuple[Format, ...] = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
-#: The eight emotions of IndexTTS2 in its order; `neutral` means none of them.
+#: The eight emotions of IndexTTS2 in its order. `NEUTRAL` is none of them, asked for by name.
 EMOTIONS: tuple[str, ...] = (
     "happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm",
 )  # fmt: skip
+NEUTRAL = "neutral"
 #: The four of the article.
 ARTICLE_EMOTIONS: tuple[str, ...] = ("happy", "sad", "angry", "neutral")
 
@@ -188,10 +189,11 @@ def parse_deadline(text: str, now: datetime) -> float:
 def parse_emotion(value: object) -> dict[str, float]:
     """Weights by name (0 to 1.2) from a name, `{name: weight}`, or eight weights in the order of `EMOTIONS`.
 
-    `neutral`, None and weights of zero give an empty mapping. Raises `InvalidRequest`.
+    None and weights of zero give an empty mapping: nothing is asked. `neutral` beside others is left out. Raises
+    `InvalidRequest`.
     """
-    names = (*EMOTIONS, "neutral")
-    if value is None or value == "neutral":
+    names = (*EMOTIONS, NEUTRAL)
+    if value is None:
         return {}
     if isinstance(value, str):
         check_choice("emotion", value, names)
@@ -210,6 +212,8 @@ def parse_emotion(value: object) -> dict[str, float]:
         if isinstance(weight, bool) or not isinstance(weight, int | float):
             raise errors.InvalidRequest("emotion weights must be numbers", param="emotion")
         check_number("emotion weights", weight, 0.0, 1.2, param="emotion")
-        if weight and name != "neutral":
+        if weight:
             weights[str(name)] = float(weight)
+    if len(weights) > 1:
+        weights.pop(NEUTRAL, None)
     return weights

@@ -50,7 +50,8 @@ class SpeechParams:
     voice: str
     #: BCP-47 primary tag (`en`, `zh`, `ja`, `es` …).
     language: str
-    #: Weights by emotion name; empty means neutral.
+    #: Weights by emotion name. Empty: nothing was asked, so a model that can takes the mood of its reference.
+    #: `{"neutral": 1.0}` goes only to models that list it, for which it is another mood than that.
     emotion: Mapping[str, float] = field(default_factory=dict)
     speed: float = 1.0
     seed: int = 0

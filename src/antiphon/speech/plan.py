@@ -10,7 +10,7 @@ from typing import Any
 from antiphon.audio import codec, pcm
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, makes_a_sound, silent_signs
-from antiphon.domain.request import MAX_SEED, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
+from antiphon.domain.request import MAX_SEED, NEUTRAL, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.domain.voice import digest_of
 from antiphon.speech import voice_selection
@@ -216,7 +216,7 @@ class _Planner:
             self._warn(warning)
         emotion = request.emotion if turn.emotion is None else turn.emotion
         for name in emotion:
-            if name not in capabilities.emotions and name != "calm":
+            if name not in capabilities.emotions and name not in ("calm", NEUTRAL):
                 self._warn(f"{self.model} cannot sound {name}; the emotion was left out")
         speed = self._speed(turn, 1.0)
         engine_speed = self._engine_speed(speed)

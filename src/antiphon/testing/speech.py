@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from antiphon.domain import errors
-from antiphon.domain.request import EMOTIONS
+from antiphon.domain.request import EMOTIONS, NEUTRAL
 from antiphon.domain.unit import SpeechParams
 from antiphon.testing.bench import Bench, Check, Skip, expect
 
@@ -23,7 +23,8 @@ UNSAYABLE = ("①", "②③", "❿", "Ꭰ", "ᚁᚂ", "𓀀")
 
 async def capabilities_are_whole(bench: Bench) -> None:
     # The worker checked the rest when it started.
-    expect(set(bench.capabilities.emotions) <= set(EMOTIONS), f"emotions must be among {', '.join(EMOTIONS)}")
+    names = (*EMOTIONS, NEUTRAL)
+    expect(set(bench.capabilities.emotions) <= set(names), f"emotions must be among {', '.join(names)}")
     expect(bench.capabilities.voices, "voices is empty: users would not know what they get")
 
 

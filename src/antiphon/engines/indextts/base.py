@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
-from antiphon.domain.request import EMOTIONS
+from antiphon.domain.request import EMOTIONS, NEUTRAL
 from antiphon.domain.unit import SpeechParams
 from antiphon.engines.indextts import emotion, model_folder, pieces, seeding
 from antiphon.engines.indextts.conditioning import ConditioningCache
@@ -162,7 +162,7 @@ class IndexTTS(ABC):
             languages=self.LANGUAGES,
             voices=tuple(Voice(name, name.capitalize(), self.LANGUAGES) for name in names),
             default_voice=names[0],
-            emotions=EMOTIONS,
+            emotions=(*EMOTIONS, NEUTRAL),
             speed_min=self.SPEEDS[0],
             speed_max=self.SPEEDS[1],
             cloning=True,

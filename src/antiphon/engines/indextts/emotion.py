@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from antiphon.domain import errors
-from antiphon.domain.request import EMOTIONS, check_number
+from antiphon.domain.request import EMOTIONS, NEUTRAL, check_number
 
 #: Above this sum the voice itself is lost: what the weights leave of 1 is the speaker's own emotion.
 MAX_SUM = 0.8
@@ -14,10 +14,10 @@ MAX_SUM = 0.8
 def vector(emotion: Mapping[str, float], calm: float) -> list[float] | None:
     """Eight weights in the order of `EMOTIONS`, or None, which leaves the emotion to the reference.
 
-    A request without an emotion is spoken with the weight `calm` for calm. Weights (0 to 1.2 each) whose sum is above
-    `MAX_SUM` are scaled down together. Raises `InvalidRequest`; NaN too is refused, since the model makes noise of it.
+    `neutral` is the weight `calm` for calm. Weights (0 to 1.2 each) whose sum is above `MAX_SUM` are scaled down
+    together. Raises `InvalidRequest`; NaN too is refused, since the model makes noise of it.
     """
-    weights = dict(emotion) or {"calm": calm}
+    weights = {"calm": calm} if emotion.keys() == {NEUTRAL} else dict(emotion)
     for name, weight in weights.items():
         if name not in EMOTIONS:
             raise errors.InvalidRequest(f"emotion must be one of {', '.join(EMOTIONS)}", param="emotion")

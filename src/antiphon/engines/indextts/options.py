@@ -52,7 +52,7 @@ class Options:
     num_beams: int = 1
     #: Most tokens of text that the model speaks at once.
     max_tokens: int = 120
-    #: Weight of `calm` for a request without an emotion; 0 leaves the emotion to the reference.
+    #: Weight of `calm` for a request that is to be neutral; 0 leaves the emotion to the reference.
     calm: float = 0.8
     #: `batched` computes many units in the same steps; `serial` one after the other, by the package itself. `auto` is
     #: batched, but serial where beams are asked for, which a batch does not have.
