@@ -203,7 +203,7 @@ def test_progress_follows_the_stages_and_never_goes_back() -> None:
         ({}, "cuda:0"),
         ({"precision": "float32"}, "cuda:0"),
         ({"num_beams": 3}, "cpu"),
-        ({"reference_seconds": 6.0}, "cpu"),
+        ({"reference_seconds": 8.0}, "cpu"),
         ({"calm": 0.0}, "cpu"),
     ],
     ids=str,

@@ -8,7 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
+from antiphon.engines.indextts import excerpt
 from antiphon.engines.indextts.references import Reference
+
+#: Seconds that no recording is longer than.
+WHOLE = 86_400.0
 
 
 class ConditioningCache:
@@ -56,7 +60,7 @@ class ConditioningCache:
 
 
 class CachedConditioning(ABC):
-    """Mix-in for a package's model: caches by digest in place of path, and shortens references."""
+    """Mix-in for a package's model: caches by digest in place of path, and hears the best seconds of references."""
 
     def use(self, cache: ConditioningCache, reference_seconds: float) -> None:
         self._cache, self._reference_seconds = cache, reference_seconds
@@ -88,8 +92,10 @@ class CachedConditioning(ABC):
         return self._cache.get((kind, self._digests[os.path.abspath(path)]), fresh)
 
     def _load_and_cut_audio(self, path: str, longest: float, verbose: bool = False, sr: int | None = None) -> Any:
-        seconds = min(longest, self._reference_seconds)
-        return super()._load_and_cut_audio(path, seconds, verbose, sr)  # type: ignore[misc]  # the package's
+        """The best seconds of a recording, [1, samples], and their rate; the package would take the first ones."""
+        audio, rate = super()._load_and_cut_audio(path, WHOLE, verbose, sr)  # type: ignore[misc]  # the package's
+        start, end = excerpt.best(audio[0].numpy(), rate, min(longest, self._reference_seconds))
+        return audio[:, start:end], rate
 
 
 def nbytes(value: Any) -> int:

@@ -32,7 +32,7 @@ class IndexTTS2(IndexTTS):
     NAME = "indextts-2"
     PACKAGE = "indextts2-inference"
     TITLE = "IndexTTS2"
-    CODE = 1
+    CODE = 2
     LANGUAGES = ("zh", "en")
     FILES = (*SHARED_FILES, "bpe.model", "hf_cache/semantic_codec/model.safetensors")
     CODES_PER_SECOND = 50

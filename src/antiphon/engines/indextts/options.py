@@ -43,8 +43,9 @@ class Options:
     precision: Precision = "auto"
     #: Threads of one computation on a CPU.
     threads: int = 1
-    #: Seconds of a reference that the model hears. Each costs time in every segment; above ten nothing improves.
-    reference_seconds: float = 8.0
+    #: Seconds of a reference that the model hears: its best ones. Each costs time in every segment; above ten nothing
+    #: improves.
+    reference_seconds: float = 6.0
     #: Bytes of cached conditioning, on the GPU if there is one; a voice takes about 4 MB.
     voice_cache: int = 256 * 1024 * 1024
     #: Beams of the search for the next code. The package searches with 3, which takes three times as long; its authors
