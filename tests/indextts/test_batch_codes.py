@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from antiphon.engines.indextts.batch import draws, parts, prompts, sampling
-from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt
+from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt, row_bytes
 from antiphon.engines.indextts.batch.sampling import Sampling
 from tests.indextts import batch_models
 from tests.indextts.batch_models import Modules, tokens, voice
@@ -223,3 +223,9 @@ def test_a_model_of_other_shapes_is_refused_by_name(tiny: Modules) -> None:
             parts.code_model(tiny.gpt)
     finally:
         tiny.gpt.mel_head = kept
+
+
+@pytest.mark.parametrize("size", ["tiny", "mid"])
+def test_the_memory_of_a_row_is_known_beforehand(size: str, request: pytest.FixtureRequest) -> None:
+    slots = made_slots(request.getfixturevalue(size), 3)
+    assert row_bytes(slots._model, slots.positions) == slots._kv.nbytes / 3

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from antiphon.engines.indextts.batch.runtime import Runtime
     from antiphon.engines.indextts.batch.sampling import Sampling
 
-#: Units in the same steps where the operator names no number; and how many more are let in, so that some are ready for
-#: each stage. On a CPU a batch gains little.
+#: Units in the same steps where the operator names no number, at most; and how many more are let in, so that some are
+#: ready for each stage. On a CPU a batch gains little.
 ROWS_CPU, ROWS_GPU = 4, 32
+#: Bytes of a device's memory that are left to the flow, the vocoder and the recordings.
+WORKSPACE = 1_500_000_000
 BESIDE_CPU, BESIDE_GPU = 2, 16
 #: Arguments of the packages that say how codes are drawn.
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
@@ -44,9 +46,12 @@ class BatchedIndexTTS:
 
         engine = self._engine
         package, on_cpu = engine.model, engine.device.startswith("cpu")
-        rows = engine.options.rows or (ROWS_CPU if on_cpu else ROWS_GPU)
+        code_model = parts.code_model(package.gpt)
+        rows = engine.options.rows or (
+            ROWS_CPU if on_cpu else fitting(free_memory(engine.device), codes.row_bytes(code_model, engine.POSITIONS))
+        )
         self._units = rows + (BESIDE_CPU if on_cpu else BESIDE_GPU)
-        slots = codes.CodeSlots(parts.code_model(package.gpt), rows, engine.POSITIONS, engine.POSITIONS)
+        slots = codes.CodeSlots(code_model, rows, engine.POSITIONS, engine.POSITIONS)
         flows = flow.Flow(flow_parts.flow_model(package.s2mel.models["cfm"]))
         model, clock = engine.batch_model(slots), _clock(engine.device)
         self._soloists = Soloists(engine.prepare_thread)
@@ -108,6 +113,20 @@ class BatchedIndexTTS:
 
     def close(self) -> None:
         self._engine.close()
+
+
+def fitting(free: int | None, row: int) -> int:
+    """Rows for which a device has the memory: `free` bytes once the weights are there (None: nobody knows), and bytes
+    of a row."""
+    return ROWS_GPU if free is None else max(1, min(ROWS_GPU, (free - WORKSPACE) // row))
+
+
+def free_memory(device: str) -> int | None:
+    """Bytes that are free on a device; None where torch cannot tell."""
+    import torch
+
+    look = getattr(torch.get_device_module(device.partition(":")[0]), "mem_get_info", None)
+    return None if look is None else int(look(torch.device(device))[0])
 
 
 def _clock(device: str) -> Callable[[], float]:

@@ -35,6 +35,11 @@ class Prompt:
     sampling: Sampling = field(default_factory=Sampling)
 
 
+def row_bytes(model: CodeModel, positions: int) -> int:
+    """Bytes of the keys and values of a row."""
+    return len(model.blocks) * 2 * model.width * positions * int(model.head.weight.element_size())
+
+
 class CodeSlots:
     def __init__(self, model: CodeModel, slots: int, positions: int, max_codes: int) -> None:
         """`positions`: of a prompt and its codes together."""
