@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -171,8 +172,8 @@ def make(name: str, priority: Priority, *, admin: bool, quota: float | None) -> 
     api_keys.check_name(name)
     if priority not in PRIORITIES:
         raise errors.InvalidRequest(f"class must be one of {', '.join(PRIORITIES)}", param="class")
-    if quota is not None and not quota > 0:
-        raise errors.InvalidRequest("the quota must be more than 0 seconds a day", param="quota")
+    if quota is not None and not 0 < quota < math.inf:
+        raise errors.InvalidRequest("the quota must be a number of seconds a day, above 0", param="quota")
     token = api_keys.new_token()
     return Key(ids.new_id(), name, api_keys.digest(token), priority, admin, quota, time.time()), token
 

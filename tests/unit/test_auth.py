@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from antiphon.auth import ApiKeys, today
+from antiphon.auth import ApiKeys, make, today
 from antiphon.domain import errors
 from antiphon.domain.api_key import Key
 from tests.stores.memory import MemoryStore
@@ -89,3 +89,9 @@ def test_a_quota_is_exceeded_by_no_more_than_one_request(work: list[tuple[float,
             keys.release("a", keys.reserve("a", 1.0))
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("quota", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_quota_is_a_number_of_seconds(quota: float) -> None:
+    with pytest.raises(errors.InvalidRequest, match="above 0"):
+        make("ann", "normal", admin=False, quota=quota)
