@@ -24,7 +24,15 @@ class PostgresEvents:
         if not events:
             return
         values = [
-            {"id": e.id, "type": e.type, "at": e.at, "job": e.job, "owner": e.owner, "data": rows.encode(e.data)}
+            {
+                "id": e.id,
+                "type": e.type,
+                "at": e.at,
+                "job": e.job,
+                "owner": e.owner,
+                "data": rows.encode(e.data),
+                "server": self._server,
+            }
             for e in events
         ]
 

@@ -152,13 +152,24 @@ SELECT state, count(*) FROM jobs GROUP BY state;
 SELECT id FROM jobs WHERE id = ANY (%(ids)s) AND server = %(server)s AND state IN ('queued', 'running');
 
 -- name: append_event
+-- A job's end is not told again by a server that was taken for gone meanwhile, since another one tells it
+-- (unannounced_endings).
 INSERT INTO events (id, type, at, job, owner, data)
-VALUES (%(id)s, %(type)s, %(at)s, %(job)s, %(owner)s, %(data)s);
+SELECT %(id)s, %(type)s::text, %(at)s, %(job)s::text, %(owner)s::text, %(data)s::json
+ WHERE %(type)s::text NOT IN ('job.succeeded', 'job.failed', 'job.cancelled')
+    OR NOT EXISTS (SELECT 1 FROM jobs
+                    WHERE id = %(job)s::text AND server <> %(server)s::text
+                      AND state IN ('succeeded', 'failed', 'cancelled'));
 
 -- name: append_event_again
 -- The first try may have stored the events although its answer was lost.
 INSERT INTO events (id, type, at, job, owner, data)
-VALUES (%(id)s, %(type)s, %(at)s, %(job)s, %(owner)s, %(data)s) ON CONFLICT (id) DO NOTHING;
+SELECT %(id)s, %(type)s::text, %(at)s, %(job)s::text, %(owner)s::text, %(data)s::json
+ WHERE %(type)s::text NOT IN ('job.succeeded', 'job.failed', 'job.cancelled')
+    OR NOT EXISTS (SELECT 1 FROM jobs
+                    WHERE id = %(job)s::text AND server <> %(server)s::text
+                      AND state IN ('succeeded', 'failed', 'cancelled'))
+    ON CONFLICT (id) DO NOTHING;
 
 -- name: events_after
 SELECT id, type, at, job, owner, data::text FROM events
