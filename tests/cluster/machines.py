@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,7 +79,7 @@ def network(*names: str, private: tuple[Path, ...] = ()) -> Iterator[dict[str, M
         _ip("link", "set", switch, "up")
         for place, name in enumerate(names, start=2):
             space = f"{name}{os.getpid() % 10_000}x{number}"[:14]
-            machine = Machine(space, f"{base}.{place}", (Path("/tmp/ray"), *private))
+            machine = Machine(space, f"{base}.{place}", (Path(tempfile.gettempdir(), "ray"), *private))
             _ip("netns", "add", space)
             stack.callback(machine.end)
             _ip("link", "add", f"v{space}", "type", "veth", "peer", "name", "eth0", "netns", space)
