@@ -130,6 +130,12 @@ async def hear(job_run: JobRun, into: list[tuple[int, bytes, bool]]) -> None:
         into += [(part.index, part.payload, part.last)]
 
 
+def listened() -> tuple[JobRun, list[tuple[int, bytes, bool]], asyncio.Task[None]]:
+    """A run, what its listener has heard of it so far, and the listening."""
+    job_run, heard = run(Slow(), dear=lambda index: False, live=True), list[tuple[int, bytes, bool]]()
+    return job_run, heard, asyncio.create_task(hear(job_run, heard))
+
+
 async def settled() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
@@ -157,9 +163,7 @@ async def test_only_the_unit_that_is_heard_next_is_live() -> None:
 
 
 async def test_a_listener_gets_what_there_is_of_a_unit_and_the_rest_at_its_end() -> None:
-    job_run = run(Slow(), dear=lambda index: False, live=True)
-    heard: list[tuple[int, bytes, bool]] = []
-    hearing = asyncio.create_task(hear(job_run, heard))
+    job_run, heard, hearing = listened()
     await settled()
     job_run.chunk(0, b"ab")
     job_run.chunk(0, b"cd")
@@ -182,9 +186,7 @@ async def test_a_listener_gets_what_there_is_of_a_unit_and_the_rest_at_its_end()
 
 
 async def test_a_second_try_does_not_say_again_what_was_heard() -> None:
-    job_run = run(Slow(), dear=lambda index: False, live=True)
-    heard: list[tuple[int, bytes, bool]] = []
-    hearing = asyncio.create_task(hear(job_run, heard))
+    job_run, heard, hearing = listened()
     await settled()
     job_run.chunk(0, b"abc")
     await settled()
@@ -205,9 +207,7 @@ async def test_a_second_try_does_not_say_again_what_was_heard() -> None:
 
 
 async def test_a_second_try_that_says_less_ends_the_unit() -> None:
-    job_run = run(Slow(), dear=lambda index: False, live=True)
-    heard: list[tuple[int, bytes, bool]] = []
-    hearing = asyncio.create_task(hear(job_run, heard))
+    job_run, heard, hearing = listened()
     await settled()
     job_run.chunk(0, b"abc")
     await settled()
@@ -233,9 +233,7 @@ async def test_a_listener_hears_the_others_in_order(skipped: set[int]) -> None:
 
 
 async def test_a_listener_of_nothing_gets_an_error_before_any_part() -> None:
-    job_run = run(Slow(), dear=lambda index: False, live=True)
-    heard: list[tuple[int, bytes, bool]] = []
-    hearing = asyncio.create_task(hear(job_run, heard))
+    job_run, heard, hearing = listened()
     for index in range(len(KEYS)):
         await settled()
         job_run.skip(index)

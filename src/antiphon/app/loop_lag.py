@@ -1,4 +1,4 @@
-"""Loop lag: measures by how much the event loop is late, and how many slots there are meanwhile."""
+"""Loop lag: measures by how much the event loop is late, and how much the models could work meanwhile."""
 
 from __future__ import annotations
 

@@ -45,9 +45,9 @@ class SpeechService:
     ) -> SpeechResponse:
         """Accepts a waiting request. Its audio is computed while the response is read; `close` that in any case.
         `streamed`: somebody listens while it is computed, so its first segment is cut short, and what there is of a
-        segment is sent before its end. `trusted` says that this server has
-        checked and stored the request before. Raises `InvalidRequest` and its subclasses for what can never work,
-        `Busy` and its subclasses with a true `retry_after`."""
+        segment is sent before its end. `trusted` says that this server has checked and stored the request before.
+        Raises `InvalidRequest` and its subclasses for what can never work, `Busy` and its subclasses with a true
+        `retry_after`."""
         lifecycle = self._jobs.lifecycle
         lifecycle.check_open()
         granted = lifecycle.admission.grant(request, owner)

@@ -12,6 +12,9 @@ from antiphon.store.postgres.cluster_channel import PostgresClusterChannel
 from antiphon.store.postgres.connection import Connection, ConnectionPool
 from antiphon.store.postgres.sql import SQL
 
+#: The first try may have stored the events although its answer was lost.
+_AGAIN = " ON CONFLICT (id) DO NOTHING"
+
 
 class PostgresEvents:
     """Part of `PostgresStore`."""
@@ -38,7 +41,7 @@ class PostgresEvents:
 
         async def op(db: Connection, retried: bool) -> None:
             async with db.transaction(), db.cursor() as cursor:
-                await cursor.executemany(SQL["append_event_again" if retried else "append_event"].encode(), values)
+                await cursor.executemany((SQL["append_event"] + (_AGAIN if retried else "")).encode(), values)
 
         await self._pool.run(op)
         ids = [event.id for event in events]

@@ -159,17 +159,7 @@ SELECT %(id)s, %(type)s::text, %(at)s, %(job)s::text, %(owner)s::text, %(data)s:
  WHERE %(type)s::text NOT IN ('job.succeeded', 'job.failed', 'job.cancelled')
     OR NOT EXISTS (SELECT 1 FROM jobs
                     WHERE id = %(job)s::text AND server <> %(server)s::text
-                      AND state IN ('succeeded', 'failed', 'cancelled'));
-
--- name: append_event_again
--- The first try may have stored the events although its answer was lost.
-INSERT INTO events (id, type, at, job, owner, data)
-SELECT %(id)s, %(type)s::text, %(at)s, %(job)s::text, %(owner)s::text, %(data)s::json
- WHERE %(type)s::text NOT IN ('job.succeeded', 'job.failed', 'job.cancelled')
-    OR NOT EXISTS (SELECT 1 FROM jobs
-                    WHERE id = %(job)s::text AND server <> %(server)s::text
                       AND state IN ('succeeded', 'failed', 'cancelled'))
-    ON CONFLICT (id) DO NOTHING;
 
 -- name: events_after
 SELECT id, type, at, job, owner, data::text FROM events
