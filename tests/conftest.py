@@ -18,6 +18,8 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.launcher import Forked, Launcher
+
 # Some tests load models in their own process; workers switch this off by themselves.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
@@ -45,7 +47,7 @@ def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIEN
 class Server:
     """A running `antiphon serve`."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Forked
     base: str
     data: Path
     args: list[str]
@@ -134,18 +136,31 @@ def surroundings(data: Path, env: Mapping[str, str] | None = None) -> dict[str, 
     return ours | over(data, env or {}) | dict(env or {})
 
 
-def launch(data: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True) -> Server:
-    """Starts a server; `ready=False` returns as soon as it listens."""
+_launcher = Launcher()
+
+
+def pytest_unconfigure() -> None:
+    _launcher.close()
+
+
+def launch(
+    data: Path, *args: str, env: dict[str, str] | None = None, ready: bool = True, fresh: bool = False
+) -> Server:
+    """Starts a server; `ready=False` returns as soon as it listens, `fresh` gives it an interpreter of its own."""
     data.mkdir(parents=True, exist_ok=True)
     log = data / "server.log"
-    command = [sys.executable, "-m", "antiphon.cli.main", "serve", "--port", "0", "--data-dir", str(data), *args]
+    command = ["serve", "--port", "0", "--data-dir", str(data), *args]
     if "--drain-seconds" not in args:
         # Most tests end while something runs that nobody will wait for.
         command += ["--drain-seconds", "2"]
+    whole = surroundings(data, env)
+    process: subprocess.Popen[str] | Forked
     with log.open("a") as errors:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, env=surroundings(data, env)
-        )
+        if fresh or not _launcher.fits(whole):
+            command = [sys.executable, "-m", "antiphon.cli.main", *command]
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=whole)
+        else:
+            process = _launcher.fork(command, whole, errors)
     assert process.stdout is not None
     line = process.stdout.readline()
     if "listens on" not in line:

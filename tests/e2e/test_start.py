@@ -8,7 +8,9 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -25,7 +27,8 @@ from antiphon.domain import errors
 from antiphon.domain.job import Job, Result, State
 from antiphon.settings import load
 from antiphon.store.sqlite import SqliteStore
-from tests.conftest import Start, wait_until
+from tests.conftest import Start, launch, wait_until
+from tests.launcher import Forked
 
 #: Runs commands given on standard input, each in a process of its own, without loading the program for each.
 RUNS = """
@@ -285,3 +288,33 @@ def test_the_doctor_reads_everything(tmp_path: Path) -> None:
         "cache: 2 sound, 1 damaged; what is damaged there is computed again",
     ]  # fmt: skip
     assert f"  {1:064}" in said
+
+
+def test_a_forked_server_is_like_one_with_an_interpreter_of_its_own(serve: Start, tmp_path: Path) -> None:
+    """Most tests fork their servers from one that has loaded its modules (`tests/launcher.py`)."""
+
+    def look(fresh: bool) -> tuple[dict[str, str], list[str], str, int]:
+        server = launch(tmp_path / f"{fresh}", "--model", "tone", "--workers", "1", fresh=fresh)
+        assert isinstance(server.process, Forked) is not fresh
+        process = Path("/proc", str(server.process.pid))
+        status = dict(line.split(":\t", 1) for line in (process / "status").read_text().splitlines())
+        kept = {name: value for name, value in status.items() if name.startswith(("Sig", "Umask", "NoNew", "Cap"))}
+        kept |= {"cwd": os.readlink(process / "cwd"), "session": f"{os.getsid(server.process.pid)}"}
+        kinds = [re.sub(r"\d+", "", os.readlink(entry)) for entry in (process / "fd").iterdir()]
+        # How often it has its database open depends on what it did so far.
+        opened = sorted(kind for kind in kinds if "antiphon.db" not in kind)
+        return kept, [Path(kind).name for kind in opened], server.workers()[0]["state"], server.stop()
+
+    serve("--model", "tone", "--workers", "1")  # Nothing of it is left in the next one.
+    assert look(fresh=True) == look(fresh=False)
+
+
+def test_ends_of_a_forked_server_are_told_as_they_are(serve: Start) -> None:
+    killed, refused = serve("--model", "tone"), serve("--model", "tone")
+    assert killed.process.poll() is None
+    killed.process.kill()
+    assert killed.process.wait(timeout=20) == -signal.SIGKILL
+    with pytest.raises(pytest.fail.Exception, match="no-such-option"):
+        serve("--no-such-option")
+    assert refused.process.poll() is None
+    assert refused.stop() == 0

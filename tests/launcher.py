@@ -1,0 +1,199 @@
+"""Launcher: a process that has loaded the server's modules and forks the servers of the tests.
+
+To load them takes two thirds of the processor time of a start, and hundreds of servers start in the tests. A forked server
+runs the command line from its first line to the end of its process. Only where its interpreter began is another place, so
+`Launcher.fits` says which servers need an interpreter of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+ROOT = Path(__file__).parents[1]
+#: Bytes of one request: a command line and an environment.
+REQUEST = 1024 * 1024
+
+
+class Forked:
+    """A forked server; what the tests use of `subprocess.Popen`."""
+
+    def __init__(self, pid: int, stdout: IO[str], reports: IO[str]) -> None:
+        self.pid, self.stdout, self._reports = pid, stdout, reports
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self._look(0)
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self._look(None if deadline is None else max(0.0, deadline - time.monotonic()))) is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired("antiphon serve", timeout or 0)
+        return code
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _look(self, patience: float | None) -> int | None:
+        if self.returncode is None and select.select([self._reports], [], [], patience)[0]:
+            self.returncode = int(self._reports.readline())  # Empty, and an error, if the launcher itself has died.
+            self._reports.close()
+        return self.returncode
+
+
+class Launcher:
+    """The launcher as a test sees it; it starts with the first server and ends with `close`."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._env = _others(os.environ)
+
+    def fits(self, env: Mapping[str, str]) -> bool:
+        """Whether a server with this environment can be forked: an interpreter, its allocator and its libraries read
+        variables when they begin, so only those of Antiphon may differ."""
+        return _others(env) == self._env
+
+    def fork(self, arguments: Sequence[str], env: Mapping[str, str], errors: IO[str]) -> Forked:
+        """A server with these arguments after `antiphon`; `errors` is its standard error."""
+        control = self._control or self._begin()
+        (out, stdout), (reports, report) = os.pipe(), os.pipe()
+        request = json.dumps({"arguments": arguments, "env": dict(env), "cwd": os.getcwd()}).encode()
+        try:
+            socket.send_fds(control, [request], [stdout, errors.fileno(), report])
+        finally:
+            os.close(stdout)
+            os.close(report)
+        said = open(reports, buffering=1)  # noqa: SIM115 - `Forked` closes it
+        return Forked(int(said.readline()), open(out), said)
+
+    def close(self) -> None:
+        """Ends the launcher, and the servers that still live."""
+        if self._control is not None and self._process is not None:
+            self._control.close()
+            self._process.wait()
+            self._control = self._process = None
+
+    def _begin(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, REQUEST)
+        with theirs:
+            command = [sys.executable, "-m", "tests.launcher", str(theirs.fileno())]
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=self._env, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+            )
+        self._control = ours
+        return ours
+
+
+def _others(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are not Antiphon's own, and not pytest's, which change with each test."""
+    return {name: value for name, value in env.items() if not name.startswith(("ANTIPHON_", "PYTEST_"))}
+
+
+# What the launcher's own process runs
+
+
+class _Forks:
+    """Takes requests, forks, reports ends."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(control, selectors.EVENT_READ)
+        #: The open end of each child's report, and its process id, by a descriptor that is readable when it has ended.
+        self._children: dict[int, tuple[int, int]] = {}
+
+    def run(self) -> list[str] | None:
+        """Returns twice and more: in each child with its arguments, in the launcher at its end with None."""
+        while True:
+            for key, _ in self._selector.select():
+                if key.fileobj is not self._control:
+                    self._ended(key.fd)
+                elif (arguments := self._next()) is not None:
+                    return arguments
+                elif self._control.fileno() < 0:
+                    return None
+
+    def _next(self) -> list[str] | None:
+        request, descriptors, _, _ = socket.recv_fds(self._control, REQUEST, 3)
+        if not request:
+            self._close(kill=True)
+            return None
+        stdout, stderr, report = descriptors
+        wanted = json.loads(request)
+        child = os.fork()
+        if child == 0:
+            self._close()
+            return _become(wanted, stdout, stderr, report)
+        os.close(stdout)
+        os.close(stderr)
+        os.write(report, f"{child}\n".encode())
+        watch = os.pidfd_open(child)
+        self._children[watch] = report, child
+        self._selector.register(watch, selectors.EVENT_READ)
+        return None
+
+    def _ended(self, watch: int) -> None:
+        report, child = self._children.pop(watch)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        self._selector.unregister(watch)
+        os.close(watch)
+        with contextlib.suppress(BrokenPipeError):  # Nobody asks any more.
+            os.write(report, f"{code}\n".encode())
+        os.close(report)
+
+    def _close(self, *, kill: bool = False) -> None:
+        """Closes every descriptor of the launcher; a child has none of them, as after an exec."""
+        self._control.close()
+        self._selector.close()
+        for watch, (report, child) in self._children.items():
+            if kill:
+                os.kill(child, signal.SIGKILL)
+            os.close(watch)
+            os.close(report)
+
+
+def _become(wanted: dict[str, Any], stdout: int, stderr: int, report: int) -> list[str]:
+    """Makes this child what an exec would have made it."""
+    os.dup2(stdout, 1)
+    os.dup2(stderr, 2)
+    for descriptor in (stdout, stderr, report):
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(wanted["env"])
+    os.chdir(wanted["cwd"])
+    return list(wanted["arguments"])
+
+
+def main() -> None:
+    # Whatever `antiphon serve` loads before it reads its options.
+    import antiphon.cli.exit_codes
+    import antiphon.cli.main
+    import antiphon.cli.serve
+
+    arguments = _Forks(socket.socket(fileno=int(sys.argv[1]))).run()
+    if arguments is not None:
+        sys.argv = [antiphon.cli.main.__file__, *arguments]
+        antiphon.cli.main.main()
+
+
+if __name__ == "__main__":
+    main()
