@@ -99,7 +99,7 @@ def test_the_penalty_counts_what_fills_the_prompts_place(tiny: Modules, monkeypa
 
     def forgetful(self: CodeSlots, rows: list[Prompt]) -> list[int]:
         slots = joined(self, rows)
-        self._said[slots] = False
+        self._said[[self._order.index(slot) for slot in slots]] = False
         return slots
 
     monkeypatch.setattr(CodeSlots, "join", forgetful)
@@ -124,13 +124,13 @@ def test_chances_are_those_of_transformers(top_k: int, top_p: float, temperature
             TopPLogitsWarper(top_p),
         ]
     )(ids, logits.clone()).softmax(-1)
-    knobs = sampling.Knobs(rows, "cpu")
+    knobs = sampling.Knobs.plain(rows, "cpu")
     knobs.set(torch.arange(rows), [Sampling(temperature, top_k, top_p, 10.0)] * rows)
     found, chances = sampling.candidates(logits, said, knobs)
     assert (torch.zeros(rows, codes).scatter(1, found, chances) - want).abs().max() <= 1e-6
     # A code is drawn as often as its chance says: the numbers are evenly laid here.
     numbers = (torch.arange(4000) + 0.5) / 4000
-    alike = sampling.Knobs(4000, "cpu")
+    alike = sampling.Knobs.plain(4000, "cpu")
     alike.set(torch.arange(4000), [Sampling(temperature, top_k, top_p, 10.0)] * 4000)
     drawn_codes = sampling.choose(logits[:1].expand(4000, -1), said[:1].expand(4000, -1), numbers, alike)
     assert (torch.bincount(drawn_codes, minlength=codes) / 4000 - want[0]).abs().max() < 1e-3
@@ -139,7 +139,7 @@ def test_chances_are_those_of_transformers(top_k: int, top_p: float, temperature
 @pytest.mark.parametrize("number", [0.0, 1.0 - 2**-24, 1.0])
 def test_no_number_draws_a_code_without_a_chance(number: float) -> None:
     logits = torch.tensor([[0.0, 5.0, 4.9, -3.0]])
-    knobs = sampling.Knobs(1, "cpu")
+    knobs = sampling.Knobs.plain(1, "cpu")
     knobs.set(torch.tensor([0]), [Sampling(top_k=2, top_p=1.0)])
     said = torch.zeros(1, 4, dtype=torch.bool)
     assert sampling.choose(logits, said, torch.tensor([number]), knobs).item() in (1, 2)

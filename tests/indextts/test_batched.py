@@ -81,7 +81,7 @@ def speaker(engine: BatchedIndexTTS) -> Speaker:
 
 def test_it_says_how_it_shares_its_device(engine: BatchedIndexTTS) -> None:
     can = engine.capabilities()
-    assert (can.sharing, can.slots) == ("one", 6)
+    assert (can.sharing, can.slots) == ("one", 7)
     assert can.cloning
 
 

@@ -31,12 +31,12 @@ class FifoPolicy:
             self._paused.add(ticket)
         ticket.serial = len(self._tickets)
 
-    def pop(self, now: float) -> tuple[Ticket, int, float] | None:
-        ready = self._ready()
+    def pop(self, now: float, *, waiting: bool = False) -> tuple[Ticket, int, float] | None:
+        ready = self._ready(waiting)
         return (ready[0], *ready[0].take()) if ready else None
 
-    def head(self, now: float) -> Bid | None:
-        ready = self._ready()
+    def head(self, now: float, *, waiting: bool = False) -> Bid | None:
+        ready = self._ready(waiting)
         return Bid((ready[0].client, ready[0].priority), 1.0, ready[0].front > 0) if ready else None
 
     def charge(self, name: FlowName, seconds: float) -> None:
@@ -98,8 +98,9 @@ class FifoPolicy:
         queued = (ticket for ticket in self._tickets if ticket.left and not ticket.closed)
         return sorted(queued, key=lambda ticket: (-ticket.front, ticket.serial))
 
-    def _ready(self) -> list[Ticket]:
-        return [ticket for ticket in self._queued() if not self._is_paused(ticket)]
+    def _ready(self, waiting: bool = False) -> list[Ticket]:
+        ready = [ticket for ticket in self._queued() if not self._is_paused(ticket)]
+        return [ticket for ticket in ready if ticket.waiting or ticket.front] if waiting else ready
 
     def _is_paused(self, ticket: Ticket) -> bool:
         return not self._paused.isdisjoint((None, ticket, ticket.client))

@@ -67,6 +67,44 @@ def test_every_unit_of_every_client_comes_out_once(queue: QueuePolicy) -> None:
     )
 
 
+def test_only_those_who_wait_can_be_asked_for(queue: QueuePolicy) -> None:
+    book, request, late = ticket("book", costs=[1.0, 1.0]), ticket("request", "bob"), ticket("late")
+    request.waiting = True
+    push(queue, book, request, late)
+    assert (queue.head(0.0, waiting=True) or pytest.fail("one waits")).flow == ("bob", "normal")
+    assert (queue.pop(0.0, waiting=True) or pytest.fail("one waits"))[0] is request
+    assert (queue.head(0.0, waiting=True), queue.pop(0.0, waiting=True)) == (None, None)
+    queue.set_waiting(late, True)
+    assert (queue.pop(0.0, waiting=True) or pytest.fail("one waits"))[0] is late
+    queue.move_to_front(book)
+    assert (queue.pop(0.0, waiting=True) or pytest.fail("one is in front"))[0] is book
+    assert order(queue) == ["book:1"]
+
+
+def test_a_clients_own_durable_job_does_not_go_for_those_who_wait(queue: QueuePolicy) -> None:
+    book, request = ticket("book", costs=[0.1]), ticket("request", costs=[1.0, 1.0])
+    request.waiting = True
+    push(queue, book, request)
+    for _ in range(2):
+        assert (queue.pop(0.0, waiting=True) or pytest.fail("one waits"))[0] is request
+    assert queue.pop(0.0, waiting=True) is None
+    assert order(queue) == ["book:0"]
+
+
+def test_who_waits_and_is_held_is_not_handed_out(queue: QueuePolicy) -> None:
+    request, other = ticket("request"), ticket("other", "bob")
+    request.waiting = other.waiting = True
+    push(queue, request, other)
+    queue.pause("ann")
+    assert (queue.pop(0.0, waiting=True) or pytest.fail("one waits"))[0] is other
+    assert queue.pop(0.0, waiting=True) is None
+    queue.resume("ann")
+    queue.pause()
+    assert queue.pop(0.0, waiting=True) is None
+    queue.resume()
+    assert (queue.pop(0.0, waiting=True) or pytest.fail("one waits"))[0] is request
+
+
 def test_a_ticket_is_pushed_once(queue: QueuePolicy) -> None:
     book = ticket("book")
     push(queue, book)

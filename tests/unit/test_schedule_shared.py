@@ -187,3 +187,56 @@ async def test_a_refusal_says_when_there_is_room(slots: int) -> None:
         except errors.OverShare:
             continue
     assert refused.value.retry_after == pytest.approx(steps.now - begun, rel=0.25)
+
+
+@pytest.mark.parametrize(("slots", "kept"), [(3, 0), (8, 1), (48, 3)])
+async def test_durable_jobs_leave_slots_to_those_who_wait(slots: int, kept: int) -> None:
+    steps = Steps(slots)
+    dispatcher = Dispatcher("m", FairQueue(), steps, CostModel(), clock=lambda: steps.now)
+    book = Job("book", "ann", 3 * slots, 1.0)
+    dispatcher.submit(book.ticket)
+    await settled()
+    assert (dispatcher.running, steps.free) == (slots - kept, kept)
+    request = Job("request", "bob", kept + 1, 1.0)
+    request.ticket.waiting = True
+    dispatcher.submit(request.ticket)
+    await settled()
+    assert (dispatcher.running, request.ticket.left) == (slots, 1)
+    await steps.advance()
+    # Units of the book have ended, and its next ones go after the one that somebody waits for.
+    assert request.ticket.left == 0
+    while not (book.ended and request.ended):
+        await steps.advance()
+
+
+async def test_they_are_kept_where_models_share_the_device_as_well() -> None:
+    steps = Steps(8)
+    first = Dispatcher("m", FairQueue(), steps, CostModel(), clock=lambda: steps.now)
+    second = Dispatcher("n", FairQueue(), Steps(8), CostModel(), clock=lambda: steps.now)
+    second.share(first.device)
+    book, request = Job("book", "ann", 24, 1.0), Job("request", "bob", 1, 1.0)
+    request.ticket.waiting = True
+    first.submit(book.ticket)
+    await settled()
+    assert (first.running, first.bid()) == (7, None)
+    first.submit(request.ticket)
+    await settled()
+    assert (first.running, request.ticket.left) == (8, 0)
+    while not (book.ended and request.ended):
+        await steps.advance()
+
+
+async def test_a_durable_job_in_front_takes_the_kept_slots() -> None:
+    steps = Steps(8)
+    queue = FairQueue()
+    dispatcher = Dispatcher("m", queue, steps, CostModel(), clock=lambda: steps.now)
+    job = Job("job", "ann", 8, 1.0)
+    queue.pause()
+    dispatcher.submit(job.ticket)
+    queue.move_to_front(job.ticket)
+    queue.resume()
+    dispatcher.pump()
+    await settled()
+    assert dispatcher.running == 8
+    while not job.ended:
+        await steps.advance()

@@ -25,6 +25,8 @@ MAX_DEATHS, MAX_DEATHS_ALONE = 3, 2
 REFERENCE_LENGTH = 60.0
 #: How often each slot's next unit is followed to its end, and the part of a sum that rounding may take.
 LAPS, ROUNDING = 4, 1e-6
+#: Where a worker has at least `FEW` slots, one in `KEPT` is kept for those who wait, and at least one a worker.
+FEW, KEPT = 4, 16
 #: Queued work is repriced when the price level has changed by this factor.
 REPRICE_FACTOR = 1.25
 
@@ -159,7 +161,14 @@ class Dispatcher:
         return [(running.since, running.predicted * crowd) for running in self._running.values()]
 
     def bid(self) -> Bid | None:
-        return self.queue.head(self._clock()) if len(self.queue) and self.executor.free > 0 else None
+        free = self.executor.free > 0 and len(self.queue) > 0
+        return self.queue.head(self._clock(), waiting=self._only_waiting) if free else None
+
+    @property
+    def _only_waiting(self) -> bool:
+        """Whether the slots that are free are kept for those who wait: where many share a device, each ends late."""
+        slots, parallel = self.executor.slots, self.executor.parallel
+        return slots >= FEW * parallel and self.executor.free <= max(parallel, slots // KEPT)
 
     def charge(self, flow: FlowName, seconds: float) -> None:
         self.queue.charge(flow, seconds)
@@ -167,10 +176,11 @@ class Dispatcher:
     def start(self) -> float | None:
         """Hands out the next unit; returns its predicted seconds, None if there is no slot or nothing to hand out."""
         bid = self.bid() if len(self.device.members) > 1 else None
+        waiting = self._only_waiting
         if not self.executor.reserve():
             return None
         self.queue.together = max(1, self.executor.slots // max(1, self.executor.parallel))
-        popped = self.queue.pop(self._clock())
+        popped = self.queue.pop(self._clock(), waiting=waiting)
         if popped is None:
             self.executor.unreserve()
             return None

@@ -58,13 +58,13 @@ class FairQueue:
             self._flows.follow(ticket.remaining / ticket.left)
         self._insert(ticket)
 
-    def pop(self, now: float) -> tuple[Ticket, int, float] | None:
-        ticket, flow = self._first(now)
+    def pop(self, now: float, *, waiting: bool = False) -> tuple[Ticket, int, float] | None:
+        ticket, flow = self._first(now, waiting)
         if flow is None:
             return None
         if ticket is not None:
             return self._pop_front(ticket, now)
-        ticket = flow.lanes.head(now)
+        ticket = (flow.lanes.waiting if waiting else flow.lanes).head(now)
         index, cost = flow.lanes.take(ticket)
         self._count(flow, -(not ticket.left), -cost)
         if not ticket.left:
@@ -75,8 +75,8 @@ class FairQueue:
         self._flows.charge(flow, cost)
         return ticket, index, cost
 
-    def head(self, now: float) -> Bid | None:
-        ticket, flow = self._first(now)
+    def head(self, now: float, *, waiting: bool = False) -> Bid | None:
+        ticket, flow = self._first(now, waiting)
         return None if flow is None else Bid((flow.client, flow.priority), flow.weight, urgent=ticket is not None)
 
     def charge(self, name: FlowName, seconds: float) -> None:
@@ -241,7 +241,7 @@ class FairQueue:
             with self._changing(ticket):
                 ticket.raised = True
 
-    def _first(self, now: float) -> tuple[Ticket | None, Flow | None]:
+    def _first(self, now: float, waiting: bool) -> tuple[Ticket | None, Flow | None]:
         """What goes next: a job that was moved to the front, with its flow, or else a flow."""
         if self._paused:
             return None, None
@@ -250,7 +250,7 @@ class FairQueue:
         for ticket in reversed(self._front):
             if not self._is_paused(ticket):
                 return ticket, ticket.flow
-        return None, self._flows.next()
+        return None, self._flows.next(waiting)
 
     # Units in flight
 

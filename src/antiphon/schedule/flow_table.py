@@ -23,6 +23,8 @@ class FlowTable:
         self._weights = {priority: float(weights[priority]) for priority in PRIORITIES}
         self._flows: dict[FlowName, Flow] = {}
         self._order: IndexedHeap[Flow] = IndexedHeap()
+        #: Those of them that have jobs for which somebody waits.
+        self._waiting: IndexedHeap[Flow] = IndexedHeap()
         self._paused: set[str] = set()
         self.time = VirtualTime()
         #: About the mean of a unit's seconds (see `fairness.rank`); 0 before the first unit.
@@ -52,9 +54,9 @@ class FlowTable:
             total[flow.priority] += flow.seconds
         return total
 
-    def next(self) -> Flow | None:
-        """The flow with the least rank; None if none shares."""
-        return first[1] if (first := self._order.first()) else None
+    def next(self, waiting: bool = False) -> Flow | None:
+        """The flow with the least rank, of those with waiting jobs if so asked; None if none shares."""
+        return first[1] if (first := (self._waiting if waiting else self._order).first()) else None
 
     @property
     def crowd(self) -> float:
@@ -95,10 +97,16 @@ class FlowTable:
             if flow.active:
                 self.time.leave(flow)
                 self._order.discard(flow)
+                self._waiting.discard(flow)
             return
         if not flow.active:
             self.time.join(flow)
-        self._order.set(flow, fairness.rank(flow.start, flow.weight, self.quantum))
+        rank = fairness.rank(flow.start, flow.weight, self.quantum)
+        self._order.set(flow, rank)
+        if flow.lanes.waiting.count:
+            self._waiting.set(flow, rank)
+        else:
+            self._waiting.discard(flow)
 
     def forget(self, flow: Flow) -> None:
         """Drops a flow if nothing is left to know about it."""

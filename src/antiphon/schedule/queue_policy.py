@@ -40,12 +40,13 @@ class QueuePolicy(Protocol):
         """Queues a job; one whose ticket says so is paused, or in front by its rank. Raises `ValueError` for a ticket
         that was pushed before."""
 
-    def pop(self, now: float) -> tuple[Ticket, int, float] | None:
+    def pop(self, now: float, *, waiting: bool = False) -> tuple[Ticket, int, float] | None:
         """The next unit: its job, its number in the job, its seconds. None if nothing may be handed out.
 
-        The ticket stays queued with the rest of its units."""
+        `waiting`: only of jobs that somebody waits for, and of those that were moved to the front. The ticket stays
+        queued with the rest of its units."""
 
-    def head(self, now: float) -> Bid | None:
+    def head(self, now: float, *, waiting: bool = False) -> Bid | None:
         """Whose unit `pop` would hand out; None if nothing may be handed out."""
 
     def charge(self, name: FlowName, seconds: float) -> None:

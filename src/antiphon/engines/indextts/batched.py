@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 #: Units in the same steps where the operator names no number, at most; and how many more are let in, so that some are
 #: ready for each stage. On a CPU a batch gains little.
-ROWS_CPU, ROWS_GPU = 4, 32
+ROWS_CPU, ROWS_GPU = 5, 32
+#: One row in so many, but of two at least one, is kept for units that a listener waits for.
+KEPT = 8
 #: Bytes of a device's memory that are left to the flow, the vocoder and the recordings.
 WORKSPACE = 1_500_000_000
 BESIDE_CPU, BESIDE_GPU = 2, 16
@@ -54,8 +56,9 @@ class BatchedIndexTTS:
         slots = codes.CodeSlots(code_model, rows, engine.POSITIONS, engine.POSITIONS)
         flows = flow.Flow(flow_parts.flow_model(package.s2mel.models["cfm"]))
         model, clock = engine.batch_model(slots), _clock(engine.device)
+        rule = policy.Policy(slots=rows, reserve=min(rows - 1, max(1, rows // KEPT)))
         self._soloists = Soloists(engine.prepare_thread)
-        self._runtime: Runtime = runtime.Runtime(model, slots, flows, policy.Policy(slots=rows), clock=clock)
+        self._runtime: Runtime = runtime.Runtime(model, slots, flows, rule, clock=clock)
 
     def warm(self) -> None:
         self.admit(0, self._engine.warm_params(), Wish())

@@ -1,8 +1,8 @@
 """Codes: slots in which rows of the code model join, step and leave, each at its own place in its own text.
 
 Keys and values lie in slots and not in pages: a row of 768 positions takes 94 MB in bfloat16 at the published size. A
-step has one shape for all slots, looks only at the first positions that a row uses, and copies nothing to the host. A
-slot without a row computes all the same, and what it computes is thrown away.
+step has one of few shapes, looks only at the rows and positions in use, and copies nothing to the host. What it
+computes for a row too many is thrown away.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from antiphon.engines.indextts.batch.sampling import Knobs, Sampling, choose
 
 #: A step looks at the least of these that suffices, so that there are few shapes.
 POSITIONS = (64, 128, 192, 256, 384, 512, 768, 1024, 1344, 1664, 2048)
+#: A step computes the least of these numbers of rows that suffices: a row alone does not pay for empty slots.
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 #: The id with which both packages fill the place of the prompt. Their repetition penalty counts it as said.
 FILLER = 1
 
@@ -41,6 +43,8 @@ def row_bytes(model: CodeModel, positions: int) -> int:
 
 
 class CodeSlots:
+    """A row keeps its slot's number, and may be moved: rows in use stand first in every tensor, without a gap."""
+
     def __init__(self, model: CodeModel, slots: int, positions: int, max_codes: int) -> None:
         """`positions`: of a prompt and its codes together."""
         self._model, self.slots, self.positions = model, slots, positions
@@ -62,10 +66,16 @@ class CodeSlots:
         #: [slots, codes]: which the penalty counts.
         self._said = zeros(slots, model.codes, dtype=torch.bool)
         self._live = zeros(slots, dtype=torch.bool)
-        self._knobs = Knobs(slots, device)
+        self._knobs = Knobs.plain(slots, device)
+        self._by_row = (
+            self._length, self._count, self._limit, self._last, self._codes, self._uniforms, self._said, self._live,
+            *self._knobs.tensors,
+        )  # fmt: skip
         self._places, self._rows = torch.arange(positions, device=device), torch.arange(slots, device=device)
         #: The host's own count of positions by slot, at least what the device has; only of slots with a row.
         self._used: dict[int, int] = {}
+        #: The slot of each row, in the order of the tensors.
+        self._order: list[int] = []
 
     @property
     def free(self) -> int:
@@ -92,7 +102,7 @@ class CodeSlots:
         slots = [slot for slot in range(self.slots) if slot not in self._used][: len(prompts)]
         if len(slots) < len(prompts):
             raise IndexError(f"{len(prompts)} rows do not fit into {self.free} free slots")
-        index = torch.tensor(slots, device=self._length.device)
+        index = self._rows[len(self._order) : len(self._order) + len(slots)]
         # What the last row left is masked, but nothing times a value that is no number is no number.
         self._kv[:, index] = 0
         self._prefill(index, [prompt.embedding for prompt in prompts])
@@ -105,21 +115,30 @@ class CodeSlots:
         self._said[index, FILLER] = True
         self._said[index, self._model.start] = True
         self._knobs.set(index, [prompt.sampling for prompt in prompts])
-        for slot, prompt in zip(slots, prompts, strict=True):
-            self._uniforms[slot, : prompt.limit] = prompt.uniforms[: prompt.limit]
+        for row, prompt in enumerate(prompts, len(self._order)):
+            self._uniforms[row, : prompt.limit] = prompt.uniforms[: prompt.limit]
         self._live[index] = True
         self._used.update(zip(slots, lengths, strict=True))
+        self._order += slots
         return slots
 
     def leave(self, slot: int) -> None:
-        """Frees a slot, at any time between two steps."""
+        """Frees a slot, at any time between two steps. The last row takes the place that is free."""
         del self._used[slot]
-        self._live[slot] = False
-        self._length[slot] = 0
+        row, last = self._order.index(slot), len(self._order) - 1
+        moved = self._order.pop()
+        if row != last:
+            self._order[row] = moved
+            for tensor in self._by_row:
+                tensor[row] = tensor[last]
+            end = min(self._used[moved] + 1, self.positions)
+            self._kv[:, row, :, :, :end] = self._kv[:, last, :, :, :end]
+        self._live[last] = False
+        self._length[last] = 0
 
     def codes(self, slot: int, count: int) -> Any:
         """[count] long: a copy of what the slot's row drew."""
-        return self._codes[slot, :count].clone()
+        return self._codes[self._order.index(slot), :count].clone()
 
     def _prefill(self, index: Any, embeddings: list[Any]) -> None:
         """Keys and values of the prompts. They are padded on the right, where a causal mask never looks."""
@@ -153,40 +172,44 @@ class CodeSlots:
         for _ in range(steps):
             self._step(look)
         live, count = torch.stack([self._live, self._count]).tolist()
-        for slot in self._used:
-            if live[slot]:
+        rows = {slot: row for row, slot in enumerate(self._order)}
+        for slot, row in rows.items():
+            if live[row]:
                 self._used[slot] += steps
-        return {slot: count[slot] for slot in self._used if not live[slot]}
+        return {slot: count[row] for slot, row in rows.items() if not live[row]}
 
     def _step(self, look: int) -> None:
-        logits = self._logits(look)
-        code = choose(logits, self._said, self._uniforms[self._rows, self._count], self._knobs)
+        rows = next((each for each in ROWS if each >= len(self._order)), self.slots)
+        rows = min(rows, self.slots)
+        index, live, count = self._rows[:rows], self._live[:rows], self._count[:rows]
+        logits = self._logits(look, rows)
+        code = choose(logits, self._said[:rows], self._uniforms[index, count], self._knobs.first(rows))
         # Scores that are no numbers would choose any code, the start too, for which the codec has no sound.
         code = code.where(~logits.isnan().any(-1), self._model.stop)
-        drawn = self._live & (code != self._model.stop)
-        self._codes[self._rows, self._count] = code
-        self._said[self._rows, code] |= self._live
-        self._count += drawn
-        self._live.copy_(drawn & (self._count < self._limit))
-        self._length += self._live
-        self._last.copy_(code)
+        drawn = live & (code != self._model.stop)
+        self._codes[index, count] = code
+        self._said[index, code] |= live
+        count += drawn
+        live.copy_(drawn & (count < self._limit[:rows]))
+        self._length[:rows] += live
+        self._last[:rows] = code
 
-    def _logits(self, look: int) -> Any:
-        """[slots, codes] float32: scores of the next code."""
-        model, slots = self._model, self.slots
-        place = self._count
+    def _logits(self, look: int, rows: int) -> Any:
+        """[rows, codes] float32: scores of the next code."""
+        model, length = self._model, self._length[:rows]
+        place = self._count[:rows]
         if model.first_position > 1:
             place = place + (place > 0) * (model.first_position - 1)
-        x = model.embedding[self._last] + model.positions[place]
-        mask = (self._places[:look] <= self._length[:, None])[:, None, None]
+        x = model.embedding[self._last[:rows]] + model.positions[place]
+        mask = (self._places[:look] <= length[:, None])[:, None, None]
         for layer, block in enumerate(model.blocks):
-            qkv = block.qkv(block.before_attention(x)).view(slots, 3, model.heads, self._head_width)
-            kv = self._kv[layer]
-            kv[self._rows, :, :, self._length] = qkv[:, 1:]
+            qkv = block.qkv(block.before_attention(x)).view(rows, 3, model.heads, self._head_width)
+            kv = self._kv[layer, :rows]
+            kv[self._rows[:rows], :, :, length] = qkv[:, 1:]
             attended = functional.scaled_dot_product_attention(
                 qkv[:, 0, :, None], kv[:, 0, :, :look], kv[:, 1, :, :look], attn_mask=mask
             )
-            x = x + block.attended(attended.reshape(slots, -1))
+            x = x + block.attended(attended.reshape(rows, -1))
             x = x + _mlp(block, x)
         for norm in model.last_norms:
             x = norm(x)

@@ -29,31 +29,45 @@ class Sampling:
     repetition_penalty: float = 10.0
 
 
+@dataclass(frozen=True, slots=True)
 class Knobs:
-    """`Sampling` of every slot, as tensors [slots] on the device."""
+    """`Sampling` of every row, as tensors [rows] on the device."""
 
-    def __init__(self, slots: int, device: Any) -> None:
-        self.temperature = torch.ones(slots, device=device)
-        self.cold = torch.zeros(slots, dtype=torch.bool, device=device)
-        self.top_k = torch.ones(slots, dtype=torch.long, device=device)
-        self.top_p = torch.ones(slots, device=device)
-        self.penalty = torch.ones(slots, device=device)
+    temperature: Any
+    cold: Any
+    top_k: Any
+    top_p: Any
+    penalty: Any
 
-    def set(self, slots: Any, samplings: list[Sampling]) -> None:
-        """`slots`: [n] long, one for each of `samplings`."""
+    @classmethod
+    def plain(cls, rows: int, device: Any) -> Knobs:
+        ones = torch.ones(rows, device=device)
+        zeros = torch.zeros(rows, dtype=torch.bool, device=device)
+        return cls(ones, zeros, torch.ones(rows, dtype=torch.long, device=device), ones.clone(), ones.clone())
+
+    @property
+    def tensors(self) -> tuple[Any, ...]:
+        return self.temperature, self.cold, self.top_k, self.top_p, self.penalty
+
+    def first(self, rows: int) -> Knobs:
+        """Those of the first rows; nothing is copied."""
+        return Knobs(*(tensor[:rows] for tensor in self.tensors))
+
+    def set(self, rows: Any, samplings: list[Sampling]) -> None:
+        """`rows`: [n] long, one for each of `samplings`."""
         device = self.temperature.device
 
         def column(values: Sequence[float]) -> Any:
             return torch.tensor(values, device=device)
 
         cold = [each.temperature <= 0 for each in samplings]
-        self.cold[slots] = column(cold)
-        self.temperature[slots] = column(
+        self.cold[rows] = column(cold)
+        self.temperature[rows] = column(
             [1.0 if frozen else each.temperature for frozen, each in zip(cold, samplings, strict=True)]
         )
-        self.top_k[slots] = column([1 if frozen else each.top_k for frozen, each in zip(cold, samplings, strict=True)])
-        self.top_p[slots] = column([each.top_p for each in samplings])
-        self.penalty[slots] = column([each.repetition_penalty for each in samplings])
+        self.top_k[rows] = column([1 if frozen else each.top_k for frozen, each in zip(cold, samplings, strict=True)])
+        self.top_p[rows] = column([each.top_p for each in samplings])
+        self.penalty[rows] = column([each.repetition_penalty for each in samplings])
 
 
 def candidates(logits: Any, said: Any, knobs: Knobs) -> tuple[Any, Any]:
