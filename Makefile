@@ -33,10 +33,14 @@ $(STAMP): pyproject.toml constraints.txt
 # Hundreds of servers and workers start in the tests. Where PYTHONDONTWRITEBYTECODE is set, each would compile every module.
 COMPILE = -m compileall -q src tests benchmarks
 
+# In the order of their names the files that start servers come first, and those of a few seconds fill the end. By default
+# those with the most tests come first, and the last ones leave a core idle.
+EVENLY = -n 2 --dist loadfile --no-loadscope-reorder
+
 test: install ## all tests, on two cores; the first run fetches the files of Kokoro and Whisper (270 MB)
 	$(BIN)/python $(COMPILE)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone" $(ARGS)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(EVENLY) -m "not alone" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone $(or $(ARGS),$$(grep -rl --include='test_*.py' mark.alone tests))
 
 $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)

@@ -62,22 +62,23 @@ class Launcher:
     """The launcher as a test sees it; it starts with the first server and ends with `close`."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._env = _others(os.environ)
+        #: By their environments: what a test loads may set a variable for the rest of the run.
+        self._running: dict[frozenset[tuple[str, str]], tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
     def fits(self, env: Mapping[str, str]) -> bool:
         """Whether a server with this environment can be forked: an interpreter, its allocator and its libraries read
-        variables when they begin, so only those of Antiphon may differ."""
-        return _others(env) == self._env
+        variables when they begin, so only those of Antiphon may differ from those of the tests."""
+        return _others(env) == _others(os.environ)
 
     def fork(self, arguments: Sequence[str], env: Mapping[str, str], errors: IO[str]) -> Forked:
         """A server with these arguments after `antiphon`; `errors` is its standard error."""
-        control = self._control or self._begin()
+        kind = frozenset(_others(env).items())
+        if kind not in self._running:
+            self._running[kind] = self._begin(dict(kind))
         (out, stdout), (reports, report) = os.pipe(), os.pipe()
         request = json.dumps({"arguments": arguments, "env": dict(env), "cwd": os.getcwd()}).encode()
         try:
-            socket.send_fds(control, [request], [stdout, errors.fileno(), report])
+            socket.send_fds(self._running[kind][1], [request], [stdout, errors.fileno(), report])
         finally:
             os.close(stdout)
             os.close(report)
@@ -85,22 +86,21 @@ class Launcher:
         return Forked(int(said.readline()), open(out), said)
 
     def close(self) -> None:
-        """Ends the launcher, and the servers that still live."""
-        if self._control is not None and self._process is not None:
-            self._control.close()
-            self._process.wait()
-            self._control = self._process = None
+        """Ends the launchers, and the servers that still live."""
+        for process, control in self._running.values():
+            control.close()
+            process.wait()
+        self._running.clear()
 
-    def _begin(self) -> socket.socket:
+    def _begin(self, env: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], socket.socket]:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, REQUEST)
         with theirs:
             command = [sys.executable, "-m", "tests.launcher", str(theirs.fileno())]
-            self._process = subprocess.Popen(
-                command, cwd=ROOT, env=self._env, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=env, pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL
             )
-        self._control = ours
-        return ours
+        return process, ours
 
 
 def _others(env: Mapping[str, str]) -> dict[str, str]:

@@ -13,9 +13,6 @@ import pytest
 from tests import ear
 from tests.conftest import Server, Start, wait_until
 
-#: It measures waiting: nothing else runs beside it.
-pytestmark = pytest.mark.alone
-
 SENTENCE = "Sentence number {} of {} is long enough to be a segment of its own, since it fills the line well and more."
 
 
@@ -36,6 +33,7 @@ def position(server: Server, job: str) -> int | None:
     return place
 
 
+@pytest.mark.alone
 def test_twelve_short_requests_in_a_row_are_each_heard_next_behind_a_book_and_fifty_jobs(serve: Start) -> None:
     """On a fresh server, where all prices are guesses, and by whatever route the caller waits. With this ageing the
     jobs in line have long been older than any difference in length makes up for."""
@@ -123,7 +121,9 @@ def test_a_durable_job_has_its_callers_place_until_the_last_of_them_has_gone(ser
 def test_after_a_book_on_kokoro_a_short_request_of_the_same_client_is_heard_next(serve: Start) -> None:
     """As of 900,000 characters against an hour: a book of many times what a client may have waiting."""
     folder = str(ear.model("kokoro").parent)
-    server = serve("--model", "kokoro", "--models-dir", folder, "--max-client-seconds", "60", ready=False)
+    server = serve(
+        "--model", "kokoro", "--workers", "1", "--models-dir", folder, "--max-client-seconds", "60", ready=False
+    )
     server.wait_ready("kokoro", 200)
     pause(server)
     novel = "\n\n".join(f"This is line {n} of the novel." for n in range(600))

@@ -21,9 +21,6 @@ import pytest
 from antiphon.engines.tone import frequency_of
 from tests.conftest import Server, Start, wait_until
 
-#: It measures waiting: nothing else runs beside it.
-pytestmark = pytest.mark.alone
-
 SENTENCE = "Sentence number {} of {} is long enough to be a segment of its own, since it fills the line well and more."
 
 
@@ -37,6 +34,7 @@ def submit(server: Server, text: str, **more: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
+@pytest.mark.alone
 def test_a_short_request_cuts_in_behind_a_book_and_fifty_jobs(serve: Start) -> None:
     server = serve("--model", "tone", "--workers", "2", env={"ANTIPHON_TONE_DELAY": "0.2"})
     job = submit(server, book("the book", 300))
@@ -91,6 +89,7 @@ def test_kill_9_of_the_worker_only_delays_its_client(serve: Start) -> None:
     assert sum(worker["restarts"] for worker in server.workers()) == 1
 
 
+@pytest.mark.alone
 def test_health_answers_at_once_while_all_are_busy_and_a_model_loads(serve: Start) -> None:
     server = serve("--model", "tone", "--model", "espeak", env={"ANTIPHON_TONE_DELAY": "0.05"})
     stop = threading.Event()
@@ -163,6 +162,7 @@ def heard(server: Server, path: str) -> str | None:
     return text if abs(tone - frequency_of(text)) < 0.01 * tone else None
 
 
+@pytest.mark.alone
 def test_poison_fails_its_job_and_nobody_elses(serve: Start) -> None:
     """Three workers are killed under one unit; its job ends with `poison`, the next one speaks."""
     server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.5"})
@@ -184,6 +184,7 @@ def test_poison_fails_its_job_and_nobody_elses(serve: Start) -> None:
     assert server.client.post("/tts", json={"text": "But I am well."}).status_code == 200
 
 
+@pytest.mark.alone
 def test_poison_of_one_job_is_tried_anew_by_another_that_wants_the_same(serve: Start) -> None:
     """Two jobs share one unit; it takes three workers down for the first. The second is not failed by that, nor hung."""
     server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.5"})
@@ -204,6 +205,7 @@ def test_poison_of_one_job_is_tried_anew_by_another_that_wants_the_same(serve: S
     assert server.wait_job(second["id"])["status"] == "succeeded"
 
 
+@pytest.mark.alone
 def test_a_client_that_goes_away_frees_its_place(serve: Start) -> None:
     server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "5"})
     with pytest.raises(httpx.ReadTimeout):

@@ -15,9 +15,6 @@ import pytest
 
 from tests.conftest import Server, Start, wait_until
 
-#: It measures waiting: nothing else runs beside it.
-pytestmark = pytest.mark.alone
-
 DELAY = 0.05
 
 
@@ -29,6 +26,7 @@ def flood(server: Server, count: int) -> list[httpx.Response]:
         return list(pool.map(ask, range(count)))
 
 
+@pytest.mark.alone
 def test_a_flood_is_refused_truthfully_and_loses_nothing(serve: Start) -> None:
     server = serve(
         "--model", "tone", "--workers", "2", "--max-client-seconds", "4", env={"ANTIPHON_TONE_DELAY": str(DELAY)}
@@ -79,6 +77,7 @@ def test_a_flood_is_refused_truthfully_and_loses_nothing(serve: Start) -> None:
             assert server.wait_job(answer.json()["id"])["status"] == "succeeded"
 
 
+@pytest.mark.alone
 def test_retry_after_is_when_it_fits(serve: Start) -> None:
     server = serve("--model", "tone", "--workers", "1", "--max-client-seconds", "6", env={"ANTIPHON_TONE_DELAY": "0.1"})
     for n in range(20):
@@ -148,6 +147,7 @@ def test_readers_that_stall_cost_little_and_hold_nobody_up(serve: Start) -> None
         sock.close()
 
 
+@pytest.mark.alone
 def test_readers_that_stop_reading_are_cut_off_and_slow_ones_are_not(serve: Start) -> None:
     server = serve("--model", "tone", "--stall-seconds", "3")
     process = psutil.Process(server.process.pid)
