@@ -206,7 +206,9 @@ def test_no_worker_is_lost_to_it_and_nothing_is_tried_twice(server: Server) -> N
 @pytest.mark.models
 def test_kokoro(tmp_path: Path) -> None:
     folder = str(ear.model("kokoro").parent)
-    server = launch(tmp_path, "--model", "kokoro", "--models-dir", folder, "--no-download", ready=False)
+    server = launch(
+        tmp_path, "--model", "kokoro", "--workers", "1", "--models-dir", folder, "--no-download", ready=False
+    )
     try:
         server.wait_ready("kokoro", 120)
         answer = server.client.post("/v1/audio/speech", json={"input": TEXT, "response_format": "pcm"})

@@ -53,7 +53,7 @@ def test_kokoro_is_fetched_in_the_background_and_taken_without_a_restart(serve: 
 
 @pytest.mark.models
 def test_whisper_hears_kokoro_through_the_server(serve: Start) -> None:
-    server = serve("--models-dir", str(ear.model("kokoro").parent), "--offline")
+    server = serve("--workers", "1", "--models-dir", str(ear.model("kokoro").parent), "--offline")
     server.wait_ready("kokoro")
     english = "Hello there, how are you today? The weather is nice, and we are going for a walk in the park."
     answer = server.client.post("/tts", json={"text": english, "emotion": "happy"})
@@ -111,7 +111,7 @@ def test_files_copied_by_hand_are_taken_without_a_network(
             except OSError:
                 shutil.copy(file, copied / file.name)
     env = {"HOME": str(kept), "XDG_CACHE_HOME": str(kept / "cache")}
-    server = serve("--offline", "--models-dir", str(tmp_path / "models"), env=env)
+    server = serve("--workers", "1", "--offline", "--models-dir", str(tmp_path / "models"), env=env)
     server.wait_ready("kokoro")
     assert server.client.post("/tts", json={"text": CHINESE}).status_code == 200
     server.stop()

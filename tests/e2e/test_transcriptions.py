@@ -31,9 +31,8 @@ PATH = "/v1/audio/transcriptions"
 def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     ear.model("kokoro"), ear.model("whisper-base")
     models = str(ear.models_dir())
-    server = launch(
-        tmp_path_factory.mktemp("both"), "--model", "kokoro", "--model", "whisper-base", "--models-dir", models
-    )
+    args = ("--model", "kokoro", "--model", "whisper-base", "--workers", "1", "--models-dir", models)
+    server = launch(tmp_path_factory.mktemp("both"), *args)
     server.wait_ready("whisper-base")
     server.wait_ready("kokoro")
     yield server
