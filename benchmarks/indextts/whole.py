@@ -129,7 +129,7 @@ def _at_once(engine: BatchedIndexTTS, count: int, segments: int) -> float:
         for event in engine.step():
             if isinstance(event, Emitted):
                 size += len(event.chunk.payload)
-            else:
+            elif isinstance(event, Ended):
                 _check(event)
                 working.discard(event.unit)
     return round(size / 2 / RATE / (time.perf_counter() - began), 3)

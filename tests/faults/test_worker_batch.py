@@ -69,6 +69,22 @@ async def test_steps_of_a_live_unit_are_told_as_they_come(monkeypatch: pytest.Mo
         assert (await beside).payload
 
 
+async def test_how_far_each_unit_is_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, float]] = []
+
+    def on_progress(unit: Unit, fraction: float) -> None:
+        told.append((unit.index, fraction))
+
+    async with batching(monkeypatch, on_progress=on_progress) as (made, _):
+        await asyncio.gather(*(run(made, f"long {n}", n) for n in range(2)))
+    for index in range(2):
+        fractions = [fraction for number, fraction in told if number == index]
+        assert fractions == sorted(fractions)
+        # Every 0.2 s, and not after every step.
+        assert 1 <= len(fractions) < STEPS * 100 / 4
+        assert 0 < fractions[0] < 1
+
+
 async def test_a_cancelled_unit_is_dropped_and_its_neighbours_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     async with batching(monkeypatch, options={"step": 0.01}) as (made, changes):
         tasks = [asyncio.ensure_future(run(made, f"long {n}", n)) for n in range(3)]

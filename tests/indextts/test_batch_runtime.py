@@ -12,7 +12,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from antiphon.domain import errors
-from antiphon.domain.engine import Emitted, Ended
+from antiphon.domain.engine import Emitted, Ended, Progressed
 from antiphon.domain.unit import Wish
 from antiphon.engines.indextts.batch import conditions, flow_parts, parts, prompts
 from antiphon.engines.indextts.batch.codes import CodeSlots
@@ -62,6 +62,9 @@ class TinyModel:
     def max_codes(self, text: str, manner: Hashable) -> int:
         return 60
 
+    def usual_codes(self, text: str, manner: Hashable) -> float:
+        return 20.0
+
     def conditions(self, rows: Sequence[Row]) -> Sequence[Any]:
         lengths = torch.tensor([len(row.codes) for row in rows])
         frames = torch.tensor([conditions.frames25(len(row.codes), row.ask.duration) for row in rows])
@@ -109,7 +112,7 @@ def ask(number: int, text: str = "", voice: Hashable = None, guard: Guard = GUAR
     return Ask(spoken, number % 2 if voice is None else voice, steps=STEPS)
 
 
-def drive(runtime: Runtime, most: int = 3000) -> Iterator[list[Emitted | Ended]]:
+def drive(runtime: Runtime, most: int = 3000) -> Iterator[list[Emitted | Progressed | Ended]]:
     """The events of each step, until nothing is left."""
     for _ in range(most):
         if runtime.idle:
@@ -127,7 +130,7 @@ def speak(runtime: Runtime) -> tuple[dict[int, list[Any]], dict[int, Ended]]:
             if isinstance(event, Ended):
                 assert event.unit not in ends
                 ends[event.unit] = event
-            else:
+            elif isinstance(event, Emitted):
                 assert event.unit not in ends
                 sound.setdefault(event.unit, []).append(np.frombuffer(event.chunk.payload, np.int16))
     return sound, ends
@@ -175,6 +178,22 @@ def test_the_seconds_of_all_units_are_those_of_all_steps(modules: Modules, bigvg
         seconds += sum(event.seconds for event in events if isinstance(event, Ended))
     # The clock says that each step took a second.
     assert seconds == pytest.approx(steps)
+
+
+def test_progress_goes_through_pieces_and_parts_and_never_back(modules: Modules, bigvgan: Any) -> None:
+    runtime = make(modules, bigvgan)
+    # Too short for this guard: it is said three times, and then in halves.
+    runtime.admit(1, ask(0, "some words|and others, which are longer"), Wish())
+    runtime.admit(2, ask(1, "the words of the second unit, of which it has many", guard=Guard(0.06, 9.0)), Wish())
+    told: dict[int, list[float]] = {1: [], 2: []}
+    for events in drive(runtime):
+        for event in events:
+            if isinstance(event, Progressed):
+                told[event.unit].append(event.fraction)
+    for fractions in told.values():
+        assert fractions == sorted(set(fractions))
+        assert 0 < fractions[0] < 0.3
+        assert 0.85 < fractions[-1] < 1
 
 
 @pytest.mark.parametrize("after", [0, 3, 12, 22, 27, 32])

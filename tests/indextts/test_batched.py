@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from antiphon.domain import errors
-from antiphon.domain.engine import Emitted
+from antiphon.domain.engine import Emitted, Ended, Progressed
 from antiphon.domain.unit import SpeechParams, Wish
 from antiphon.engines.indextts import indextts25
 from antiphon.engines.indextts.batch.sampling import Sampling
@@ -44,6 +44,7 @@ class Speaker:
 
     def __init__(self, engine: BatchedIndexTTS) -> None:
         self.engine, self.number = engine, 1000
+        self.told: list[tuple[int, float]] = []
 
     def begin(self, text: str = TEXT, **more: Any) -> int:
         self.number += 1
@@ -58,6 +59,8 @@ class Speaker:
             for event in self.engine.step():
                 if isinstance(event, Emitted):
                     sound[event.unit] += event.chunk.payload
+                elif isinstance(event, Progressed):
+                    self.told.append((event.unit, event.fraction))
                 else:
                     left.remove(event.unit)
                     if event.error is not None:
@@ -198,11 +201,25 @@ def test_a_search_with_beams_is_the_packages_own(speaker: Speaker, models: Path,
 def test_a_search_with_beams_is_cancelled_between_two_passes(speaker: Speaker, after: int) -> None:
     gone, kept = speaker.begin(options={"num_beams": 3}, seed=5), speaker.begin(options={"num_beams": 3}, seed=4)
     for _ in range(after):
-        assert speaker.engine.step() == []
+        assert not any(isinstance(event, Emitted | Ended) for event in speaker.engine.step())
     speaker.engine.cancel(gone)
     sound, wrong = speaker.finish([kept])
     assert (list(sound), wrong) == ([kept], {})
     assert len(speaker.engine._soloists) == 0
+
+
+@pytest.mark.parametrize("beams", [1, 2])
+def test_how_far_a_unit_is_is_told(speaker: Speaker, beams: int) -> None:
+    """By the packages' own search as well; each unit's own, never less than before, and never all of it."""
+    asked = [("One sentence that is said alone.", 5), ("Another sentence, which is longer than the other one was.", 6)]
+    units = [speaker.begin(text, seed=seed, options={"num_beams": beams}) for text, seed in asked]
+    speaker.finish(units)
+    for unit in units:
+        told = [fraction for number, fraction in speaker.told if number == unit]
+        assert len(told) > 20
+        assert told == sorted(set(told))
+        assert told[0] < 0.2
+        assert 0.8 < told[-1] <= 1
 
 
 def test_whose_step_it_was_is_told(speaker: Speaker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -224,6 +224,15 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
+class Progressed:
+    """How far a unit is. May be told after every step: the worker passes on what is worth it."""
+
+    unit: int
+    #: 0 to 1.
+    fraction: float
+
+
+@dataclass(frozen=True, slots=True)
 class Ended:
     """A unit has its whole result, or has failed with `error`, which concerns no other unit."""
 
@@ -253,7 +262,7 @@ class BatchEngine(Protocol):
     def cancel(self, unit: int) -> None:
         """Forgets a unit; nothing more is told about it."""
 
-    def step(self) -> Sequence[Emitted | Ended]:
+    def step(self) -> Sequence[Emitted | Progressed | Ended]:
         """Computes one step, of some 25 ms, and tells what came of it. Called while units are admitted."""
 
     def suspects(self) -> frozenset[int]:

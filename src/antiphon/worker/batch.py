@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NoReturn, Protocol
 
 from antiphon.domain import errors
-from antiphon.domain.engine import BatchEngine, Capabilities, Emitted, Ended
+from antiphon.domain.engine import BatchEngine, Capabilities, Context, Emitted, Ended, Progressed
 from antiphon.domain.unit import Wish
 from antiphon.worker import frames
 
@@ -19,9 +20,17 @@ class Host(Protocol):
     def next_message(self, *, wait: bool) -> frames.Load | frames.Run | frames.Stop | None: ...
     def cancelled(self, unit: int) -> bool: ...
     def answered(self, unit: int) -> None: ...
+    def context(self, unit: int) -> Context: ...
     def send(self, message: frames.Message, payload: bytes | memoryview = b"") -> None: ...
     def fail(self, unit: int, error: Exception) -> None: ...
     def fail_step(self, error: Exception, suspects: frozenset[int]) -> NoReturn: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Admitted:
+    #: What the engine has said about the unit's chunks.
+    meta: dict[str, Any]
+    context: Context
 
 
 class Batch:
@@ -30,8 +39,7 @@ class Batch:
     def __init__(self, child: Host, engine: BatchEngine, can: Capabilities) -> None:
         self._child, self._engine = child, engine
         self._first_meta: dict[str, Any] = {"sample_rate": can.sample_rate} if can.kind == "speech" else {}
-        #: Admitted units, with what the engine has said about their chunks.
-        self._units: dict[int, dict[str, Any]] = {}
+        self._units: dict[int, _Admitted] = {}
         self._stopping = False
         child.steps = 0
 
@@ -65,19 +73,22 @@ class Batch:
                 self._child.fail(message.unit, e)
                 self._child.answered(message.unit)
             else:
-                self._units[message.unit] = dict(self._first_meta)
+                self._units[message.unit] = _Admitted(dict(self._first_meta), self._child.context(message.unit))
 
     def _cancel(self) -> None:
         for unit in [unit for unit in self._units if self._child.cancelled(unit)]:
             self._engine.cancel(unit)
             self._end(unit, errors.Cancelled())
 
-    def _tell(self, event: Emitted | Ended) -> None:
-        if (meta := self._units.get(event.unit)) is None:
+    def _tell(self, event: Emitted | Progressed | Ended) -> None:
+        if (unit := self._units.get(event.unit)) is None:
+            return
+        if isinstance(event, Progressed):
+            unit.context.progress(event.fraction)
             return
         if isinstance(event, Ended):
             if event.error is None:
-                self._child.send(frames.Done(event.unit, event.seconds, meta))
+                self._child.send(frames.Done(event.unit, event.seconds, unit.meta))
                 self._end(event.unit)
             else:
                 self._end(event.unit, event.error)
@@ -89,7 +100,7 @@ class Batch:
             self._engine.cancel(event.unit)
             self._end(event.unit, e)
         else:
-            meta.update(event.chunk.meta)
+            unit.meta.update(event.chunk.meta)
 
     def _end(self, unit: int, error: Exception | None = None) -> None:
         if error is not None:

@@ -147,7 +147,7 @@ class Child:
         meta: dict[str, Any] = {"sample_rate": can.sample_rate} if can.kind == "speech" else {}
         last: bytes | memoryview = b""
         try:
-            for piece in pieces(engine, run.params, UnitContext(self, unit), meta):
+            for piece in pieces(engine, run.params, self.context(unit), meta):
                 if run.live:
                     self.send(frames.Chunk(unit), piece)
                     continue
@@ -191,6 +191,9 @@ class Child:
 
     def cancelled(self, unit: int) -> bool:
         return unit in self._cancelled
+
+    def context(self, unit: int) -> UnitContext:
+        return UnitContext(self, unit)
 
     @staticmethod
     def _print_place(error: Exception) -> None:

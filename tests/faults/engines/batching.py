@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from antiphon.domain.engine import Capabilities, Chunk, Emitted, Ended, Phase
+from antiphon.domain.engine import Capabilities, Chunk, Emitted, Ended, Phase, Progressed
 from antiphon.domain.unit import Wish
 
 RATE = 8000
@@ -48,7 +48,7 @@ class Batching:
     def cancel(self, unit: int) -> None:
         del self.units[unit], self.left[unit]
 
-    def step(self) -> Sequence[Emitted | Ended]:
+    def step(self) -> Sequence[Emitted | Progressed | Ended]:
         time.sleep(float(self.options.get("step", 0.002)))
         for text in self.units.values():
             if text.startswith("raises"):
@@ -57,7 +57,7 @@ class Batching:
                 os._exit(9)
             while text.startswith("hangs"):
                 time.sleep(0.1)
-        told: list[Emitted | Ended] = []
+        told: list[Emitted | Progressed | Ended] = []
         seconds = 0.001 / len(self.units)
         for unit, text in [*self.units.items()]:
             self.left[unit] -= 1
@@ -66,6 +66,7 @@ class Batching:
             else:
                 told.append(Emitted(unit, Chunk(len(text).to_bytes(2, "little") * 100, {"most": self.most})))
                 if self.left[unit]:
+                    told.append(Progressed(unit, 1 - self.left[unit] / (100 * STEPS)))
                     continue
                 told.append(Ended(unit, seconds))
             self.cancel(unit)

@@ -190,18 +190,16 @@ class IndexTTS(ABC):
             delivery = replace(delivery, weights=self.read_mood(delivery.mood), mood=None)
         speaker = self._speaker(delivery)
         utterance = self.utterance(params, delivery)
-        whole, said, now = max(1.0, self.length(params["text"], delivery)), 0.0, 0.0
+        steps = float(delivery.arguments.get("diffusion_steps", STEPS))
 
         def say(text: str, seed: int) -> Any:
-            nonlocal now
-            now = self.length(text, delivery)
-            self._interrupt.begin(self._expected(now, delivery), (said / whole, min(1.0, (said + now) / whole)))
+            codes = self.usual_codes(self.length(text, delivery))
+            self._interrupt.begin((codes, steps), utterance.part)
             return speaker(text, seed)
 
         with self._interrupt.watching(context):
             try:
                 for audio in pieces.speak(utterance, say):
-                    said += now
                     yield Chunk(audio.tobytes())
             except Interrupted:
                 return
@@ -222,6 +220,10 @@ class IndexTTS(ABC):
     def most_codes(self, length: float) -> int:
         """Codes after which a text of so many letters is not going to end."""
         return min(MAX_CODES, int(self._guard.longest(length, 1.0) * self.CODES_PER_SECOND) + 1)
+
+    def usual_codes(self, length: float) -> float:
+        """Codes that so many letters take, about; only progress depends on it."""
+        return max(1.0, length / LETTERS_PER_SECOND * self.CODES_PER_SECOND)
 
     def delivery(self, params: Mapping[str, Any]) -> Delivery:
         asked: Mapping[str, Any] = params["options"]
@@ -272,11 +274,6 @@ class IndexTTS(ABC):
                 return self._infer(text, delivery, self._infer_arguments(text, delivery))
 
         return say
-
-    def _expected(self, length: float, delivery: Delivery) -> tuple[float, float]:
-        """Codes and steps of the flow that so many letters take, about."""
-        codes = max(1.0, length / LETTERS_PER_SECOND * self.CODES_PER_SECOND)
-        return codes, float(delivery.arguments.get("diffusion_steps", STEPS))
 
     def _infer_arguments(self, text: str, delivery: Delivery) -> dict[str, Any]:
         """Arguments of both packages' `infer`."""

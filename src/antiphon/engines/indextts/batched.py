@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from antiphon.domain.engine import Capabilities, Emitted, Ended, Phase
+from antiphon.domain.engine import Capabilities, Emitted, Ended, Phase, Progressed
 from antiphon.domain.unit import Wish
 from antiphon.engines.indextts.base import STEPS, IndexTTS
 from antiphon.engines.indextts.solo import Soloists
@@ -107,7 +107,7 @@ class BatchedIndexTTS:
         self._runtime.cancel(unit)
         self._soloists.cancel(unit)
 
-    def step(self) -> Sequence[Emitted | Ended]:
+    def step(self) -> Sequence[Emitted | Progressed | Ended]:
         self._solo = bool(len(self._soloists)) and (self._runtime.idle or not self._solo)
         return self._soloists.step() if self._solo else self._runtime.step()
 

@@ -96,7 +96,8 @@ class IndexTTS2(IndexTTS):
     def batch_model(self, slots: CodeSlots) -> PackagedModel:
         from antiphon.engines.indextts.batch.versions import Model2
 
-        return Model2(slots, self.model, self.conditioning, self.readings, self.most_codes, self.read_mood)
+        numbers = self.most_codes, self.usual_codes
+        return Model2(slots, self.model, self.conditioning, self.readings, *numbers, self.read_mood)
 
     def _infer(self, text: str, delivery: Delivery, arguments: Mapping[str, Any]) -> Any:
         import numpy as np

@@ -74,7 +74,7 @@ class IndexTTS25(IndexTTS):
     def batch_model(self, slots: CodeSlots) -> PackagedModel:
         from antiphon.engines.indextts.batch.versions import Model25
 
-        return Model25(self.model, self.conditioning, self.readings, self.most_codes, self.read_mood)
+        return Model25(self.model, self.conditioning, self.readings, self.most_codes, self.usual_codes, self.read_mood)
 
     def _arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         language = params["language"]

@@ -50,11 +50,20 @@ class Utterance:
         self._seed, self._guard, self._rate, self._duration, self._length = seed, guard, rate, duration, length
         #: Pieces to say, the next one last.
         self._stack = [Attempt(text, derive(seed, (), 0))]
+        #: The whole text, and letters of it that were said.
+        self._text, self._said = text, 0.0
 
     @property
     def attempt(self) -> Attempt | None:
         """What to say next; None at the end."""
         return self._stack[-1] if self._stack else None
+
+    @property
+    def part(self) -> tuple[float, float]:
+        """Which part of the text `attempt` is: from and to, 0 to 1."""
+        whole = max(1.0, self._length(self._text))
+        length = self._length(self._stack[-1].text) if self._stack else 0.0
+        return min(1.0, self._said / whole), min(1.0, (self._said + length) / whole)
 
     def report(self, audio: Any, whole: bool = True) -> Any | None:
         """The audio of `attempt`, if the guard accepts it. Raises `UnitFailed` if all attempts fail. `whole`: the model
@@ -64,6 +73,7 @@ class Utterance:
         if problem is None and not whole:
             problem = f"it did not come to an end in {len(audio) / self._rate:.1f} s"
         if problem is None:
+            self._said += self._length(tried.text)
             return audio
         if tried.number + 1 < TRIES:
             self._stack.append(self._made(tried.text, tried.path, tried.number + 1))

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from antiphon.domain.engine import Chunk, Context, Emitted, Ended
+from antiphon.domain.engine import Chunk, Context, Emitted, Ended, Progressed
 
 #: Speaks a unit with a context whose `cancelled` is asked before every pass.
 Run = Callable[[Context], Iterator[Chunk]]
@@ -25,6 +25,8 @@ class Turns:
     def __init__(self) -> None:
         self._go, self._came = threading.Semaphore(0), threading.Semaphore(0)
         self._cancelled = False
+        #: How far the unit is, 0 to 1, and what was told of it.
+        self.fraction, self.told = 0.0, 0.0
 
     # For the unit's thread
 
@@ -33,7 +35,7 @@ class Turns:
         return self._cancelled
 
     def progress(self, fraction: float) -> None:
-        """Not told: the server asks an engine that works in steps for none."""
+        self.fraction = fraction
 
     def begin(self) -> None:
         self._go.acquire()
@@ -98,7 +100,7 @@ class Soloists:
                 unit.cancelled = True
                 unit.turns.cancel()
 
-    def step(self) -> list[Emitted | Ended]:
+    def step(self) -> list[Emitted | Progressed | Ended]:
         """One turn of the first unit. Raises what is no fault of that unit alone."""
         unit = self._units[0]
         began = time.perf_counter()
@@ -107,9 +109,12 @@ class Soloists:
             unit.thread.start()
         unit.turns.take()
         unit.seconds += time.perf_counter() - began
-        events: list[Emitted | Ended] = []
+        events: list[Emitted | Progressed | Ended] = []
         while self._chunks:
             events.append(Emitted(unit.number, self._chunks.popleft()))
+        if unit.turns.fraction > unit.turns.told:
+            unit.turns.told = unit.turns.fraction
+            events.append(Progressed(unit.number, unit.turns.fraction))
         if unit.done:
             unit.thread.join()
             self._units.popleft()

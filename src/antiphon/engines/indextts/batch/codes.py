@@ -74,6 +74,8 @@ class CodeSlots:
         self._places, self._rows = torch.arange(positions, device=device), torch.arange(slots, device=device)
         #: The host's own count of positions by slot, at least what the device has; only of slots with a row.
         self._used: dict[int, int] = {}
+        #: Positions of the prompts, by slot.
+        self._prompts: dict[int, int] = {}
         #: The slot of each row, in the order of the tensors.
         self._order: list[int] = []
 
@@ -119,12 +121,13 @@ class CodeSlots:
             self._uniforms[row, : prompt.limit] = prompt.uniforms[: prompt.limit]
         self._live[index] = True
         self._used.update(zip(slots, lengths, strict=True))
+        self._prompts.update(zip(slots, lengths, strict=True))
         self._order += slots
         return slots
 
     def leave(self, slot: int) -> None:
         """Frees a slot, at any time between two steps. The last row takes the place that is free."""
-        del self._used[slot]
+        del self._used[slot], self._prompts[slot]
         row, last = self._order.index(slot), len(self._order) - 1
         moved = self._order.pop()
         if row != last:
@@ -139,6 +142,10 @@ class CodeSlots:
     def codes(self, slot: int, count: int) -> Any:
         """[count] long: a copy of what the slot's row drew."""
         return self._codes[self._order.index(slot), :count].clone()
+
+    def drawn(self, slot: int) -> int:
+        """Codes of a row so far; the device is not asked, so those of a row that is done may be counted too high."""
+        return self._used[slot] - self._prompts[slot]
 
     def _prefill(self, index: Any, embeddings: list[Any]) -> None:
         """Keys and values of the prompts. They are padded on the right, where a causal mask never looks."""

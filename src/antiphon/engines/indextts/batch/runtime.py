@@ -12,14 +12,14 @@ guard decides whether it is said again. What a unit costs is its share of the se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from typing import Any
 
 import torch
 
 from antiphon.domain import errors
-from antiphon.domain.engine import Chunk, Emitted, Ended
+from antiphon.domain.engine import Chunk, Emitted, Ended, Progressed
 from antiphon.domain.unit import Wish
 from antiphon.engines.indextts.batch import draws, vocoder
 from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt
@@ -33,7 +33,7 @@ PAUSE = 4410
 #: Seconds that a step waits at most while nothing but the reading of texts is to be done.
 READING = 0.01
 
-Event = Emitted | Ended
+Event = Emitted | Progressed | Ended
 
 
 class Runtime:
@@ -91,7 +91,7 @@ class Runtime:
                 self._compute(step)
             elif unread:
                 wait(unread, READING, FIRST_COMPLETED)
-            return self._events()
+            return self._events(step.units if step is not None else ())
 
     def _compute(self, step: Step) -> None:
         rows = [self._rows[unit.number] for unit in step.units]
@@ -116,7 +116,8 @@ class Runtime:
             if not prompts:
                 raise errors.NothingToSay("The model reads nothing in this text")
             first, *row.parts = prompts
-            row.said, row.whole = [], True
+            row.said, row.whole, row.span = [], True, row.ask.utterance.part
+            row.usual = self._model.usual_codes(attempt.text, row.ask.manner) / len(prompts)
             self._queue(row, first)
         except Exception as e:
             self._failed.append((row, e))
@@ -213,7 +214,7 @@ class Runtime:
 
     # After a step
 
-    def _events(self) -> list[Event]:
+    def _events(self, stepped: Sequence[Unit]) -> list[Event]:
         said, self._said = self._said, []
         events: list[Event] = [event for row, samples in said for event in self._heard(row, samples)]
         failed, self._failed = self._failed, []
@@ -221,6 +222,16 @@ class Runtime:
             del self._rows[row.unit.number]
             self._release(row)
             events.append(Ended(row.unit.number, row.seconds, error))
+        return events + self._progress([self._rows[unit.number] for unit in stepped if unit.number in self._rows])
+
+    def _progress(self, rows: Sequence[Row]) -> list[Event]:
+        """An attempt that is said again tells nothing until it is further than the one before."""
+        events: list[Event] = []
+        for row in rows:
+            fraction = row.fraction(0 if row.slot is None else self._slots.drawn(row.slot))
+            if fraction > row.told:
+                row.told = fraction
+                events.append(Progressed(row.unit.number, fraction))
         return events
 
     def _heard(self, row: Row, samples: Any) -> list[Event]:

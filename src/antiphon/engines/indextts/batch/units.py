@@ -9,9 +9,10 @@ from typing import Any, Protocol
 
 from antiphon.engines.indextts.batch.codes import Prompt
 from antiphon.engines.indextts.batch.flow import STEPS, FlowRow
-from antiphon.engines.indextts.batch.policy import Unit
+from antiphon.engines.indextts.batch.policy import Stage, Unit
 from antiphon.engines.indextts.batch.sampling import Sampling
 from antiphon.engines.indextts.batch.vocoder import Sound
+from antiphon.engines.indextts.interrupt import SHARES
 from antiphon.engines.indextts.pieces import Utterance
 
 
@@ -62,6 +63,9 @@ class Model(Protocol):
     def max_codes(self, text: str, manner: Hashable) -> int:
         """Codes after which a text is not going to end."""
 
+    def usual_codes(self, text: str, manner: Hashable) -> float:
+        """Codes that a text takes, about."""
+
     def conditions(self, rows: Sequence[Row]) -> Sequence[Any]:
         """[frames, channels] for the codes of each row."""
 
@@ -88,3 +92,23 @@ class Row:
         self.codes: Any = None
         self.flow: FlowRow | None = None
         self.sound: Sound | None = None
+        #: What progress goes by: the part of the text that the attempt is, codes that each of its parts takes, about,
+        #: and what was told last.
+        self.span, self.usual, self.told = (0.0, 1.0), 1.0, 0.0
+
+    def fraction(self, drawn: int) -> float:
+        """How far the unit is, 0 to 1; `drawn` codes of this part are there."""
+        codes, flow, _ = SHARES
+        match self.unit.stage:
+            case Stage.CODES:
+                done = codes * min(1.0, drawn / self.usual)
+            case Stage.FLOW if self.flow is not None:
+                done = codes + flow * self.flow.done / self.flow.steps
+            case Stage.CONDITIONS:
+                done = codes
+            case Stage.VOCODE:
+                done = codes + flow
+            case _:
+                done = 0.0
+        start, end = self.span
+        return start + (end - start) * (len(self.said) + done) / (len(self.said) + 1 + len(self.parts))

@@ -26,11 +26,13 @@ class PackagedModel(ABC):
         cache: ConditioningCache,
         readings: Readings,
         most_codes: Callable[[float], int],
+        usual_codes: Callable[[float], float],
         read_mood: Callable[[str], Sequence[float] | None],
     ) -> None:
-        """`most_codes`: codes after which a text of so many letters is not going to end. `read_mood`: the eight weights
-        of a description."""
-        self._package, self._readings, self._most_codes = package, readings, most_codes
+        """`most_codes`: codes after which a text of so many letters is not going to end, and `usual_codes`: those that
+        it takes, about. `read_mood`: the eight weights of a description."""
+        self._package, self._readings = package, readings
+        self._most_codes, self._usual_codes = most_codes, usual_codes
         self._listener = Listener(package, cache, self._speaker, read_mood)
         self._prompt = prompts.prompt_model(package.gpt)
         self._regulator = parts.regulator(package.s2mel.models["length_regulator"])
@@ -54,6 +56,10 @@ class PackagedModel(ABC):
     def max_codes(self, text: str, manner: Hashable) -> int:
         assert isinstance(manner, Manner)
         return self._most_codes(self._readings.of(text, manner).length)
+
+    def usual_codes(self, text: str, manner: Hashable) -> float:
+        assert isinstance(manner, Manner)
+        return self._usual_codes(self._readings.of(text, manner).length)
 
     def vocode(self, mels: Any) -> Any:
         return self._package.bigvgan(mels.float())
