@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.indextts.models import SIZES
 
-STAGES = ("codes", "flow", "vocoder", "operations", "clients")
+STAGES = ("codes", "flow", "vocoder", "operations", "clients", "soak")
 
 
 def main() -> None:
@@ -40,6 +40,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--slots", default="1,8,16", help="rows at once, for each stage")
     parser.add_argument("--clients", default="1,4,16", help="segments at once, for the whole way")
     parser.add_argument("--segments", type=int, default=16, help="segments of the whole way")
+    parser.add_argument("--processes", default="1,2", help="processes of the package, for the whole way")
+    parser.add_argument("--units", type=int, default=600, help="segments of the soak")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch on a CPU")
     parser.add_argument("--rival", metavar="URL", help="another server of OpenAI's speech, asked for the same texts")
@@ -56,7 +58,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     )
     slots = [int(count) for count in asked.slots.split(",")]
     found: dict[str, Any] = {"size": asked.size, "date": str(date.today()), "device": device_name(asked.device)}
-    if set(wanted) - {"clients"}:
+    if set(wanted) - {"clients", "soak"}:
         note("building the modules")
         made = models.build(asked.size, asked.device)
         found["parameters_million"] = {name: round(count, 1) for name, count in made.parameters.items()}
@@ -75,8 +77,11 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         del made
     if "clients" in wanted:
         note("the whole way")
-        clients = [int(count) for count in asked.clients.split(",")]
-        found["whole"] = whole.measure(asked.size, asked.device, clients, asked.segments)
+        clients, processes = ([int(each) for each in many.split(",")] for many in (asked.clients, asked.processes))
+        found["whole"] = whole.measure(asked.size, asked.device, clients, asked.segments, processes)
+    if "soak" in wanted:
+        note("the soak")
+        found["soak"] = whole.soak(asked.size, asked.device, asked.units)
     if asked.rival:
         note(f"asking {asked.rival}")
         found["rival"] = whole.rival(asked.rival, [int(count) for count in asked.clients.split(",")], asked.segments)

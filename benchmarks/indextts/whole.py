@@ -3,6 +3,8 @@ server, asked for the same texts."""
 
 from __future__ import annotations
 
+import multiprocessing
+import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -18,36 +20,70 @@ from tests.unit.test_audio_pcm import tone
 from antiphon.audio import wav
 from antiphon.domain.engine import Emitted, Ended
 from antiphon.domain.unit import SpeechParams, Wish
-from antiphon.engines.indextts import indextts25
+from antiphon.engines.indextts import indextts25, torchaudio_stub
+from antiphon.engines.indextts.batch.policy import Stage
 from antiphon.engines.indextts.batched import BatchedIndexTTS
-from antiphon.engines.indextts.indextts25 import IndexTTS25
+from antiphon.worker.memory import rss, vram
 from benchmarks.indextts import models
 
 RATE = 22050
 #: Voices that the segments share, and segments that the package itself is measured with.
 VOICES, ALONE = 4, 4
+#: Recordings of the soak, and listeners whose wait is measured.
+SOAKED, LISTENERS = 12, 5
 #: Segments for nobody beside which a listener's first sound is measured.
 BULK = 48
 TEXT = "Sentence number {} of this measurement is as long as people's sentences are, and says nothing else."
 
 
-def measure(size: str, device: str, clients: Sequence[int], segments: int) -> dict[str, Any]:
-    """Seconds of audio made in a second, the package's and ours by segments at once, and the wait for a first sound."""
+def measure(size: str, device: str, clients: Sequence[int], segments: int, processes: Sequence[int]) -> dict[str, Any]:
+    """Seconds of audio made in a second: the package's, by processes of it, and ours, by segments at once; what part of
+    that the codes take; and the wait for a first sound."""
     with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
         options = {**_files(Path(folder), size), "device": device, "normalise": [], "threads": 1}
-        with _loaded(options | {"runtime": "serial"}) as serial:
-            package = _package(serial, min(ALONE, segments))
+        serial = options | {"runtime": "serial"}
+        package = {str(count): _processes(serial, count, min(ALONE, segments)) for count in processes}
         ours: dict[str, float] = {}
+        codes: dict[str, float] = {}
         first: dict[str, float] = {}
         with _loaded(options | {"runtime": "batched", "rows": max(clients)}) as engine:
             for count in clients:
+                engine._runtime.spent[Stage.CODES] = 0.0
                 ours[str(count)] = _at_once(engine, count, max(segments, count))
-            first["idle"] = _first_sound(engine, 0)
-            first[f"beside_{BULK}"] = _first_sound(engine, BULK)
+                codes[str(count)] = round(engine._runtime.spent[Stage.CODES] / max(segments, count), 4)
+            first["idle_p50"] = statistics.median(_first_sounds(engine, 0))
+            waits = sorted(_first_sounds(engine, BULK))
+            first |= {f"beside_{BULK}_p50": statistics.median(waits), f"beside_{BULK}_longest": waits[-1]}
         return {
-            "audio_seconds_a_second": {"package": package, "segments_at_once": ours},
+            "audio_seconds_a_second": {"package_processes": package, "segments_at_once": ours},
+            "codes_seconds_a_segment": codes,
             "first_sound_seconds": {name: round(seconds, 3) for name, seconds in first.items()},
         }
+
+
+def soak(size: str, device: str, units: int) -> dict[str, Any]:
+    """Memory in MB after every sixth of the units, of twelve voices, some of which are cancelled; and what is left."""
+    with tempfile.TemporaryDirectory(prefix="antiphon-bench-") as folder:
+        options = {**_files(Path(folder), size, SOAKED), "device": device, "normalise": [], "threads": 1}
+        with _loaded(options | {"runtime": "batched", "rows": 8}) as engine:
+            admitted = ended = 0
+            working, memory = set[int](), list[int]()
+            while ended < units:
+                while len(working) < engine.capabilities().slots:
+                    admitted += 1
+                    working.add(admitted)
+                    engine.admit(admitted, _params(admitted, SOAKED), Wish(live=admitted % 5 == 0))
+                    if admitted % 17 == 3:
+                        working.remove(gone := min(working))
+                        engine.cancel(gone)
+                done = {event.unit for event in engine.step() if isinstance(event, Ended)}
+                working, ended = working - done, ended + len(done)
+                if ended >= units * (len(memory) + 1) / 6:
+                    memory.append(round((vram() or rss()) / 1e6))
+            for number in working:
+                engine.cancel(number)
+            left = len(engine._runtime._rows) + len(engine._runtime._slots._used)
+    return {"units": units, "megabytes": memory, "growth_of_the_last_half": memory[-1] / memory[2] - 1, "left": left}
 
 
 def rival(url: str, clients: Sequence[int], segments: int) -> dict[str, float]:
@@ -72,15 +108,15 @@ def rival(url: str, clients: Sequence[int], segments: int) -> dict[str, float]:
     return found
 
 
-def _files(folder: Path, size: str) -> dict[str, str]:
+def _files(folder: Path, size: str, recordings: int = VOICES) -> dict[str, str]:
     """A checkpoint with random weights that ends after about two seconds of sound, and recordings."""
     config, vocoder = models.config(size)
     attention = 12.0 if size == "tiny" else 3.0
     checkpoint.build(folder / "indextts-2.5", config=config, vocoder=vocoder, attention=attention)
     voices = folder / "voices"
     voices.mkdir()
-    for number in range(VOICES):
-        samples = tone(6.0, RATE, 110.0 + 30 * number)
+    for number in range(recordings):
+        samples = tone(6.0, RATE, 110.0 + 20 * number)
         (voices / f"{number:064x}.wav").write_bytes(wav.header(RATE, len(samples)) + samples)
     return {"dir": str(folder / "indextts-2.5"), "voices": str(voices)}
 
@@ -94,8 +130,8 @@ def _loaded(options: dict[str, Any]) -> Iterator[Any]:
     engine.close()
 
 
-def _params(number: int) -> dict[str, Any]:
-    voice = f"ref:{number % VOICES:064x}"
+def _params(number: int, voices: int = VOICES) -> dict[str, Any]:
+    voice = f"ref:{number % voices:064x}"
     return SpeechParams(TEXT.format(number), voice, "en", seed=number).as_params()
 
 
@@ -109,13 +145,30 @@ class Unwatched:
         """Nobody listens."""
 
 
-def _package(engine: IndexTTS25, segments: int) -> float:
-    for number in range(VOICES):
-        list(engine.run(_params(number), Unwatched()))
-    began, size = time.perf_counter(), 0
-    for number in range(100, 100 + segments):
-        size += sum(len(chunk.payload) for chunk in engine.run(_params(number), Unwatched()))
-    return round(size / 2 / RATE / (time.perf_counter() - began), 3)
+def _processes(options: dict[str, Any], count: int, segments: int) -> float:
+    """So many processes of the package, each of which speaks so many segments one after the other."""
+    context = multiprocessing.get_context("spawn")
+    ready, told = context.Barrier(count), context.SimpleQueue()
+    started = [context.Process(target=_alone, args=(options, n, segments, ready, told)) for n in range(count)]
+    for process in started:
+        process.start()
+    audio, seconds = zip(*(told.get() for _ in started), strict=True)
+    for process in started:
+        process.join()
+    return round(sum(audio) / max(seconds), 3)
+
+
+def _alone(options: dict[str, Any], number: int, segments: int, ready: Any, told: Any) -> None:
+    """One of these processes: tells seconds of audio, and seconds since all of them were ready."""
+    torchaudio_stub.install()
+    with _loaded(options) as engine:
+        for voice in range(VOICES):
+            list(engine.run(_params(voice), Unwatched()))
+        ready.wait()
+        began, size = time.perf_counter(), 0
+        for text in range(100 * (number + 1), 100 * (number + 1) + segments):
+            size += sum(len(chunk.payload) for chunk in engine.run(_params(text), Unwatched()))
+        told.put((size / 2 / RATE, time.perf_counter() - began))
 
 
 def _at_once(engine: BatchedIndexTTS, count: int, segments: int) -> float:
@@ -135,7 +188,11 @@ def _at_once(engine: BatchedIndexTTS, count: int, segments: int) -> float:
     return round(size / 2 / RATE / (time.perf_counter() - began), 3)
 
 
-def _first_sound(engine: BatchedIndexTTS, bulk: int) -> float:
+def _first_sounds(engine: BatchedIndexTTS, bulk: int) -> list[float]:
+    return [_first_sound(engine, bulk, listener) for listener in range(LISTENERS)]
+
+
+def _first_sound(engine: BatchedIndexTTS, bulk: int, listener: int) -> float:
     """Seconds until a live segment's first sound, while segments for nobody have all the other slots."""
     units, slots = list(range(10**6, 10**6 + bulk)), engine.capabilities().slots
     working = set[int]()
@@ -149,7 +206,7 @@ def _first_sound(engine: BatchedIndexTTS, bulk: int) -> float:
     for _ in range(20 if bulk else 0):
         working -= {event.unit for event in engine.step() if isinstance(event, Ended)}
         admit()
-    live, began = 2 * 10**6, time.perf_counter()
+    live, began = 2 * 10**6 + listener, time.perf_counter()
     engine.admit(live, _params(live), Wish(live=True))
     while True:
         events = engine.step()

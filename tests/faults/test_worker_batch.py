@@ -96,6 +96,30 @@ async def test_a_cancelled_unit_is_dropped_and_its_neighbours_go_on(monkeypatch:
         assert made.workers()[0].restarts == 0
 
 
+async def test_a_cancel_waits_for_the_end_of_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its neighbours would die with the worker, and be suspected."""
+    limits = WorkerLimits(cancel_grace=0.1)
+    async with batching(monkeypatch, options={"step": 0.5}, limits=limits) as (made, changes):
+        tasks = [asyncio.ensure_future(run(made, f"unit {n}", n)) for n in range(2)]
+        await changes.until(lambda: len(made.workers()[0].busy) == 2, "both run")
+        made.cancel("job:1")
+        with pytest.raises(errors.Cancelled):
+            await tasks[1]
+        assert (await tasks[0]).payload
+        assert made.workers()[0].restarts == 0
+
+
+async def test_a_unit_may_take_as_long_as_all_that_are_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with batching(monkeypatch, options={"step": 0.1}, limits=WorkerLimits(unit_timeout=0.2)) as (made, _):
+        assert (await run(made, "it takes twice as long")).payload
+
+
+async def test_a_slow_engine_says_how_long_its_steps_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    options, limits = {"step": 1.5, "step_seconds": 60.0}, WorkerLimits(step_timeout=0.5)
+    async with batching(monkeypatch, options=options, limits=limits) as (made, _):
+        assert (await run(made, "slow")).payload
+
+
 @pytest.mark.parametrize(("text", "says"), [("refused", "cannot take that"), ("failed", "cannot say that")])
 async def test_one_that_fails_by_itself_costs_no_other(monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
     async with batching(monkeypatch) as (made, _):

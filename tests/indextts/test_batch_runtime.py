@@ -22,6 +22,7 @@ from antiphon.engines.indextts.batch.runtime import Runtime
 from antiphon.engines.indextts.batch.units import Ask, Row, Voice
 from antiphon.engines.indextts.guard import Guard
 from antiphon.engines.indextts.pieces import Utterance
+from antiphon.worker.memory import rss
 from tests.indextts import batch_models, checkpoint
 from tests.indextts.batch_models import Modules
 from tests.indextts.conftest import MODEL
@@ -271,19 +272,27 @@ def test_who_took_part_in_a_step_that_raised_is_told(modules: Modules, bigvgan: 
     assert 1 not in runtime.suspects()
 
 
-def test_nothing_is_left_of_many_units(modules: Modules, bigvgan: Any) -> None:
-    runtime = make(modules, bigvgan)
-    for n in range(24):
-        runtime.admit(n, ask(n % 6), Wish())
-        if n % 4 == 3:
-            for _ in range(5):
-                runtime.step()
-        if n % 7 == 6:
-            runtime.cancel(n - 2)
+def test_six_hundred_units_of_twelve_voices_leave_nothing(modules: Modules, bigvgan: Any) -> None:
+    runtime = make(modules, bigvgan, slots=8)
+    admitted = ended = dropped = 0
+    memory: list[int] = []
+    while ended < 600:
+        while len(runtime._rows) < 12:
+            runtime.admit(admitted, ask(admitted % 6, voice=admitted % 12), Wish(live=admitted % 5 == 0))
+            admitted += 1
+            if admitted % 17 == 3:
+                runtime.cancel(next(iter(runtime._rows)))
+                dropped += 1
+        ended += sum(isinstance(event, Ended) for event in runtime.step())
+        if ended >= 300 * (len(memory) + 1):
+            memory.append(rss())
     speak(runtime)
-    assert runtime.idle
-    assert runtime._slots.free == 4
+    assert dropped > 30
+    assert memory[1] <= 1.01 * memory[0]
+    slots = runtime._slots
+    assert (slots.free, slots._used, slots._prompts, slots._order) == (8, {}, {}, [])
     assert (runtime._rows, runtime._batch, runtime._said, runtime._failed) == ({}, None, [], [])
+    assert runtime.suspects() == frozenset()
 
 
 def test_the_checkpoint_ends_by_itself(alone: dict[int, Any]) -> None:

@@ -90,6 +90,8 @@ class Capabilities:
     slots: int = 1
     #: Whether each slot computes on its own, or all of them in the same steps, as those of a `BatchEngine` do.
     sharing: Literal["own", "one"] = "own"
+    #: Seconds that a step of a batching engine may take before it is taken for hung; 0: the server's own limit.
+    step_seconds: float = 0.0
     cut: Cut = field(default_factory=Cut)
     #: Of an engine for images, which lists in `options` those of `steps`, `guidance`, `negative_prompt` that it knows.
     canvas: Canvas | None = None
@@ -129,6 +131,7 @@ def makes_a_sound(capabilities: Capabilities, text: str) -> bool:
 
 #: Lowest and highest rate (Hz), and most slots: others are a mistake, or too much for a machine.
 RATES, SLOTS = (4000, 384_000), 256
+MAX_STEP = 3600.0
 SPEEDS = (0.01, 100.0)
 
 
@@ -151,6 +154,7 @@ def problems(capabilities: object) -> list[str]:
         "speed_min and speed_max must enclose 1": SPEEDS[0] <= slowest <= 1 <= fastest <= SPEEDS[1],
         f"slots must be 1 to {SLOTS}": 1 <= capabilities.slots <= SLOTS,
         'sharing must be "own" or "one"': capabilities.sharing in ("own", "one"),
+        f"step_seconds must be 0 to {MAX_STEP:g}": 0 <= capabilities.step_seconds <= MAX_STEP,
         "cut must have 0 < first_chars <= target_chars <= max_chars": 0 < first <= target <= most,
         "cut.cjk_weight must be at least 1": cut.cjk_weight >= 1,
         "canvas must allow its own size, and have at least one step": fits(capabilities.canvas),

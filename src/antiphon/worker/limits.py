@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from antiphon.domain.engine import Capabilities
+
+#: Seconds that a worker has after a step to drop a cancelled unit.
+GRACE_AFTER_STEP = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,19 @@ class WorkerLimits:
     cancel_grace: float = 2.0
     #: Bytes of one unit's result.
     max_result: int = 256 * 1024 * 1024
+
+    def of(self, can: Capabilities) -> WorkerLimits:
+        """Those of an engine. Where units share steps, a cancelled one is dropped when the step ends, and each takes as
+        long as all that are with it; a step that hangs is noticed all the same."""
+        if can.sharing == "own":
+            return self
+        step = can.step_seconds or self.step_timeout
+        return replace(
+            self,
+            step_timeout=step,
+            unit_timeout=self.unit_timeout * can.slots,
+            cancel_grace=max(self.cancel_grace, step + GRACE_AFTER_STEP),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,6 +259,7 @@ class WorkerProcess:
                 self._on_change()
             case frames.Ready(capabilities=can):
                 self.capabilities, self.size_ready, self.state = can, self.size, "ready"
+                self.limits = self._watchdog.limits = self.limits.of(can)
                 self._settled.set()
                 self._on_change()
             case frames.LoadFailed(message=text, hint=hint):

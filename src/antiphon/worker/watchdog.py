@@ -13,7 +13,7 @@ class Watchdog:
     """Pure: `now` is monotonic seconds."""
 
     def __init__(self, limits: WorkerLimits, now: float) -> None:
-        self._limits = limits
+        self.limits = limits
         self.reset(now)
 
     def reset(self, now: float) -> None:
@@ -41,11 +41,11 @@ class Watchdog:
         self._checked = now
         if not busy:
             self._stepped = now
-        if self._steps is not None and now - self._stepped > self._limits.step_timeout:
-            return ExitReason(f"a step took longer than {self._limits.step_timeout:g} s", fault=True)
-        silence = self._limits.heartbeat_timeout if ready else self._limits.start_silence
+        if self._steps is not None and now - self._stepped > self.limits.step_timeout:
+            return ExitReason(f"a step took longer than {self.limits.step_timeout:g} s", fault=True)
+        silence = self.limits.heartbeat_timeout if ready else self.limits.start_silence
         if now - self._seen > silence:
             return ExitReason(f"no heartbeat for {silence:g} s", fault=True)
-        if not ready and now - self._begun > self._limits.load_timeout:
-            return ExitReason(f"not ready {self._limits.load_timeout:g} s after its start", fault=True)
+        if not ready and now - self._begun > self.limits.load_timeout:
+            return ExitReason(f"not ready {self.limits.load_timeout:g} s after its start", fault=True)
         return None

@@ -34,7 +34,8 @@ class Batching:
         return
 
     def capabilities(self) -> Capabilities:
-        return Capabilities("speech", RATE, "1", slots=int(self.options.get("slots", 64)), sharing="one")
+        slots, slow = int(self.options.get("slots", 64)), float(self.options.get("step_seconds", 0.0))
+        return Capabilities("speech", RATE, "1", slots=slots, sharing="one", step_seconds=slow)
 
     def admit(self, unit: int, params: Mapping[str, Any], wish: Wish) -> None:
         text = params["text"]

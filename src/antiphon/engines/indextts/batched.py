@@ -24,6 +24,8 @@ KEPT = 8
 #: Bytes of a device's memory that are left to the flow, the vocoder and the recordings.
 WORKSPACE = 1_500_000_000
 BESIDE_CPU, BESIDE_GPU = 2, 16
+#: Seconds that a step may take on a CPU: to hear a recording takes one core a good part of a minute.
+STEP_CPU = 300.0
 #: Arguments of the packages that say how codes are drawn.
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
 
@@ -67,7 +69,8 @@ class BatchedIndexTTS:
 
     def capabilities(self) -> Capabilities:
         can = self._engine.capabilities()
-        return replace(can, slots=self._units, sharing="one")
+        slow = STEP_CPU if self._engine.device.startswith("cpu") else 0.0
+        return replace(can, slots=self._units, sharing="one", step_seconds=slow)
 
     def admit(self, unit: int, params: Mapping[str, Any], wish: Wish) -> None:
         """Raises `InvalidRequest`, `UnknownVoice`."""

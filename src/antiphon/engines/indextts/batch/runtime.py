@@ -51,6 +51,8 @@ class Runtime:
         self._width, self._clock = width, clock
         self._rows: dict[int, Row] = {}
         self._arrivals = 0
+        #: Seconds of the device, by stage; for measurements.
+        self.spent = dict.fromkeys(Stage, 0.0)
         #: Rows of the flow that stepped together last; kept while the same ones go on.
         self._batch: FlowBatch | None = None
         self._suspects: frozenset[int] = frozenset()
@@ -101,6 +103,7 @@ class Runtime:
         seconds = self._clock() - before
         self._suspects = frozenset()
         self._policy.paces.learn(step, seconds)
+        self.spent[step.stage] += seconds
         whole = sum(share for _, share in shares)
         for row, share in shares:
             row.seconds += seconds * share / whole
