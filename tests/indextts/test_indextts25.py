@@ -103,11 +103,9 @@ def test_each_of_these_changes_the_samples(engine: IndexTTS25, changed: dict[str
     assert say(engine, **changed) != say(engine)
 
 
-def test_neutral_is_calm_and_no_emotion_is_that_of_the_recording_and_weights_are_scaled_together(
-    engine: IndexTTS25,
-) -> None:
-    assert say(engine, emotion={"neutral": 1.0}) == say(engine, emotion={"calm": 0.8}) != say(engine)
-    assert say(engine, emotion={"happy": 1.0, "sad": 1.0}) == say(engine, emotion={"happy": 0.5, "sad": 0.5})
+def test_no_emotion_is_that_of_the_recording_and_weights_are_scaled_together(engine: IndexTTS25) -> None:
+    assert len({say(engine, emotion=asked) for asked in ({"neutral": 1.0}, {"calm": 0.8}, {})}) == 3
+    assert say(engine, emotion={"afraid": 1.0, "sad": 1.0}) == say(engine, emotion={"afraid": 0.5, "sad": 0.5})
 
 
 def test_speed_is_the_length(engine: IndexTTS25) -> None:

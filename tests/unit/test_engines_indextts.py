@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from antiphon.domain import errors
+from antiphon.domain.request import EMOTIONS
 from antiphon.engines.indextts import emotion, model_folder, pieces
 from antiphon.engines.indextts.base import IndexTTS
 from antiphon.engines.indextts.batched import fitting
@@ -122,17 +123,28 @@ def test_slow_speech_may_last_longer() -> None:
 
 
 def test_emotions_are_eight_weights_within_their_sum() -> None:
-    assert emotion.vector({"neutral": 1.0}, 0.8) == [0, 0, 0, 0, 0, 0, 0, 0.8]
-    assert emotion.vector({"neutral": 1.0}, 0.0) is None
-    assert emotion.vector({}, 0.8) is None
-    assert emotion.vector({}, 0.0) is None
-    assert emotion.vector({"happy": 0.5}, 0.8) == [0.5, 0, 0, 0, 0, 0, 0, 0]
-    both = emotion.vector({"happy": 1.0, "sad": 1.0}, 0.8)
-    assert both is not None
-    assert sum(both) == pytest.approx(emotion.MAX_SUM)
-    for bad in ({"happy": float("nan")}, {"happy": -1.0}, {"bored": 0.5}):
+    assert emotion.asked({"neutral": 1.0}, 0.8) == [0, 0, 0, 0, 0, 0, 0, 0.8]
+    assert emotion.asked({"neutral": 1.0}, 0.0) is None
+    assert emotion.asked({}, 0.8) is None
+    assert emotion.vector({}) is None
+    assert emotion.vector({"happy": 0.5}) == [0.5, 0, 0, 0, 0, 0, 0, 0]
+    for found in (emotion.vector({"happy": 1.0, "sad": 1.0}), emotion.asked({"happy": 1.0, "sad": 1.0}, 0.8)):
+        assert found is not None
+        assert sum(found) == pytest.approx(emotion.MAX_SUM)
+    for bad in ({"happy": float("nan")}, {"happy": -1.0}, {"happy": 1.25}, {"bored": 0.5}):
         with pytest.raises(errors.InvalidRequest):
-            emotion.vector(bad, 0.8)
+            emotion.asked(bad, 0.8)
+
+
+def test_emotions_are_weighed_as_on_the_official_page() -> None:
+    """In the order happy, angry, sad, afraid, disgusted, melancholic, surprised, calm."""
+    factors = [0.9375, 0.875, 1.0, 1.0, 0.9375, 0.9375, 0.6875, 0.5625]
+    for n, (name, factor) in enumerate(zip(EMOTIONS, factors, strict=True)):
+        assert emotion.asked({name: 0.4}, 0.8) == pytest.approx([0.4 * factor * (k == n) for k in range(8)])
+    # Factors first, the common scale after them.
+    assert emotion.asked({"calm": 1.0, "sad": 1.0}, 0.8) == pytest.approx(
+        [0, 0, 0.8 / 1.5625, 0, 0, 0, 0, 0.45 / 1.5625]
+    )
 
 
 class Tensor:

@@ -234,7 +234,7 @@ class IndexTTS(ABC):
         if "emotion_ref" in asked:
             reference, mood = self._references.of_digest(asked["emotion_ref"], "emotion_audio"), None
         elif mood is None:
-            weights = emotion.vector(params["emotion"], self.options.calm)
+            weights = emotion.asked(params["emotion"], self.options.calm)
         duration = 1.0 / params["speed"] if self.SPEEDS != (1.0, 1.0) else 1.0
         arguments = self._arguments(params)
         manner = Manner(params["language"], bool(arguments.get("text_normalization", True)))

@@ -32,7 +32,7 @@ class IndexTTS2(IndexTTS):
     NAME = "indextts-2"
     PACKAGE = "indextts2-inference"
     TITLE = "IndexTTS2"
-    CODE = 2
+    CODE = 3
     LANGUAGES = ("zh", "en")
     FILES = (*SHARED_FILES, "bpe.model", "hf_cache/semantic_codec/model.safetensors")
     CODES_PER_SECOND = 50
@@ -91,7 +91,7 @@ class IndexTTS2(IndexTTS):
         if len(found) != len(EMOTIONS):
             raise errors.UnitFailed("The mood could not be read from its description; name an emotion instead")
         weights = {name: min(1.2, max(0.0, float(weight))) for name, weight in zip(EMOTIONS, found, strict=True)}
-        return emotion.vector(weights, self.options.calm)
+        return emotion.vector(weights)
 
     def batch_model(self, slots: CodeSlots) -> PackagedModel:
         from antiphon.engines.indextts.batch.versions import Model2

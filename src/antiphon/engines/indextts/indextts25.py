@@ -30,7 +30,7 @@ class IndexTTS25(IndexTTS):
     NAME = "indextts-2.5"
     PACKAGE = "indextts25-inference"
     TITLE = "IndexTTS-2.5"
-    CODE = 2
+    CODE = 3
     LANGUAGES = ("zh", "en", "ja", "es", "ar")
     FILES = (*SHARED_FILES, "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken")
     CODES_PER_SECOND = 25
