@@ -108,9 +108,9 @@ def make(modules: Modules, vocoder: Any, slots: int = 4) -> Runtime:
     )
 
 
-def ask(number: int, text: str = "", voice: Hashable = None, guard: Guard = GUARD) -> Ask:
-    spoken = Utterance(text or TEXTS[number], 7 + number, guard, RATE, 1.0)
-    return Ask(spoken, number % 2 if voice is None else voice, steps=STEPS)
+def ask(number: int, text: str = "", voice: Hashable = None, guard: Guard = GUARD, *, duration: float = 1.0) -> Ask:
+    spoken = Utterance(text or TEXTS[number], 7 + number, guard, RATE, duration)
+    return Ask(spoken, number % 2 if voice is None else voice, steps=STEPS, duration=duration)
 
 
 def drive(runtime: Runtime, most: int = 3000) -> Iterator[list[Emitted | Progressed | Ended]]:
@@ -278,7 +278,7 @@ def test_six_hundred_units_of_twelve_voices_leave_nothing(modules: Modules, bigv
     memory: list[int] = []
     while ended < 600:
         while len(runtime._rows) < 12:
-            runtime.admit(admitted, ask(admitted % 6, voice=admitted % 12), Wish(live=admitted % 5 == 0))
+            runtime.admit(admitted, ask(admitted % 6, voice=admitted % 12, duration=0.4), Wish(live=admitted % 5 == 0))
             admitted += 1
             if admitted % 17 == 3:
                 runtime.cancel(next(iter(runtime._rows)))
