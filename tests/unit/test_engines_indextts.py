@@ -14,7 +14,6 @@ from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS
 from antiphon.engines.indextts import emotion, model_folder, pieces
 from antiphon.engines.indextts.base import IndexTTS
-from antiphon.engines.indextts.batched import fitting
 from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.guard import Guard, letters
 from antiphon.engines.indextts.indextts2 import IndexTTS2
@@ -215,6 +214,7 @@ def test_progress_follows_the_stages_and_never_goes_back() -> None:
     [
         ({}, "cuda:0"),
         ({"precision": "float32"}, "cuda:0"),
+        ({"sound_precision": "bfloat16"}, "cpu"),
         ({"num_beams": 3}, "cpu"),
         ({"reference_seconds": 8.0}, "cpu"),
         ({"calm": 0.0}, "cpu"),
@@ -261,10 +261,3 @@ def test_a_model_without_a_voice_of_its_own_has_one_that_espeak_speaks(tmp_path:
     assert references.names == ("default",)
     assert Path(references.of_voice("").path).stat().st_size > 100_000
     references.close()
-
-
-@pytest.mark.parametrize(
-    ("free", "rows"), [(None, 32), (80_000_000_000, 32), (5_000_000_000, 27), (1_700_000_000, 1), (100_000_000, 1)]
-)
-def test_as_many_rows_as_there_is_memory_for(free: int | None, rows: int) -> None:
-    assert fitting(free, 126_000_000) == rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +12,7 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS, NEUTRAL
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines.indextts import emotion, model_folder, pieces, seeding
+from antiphon.engines.indextts import emotion, model_folder, pieces, precision, seeding
 from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.guard import Guard
 from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
@@ -91,6 +91,8 @@ class IndexTTS(ABC):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self.options = Options.of(options)
+        #: Whether the weights of the code model's layers are in eight bits.
+        self._int8 = False
         self._guard = Guard()
 
     # Load
@@ -112,9 +114,19 @@ class IndexTTS(ABC):
         model.use(self.conditioning, given.reference_seconds)
         self.readings = Readings(self._read)
         self._interrupt = Interrupt(model.gpt.inference_model, model.s2mel.models["cfm"].estimator, model.bigvgan)
-        self._revision = model_folder.fingerprint(
-            given.folder, self.FILES, (self._deciding(device), *self._references.identity())
-        )
+        self._identify()
+
+    def _identify(self) -> None:
+        lines = (self._deciding(self.device), *self._references.identity())
+        self._revision = model_folder.fingerprint(self.options.folder, self.FILES, lines)
+
+    def quantise(self) -> None:
+        """Keeps the weights of the code model's layers in eight bits from now on. It has another revision then."""
+        from antiphon.engines.indextts.batch import int8
+
+        int8.quantise(self.model.gpt)
+        self._int8 = True
+        self._identify()
 
     def prepare_thread(self) -> None:
         """Each thread that computes has a number of threads of its own to help it."""
@@ -144,9 +156,19 @@ class IndexTTS(ABC):
             version = importlib.metadata.version(self.PACKAGE)
         except importlib.metadata.PackageNotFoundError:
             version = "unknown"
-        runtime = f"batched {BATCHED}" if self.options.batched else "serial"
+        runtime = f"batched {BATCHED}{self._narrowed(device)}" if self.options.batched else "serial"
         made_with = f"{self.PACKAGE} {version} {runtime} {device.partition(':')[0]} {self._precision(device)}"
         return f"{self.CODE} {made_with} steps {STEPS} guidance {GUIDANCE} {self.options.deciding()}"
+
+    def sound(self, device: str) -> tuple[str, str]:
+        """What the batched runtime computes the flow and the vocoder in."""
+        return precision.sound(self.options.sound_precision, self._precision(device), device)
+
+    def _narrowed(self, device: str) -> str:
+        """What of the batched runtime is not as exact as it can be; empty if all is."""
+        names = zip(("flow", "vocoder"), self.sound(device), strict=True)
+        halved = [f" {name} {dtype}" for name, dtype in names if dtype != "float32"]
+        return "".join([*halved, " weights int8"] if self._int8 else halved)
 
     def warm(self) -> None:
         voice = self._references.of_voice("")
@@ -249,8 +271,9 @@ class IndexTTS(ABC):
         raise errors.UnitFailed("This model reads no moods; name an emotion instead")
 
     @abstractmethod
-    def batch_model(self, slots: CodeSlots) -> PackagedModel:
-        """What the batched runtime needs of the loaded model."""
+    def batch_model(self, slots: CodeSlots, vocode: Callable[[Any], Any]) -> PackagedModel:
+        """What the batched runtime needs of the loaded model. `vocode` makes [rows, 1, samples] of
+        [rows, mels, frames]."""
 
     def warm_params(self) -> dict[str, Any]:
         """A unit that is spoken when the model is loaded."""

@@ -9,23 +9,26 @@ from typing import TYPE_CHECKING, Any
 
 from antiphon.domain.engine import Capabilities, Emitted, Ended, Phase, Progressed
 from antiphon.domain.unit import Wish
+from antiphon.engines.indextts import fit
 from antiphon.engines.indextts.base import STEPS, IndexTTS
 from antiphon.engines.indextts.solo import Soloists
 
 if TYPE_CHECKING:
+    from antiphon.engines.indextts.batch.flow_parts import FlowModel
+    from antiphon.engines.indextts.batch.graphs import Graphs
     from antiphon.engines.indextts.batch.runtime import Runtime
     from antiphon.engines.indextts.batch.sampling import Sampling
 
-#: Units in the same steps where the operator names no number, at most; and how many more are let in, so that some are
-#: ready for each stage. On a CPU a batch gains little.
-ROWS_CPU, ROWS_GPU = 5, 32
+#: Units in the same steps on a CPU, where a batch gains little; and how many more are let in, so that some are ready
+#: for each stage.
+ROWS_CPU = 5
 #: One row in so many, but of two at least one, is kept for units that a listener waits for.
 KEPT = 8
-#: Bytes of a device's memory that are left to the flow, the vocoder and the recordings.
-WORKSPACE = 1_500_000_000
 BESIDE_CPU, BESIDE_GPU = 2, 16
 #: Seconds that a step may take on a CPU: to hear a recording takes one core a good part of a minute.
 STEP_CPU = 300.0
+#: Of the vocoder: channels of a mel, frames of a window, and windows in the same step at most.
+MELS, WINDOW, WINDOWS = 80, 256, 16
 #: Arguments of the packages that say how codes are drawn.
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
 
@@ -44,23 +47,55 @@ class BatchedIndexTTS:
         phase("preparing the batched runtime")
         self.prepare_runtime()
 
-    def prepare_runtime(self) -> None:
-        """Takes the weights out of the loaded model, and makes room for the rows."""
-        from antiphon.engines.indextts.batch import codes, flow, flow_parts, parts, policy, runtime
+    def prepare_runtime(self, recorded: Graphs | None = None) -> None:
+        """Takes the weights out of the loaded model, and makes room for the rows. `recorded`: None is what the device
+        has."""
+        from antiphon.engines.indextts.batch import codes, flow, graphs, parts, policy, runtime
 
-        engine = self._engine
-        package, on_cpu = engine.model, engine.device.startswith("cpu")
-        code_model = parts.code_model(package.gpt)
-        rows = engine.options.rows or (
-            ROWS_CPU if on_cpu else fitting(free_memory(engine.device), codes.row_bytes(code_model, engine.POSITIONS))
+        engine, on_cpu = self._engine, self._engine.device.startswith("cpu")
+        weights = self._flow_weights()
+        plan = self._plan()
+        if plan.int8:
+            engine.quantise()
+        recorded = recorded or (graphs.on_device(engine.device) if plan.graphs else graphs.Graphs())
+        slots = codes.CodeSlots(
+            parts.code_model(engine.model.gpt), plan.rows, engine.POSITIONS, engine.POSITIONS, recorded
         )
-        self._units = rows + (BESIDE_CPU if on_cpu else BESIDE_GPU)
-        slots = codes.CodeSlots(code_model, rows, engine.POSITIONS, engine.POSITIONS)
-        flows = flow.Flow(flow_parts.flow_model(package.s2mel.models["cfm"]))
-        model, clock = engine.batch_model(slots), _clock(engine.device)
-        rule = policy.Policy(slots=rows, reserve=min(rows - 1, max(1, rows // KEPT)))
+        model = engine.batch_model(slots, self._vocoder(recorded))
+        self._units = plan.rows + (BESIDE_CPU if on_cpu else BESIDE_GPU)
         self._soloists = Soloists(engine.prepare_thread)
-        self._runtime: Runtime = runtime.Runtime(model, slots, flows, rule, clock=clock)
+        rule = policy.Policy(slots=plan.rows, reserve=min(plan.rows - 1, max(1, plan.rows // KEPT)))
+        flows = flow.Flow(weights, graphs=recorded)
+        self._runtime: Runtime = runtime.Runtime(model, slots, flows, rule, WINDOW, _clock(engine.device))
+
+    def _flow_weights(self) -> FlowModel:
+        """In another precision than the package's they are a copy, which is made before free memory is counted."""
+        import torch
+
+        from antiphon.engines.indextts.batch import flow_parts
+
+        precision, _ = self._engine.sound(self._engine.device)
+        return flow_parts.flow_model(self._engine.model.s2mel.models["cfm"], getattr(torch, precision))
+
+    def _vocoder(self, recorded: Graphs) -> Callable[[Any], Any]:
+        from antiphon.engines.indextts.batch import graphs, vocoder
+
+        _, precision = self._engine.sound(self._engine.device)
+        vocode = self._engine.model.bigvgan
+        if precision == "bfloat16":
+            vocode = vocoder.in_bfloat16(vocode)
+        return graphs.RecordedVocoder(vocode, recorded, (MELS, WINDOW), WINDOWS, vocoder.HOP)
+
+    def _plan(self) -> fit.Plan:
+        """Rows, weights and graphs, by the operator's options and the memory that is free."""
+        from antiphon.engines.indextts.batch import codes, int8, parts
+
+        engine, given, gpt = self._engine, self._engine.options, self._engine.model.gpt
+        if engine.device.startswith("cpu"):
+            return fit.Plan(given.rows or ROWS_CPU, given.weights == "int8", False)
+        row = codes.row_bytes(parts.code_model(gpt), engine.POSITIONS)
+        free = free_memory(engine.device)
+        return fit.plan(free, row, int8.saved(gpt), rows=given.rows, weights=given.weights, graphs=given.graphs)
 
     def warm(self) -> None:
         self.admit(0, self._engine.warm_params(), Wish())
@@ -121,18 +156,17 @@ class BatchedIndexTTS:
         self._engine.close()
 
 
-def fitting(free: int | None, row: int) -> int:
-    """Rows for which a device has the memory: `free` bytes once the weights are there (None: nobody knows), and bytes
-    of a row."""
-    return ROWS_GPU if free is None else max(1, min(ROWS_GPU, (free - WORKSPACE) // row))
-
-
 def free_memory(device: str) -> int | None:
     """Bytes that are free on a device; None where torch cannot tell."""
     import torch
 
-    look = getattr(torch.get_device_module(device.partition(":")[0]), "mem_get_info", None)
-    return None if look is None else int(look(torch.device(device))[0])
+    accelerator = torch.get_device_module(device.partition(":")[0])
+    look = getattr(accelerator, "mem_get_info", None)
+    if look is None:
+        return None
+    # What loading has left behind is torch's, and free.
+    accelerator.empty_cache()
+    return int(look(torch.device(device))[0])
 
 
 def _clock(device: str) -> Callable[[], float]:

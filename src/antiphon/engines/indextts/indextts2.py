@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -93,11 +93,11 @@ class IndexTTS2(IndexTTS):
         weights = {name: min(1.2, max(0.0, float(weight))) for name, weight in zip(EMOTIONS, found, strict=True)}
         return emotion.vector(weights)
 
-    def batch_model(self, slots: CodeSlots) -> PackagedModel:
+    def batch_model(self, slots: CodeSlots, vocode: Callable[[Any], Any]) -> PackagedModel:
         from antiphon.engines.indextts.batch.versions import Model2
 
         numbers = self.most_codes, self.usual_codes
-        return Model2(slots, self.model, self.conditioning, self.readings, *numbers, self.read_mood)
+        return Model2(slots, self.model, self.conditioning, self.readings, *numbers, self.read_mood, vocode)
 
     def _infer(self, text: str, delivery: Delivery, arguments: Mapping[str, Any]) -> Any:
         import numpy as np

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from antiphon.engines.indextts.batched import BatchedIndexTTS
 from antiphon.engines.indextts.conditioning import CachedConditioning
 from antiphon.engines.indextts.guard import letters
 from antiphon.engines.indextts.options import BOUNDS
+from antiphon.engines.indextts.precision import has_bf16
 from antiphon.engines.indextts.reading import Manner, Reading
 
 if TYPE_CHECKING:
@@ -66,15 +67,18 @@ class IndexTTS25(IndexTTS):
         return Reading(letters(_SPECIAL.sub("", prepared)), tokens)
 
     def _precision(self, device: str) -> str:
-        return "bfloat16" if _bf16(self.options.precision, device) else "float32"
+        asked = self.options.precision
+        halved = has_bf16(device) if asked == "auto" else asked == "bfloat16" and device.startswith("cuda")
+        return "bfloat16" if halved else "float32"
 
     def _request_options(self) -> tuple[str, ...]:
         return ("text_normalization", *BOUNDS)
 
-    def batch_model(self, slots: CodeSlots) -> PackagedModel:
+    def batch_model(self, slots: CodeSlots, vocode: Callable[[Any], Any]) -> PackagedModel:
         from antiphon.engines.indextts.batch.versions import Model25
 
-        return Model25(self.model, self.conditioning, self.readings, self.most_codes, self.usual_codes, self.read_mood)
+        numbers = self.most_codes, self.usual_codes
+        return Model25(self.model, self.conditioning, self.readings, *numbers, self.read_mood, vocode)
 
     def _arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         language = params["language"]
@@ -84,15 +88,6 @@ class IndexTTS25(IndexTTS):
     def _infer(self, text: str, delivery: Delivery, arguments: Mapping[str, Any]) -> Any:
         _, audio = self.model.infer(delivery.voice.path, text, None, duration_factor=delivery.duration, **arguments)
         return audio[:, 0]
-
-
-def _bf16(precision: str, device: str) -> bool:
-    """Whether the model computes in bfloat16: on a GPU, if the operator asks for it or the GPU supports it."""
-    if precision != "auto" or not device.startswith("cuda"):
-        return precision == "bfloat16" and device.startswith("cuda")
-    import torch
-
-    return bool(torch.cuda.is_bf16_supported())
 
 
 def _with_cache(base: type[Any]) -> type[Any]:

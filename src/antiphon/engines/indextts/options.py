@@ -9,8 +9,10 @@ from typing import Any, Literal, get_args
 
 from antiphon.domain import errors
 from antiphon.domain.request import check_number
+from antiphon.engines.indextts.fit import Weights
 
 Precision = Literal["auto", "float32", "bfloat16"]
+SoundPrecision = Literal["auto", "float32", "bfloat16"]
 Runtime = Literal["auto", "batched", "serial"]
 
 #: Least and most of each option of a request, by its name in vLLM-Omni's `extra_params`.
@@ -41,6 +43,15 @@ class Options:
     device: str | None = None
     #: `auto` is bfloat16 on a GPU that supports it.
     precision: Precision = "auto"
+    #: Of the stages behind the codes, in the batched runtime: `auto` computes the flow in bfloat16 where the codes are
+    #: not in float32, and the vocoder in float32; `float32` and `bfloat16` are for both. What is added up over the
+    #: flow's steps is in float32 always.
+    sound_precision: SoundPrecision = "auto"
+    #: Of the code model's layers, in the batched runtime: `int8` takes half the memory, or a quarter of float32;
+    #: `auto` takes it on a GPU that would have room for fewer than four rows otherwise.
+    weights: Weights = "auto"
+    #: Whether an NVIDIA GPU that has the memory for it repeats recorded steps (CUDA graphs). The sound is the same.
+    graphs: bool = True
     #: Threads of one computation on a CPU.
     threads: int = 1
     #: Seconds of a reference that the model hears: its best ones. Each costs time in every segment; above ten nothing
@@ -81,10 +92,17 @@ class Options:
         return made
 
     def _check(self) -> None:
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"precision must be one of {', '.join(get_args(Precision))}, not {self.precision!r}")
-        if self.runtime not in get_args(Runtime):
-            raise ValueError(f"runtime must be one of {', '.join(get_args(Runtime))}, not {self.runtime!r}")
+        for name, choices in (
+            ("precision", get_args(Precision)),
+            ("sound_precision", get_args(SoundPrecision)),
+            ("weights", get_args(Weights)),
+            ("runtime", get_args(Runtime)),
+            ("graphs", (True, False)),
+        ):
+            if getattr(self, name) not in choices:
+                # As they are written on the command line.
+                known = ", ".join(str(choice).lower() if name == "graphs" else choice for choice in choices)
+                raise ValueError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
         if self.runtime == "batched" and self.num_beams > 1:
             raise ValueError(f"num_beams must be 1 with the batched runtime, not {self.num_beams}; or choose serial")
         for name, low, high in (

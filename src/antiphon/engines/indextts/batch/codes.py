@@ -8,11 +8,13 @@ computes for a row too many is thrown away.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
 from torch.nn import functional
 
+from antiphon.engines.indextts.batch.graphs import Graphs
 from antiphon.engines.indextts.batch.parts import Block, CodeModel
 from antiphon.engines.indextts.batch.sampling import Knobs, Sampling, choose
 
@@ -45,8 +47,11 @@ def row_bytes(model: CodeModel, positions: int) -> int:
 class CodeSlots:
     """A row keeps its slot's number, and may be moved: rows in use stand first in every tensor, without a gap."""
 
-    def __init__(self, model: CodeModel, slots: int, positions: int, max_codes: int) -> None:
+    def __init__(
+        self, model: CodeModel, slots: int, positions: int, max_codes: int, graphs: Graphs | None = None
+    ) -> None:
         """`positions`: of a prompt and its codes together."""
+        self._graphs = Graphs() if graphs is None else graphs
         self._model, self.slots, self.positions = model, slots, positions
         self.max_codes = min(max_codes, model.max_codes)
         self._head_width = model.width // model.heads
@@ -188,6 +193,10 @@ class CodeSlots:
     def _step(self, look: int) -> None:
         rows = next((each for each in ROWS if each >= len(self._order)), self.slots)
         rows = min(rows, self.slots)
+        self._graphs.run(("codes", look, rows), partial(self._draw, look, rows))
+
+    def _draw(self, look: int, rows: int) -> None:
+        """A code for each of the first rows. All else that it reads are tensors, which it changes in place."""
         index, live, count = self._rows[:rows], self._live[:rows], self._count[:rows]
         logits = self._logits(look, rows)
         code = choose(logits, self._said[:rows], self._uniforms[index, count], self._knobs.first(rows))
@@ -222,7 +231,7 @@ class CodeSlots:
             x = norm(x)
         logits = model.head(x).float()
         # The codec has no sound for it.
-        logits[:, model.start] = float("-inf")
+        logits[:, model.start].fill_(float("-inf"))
         return logits
 
     # IndexTTS2 goes over a text's codes once more

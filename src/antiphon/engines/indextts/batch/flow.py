@@ -10,15 +10,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch.nn import functional
 
 from antiphon.engines.indextts.batch.flow_parts import FlowLayer, FlowModel, TimedNorm
+from antiphon.engines.indextts.batch.graphs import Graphs, Places
 
 #: Steps where a request names no number, and how much the conditions count above none (classifier-free guidance).
 STEPS, GUIDANCE = 25, 0.7
+#: Of a batch whose steps are recorded: most rows, its frames are padded to a multiple, and most frames.
+RECORDED_ROWS, MULTIPLE, RECORDED_FRAMES = 8, 128, 2048
 
 
 @dataclass(slots=True, eq=False)
@@ -49,9 +53,12 @@ class FlowRow:
 class FlowBatch:
     """Rows that step together; what they share is padded to the longest. Not for rows that are in another batch."""
 
-    def __init__(self, rows: Sequence[FlowRow], reach: int) -> None:
+    def __init__(self, rows: Sequence[FlowRow], reach: int, frames: int | None = None) -> None:
+        """`frames`: those to which all are padded, at least those of the longest row."""
         self.rows = tuple(rows)
-        longest, device = max(row.frames for row in rows), rows[0].x.device
+        #: Rows and frames, if its steps are recorded.
+        self.shape: tuple[int, int] | None = None
+        longest, device = frames or max(row.frames for row in rows), rows[0].x.device
         self.x = torch.stack([functional.pad(row.x, (0, longest - row.frames)) for row in rows])
         fixed = [functional.pad(row.fixed, (0, 0, 0, longest - row.frames)) for row in rows]
         #: [2 rows, longest, width]: first all with conditions, then all without.
@@ -64,8 +71,9 @@ class FlowBatch:
         #: [rows, 1, longest] bool: the target's frames; all others stay zero.
         self.target = ((place < ends[:, None]) & (place >= prompts[:, None]))[:, None]
         twice = ends.repeat(2)[:, None]
-        #: [2 rows, 1, 1, longest] bool: the keys that a row sees; None if all rows have one length.
-        alike = all(row.frames == longest for row in rows)
+        #: [2 rows, 1, 1, longest] bool: the keys that a row sees; None if all rows have one length. A recording is of
+        #: any lengths.
+        alike = frames is None and all(row.frames == longest for row in rows)
         self.seen = None if alike else (place < twice)[:, None, None]
         # Each row is reflected at its own ends; what lies behind its end reads some frame of its own.
         around = torch.arange(-reach, longest + reach, device=device).abs()
@@ -73,15 +81,28 @@ class FlowBatch:
         #: [2 rows, 1, longest + 2 reach] long: the frames that the WaveNet's convolutions read.
         self.reflected = around[:, None]
 
+    def move(self, places: Places) -> None:
+        """To where the batch before it was, which is gone now."""
+        for name in _PLACES:
+            value = getattr(self, name)
+            setattr(self, name, places(name, *value.shape).copy_(value))
+        self.shape = len(self.rows), int(self.x.shape[2])
+
     def write_back(self) -> None:
         """Gives every row its own x again."""
         for n, row in enumerate(self.rows):
             row.x = self.x[n, :, : row.frames].clone()
 
 
+#: What a step of a batch reads and changes.
+_PLACES = ("x", "fixed", "at", "target", "seen", "reflected")
+
+
 class Flow:
-    def __init__(self, model: FlowModel, guidance: float = GUIDANCE) -> None:
+    def __init__(self, model: FlowModel, guidance: float = GUIDANCE, graphs: Graphs | None = None) -> None:
         self._model, self._guidance = model, guidance
+        self._graphs = Graphs() if graphs is None else graphs
+        self._places: Places | None = None
         self._dtype = model.input_x.dtype
         #: Of every time of every number of steps that was asked for, one after the other.
         self._first: dict[int, int] = {}
@@ -108,7 +129,27 @@ class Flow:
         return FlowRow(x, fixed, prompt, self._start(steps), steps)
 
     def batch(self, rows: Sequence[FlowRow]) -> FlowBatch:
-        return FlowBatch(rows, self._model.reach)
+        """Where steps are recorded there is one batch at a time: write back the one before."""
+        frames = -(-max(row.frames for row in rows) // MULTIPLE) * MULTIPLE
+        if not self._graphs.on or len(rows) > RECORDED_ROWS or frames > RECORDED_FRAMES:
+            return FlowBatch(rows, self._model.reach)
+        if self._places is None:
+            self._places = self._reserved()
+        made = FlowBatch(rows, self._model.reach, frames)
+        made.move(self._places)
+        return made
+
+    def _reserved(self) -> Places:
+        """Places for the largest batch whose steps are recorded: 80 MB in float32 at the published size."""
+        model, rows, frames = self._model, RECORDED_ROWS, RECORDED_FRAMES
+        places = Places(model.input_x.device)
+        places.reserve("x", rows, model.mels, frames)
+        places.reserve("fixed", 2 * rows, frames, model.width, dtype=self._dtype)
+        places.reserve("at", rows, dtype=torch.long)
+        places.reserve("target", rows, frames, dtype=torch.bool)
+        places.reserve("seen", 2 * rows, frames, dtype=torch.bool)
+        places.reserve("reflected", 2 * rows, frames + 2 * model.reach, dtype=torch.long)
+        return places
 
     def _start(self, steps: int) -> int:
         """Where the times of that many steps begin."""
@@ -146,13 +187,21 @@ class Flow:
 
     def step(self, batch: FlowBatch) -> None:
         """One Euler step of every row; call `write_back` before a row is looked at."""
+        if batch.shape is None:
+            self._euler(batch)
+        else:
+            # A number of steps that is new makes new tables of times, and other recordings.
+            self._graphs.run(("flow", len(self._first), *batch.shape), partial(self._euler, batch))
+        for row in batch.rows:
+            row.done += 1
+
+    def _euler(self, batch: FlowBatch) -> None:
+        """Changes x and the times in place: where they lie is part of a recording."""
         velocity = self._velocity(batch).float()
         given, free = velocity.chunk(2)
         velocity = (1 + self._guidance) * given - self._guidance * free
-        batch.x = torch.addcmul(batch.x, self._span[batch.at][:, None, None], velocity) * batch.target
+        batch.x.addcmul_(self._span[batch.at][:, None, None], velocity).mul_(batch.target)
         batch.at += 1
-        for row in batch.rows:
-            row.done += 1
 
     def _velocity(self, batch: FlowBatch) -> Any:
         """[2 rows, mels, longest]: with conditions, and without."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from antiphon.engines.indextts.batch.int8 import Int8Layer, Int8Linear
+
 #: torch takes no part in type checking.
 Tensor = Any
 Module = Any
@@ -88,8 +90,10 @@ class Reader:
             None if bias is None else self.tensor(f"{name}.bias", bias, out),
         )
 
-    def transposed(self, name: str, module: Module, into: int, out: int) -> Linear:
-        """transformers' `Conv1D`, whose weight is [in, out]."""
+    def transposed(self, name: str, module: Module, into: int, out: int) -> Linear | Int8Linear:
+        """transformers' `Conv1D`, whose weight is [in, out]; or what replaced it."""
+        if isinstance(module, Int8Layer):
+            return module.linear
         made = self.tensor(f"{name}.weight", module.weight, into, out)
         return Linear(made.T, self.tensor(f"{name}.bias", module.bias, out))
 
@@ -126,11 +130,11 @@ class Block:
     """A layer of the code model."""
 
     before_attention: Norm
-    qkv: Linear
-    attended: Linear
+    qkv: Linear | Int8Linear
+    attended: Linear | Int8Linear
     before_mlp: Norm
-    up: Linear
-    down: Linear
+    up: Linear | Int8Linear
+    down: Linear | Int8Linear
 
 
 @dataclass(frozen=True, slots=True)

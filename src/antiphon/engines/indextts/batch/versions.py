@@ -28,9 +28,12 @@ class PackagedModel(ABC):
         most_codes: Callable[[float], int],
         usual_codes: Callable[[float], float],
         read_mood: Callable[[str], Sequence[float] | None],
+        vocode: Callable[[Any], Any],
     ) -> None:
         """`most_codes`: codes after which a text of so many letters is not going to end, and `usual_codes`: those that
-        it takes, about. `read_mood`: the eight weights of a description."""
+        it takes, about. `read_mood`: the eight weights of a description. `vocode`: [rows, mels, frames] →
+        [rows, 1, samples]"""
+        self._vocode = vocode
         self._package, self._readings = package, readings
         self._most_codes, self._usual_codes = most_codes, usual_codes
         self._listener = Listener(package, cache, self._speaker, read_mood)
@@ -62,7 +65,7 @@ class PackagedModel(ABC):
         return self._usual_codes(self._readings.of(text, manner).length)
 
     def vocode(self, mels: Any) -> Any:
-        return self._package.bigvgan(mels.float())
+        return self._vocode(mels.float())
 
     @abstractmethod
     def conditions(self, rows: Sequence[Row]) -> Sequence[Any]: ...

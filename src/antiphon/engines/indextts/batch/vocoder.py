@@ -71,6 +71,17 @@ def take(sounds: Iterable[Sound], most: int) -> list[tuple[Sound, Window]]:
     return [pair for pair in every if pair[1].width == every[0][1].width][:most]
 
 
+def in_bfloat16(model: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The vocoder with its convolutions in bfloat16, and its weights as they are."""
+
+    def vocode_(mels: Any) -> Any:
+        # No halved weights are kept for the next call: a recorded one would read them where they are no longer.
+        with torch.autocast(mels.device.type, torch.bfloat16, cache_enabled=False):
+            return model(mels)
+
+    return vocode_
+
+
 def vocode(model: Callable[[Any], Any], batch: list[tuple[Sound, Window]]) -> None:
     """Computes windows of one width; `model` makes [rows, 1, samples] of [rows, mels, frames]."""
     mels = torch.stack([sound.mel[:, window.start : window.start + window.width] for sound, window in batch])
