@@ -1,7 +1,7 @@
 """A driver for tests: the functions of NVML that Antiphon calls, over the cards of a JSON file.
 
 Put before the real binding on PYTHONPATH. `ANTIPHON_TEST_GPUS` names the file: a list of `{id, name, total, used}`,
-bytes, with `load` in percent; the string "broken" instead of a list is a driver that fails.
+bytes, with `load` in percent and `capability` as two numbers; the string "broken" instead of a list is a driver that fails.
 """
 
 from __future__ import annotations
@@ -48,6 +48,13 @@ def nvmlDeviceGetUtilizationRates(handle: dict[str, Any]) -> SimpleNamespace:
     if "load" not in handle:
         raise NVMLError("not supported")
     return SimpleNamespace(gpu=handle["load"])
+
+
+def nvmlDeviceGetCudaComputeCapability(handle: dict[str, Any]) -> tuple[int, int]:
+    if "capability" not in handle:
+        raise NVMLError("not supported")
+    major, minor = handle["capability"]
+    return major, minor
 
 
 def nvmlDeviceGetUUID(handle: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antiphon.catalog.models import MODELS, ModelSpec
+from antiphon.engines.indextts import fit
 from antiphon.models.placement import SPARE, Placement, placements, too_small
 from antiphon.worker.gpus import Gpu, gpus
 
@@ -50,11 +51,12 @@ def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_driver_is_read(driver: Any) -> None:
-    driver([{"id": "GPU-aa", "name": "RTX", "total": 4 * GIB, "used": GIB, "load": 25},
+    driver([{"id": "GPU-aa", "name": "RTX", "total": 4 * GIB, "used": GIB, "load": 25, "capability": [8, 6]},
             {"id": "GPU-ab", "name": "RTX", "total": 8 * GIB, "used": 0}])  # fmt: skip
     first, second = gpus()
     assert (first.id, first.total, first.free, first.load) == ("GPU-aa", 4 * GIB, 3 * GIB, 0.25)
     assert second.load is None
+    assert (first.bf16, second.bf16) == (True, False)
     assert [gpu.index for gpu in gpus("1,0")] == [1, 0]
     assert [gpu.index for gpu in gpus("GPU-ab")] == [1]
     # CUDA takes what stands before the first entry that names no card, or more than one.
@@ -128,3 +130,28 @@ def test_auto_never_takes_more_than_fits(footprints: list[int], cards: list[tupl
         )
         left = gpu.free - int(gpu.total * SPARE) - sum(placement.bytes for placement in taken if placement.gpu == gpu)
         assert left < footprints[-1] * GIB, "one more would have fitted"
+
+
+def test_a_card_that_computes_in_bfloat16_needs_less_memory_where_the_model_says_so() -> None:
+    spec = replace(model(6), gpu_footprint_bf16=5 * GIB, workers_per_gpu=1)
+    older, newer = replace(card(0, total=6), capability=(7, 5)), replace(card(1, total=6), capability=(8, 6))
+    assert devices(placements(spec, "auto", [older, newer])) == [1]
+    assert placements(spec, "auto", [newer])[0].bytes == 5 * GIB
+    assert devices(placements(spec, 1, [older])) == [None]
+    assert devices(placements(spec, 1, [older, newer])) == [1]
+    # A driver that does not tell is one of an older card.
+    assert devices(placements(spec, "auto", [card(total=6)])) == [None]
+    assert "5.0 GiB" in str(too_small(spec, placements(spec, "auto", []), [replace(newer, used=GIB)]))
+
+
+@pytest.mark.parametrize("name", ["indextts-2.5", "indextts-2"])
+@given(total=st.integers(4, 80), used=st.floats(0, 1), bf16=st.booleans())
+def test_where_a_worker_of_indextts_is_placed_it_fits(name: str, total: int, used: float, bf16: bool) -> None:
+    here = replace(card(total=total, used=used * total), capability=(8, 0) if bf16 else (7, 5))
+    if placements(MODELS[name], "auto", [here])[0].gpu is not None:
+        assert fit.fit(name, here.free, bf16) is not None
+
+
+def test_the_smallest_card_that_has_a_row_in_the_documents_gets_a_worker() -> None:
+    here = replace(card(total=6, used=0.2), capability=(8, 6))
+    assert devices(placements(MODELS["indextts-2.5"], "auto", [here])) == [0]

@@ -75,6 +75,7 @@ _HEARING = (
          into="hf_cache", modelscope="iic/speech_campplus_sv_zh-cn_16k-common"),
     Repo("nvidia/bigvgan_v2_22khz_80band_256x", ("config.json", "bigvgan_generator.pt"), into="hf_cache/bigvgan"),
 )
+_INDEXTTS_FIT = "antiphon.engines.indextts.fit:describe"
 _INDEXTTS = ("config.yaml", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt")
 
 # The models
@@ -108,7 +109,8 @@ _ALL = (
             Repo("IndexTeam/IndexTTS-2.5", (*_INDEXTTS, "codec.pth", "multilingual_zh_ja_yue_char_del.tiktoken")),
             *_HEARING,
         ),
-        rank=90, footprint=6000 * MIB, gpu_footprint=6200 * MIB, workers_per_gpu=1, prior=(0.6, 0.02),
+        rank=90, footprint=6000 * MIB, gpu_footprint=6200 * MIB, gpu_footprint_bf16=5600 * MIB, workers_per_gpu=1,
+        prior=(0.6, 0.02), fit=_INDEXTTS_FIT,
     ),
     ModelSpec(
         name="indextts-2", engine="indextts-2", kind="speech", title="IndexTTS2",
@@ -122,6 +124,7 @@ _ALL = (
         ),
         # Rank 0: never chosen by `auto`. The newer version is faster and speaks more languages.
         rank=0, footprint=8500 * MIB, gpu_footprint=8000 * MIB, workers_per_gpu=1, prior=(0.8, 0.03),
+        fit=_INDEXTTS_FIT,
     ),
     ModelSpec(
         name="whisper-base", engine="whisper", kind="transcription", title="Whisper base", licence="MIT",

@@ -40,6 +40,8 @@ class ModelSpec:
     footprint: int = 0
     #: Bytes of GPU memory that one worker needs, roughly; 0: it uses no GPU.
     gpu_footprint: int = 0
+    #: The same on a GPU that computes in bfloat16; 0: no less.
+    gpu_footprint_bf16: int = 0
     #: Workers of it that `auto` puts on a GPU at most; 0: as many as its memory holds. One whose engine computes many
     #: units in the same steps needs no second.
     workers_per_gpu: int = 0
@@ -49,6 +51,9 @@ class ModelSpec:
     local: bool = True
     #: Whether workers may run on the nodes of a cluster; else they always run beside the server.
     movable: bool = True
+    #: A function (`module:name`) that says in words what fits on a GPU, of the model's name, the bytes that are free
+    #: and whether the GPU computes in bfloat16. `antiphon doctor` calls it.
+    fit: str | None = None
     #: JSON values for the engine.
     options: Mapping[str, Any] = field(default_factory=dict)
 

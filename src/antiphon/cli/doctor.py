@@ -6,6 +6,8 @@ import asyncio
 import os
 import platform
 import shutil
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,9 +21,10 @@ from antiphon.catalog.download import Downloader
 from antiphon.domain import errors
 from antiphon.domain.job import State
 from antiphon.files.bucket import Bucket
-from antiphon.models.placement import cores, replicas
+from antiphon.models.placement import cores, placements, replicas
 from antiphon.settings import Settings, load
 from antiphon.version import __version__
+from antiphon.worker.gpus import Gpu, gpus
 from antiphon.worker.ray import node_join
 
 GB = 1e9
@@ -43,9 +46,12 @@ def main(data_dir: Path, folder: Path) -> None:
     for line in asyncio.run(shared(settings)):
         say(f"  {line}")
     say("Models")
+    cards = gpus()
     for spec in catalog.MODELS.values():
         good, text = verdict(spec, folder)
         say(f"  {'yes' if good else 'no '}  {spec.name}: {text}")
+        for line in fits(spec, cards):
+            say(f"       {line}")
 
 
 async def shared(settings: Settings) -> list[str]:
@@ -104,6 +110,23 @@ def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
         return False, f"{len(files)} files ({size}) are missing; fix: antiphon pull {spec.name} --output {folder}"
     count = replicas(spec, "auto")
     return True, f"{count} worker{'s' if count > 1 else ''} would run"
+
+
+def fits(spec: catalog.ModelSpec, cards: Sequence[Gpu]) -> list[str]:
+    """What of a model fits on each GPU by what is free now, where the model's engine can say it. Nothing is loaded."""
+    if spec.fit is None or spec.engine not in plugins.engines():
+        return []
+    if not cards:
+        return ["no GPU is seen here; docs/indextts2.md says what fits on which"]
+    module, _, name = spec.fit.partition(":")
+    describe = getattr(import_module(module), name)
+    lines = []
+    for card in cards:
+        text = describe(spec.name, card.free, card.bf16)
+        if placements(spec, "auto", [card])[0].gpu is None:
+            text = "too little is free for a worker of it, so the server runs it on another GPU or on the CPU, slowly"
+        lines.append(f"on {card.name}, {card.free / 2**30:.1f} of {card.total / 2**30:.1f} GiB free: {text}")
+    return lines
 
 
 def gpu() -> str:

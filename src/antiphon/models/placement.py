@@ -60,19 +60,21 @@ def placements(
     `taken` holds the placements of other models, whose workers may not have filled their memory yet. `auto` fills each
     GPU with as many workers as its remaining memory holds, or as the model needs there. A number is obeyed: each worker
     goes to the GPU with the most memory left, even if that is too little."""
-    need = spec.gpu_footprint
-    room = _room(gpus, taken) if need else {}
+    on_cpu = Placement(restricted=bool(spec.gpu_footprint))
+    room = _room(gpus, taken) if spec.gpu_footprint else {}
     if asked == "auto":
-        most = spec.workers_per_gpu or sys.maxsize
-        on_gpus = [Placement(gpu, need, True) for gpu, free in room.items() for _ in range(min(most, free // need))]
-        return on_gpus or [Placement(restricted=bool(need))] * replicas(spec, asked)
-    if not room or max(room.values()) < need:
-        return [Placement(restricted=bool(need))] * replicas(spec, asked)
-    found: list[Placement] = []
+        most, found = spec.workers_per_gpu or sys.maxsize, list[Placement]()
+        for gpu, free in room.items():
+            need = _need(spec, gpu)
+            found += [Placement(gpu, need, True)] * min(most, free // need)
+        return found or [on_cpu] * replicas(spec, asked)
+    if all(free < _need(spec, gpu) for gpu, free in room.items()):
+        return [on_cpu] * replicas(spec, asked)
+    found = []
     for _ in range(replicas(spec, asked)):
-        gpu = max(room, key=lambda each: room[each])
-        room[gpu] -= need
-        found.append(Placement(gpu, need, True))
+        gpu = max(room, key=lambda each: room[each] - _need(spec, each))
+        room[gpu] -= _need(spec, gpu)
+        found.append(Placement(gpu, _need(spec, gpu), True))
     return found
 
 
@@ -80,12 +82,18 @@ def too_small(spec: ModelSpec, placements: Sequence[Placement], gpus: Sequence[G
     """A warning for the operator if a model that can use a GPU got none, or has too many workers on one; else None."""
     if not spec.gpu_footprint:
         return None
-    need, here = f"{spec.gpu_footprint / 2**30:.1f} GiB", ", ".join(f"{g.name}: {g.free / 2**30:.1f} GiB" for g in gpus)
+    least = min((_need(spec, gpu) for gpu in gpus), default=spec.gpu_footprint)
+    need, here = f"{least / 2**30:.1f} GiB", ", ".join(f"{g.name}: {g.free / 2**30:.1f} GiB" for g in gpus)
     if all(placement.gpu is None for placement in placements):
         return f"it runs on the CPU, slowly: no GPU has {need} free ({here or 'there is none'})"
     if any(sum(s.bytes for s in placements if s.gpu == gpu) > gpu.free for gpu in gpus):
         return f"{len(placements)} workers of {need} each are more than the GPUs have free ({here})"
     return None
+
+
+def _need(spec: ModelSpec, gpu: Gpu) -> int:
+    """Bytes that one worker takes of a GPU."""
+    return spec.gpu_footprint_bf16 if spec.gpu_footprint_bf16 and gpu.bf16 else spec.gpu_footprint
 
 
 def _room(gpus: Sequence[Gpu], taken: Iterable[Placement]) -> dict[Gpu, int]:

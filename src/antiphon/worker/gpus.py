@@ -24,6 +24,13 @@ class Gpu:
     used: int
     #: Share of the last moments in which it computed, 0 to 1; None where the driver does not report it.
     load: float | None = None
+    #: Major and minor number of what CUDA can do on it; None where the driver does not report it.
+    capability: tuple[int, int] | None = None
+
+    @property
+    def bf16(self) -> bool:
+        """Whether it computes in bfloat16 itself: NVIDIA's do from Ampere (8.0) on."""
+        return self.capability is not None and self.capability >= (8, 0)
 
     @property
     def free(self) -> int:
@@ -60,9 +67,13 @@ def _gpu(nvml: Any, index: int) -> Gpu:
     except nvml.NVMLError:
         load = None
     names = (nvml.nvmlDeviceGetUUID(handle), nvml.nvmlDeviceGetName(handle))
+    try:
+        capability = tuple(nvml.nvmlDeviceGetCudaComputeCapability(handle))
+    except nvml.NVMLError:
+        capability = None
     # Older drivers' bindings answer in bytes.
     uuid, name = (text.decode() if isinstance(text, bytes) else text for text in names)
-    return Gpu(index, uuid, name, int(memory.total), int(memory.used), load)
+    return Gpu(index, uuid, name, int(memory.total), int(memory.used), load, capability)
 
 
 def _chosen(found: tuple[Gpu, ...], wanted: str) -> Iterator[Gpu]:

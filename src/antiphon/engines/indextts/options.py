@@ -69,7 +69,7 @@ class Options:
     #: `batched` computes many units in the same steps; `serial` one after the other, by the package itself. `auto` is
     #: batched, but serial where beams are asked for, which a batch does not have.
     runtime: Runtime = "auto"
-    #: Units that are computed in the same steps; 0: 4 on a CPU, where a batch gains little, and on a GPU as many as it
+    #: Units that are computed in the same steps; 0: 5 on a CPU, where a batch gains little, and on a GPU as many as it
     #: has memory for, at most 32.
     rows: int = 0
     #: Languages whose numbers and dates are written out as words. Each grammar takes a minute at the very first start.

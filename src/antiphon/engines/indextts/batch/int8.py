@@ -29,7 +29,8 @@ class Int8Linear:
     bias: Any
 
     def __call__(self, x: Any) -> Any:
-        return torch.addcmul(self.bias, torch.nn.functional.linear(x, self.weight.to(x.dtype)), self.scale)
+        # Multiplied first: sums of whole numbers would leave the range of float16.
+        return torch.nn.functional.linear(x, self.weight * self.scale[:, None], self.bias)
 
 
 class Int8Layer(torch.nn.Module):  # type: ignore[misc]  # torch takes no part in type checking
@@ -40,7 +41,7 @@ class Int8Layer(torch.nn.Module):  # type: ignore[misc]  # torch takes no part i
         super().__init__()
         full = weight.detach().T
         # Rounded to the precision first, so that the factor itself adds no error of its own.
-        scale = (full.abs().amax(1).float() / MOST).clamp(min=1e-12).to(weight.dtype)
+        scale = (full.abs().amax(1).float() / MOST).clamp(min=torch.finfo(weight.dtype).tiny).to(weight.dtype)
         whole = (full.float() / scale.float()[:, None]).round().clamp(-MOST, MOST)
         self.register_buffer("weight", whole.to(torch.int8))
         self.register_buffer("scale", scale)
