@@ -30,15 +30,14 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[kokoro,dev]'
 	@touch $@
 
-# Hundreds of servers and workers start in the tests. Where PYTHONDONTWRITEBYTECODE is set, each would compile every module.
-COMPILE = -m compileall -q src tests benchmarks
+# Where it is set, each of hundreds of workers would compile every module, and each run of pytest every test.
+unexport PYTHONDONTWRITEBYTECODE
 
 # In the order of their names the files that start servers come first, and those of a few seconds fill the end. By default
 # those with the most tests come first, and the last ones leave a core idle.
 EVENLY = -n 2 --dist loadfile --no-loadscope-reorder
 
 test: install ## all tests, on two cores; the first run fetches the files of Kokoro and Whisper (270 MB)
-	$(BIN)/python $(COMPILE)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(EVENLY) -m "not alone" $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m alone $(or $(ARGS),$$(grep -rl --include='test_*.py' mark.alone tests))
 
@@ -54,7 +53,6 @@ $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	@touch $@
 
 test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random checkpoints; installs torch (a gigabyte)
-	$(MODELS)/bin/python $(COMPILE)
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(MODELS)/second \
 		$(MODELS)/bin/python -m pytest -n 2 --dist loadfile -W default --timeout 400 tests/indextts $(ARGS)
 
@@ -68,11 +66,9 @@ $(CLUSTER)/.installed: pyproject.toml constraints-cluster.txt
 	@touch $@
 
 test-cluster: $(CLUSTER)/.installed ## the tests of several servers and many machines; needs Debian's postgresql and, as root, iproute2
-	$(CLUSTER)/bin/python $(COMPILE)
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -n 2 --dist loadfile tests/cluster $(ARGS)
 
 test-over: $(CLUSTER)/.installed ## end-to-end tests over other parts; make test-over OVER=ray ARGS=tests/e2e/test_jobs.py
-	$(CLUSTER)/bin/python $(COMPILE)
 	OMP_NUM_THREADS=1 $(CLUSTER)/bin/python -m pytest -p tests.cluster.over $(addprefix --over=,$(OVER)) -rs \
 		-n 2 --dist loadfile -m "not alone and not models" $(or $(ARGS),$(OVER_TESTS))
 
@@ -110,7 +106,6 @@ bench-parts: $(CLUSTER)/.installed ## what PostgreSQL, object storage and Ray co
 	$(CLUSTER)/bin/python -m benchmarks.bench_parts $(ARGS)
 
 soak: install ## 20,000 jobs through one server: fails if memory, files, threads or tasks grow
-	$(BIN)/python $(COMPILE)
 	$(BIN)/python -m benchmarks.reliability soak --scale 0.2
 
 wheel: install ## dist/antiphon-….whl

@@ -202,7 +202,7 @@ def test_two_hundred_encoders_leave_nothing_behind(format: Format, end: str, mon
         build(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(muxer.Muxer, "__init__", counted)
-    sound = tone(0.2, 24000)
+    sound = tone(0.05, 24000)  # More than a frame of each.
 
     def round_() -> None:
         encoder = codec.Encoder(format, 24000, streaming=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ SRC = Path(__file__).parents[2] / "src"
 MAX_FILE, MAX_FUNCTION, MAX_PARAMETERS = 400, 60, 8
 
 
+@functools.cache
 def modules() -> dict[str, tuple[Path, ast.Module]]:
     """Every module of the package by its dotted name."""
     found = {}
@@ -21,22 +23,19 @@ def modules() -> dict[str, tuple[Path, ast.Module]]:
     return found
 
 
-MODULES = modules()
-
-
 def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def test_no_file_is_longer_than_a_reader_can_hold() -> None:
-    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, (path, _) in MODULES.items()}
+    lengths = {name: len(path.read_text("utf-8").splitlines()) for name, (path, _) in modules().items()}
     assert {name: lines for name, lines in lengths.items() if lines > MAX_FILE} == {}
 
 
 def test_no_function_is_longer_than_a_screen() -> None:
     long = {
         f"{name}.{function.name}": function.end_lineno - function.lineno + 1
-        for name, (_, tree) in MODULES.items()
+        for name, (_, tree) in modules().items()
         for function in functions(tree)
         if function.end_lineno and function.end_lineno - function.lineno >= MAX_FUNCTION
     }
@@ -45,7 +44,7 @@ def test_no_function_is_longer_than_a_screen() -> None:
 
 def test_constructors_have_few_parameters() -> None:
     many = {}
-    for name, (_, tree) in MODULES.items():
+    for name, (_, tree) in modules().items():
         for function in functions(tree):
             given = function.args
             count = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) - 1
@@ -57,15 +56,15 @@ def test_constructors_have_few_parameters() -> None:
 def imports(name: str) -> set[str]:
     """Modules of the package that a module imports, wherever in it: also for types only, and in a function."""
     found: set[str] = set()
-    for node in ast.walk(MODULES[name][1]):
+    for node in ast.walk(modules()[name][1]):
         if isinstance(node, ast.Import):
             found |= {each.name for each in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             # `from room import module` is an import of the module, not of the room's own names.
             found |= {
-                whole if (whole := f"{node.module}.{each.name}") in MODULES else node.module for each in node.names
+                whole if (whole := f"{node.module}.{each.name}") in modules() else node.module for each in node.names
             }
-    return (found & MODULES.keys()) - {name}
+    return (found & modules().keys()) - {name}
 
 
 def circles(graph: dict[str, set[str]]) -> list[list[str]]:
@@ -102,25 +101,25 @@ def test_a_circle_is_found() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    found = circles({name: imports(name) for name in MODULES})
+    found = circles({name: imports(name) for name in modules()})
     # A ticket knows its flow, whose line holds tickets: the queue's own parts are one thing in several files.
     assert [group for group in found if not all(name.startswith("antiphon.schedule.") for name in group)] == []
 
 
 def public_names(room: str) -> set[str] | None:
     """What a room's `__all__` lists: modules, or names; None for a room without one."""
-    for node in MODULES[room][1].body:
+    for node in modules()[room][1].body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
             return set(ast.literal_eval(node.value))
     return None
 
 
 def test_rooms_use_of_each_other_only_what_is_public() -> None:
-    rooms = {name for name, (path, _) in MODULES.items() if name.count(".") == 1 and path.name == "__init__.py"}
+    rooms = {name for name, (path, _) in modules().items() if name.count(".") == 1 and path.name == "__init__.py"}
     public = {room: names for room in rooms if (names := public_names(room)) is not None}
     private = {
         f"{name} uses {other}"
-        for name in MODULES
+        for name in modules()
         for other in imports(name)
         if (room := ".".join(other.split(".")[:2])) in public
         and not f"{name}.".startswith(f"{room}.")
