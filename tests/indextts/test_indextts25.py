@@ -168,6 +168,24 @@ def test_what_is_no_speech_is_told(
     broken.close()
 
 
+def test_a_start_without_normalisation_builds_no_grammar(
+    models: Path, voices: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(models, voices)
+    asked: list[bool] = []
+    prepare = made.model._prepare_text
+
+    def spy(text: str, language: str, normalise: bool, *more: Any) -> Any:
+        asked.append(normalise)
+        return prepare(text, language, normalise, *more)
+
+    monkeypatch.setattr(made.model, "_prepare_text", spy)
+    made.warm()
+    made.close()
+    assert asked
+    assert not any(asked)
+
+
 def test_missing_files_are_named(models: Path, tmp_path: Path) -> None:
     shutil.copytree(models / MODEL, tmp_path / MODEL)
     (tmp_path / MODEL / "codec.pth").unlink()

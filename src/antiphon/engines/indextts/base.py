@@ -171,9 +171,8 @@ class IndexTTS(ABC):
         return "".join([*halved, " weights int8"] if self._int8 else halved)
 
     def warm(self) -> None:
-        voice = self._references.of_voice("")
-        arguments = self._arguments({"language": "en", "options": {}})
-        self._speaker(Delivery(voice, None, 1.0, None, None, 1.0, Manner("en"), arguments))("Hello there.", 0)
+        params = self.warm_params()
+        self._speaker(self.delivery(params))(params["text"], params["seed"])
 
     def capabilities(self) -> Capabilities:
         names = self._references.names
