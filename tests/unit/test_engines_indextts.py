@@ -243,6 +243,13 @@ def test_one_beam_is_the_default() -> None:
     assert generation({}, Options.of({"dir": "/nowhere"}).num_beams) == {"num_beams": 1}
 
 
+def test_an_option_that_is_none_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match=r"no option 'row' .* rows"):
+        Options.of({"dir": "/nowhere", "row": 3})
+    given = {"dir": "/nowhere", "model_dir": "/here", "threads": 1, "voices": "", "uploads": "/there"}
+    assert Options.of(given).threads == 1
+
+
 def test_the_allocator_grows_its_segments_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     name, value = model_folder.ALLOCATOR
     for own in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):

@@ -31,6 +31,10 @@ _WHOLE = frozenset({"num_beams", "top_k", "diffusion_steps"})
 STRENGTH = "emotion_strength"
 
 
+#: What the server tells every engine, beside what an operator says.
+OF_THE_SERVER = frozenset({"dir", "model_dir", "uploads"})
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """The operator's options. Those that change the sound are part of the revision."""
@@ -79,6 +83,10 @@ class Options:
     def of(cls, options: Mapping[str, Any]) -> Options:
         """From an engine's options; `model_dir` goes before `dir`. Raises `ValueError` that says what is wrong."""
         known = {f.name for f in fields(cls)}
+        unknown = sorted(options.keys() - known - OF_THE_SERVER)
+        if unknown:
+            names = ", ".join(sorted(known - {"folder", "voices"}))
+            raise ValueError(f"There is no option {unknown[0]!r} of IndexTTS; there are {names}")
         given = {name: value for name, value in options.items() if name in known}
         made = cls(
             **{
