@@ -35,7 +35,7 @@ def arguments() -> argparse.Namespace:
     """What was asked on the command line."""
     parser = argparse.ArgumentParser(prog="make bench-indextts", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
-    parser.add_argument("--size", choices=SIZES, default="mid", help="real has the published dimensions (7 GB of memory)")
+    parser.add_argument("--size", choices=SIZES, default="mid", help="real has the published dimensions (7 GB)")
     parser.add_argument("--stage", choices=(*STAGES, "all"), default="all")
     parser.add_argument("--slots", default="1,8,16", help="rows at once, for each stage")
     parser.add_argument("--clients", default="1,4,16", help="segments at once, for the whole way")
