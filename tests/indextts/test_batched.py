@@ -148,6 +148,8 @@ def test_speed_is_the_length(speaker: Speaker) -> None:
         ({"options": {"emotion_ref": "d" * 64}}, errors.UnknownVoice),
         ({"options": {"temperature": math.nan}}, errors.InvalidRequest),
         ({"options": {"num_beams": 99}}, errors.InvalidRequest),
+        ({"options": {"diffusion_steps": 4.7}}, errors.InvalidRequest),
+        ({"options": {"text_normalization": "no"}}, errors.InvalidRequest),
         ({"emotion": {"happy": math.nan}}, errors.InvalidRequest),
         ({"language": "fr"}, errors.InvalidRequest),
     ],
@@ -166,6 +168,34 @@ def test_long_texts_and_pronunciation_marks(speaker: Speaker) -> None:
     marked = speaker.say("I am <going|G OW1 . IH0 NG> there now.")
     assert marked != speaker.say("I am going there now.")
     assert speaker.say("你好，世界。今天天气很好。", language="zh")
+
+
+def test_a_recording_that_is_deleted_or_damaged_fails_its_own_unit(speaker: Speaker, voices: Path) -> None:
+    alone = speaker.say(seed=4)
+    names = ["c" * 64, "d" * 64]
+    for name in names:
+        (voices / f"{name}.wav").write_bytes((voices / f"{VOICE.removeprefix('ref:')}.wav").read_bytes())
+    units = [speaker.begin(voice=f"ref:{name}") for name in names]
+    beside = speaker.begin(seed=4)
+    (voices / f"{names[0]}.wav").unlink()
+    (voices / f"{names[1]}.wav").write_bytes(b"no sound")
+    sound, wrong = speaker.finish([*units, beside])
+    (voices / f"{names[1]}.wav").unlink()
+    assert sound[beside] == alone
+    assert [type(wrong[unit]) for unit in units] == [errors.UnknownVoice] * 2
+    assert "no longer here" in str(wrong[units[0]])
+    assert "cannot be read" in str(wrong[units[1]])
+
+
+def test_a_request_does_not_have_a_grammar_built(speaker: Speaker) -> None:
+    """It would hold up everybody for minutes; the operator's list says for which languages there is one."""
+    plain = speaker.say("Son las 8:00.", language="es")
+    assert speaker.say("Son las 8:00.", language="es", options={"text_normalization": True}) == plain
+
+
+def test_japanese_is_read(speaker: Speaker) -> None:
+    assert "ja" in speaker.engine.capabilities().languages
+    assert len(speaker.say("こんにちは、今日はいい天気ですね。", language="ja")) > 22050
 
 
 def test_a_cancelled_unit_is_forgotten(speaker: Speaker) -> None:

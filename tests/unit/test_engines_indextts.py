@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from antiphon.engines.indextts.indextts2 import IndexTTS2
 from antiphon.engines.indextts.indextts25 import IndexTTS25
 from antiphon.engines.indextts.interrupt import Interrupt
 from antiphon.engines.indextts.options import Options, generation
+from antiphon.engines.indextts.reading import Manner, Reading, Readings
 from antiphon.engines.indextts.references import References
 from antiphon.engines.indextts.seeding import derive
 
@@ -248,6 +250,41 @@ def test_an_option_that_is_none_is_refused_with_those_that_there_are() -> None:
         Options.of({"dir": "/nowhere", "row": 3})
     given = {"dir": "/nowhere", "model_dir": "/here", "threads": 1, "voices": "", "uploads": "/there"}
     assert Options.of(given).threads == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("rows", "abc"), ("rows", 1.5), ("rows", 65), ("rows", True), ("calm", "much"), ("calm", None)]
+)
+def test_an_option_that_is_no_number_is_refused_in_words(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be a .*number between"):
+        Options.of({"dir": "/nowhere", name: value})
+
+
+def test_a_request_asks_for_whole_numbers_where_there_are_no_others() -> None:
+    assert generation({"top_k": 20.0, "temperature": 0.7}, 1) == {"num_beams": 1, "top_k": 20, "temperature": 0.7}
+    with pytest.raises(errors.InvalidRequest, match="whole number"):
+        generation({"diffusion_steps": 4.7}, 1)
+
+
+def test_who_needs_a_text_that_was_read_does_not_wait_for_another_one() -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    def read(text: str, manner: Manner) -> Reading:
+        if text == "slow":
+            begun.set()
+            assert go.wait(30)
+        return Reading(float(len(text)), ())
+
+    readings = Readings(read)
+    readings.of("quick", Manner("en"))
+    slow = readings.ahead("slow", Manner("en"))
+    assert begun.wait(30)
+    # With one lock for both this would never return.
+    assert readings.of("quick", Manner("en")).length == 5
+    assert not slow.done()
+    go.set()
+    assert slow.result().length == 4
+    readings.close()
 
 
 def test_the_allocator_grows_its_segments_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from antiphon.domain import errors, ids
 from antiphon.domain.job import Job, State
 from antiphon.domain.plan import Plan, Request
+from antiphon.domain.request import SpeechRequest
 from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob, new_active_job
 from antiphon.jobs.admission import predicted_costs
@@ -66,7 +67,8 @@ class JobService:
         """`waiting` for a caller that ends the job itself. Raises as `waiting` does."""
         self.lifecycle.check_open()
         granted = self.lifecycle.admission.grant(request, owner)
-        return self._waiting.begin(*await self.kinds[request.type].prepare(granted, owner), owner)
+        served, plan = await self.kinds[request.type].prepare(granted, owner)
+        return self._waiting.begin(served, plan, owner, live=request.type == SpeechRequest.type)
 
     async def submit(
         self,

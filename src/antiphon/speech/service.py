@@ -44,15 +44,14 @@ class SpeechService:
         trusted: bool = False,
     ) -> SpeechResponse:
         """Accepts a waiting request. Its audio is computed while the response is read; `close` that in any case.
-        `streamed`: somebody listens while it is computed, so its first segment is cut short, and what there is of a
-        segment is sent before its end. `trusted` says that this server has checked and stored the request before.
-        Raises `InvalidRequest` and its subclasses for what can never work, `Busy` and its subclasses with a true
-        `retry_after`."""
+        `streamed`: somebody listens while it is computed, so its first segment is cut short. `trusted` says that this
+        server has checked and stored the request before. Raises `InvalidRequest` and its subclasses for what can never
+        work, `Busy` and its subclasses with a true `retry_after`."""
         lifecycle = self._jobs.lifecycle
         lifecycle.check_open()
         granted = lifecycle.admission.grant(request, owner)
         served, plan = await self._planner.prepare(granted, owner, quick_first=streamed, trusted=trusted)
-        job = self._waiting.begin(served, plan, owner, read_cache=read_cache, write_cache=write_cache, live=streamed)
+        job = self._waiting.begin(served, plan, owner, read_cache=read_cache, write_cache=write_cache, live=True)
         return SpeechResponse(job, plan, self._cache, self._threads, self._files)
 
     async def follow(self, job_id: str, owner: str | None = None) -> AsyncGenerator[bytes]:

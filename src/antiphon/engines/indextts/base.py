@@ -16,7 +16,7 @@ from antiphon.engines.indextts import emotion, model_folder, pieces, precision, 
 from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.guard import Guard
 from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
-from antiphon.engines.indextts.options import STRENGTH, Options, generation, strength
+from antiphon.engines.indextts.options import NORMALISE, STRENGTH, Options, generation, strength
 from antiphon.engines.indextts.reading import Manner, Reading, Readings
 from antiphon.engines.indextts.references import Reference, References
 
@@ -180,8 +180,8 @@ class IndexTTS(ABC):
             kind="speech",
             sample_rate=RATE,
             revision=self._revision,
-            languages=self.LANGUAGES,
-            voices=tuple(Voice(name, name.capitalize(), self.LANGUAGES) for name in names),
+            languages=self._languages(),
+            voices=tuple(Voice(name, name.capitalize(), self._languages()) for name in names),
             default_voice=names[0],
             emotions=(*EMOTIONS, NEUTRAL),
             speed_min=self.SPEEDS[0],
@@ -194,6 +194,10 @@ class IndexTTS(ABC):
             licence="bilibili Model Use License",
             attribution=f"{self.TITLE}, IndexTeam, bilibili",
         )
+
+    def _languages(self) -> tuple[str, ...]:
+        """Those that can be read with what is installed."""
+        return self.LANGUAGES
 
     @abstractmethod
     def _request_options(self) -> tuple[str, ...]:
@@ -248,8 +252,8 @@ class IndexTTS(ABC):
 
     def delivery(self, params: Mapping[str, Any]) -> Delivery:
         asked: Mapping[str, Any] = params["options"]
-        if params["language"] not in self.LANGUAGES:
-            raise errors.InvalidRequest(f"The language must be one of {', '.join(self.LANGUAGES)}", param="language")
+        if params["language"] not in self._languages():
+            raise errors.InvalidRequest(f"The language must be one of {', '.join(self._languages())}", param="language")
         voice = self._references.of_voice(params["voice"])
         mood, weights, reference = self._mood(params), None, None
         if "emotion_ref" in asked:
@@ -258,7 +262,7 @@ class IndexTTS(ABC):
             weights = emotion.asked(params["emotion"], self.options.calm)
         duration = 1.0 / params["speed"] if self.SPEEDS != (1.0, 1.0) else 1.0
         arguments = self._arguments(params)
-        manner = Manner(params["language"], bool(arguments.get("text_normalization", True)))
+        manner = Manner(params["language"], bool(arguments.get(NORMALISE, True)))
         return Delivery(voice, reference, strength(asked), weights, mood, duration, manner, arguments)
 
     def _mood(self, params: Mapping[str, Any]) -> str | None:

@@ -8,8 +8,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any
 
+from antiphon.domain import errors
 from antiphon.engines.indextts import excerpt
-from antiphon.engines.indextts.references import Reference
+from antiphon.engines.indextts.references import GONE, Reference
 
 #: Seconds that no recording is longer than.
 WHOLE = 86_400.0
@@ -92,8 +93,15 @@ class CachedConditioning(ABC):
         return self._cache.get((kind, self._digests[os.path.abspath(path)]), fresh)
 
     def _load_and_cut_audio(self, path: str, longest: float, verbose: bool = False, sr: int | None = None) -> Any:
-        """The best seconds of a recording, [1, samples], and their rate; the package would take the first ones."""
-        audio, rate = super()._load_and_cut_audio(path, WHOLE, verbose, sr)  # type: ignore[misc]  # the package's
+        """The best seconds of a recording, [1, samples], and their rate; the package would take the first ones. Raises
+        `UnknownVoice`: a voice may be deleted between a request for it and this."""
+        try:
+            audio, rate = super()._load_and_cut_audio(path, WHOLE, verbose, sr)  # type: ignore[misc]  # the package's
+        except OSError as e:
+            raise errors.UnknownVoice(GONE) from e
+        except Exception as e:
+            # Nothing is computed here but a file is read, so nothing is wrong but the file.
+            raise errors.UnknownVoice("The voice's recording cannot be read; upload it again") from e
         start, end = excerpt.best(audio[0].numpy(), rate, min(longest, self._reference_seconds))
         return audio[:, start:end], rate
 

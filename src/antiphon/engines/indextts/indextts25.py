@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from antiphon.domain import errors
 from antiphon.domain.engine import Phase
 from antiphon.engines.indextts import torchaudio_stub
 from antiphon.engines.indextts.base import SHARED_FILES, Delivery, IndexTTS
 from antiphon.engines.indextts.batched import BatchedIndexTTS
 from antiphon.engines.indextts.conditioning import CachedConditioning
 from antiphon.engines.indextts.guard import letters
-from antiphon.engines.indextts.options import BOUNDS
+from antiphon.engines.indextts.options import BOUNDS, NORMALISE
 from antiphon.engines.indextts.precision import has_bf16
 from antiphon.engines.indextts.reading import Manner, Reading
 
@@ -72,7 +74,12 @@ class IndexTTS25(IndexTTS):
         return "bfloat16" if halved else "float32"
 
     def _request_options(self) -> tuple[str, ...]:
-        return ("text_normalization", *BOUNDS)
+        return (NORMALISE, *BOUNDS)
+
+    def _languages(self) -> tuple[str, ...]:
+        """Japanese needs a dictionary, which is a package of its own."""
+        there = all(importlib.util.find_spec(name) for name in ("fugashi", "unidic_lite"))
+        return self.LANGUAGES if there else tuple(each for each in self.LANGUAGES if each != "ja")
 
     def batch_model(self, slots: CodeSlots, vocode: Callable[[Any], Any]) -> PackagedModel:
         from antiphon.engines.indextts.batch.versions import Model25
@@ -82,8 +89,12 @@ class IndexTTS25(IndexTTS):
 
     def _arguments(self, params: Mapping[str, Any]) -> dict[str, Any]:
         language = params["language"]
-        normalise = bool(params["options"].get("text_normalization", language in self.options.normalise))
-        return {"lang": language, "text_normalization": normalise, **super()._arguments(params)}
+        asked = params["options"].get(NORMALISE, True)
+        if not isinstance(asked, bool):
+            raise errors.InvalidRequest(f"{NORMALISE} must be true or false", param=f"extra_params.{NORMALISE}")
+        # A request cannot ask for what was not prepared: to build a grammar holds up everybody for minutes.
+        normalise = asked and language in self.options.normalise
+        return {"lang": language, NORMALISE: normalise, **super()._arguments(params)}
 
     def _infer(self, text: str, delivery: Delivery, arguments: Mapping[str, Any]) -> Any:
         _, audio = self.model.infer(delivery.voice.path, text, None, duration_factor=delivery.duration, **arguments)

@@ -27,8 +27,9 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
 }
 #: Those that are whole numbers.
 _WHOLE = frozenset({"num_beams", "top_k", "diffusion_steps"})
-#: Option of a request: how much the emotion reference counts, 0 to 1.
-STRENGTH = "emotion_strength"
+#: Options of a request: how much the emotion reference counts, 0 to 1; and whether numbers and dates are written out
+#: as words, in a language for which the operator has that done.
+STRENGTH, NORMALISE = "emotion_strength", "text_normalization"
 
 
 #: What the server tells every engine, beside what an operator says.
@@ -121,8 +122,14 @@ class Options:
             ("calm", 0.0, 0.8),
             ("voice_cache", 0, 2**40),
         ):
-            if not low <= getattr(self, name) <= high:
-                raise ValueError(f"{name} must be between {low:g} and {high:g}, not {getattr(self, name)}")
+            value, whole = getattr(self, name), isinstance(low, int)
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int if whole else int | float)
+                or not low <= value <= high
+            ):
+                kind = "a whole number" if whole else "a number"
+                raise ValueError(f"{name} must be {kind} between {low:g} and {high:g}, not {value!r}")
 
     @property
     def batched(self) -> bool:
@@ -146,6 +153,8 @@ def generation(asked: Mapping[str, Any], num_beams: int) -> dict[str, Any]:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise errors.InvalidRequest(f"{name} must be a number", param=f"extra_params.{name}")
         check_number(name, value, low, high, param=f"extra_params.{name}")
+        if name in _WHOLE and value != int(value):
+            raise errors.InvalidRequest(f"{name} must be a whole number", param=f"extra_params.{name}")
         chosen[name] = int(value) if name in _WHOLE else float(value)
     return chosen
 

@@ -38,22 +38,33 @@ class Readings:
 
     def __init__(self, read: Callable[[str, Manner], Reading]) -> None:
         """`read` need not be safe for threads."""
-        self._read, self._lock = read, threading.Lock()
+        #: Held while a text is read, and for a moment while the kept ones are looked at: who needs one of these does
+        #: not wait for another text to be read.
+        self._read, self._reading, self._looking = read, threading.Lock(), threading.Lock()
         self._kept: OrderedDict[tuple[str, Manner], Reading] = OrderedDict()
         self._ahead = ThreadPoolExecutor(1, "reading")
 
     def of(self, text: str, manner: Manner) -> Reading:
         """The reading, which may have been made before. Raises what the reader raises."""
         key = (text, manner)
-        with self._lock:
-            found = self._kept.get(key)
-            if found is None:
-                found = self._kept[key] = self._read(text, manner)
-                if len(self._kept) > KEPT:
-                    self._kept.popitem(last=False)
-            else:
-                self._kept.move_to_end(key)
+        if (found := self._find(key)) is not None:
             return found
+        with self._reading:
+            # Another thread may have read it meanwhile.
+            if (found := self._find(key)) is not None:
+                return found
+            found = self._read(text, manner)
+        with self._looking:
+            self._kept[key] = found
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return found
+
+    def _find(self, key: tuple[str, Manner]) -> Reading | None:
+        with self._looking:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            return self._kept.get(key)
 
     def ahead(self, text: str, manner: Manner) -> Future[Reading]:
         """Begins to read a text, and returns at once."""

@@ -21,6 +21,10 @@ _DEFAULT_TEXT = (
 )
 
 
+#: What a client is told of a recording that was deleted.
+GONE = "The voice's recording is no longer here; upload it again"
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """An audio file; equal digests mean equal audio."""
@@ -64,7 +68,7 @@ class References:
         """An uploaded reference; `param` is the request's field. Raises `UnknownVoice`."""
         path = self._uploaded / f"{digest}.wav" if self._uploaded and voice.is_digest(digest) else None
         if path is None or not path.is_file() or path.is_symlink():
-            raise errors.UnknownVoice("The voice's recording is no longer here; upload it again", param=param)
+            raise errors.UnknownVoice(GONE, param=param)
         return Reference(digest, str(path))
 
     def close(self) -> None:
