@@ -278,13 +278,14 @@ async def test_thirty_lives_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch
     async with pool("Fine", monkeypatch):
         pass
     me = psutil.Process()
-    before, tasks = me.num_fds(), len(asyncio.all_tasks())
+    # Other tests of this process may have left the process that forks their servers.
+    before, tasks, children = me.num_fds(), len(asyncio.all_tasks()), set(me.children())
     for _ in range(10):
         async with pool("Fine", monkeypatch, replicas=3):
             pass
     assert me.num_fds() <= before + 1
     assert len(asyncio.all_tasks()) == tasks
-    assert not me.children()
+    assert set(me.children()) <= children
 
 
 async def test_a_killed_worker_is_reaped(monkeypatch: pytest.MonkeyPatch) -> None:
