@@ -13,7 +13,6 @@ from typing import Any
 from antiphon.domain import errors, ids
 from antiphon.domain.job import Job, State
 from antiphon.domain.plan import Plan, Request
-from antiphon.domain.request import SpeechRequest
 from antiphon.jobs import views
 from antiphon.jobs.active import ActiveJob, new_active_job
 from antiphon.jobs.admission import predicted_costs
@@ -67,8 +66,7 @@ class JobService:
         """`waiting` for a caller that ends the job itself. Raises as `waiting` does."""
         self.lifecycle.check_open()
         granted = self.lifecycle.admission.grant(request, owner)
-        served, plan = await self.kinds[request.type].prepare(granted, owner)
-        return self._waiting.begin(served, plan, owner, live=request.type == SpeechRequest.type)
+        return self._waiting.begin(*await self.kinds[request.type].prepare(granted, owner), owner)
 
     async def submit(
         self,
