@@ -82,9 +82,9 @@ def test_four_emotions_through_the_article(server: Server, anna: str) -> None:
 
 
 def test_an_emotion_in_words_is_read(server: Server) -> None:
-    """The stand-in for the model that reads it says nothing, which is calm."""
+    """The stand-in for the model that reads it says nothing, which is calm at its full weight, as `neutral` is."""
     assert say(server, "In what mood?", emotion_text="as if the sun came out") == say(
-        server, "In what mood?", emotion="calm"
+        server, "In what mood?", emotion="neutral"
     )
 
 
