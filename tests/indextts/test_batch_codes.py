@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -19,9 +18,7 @@ from transformers import (
 from antiphon.engines.indextts.batch import draws, parts, prompts, sampling
 from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt, row_bytes
 from antiphon.engines.indextts.batch.sampling import Sampling
-from tests.indextts import batch_models
 from tests.indextts.batch_models import Modules, tokens, voice
-from tests.indextts.conftest import MODEL
 
 UNITS, CODES = 8, 64
 #: The larger model takes a second for a text.
@@ -29,20 +26,7 @@ FEW = {"tiny": UNITS, "mid": 5}
 GREEDY = Sampling(temperature=0.0)
 
 
-@pytest.fixture(autouse=True)
-def inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def tiny(models: Path) -> Modules:
-    return batch_models.modules25(models / MODEL)
-
-
-@pytest.fixture(scope="module")
-def mid(tmp_path_factory: pytest.TempPathFactory) -> Modules:
-    return batch_models.mid25(tmp_path_factory.mktemp("mid") / MODEL)
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 def speaker(modules: Modules, number: int) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +15,7 @@ from antiphon.engines.indextts.batch.codes import CodeSlots
 from antiphon.engines.indextts.batch.flow import Flow, FlowRow
 from antiphon.engines.indextts.batch.graphs import Graphs, Places, RecordedVocoder
 from antiphon.engines.indextts.batch.sampling import Sampling
-from tests.indextts import batch_models
 from tests.indextts.batch_models import Modules, error
-from tests.indextts.conftest import MODEL
 from tests.indextts.tape import NotRecorded, Tape
 from tests.indextts.test_batch_codes import prompt, serve
 from tests.indextts.test_batch_sound import flow_inputs, flow_of_package
@@ -27,15 +23,7 @@ from tests.indextts.test_batch_sound import flow_inputs, flow_of_package
 CODES = 64
 
 
-@pytest.fixture(autouse=True)
-def inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def tiny(models: Path) -> Modules:
-    return batch_models.modules25(models / MODEL)
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 # The recorder itself: what it would miss, these tests would miss
@@ -230,13 +218,6 @@ def test_batches_that_are_too_large_are_not_recorded(tiny: Modules, monkeypatch:
 
 
 # Vocoder
-
-
-@pytest.fixture(scope="module")
-def bigvgan(models: Path) -> Any:
-    from indextts25.s2mel.modules.bigvgan.bigvgan import BigVGAN
-
-    return BigVGAN.from_dir(str(models / MODEL / "hf_cache" / "bigvgan"), "cpu").eval()
 
 
 def test_recorded_windows_are_the_eager_ones(bigvgan: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,9 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from antiphon.engines.indextts.batch import draws, flow_parts, parts, prompts
 from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt
 from antiphon.engines.indextts.batch.flow import Flow
-from tests.indextts import batch_models
 from tests.indextts.batch_models import Modules, tokens, voice
-from tests.indextts.conftest import MODEL
 
 ROWS = 8
 #: These only look at a tensor in another way.
@@ -40,15 +38,7 @@ def counted(work: Callable[[], object]) -> int:
     return operations.count
 
 
-@pytest.fixture(autouse=True)
-def inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def mid(tmp_path_factory: pytest.TempPathFactory) -> Modules:
-    return batch_models.mid25(tmp_path_factory.mktemp("mid") / MODEL)
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 def test_a_code_takes_few_operations(mid: Modules) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,9 +13,7 @@ from antiphon.engines.indextts.batch.codes import CodeSlots, Prompt
 from antiphon.engines.indextts.batch.flow import Flow
 from antiphon.engines.indextts.batch.graphs import Graphs, RecordedVocoder
 from antiphon.engines.indextts.batch.sampling import Sampling
-from tests.indextts import batch_models
 from tests.indextts.batch_models import Modules, error, tokens
-from tests.indextts.conftest import MODEL
 from tests.indextts.tape import Tape
 from tests.indextts.test_batch_codes import GREEDY, of_package, serve, speaker
 from tests.indextts.test_batch_sound import bigvgan, flow_inputs
@@ -27,20 +23,7 @@ __all__ = ["bigvgan"]
 CODES = 48
 
 
-@pytest.fixture(autouse=True)
-def inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def tiny(models: Path) -> Modules:
-    return batch_models.modules25(models / MODEL)
-
-
-@pytest.fixture(scope="module")
-def mid(tmp_path_factory: pytest.TempPathFactory) -> Modules:
-    return batch_models.mid25(tmp_path_factory.mktemp("mid") / MODEL)
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 def rms(got: Any, want: Any) -> float:

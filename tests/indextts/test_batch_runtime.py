@@ -79,13 +79,6 @@ def modules(models: Path) -> Modules:
     return batch_models.modules25(models / MODEL)
 
 
-@pytest.fixture(scope="module")
-def bigvgan(models: Path) -> Any:
-    from indextts25.s2mel.modules.bigvgan.bigvgan import BigVGAN
-
-    return BigVGAN.from_dir(str(models / MODEL / "hf_cache" / "bigvgan"), "cpu").eval()
-
-
 class Clock:
     """A second between any two looks at it."""
 

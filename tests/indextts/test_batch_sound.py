@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,27 +13,12 @@ from torch.nn import functional
 
 from antiphon.engines.indextts.batch import conditions, draws, flow, flow_parts, parts, vocoder
 from antiphon.engines.indextts.batch.flow import Flow, FlowRow
-from tests.indextts import batch_models
 from tests.indextts.batch_models import Modules, error, voice
-from tests.indextts.conftest import MODEL
 
 ROWS, STEPS = 8, 25
 
 
-@pytest.fixture(autouse=True)
-def inference() -> Iterator[None]:
-    with torch.inference_mode():
-        yield
-
-
-@pytest.fixture(scope="module")
-def tiny(models: Path) -> Modules:
-    return batch_models.modules25(models / MODEL)
-
-
-@pytest.fixture(scope="module")
-def mid(tmp_path_factory: pytest.TempPathFactory) -> Modules:
-    return batch_models.mid25(tmp_path_factory.mktemp("mid") / MODEL)
+pytestmark = pytest.mark.usefixtures("inference")
 
 
 # Codes to conditions

@@ -287,6 +287,12 @@ def test_who_needs_a_text_that_was_read_does_not_wait_for_another_one() -> None:
     readings.close()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_japanese_is_offered_with_its_dictionary_only(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if there else None)
+    assert ("ja" in IndexTTS25({"dir": "/nowhere"}).languages) is there
+
+
 def test_the_allocator_grows_its_segments_unless_the_operator_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     name, value = model_folder.ALLOCATOR
     for own in ("PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_HIP_ALLOC_CONF", "PYTORCH_ALLOC_CONF"):

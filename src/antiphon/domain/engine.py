@@ -131,6 +131,7 @@ def makes_a_sound(capabilities: Capabilities, text: str) -> bool:
 
 #: Lowest and highest rate (Hz), and most slots: others are a mistake, or too much for a machine.
 RATES, SLOTS = (4000, 384_000), 256
+#: Seconds that an engine may ask for a step at most: until then one that hangs is not noticed.
 MAX_STEP = 3600.0
 SPEEDS = (0.01, 100.0)
 

@@ -96,8 +96,8 @@ class JobRun:
         write_cache: bool = True,
         live: bool = False,
     ) -> None:
-        """`space`: the part of the cache that it uses, "" for the one that has no name. `live`: its results are read by
-        `parts`, for somebody who listens."""
+        """`space`: the part of the cache that it uses, "" for the one that has no name. `live`: somebody
+        waits for its results, so the first unit that is not done is computed first, and can be read by `parts`."""
         self.job, self.plan, self.shared = job, plan, shared
         self._space = space
         self.keys = [self.cache_key(key) for key in plan.keys]

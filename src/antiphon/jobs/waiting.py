@@ -94,7 +94,7 @@ class WaitingJobs:
         write_cache: bool = True,
         live: bool = False,
     ) -> WaitingJob:
-        """Takes a planned request; `live`: somebody listens to its result as it is made. Raises what
+        """Takes a planned request; `live`: somebody waits to hear its result. Raises what
         `JobAdmission.admit` raises."""
         lifecycle = self._lifecycle
         active = new_active_job(owner, served, plan, durable=False, waiting=True)

@@ -94,6 +94,8 @@ class IndexTTS(ABC):
         #: Whether the weights of the code model's layers are in eight bits.
         self._int8 = False
         self._guard = Guard()
+        #: Languages that can be read with what is installed.
+        self.languages = self._readable()
 
     # Load
 
@@ -180,8 +182,8 @@ class IndexTTS(ABC):
             kind="speech",
             sample_rate=RATE,
             revision=self._revision,
-            languages=self._languages(),
-            voices=tuple(Voice(name, name.capitalize(), self._languages()) for name in names),
+            languages=self.languages,
+            voices=tuple(Voice(name, name.capitalize(), self.languages) for name in names),
             default_voice=names[0],
             emotions=(*EMOTIONS, NEUTRAL),
             speed_min=self.SPEEDS[0],
@@ -195,8 +197,7 @@ class IndexTTS(ABC):
             attribution=f"{self.TITLE}, IndexTeam, bilibili",
         )
 
-    def _languages(self) -> tuple[str, ...]:
-        """Those that can be read with what is installed."""
+    def _readable(self) -> tuple[str, ...]:
         return self.LANGUAGES
 
     @abstractmethod
@@ -252,8 +253,8 @@ class IndexTTS(ABC):
 
     def delivery(self, params: Mapping[str, Any]) -> Delivery:
         asked: Mapping[str, Any] = params["options"]
-        if params["language"] not in self._languages():
-            raise errors.InvalidRequest(f"The language must be one of {', '.join(self._languages())}", param="language")
+        if params["language"] not in self.languages:
+            raise errors.InvalidRequest(f"The language must be one of {', '.join(self.languages)}", param="language")
         voice = self._references.of_voice(params["voice"])
         mood, weights, reference = self._mood(params), None, None
         if "emotion_ref" in asked:

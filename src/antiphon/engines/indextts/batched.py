@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from antiphon.engines.indextts.batch.runtime import Runtime
     from antiphon.engines.indextts.batch.sampling import Sampling
 
-#: Units in the same steps on a CPU, where a batch gains little; and how many more are let in, so that some are ready
-#: for each stage.
+#: Units in the same steps on a CPU, where a batch gains little.
 ROWS_CPU = 5
+#: Units that are let in beside those, so that some are ready for each stage.
+BESIDE_CPU, BESIDE_GPU = 2, 16
 #: One row in so many, but of two at least one, is kept for units that a listener waits for.
 KEPT = 8
-BESIDE_CPU, BESIDE_GPU = 2, 16
 #: Seconds that a step may take on a CPU: to hear a recording takes one core a good part of a minute.
 STEP_CPU = 300.0
-#: Of the vocoder: channels of a mel, frames of a window, and windows in the same step at most.
-MELS, WINDOW, WINDOWS = 80, 256, 16
+#: Frames of the vocoder's window.
+WINDOW = 256
 #: Arguments of the packages that say how codes are drawn.
 _SAMPLING = ("temperature", "top_k", "top_p", "repetition_penalty")
 
@@ -61,10 +61,10 @@ class BatchedIndexTTS:
         slots = codes.CodeSlots(
             parts.code_model(engine.model.gpt), plan.rows, engine.POSITIONS, engine.POSITIONS, recorded
         )
-        model = engine.batch_model(slots, self._vocoder(recorded))
+        rule = policy.Policy(slots=plan.rows, reserve=min(plan.rows - 1, max(1, plan.rows // KEPT)))
+        model = engine.batch_model(slots, self._vocoder(recorded, (weights.mels, WINDOW), rule.batch))
         self._units = plan.rows + (BESIDE_CPU if on_cpu else BESIDE_GPU)
         self._soloists = Soloists(engine.prepare_thread)
-        rule = policy.Policy(slots=plan.rows, reserve=min(plan.rows - 1, max(1, plan.rows // KEPT)))
         flows = flow.Flow(weights, graphs=recorded)
         self._runtime: Runtime = runtime.Runtime(model, slots, flows, rule, WINDOW, _clock(engine.device))
 
@@ -77,14 +77,15 @@ class BatchedIndexTTS:
         precision, _ = self._engine.sound(self._engine.device)
         return flow_parts.flow_model(self._engine.model.s2mel.models["cfm"], getattr(torch, precision))
 
-    def _vocoder(self, recorded: Graphs) -> Callable[[Any], Any]:
+    def _vocoder(self, recorded: Graphs, window: tuple[int, int], most: int) -> Callable[[Any], Any]:
+        """`window`: mels and frames of one; `most`: windows in the same step."""
         from antiphon.engines.indextts.batch import graphs, vocoder
 
         _, precision = self._engine.sound(self._engine.device)
         vocode = self._engine.model.bigvgan
         if precision == "bfloat16":
             vocode = vocoder.in_bfloat16(vocode)
-        return graphs.RecordedVocoder(vocode, recorded, (MELS, WINDOW), WINDOWS, vocoder.HOP)
+        return graphs.RecordedVocoder(vocode, recorded, window, most, vocoder.HOP)
 
     def _plan(self) -> fit.Plan:
         """Rows, weights and graphs, by the operator's options and the memory that is free."""

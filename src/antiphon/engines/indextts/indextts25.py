@@ -76,7 +76,7 @@ class IndexTTS25(IndexTTS):
     def _request_options(self) -> tuple[str, ...]:
         return (NORMALISE, *BOUNDS)
 
-    def _languages(self) -> tuple[str, ...]:
+    def _readable(self) -> tuple[str, ...]:
         """Japanese needs a dictionary, which is a package of its own."""
         there = all(importlib.util.find_spec(name) for name in ("fugashi", "unidic_lite"))
         return self.LANGUAGES if there else tuple(each for each in self.LANGUAGES if each != "ja")

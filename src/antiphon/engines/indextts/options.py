@@ -123,11 +123,7 @@ class Options:
             ("voice_cache", 0, 2**40),
         ):
             value, whole = getattr(self, name), isinstance(low, int)
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int if whole else int | float)
-                or not low <= value <= high
-            ):
+            if not _is_number(value) or (whole and not isinstance(value, int)) or not low <= value <= high:
                 kind = "a whole number" if whole else "a number"
                 raise ValueError(f"{name} must be {kind} between {low:g} and {high:g}, not {value!r}")
 
@@ -150,7 +146,7 @@ def generation(asked: Mapping[str, Any], num_beams: int) -> dict[str, Any]:
         if name not in asked:
             continue
         value = asked[name]
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if not _is_number(value):
             raise errors.InvalidRequest(f"{name} must be a number", param=f"extra_params.{name}")
         check_number(name, value, low, high, param=f"extra_params.{name}")
         if name in _WHOLE and value != int(value):
@@ -162,7 +158,12 @@ def generation(asked: Mapping[str, Any], num_beams: int) -> dict[str, Any]:
 def strength(asked: Mapping[str, Any]) -> float:
     """How much the emotion reference counts, 0 to 1. Raises `InvalidRequest`."""
     value = asked.get(STRENGTH, 1.0)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         raise errors.InvalidRequest(f"{STRENGTH} must be a number", param=STRENGTH)
     check_number(STRENGTH, value, 0.0, 1.0)
     return float(value)
+
+
+def _is_number(value: object) -> bool:
+    """JSON's true and false are whole numbers to Python."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
