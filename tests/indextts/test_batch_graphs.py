@@ -182,6 +182,25 @@ def test_padding_to_a_shape_is_not_heard(tiny: Modules) -> None:
         assert error(row.mel, flow_of_package(tiny, *each, steps=count)) <= 2e-6
 
 
+def test_a_row_that_fills_its_shape_is_recorded_for_shorter_ones(
+    tiny: Modules, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tape = Tape()
+    made, inputs = Flow(flow_parts.flow_model(tiny.cfm), graphs=Graphs(tape)), flow_inputs(tiny)
+    full, shorter = sorted(inputs[:2], key=lambda each: -int(each[0].shape[1]))
+    assert full[0].shape[1] > shorter[0].shape[1]
+    monkeypatch.setattr(flow, "MULTIPLE", int(full[0].shape[1]))
+    for each in (full, shorter):
+        row = made.row(*each, steps=4)
+        batch = made.batch([row])
+        for _ in range(4):
+            made.step(batch)
+        batch.write_back()
+        assert error(row.mel, flow_of_package(tiny, *each, steps=4)) <= 2e-6
+    # The second one is repeated from the first one's.
+    assert tape.recorded == 1
+
+
 def test_what_a_broken_row_left_behind_is_not_heard_by_the_next(tiny: Modules) -> None:
     made, inputs = Flow(flow_parts.flow_model(tiny.cfm), graphs=Graphs(Tape())), flow_inputs(tiny)
     broken = [torch.full_like(each, float("nan")) for each in inputs[7]]
