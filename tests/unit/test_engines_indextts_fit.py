@@ -112,3 +112,10 @@ def test_the_cache_forgets_what_was_said_with_other_weights() -> None:
         IndexTTS25({"dir": "/nowhere", "runtime": "serial", **more}) for more in ({}, {"sound_precision": "bfloat16"})
     ]
     assert serial[0]._deciding("cpu") == serial[1]._deciding("cpu")
+
+
+def test_what_int8_frees_is_room_for_rows_where_the_operator_asks_for_it() -> None:
+    row = 100_000_000
+    free = fit.WORKSPACE + fit.GRAPHS + 10 * row
+    assert fit.plan(free, row, 5 * row) == fit.Plan(10, False, True)
+    assert fit.plan(free, row, 5 * row, weights="int8") == fit.Plan(15, True, True)
