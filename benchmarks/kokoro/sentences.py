@@ -1,4 +1,4 @@
-"""Twenty sentences in English and in Chinese, short and long, without names and numbers that a recogniser writes otherwise."""
+"""Twenty sentences in English and in Chinese, without names and numbers, which a recogniser may write otherwise."""
 
 ENGLISH = (
     "The weather turned cold before the harvest was finished.",

@@ -54,6 +54,8 @@ class ModelSpec:
     #: A function (`module:name`) that says in words what fits on a GPU, of the model's name, the bytes that are free
     #: and whether the GPU computes in bfloat16. `antiphon doctor` calls it.
     fit: str | None = None
+    #: Module that prints how the model computes on this machine, if it is run with the model's folder.
+    teller: str = ""
     #: JSON values for the engine.
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -65,8 +65,8 @@ class SpeechPlan:
     options: dict[str, Any] = field(default_factory=dict)
     #: Seconds of silence before the first segment.
     lead: float = 0.0
-    #: Whether the first segment's first second is to be there before its rest. Part of its recipe, since its samples may
-    #: differ: the cache has the same bytes for a recipe, whoever asked first.
+    #: Whether the first segment's first second is to be there before its rest. Part of its recipe, since its samples
+    #: may differ: the cache has the same bytes for a recipe, whoever asked first.
     early: bool = False
     #: Cache keys of the units' recipes, and their lengths in characters at normal speed, in order.
     keys: list[str] = field(init=False)
@@ -277,8 +277,8 @@ class _Planner:
         )  # fmt: skip
 
     def _early(self) -> bool:
-        """Whether a listener gains by hearing the first segment before its end: not if it is short, nor if it is stretched,
-        for which it must be whole."""
+        """Whether a listener gains by hearing the first segment before its end: not if it is short, nor if it is
+        stretched, for which it must be whole."""
         first = length(self.segments[0].text) / self.voicings[0].speed
         return self.quick_first and self.capabilities.early and first >= EARLY and self.voicings[0].stretch == 1.0
 

@@ -1,8 +1,8 @@
 """Derived: the two graphs that `graph` makes of Kokoro's, kept beside the model, and the choice between them and it.
 
 They are made at the first start, in a process of its own (`rewriting`), checked there against the graph as it came, and
-taken only as long as their digests and that of their source are right. Whatever is in the way, Kokoro runs on the graph as
-it came, and says so.
+taken only as long as their digests and that of their source are right. Whatever is in the way, Kokoro runs on the graph
+as it came, and says so.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ FORMAT = 1
 FOLDER, ENCODER, DECODER, NOTE = "rewritten", "encoder.onnx", "decoder.onnx", "graph.json"
 #: Seconds that making and checking them may take; some five on an idle machine.
 PATIENCE = 300.0
+REWRITTEN = "rewritten graph"
+MISSING = "the Python package onnx is missing; fix: pip install 'antiphon[kokoro]'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,17 @@ def choose(model: Path, source: str) -> Choice:
         return _plain("the rewritten one was damaged while it was written")
     if refused := note["verdicts"][runtime()]:
         return _plain(refused)
-    return Choice(folder, "rewritten graph")
+    return Choice(folder, REWRITTEN)
+
+
+def state(folder: Path, model: Path) -> str:
+    """What runs on this machine, without making anything; for `antiphon doctor`."""
+    if (note := read(folder, digest(model))) is not None:
+        refused = note["verdicts"][runtime()]
+        return _plain(refused).says if refused else REWRITTEN
+    if find_spec("onnx") is None:
+        return _plain(MISSING).says
+    return f"{REWRITTEN}, which is made at the first start"
 
 
 def read(folder: Path, source: str) -> dict[str, Any] | None:
@@ -74,8 +87,8 @@ def read(folder: Path, source: str) -> dict[str, Any] | None:
 
 
 def runtime() -> str:
-    """What the check depends on: another version of ONNX Runtime is checked anew, and so is another processor, which may
-    share the folder."""
+    """What the check depends on: another version of ONNX Runtime is checked anew, and so is another processor, which
+    may share the folder."""
     import platform
 
     import onnxruntime

@@ -178,8 +178,8 @@ def _chunk(audio: bytes) -> Chunk:
 
 
 def _revision(digests: list[str], graph: str) -> str:
-    """A version whose last twelve digits change with the weights, the voices, the graph that runs, and our code from text
-    to sound."""
+    """A version whose last twelve digits change with the weights, the voices, the graph that runs, and our code from
+    text to sound."""
     digest = hashlib.sha256(f"code {CODE} {graph}\n".encode())
     for package in _DECIDING:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())

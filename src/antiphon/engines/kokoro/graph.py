@@ -1,8 +1,8 @@
 """Graph: writes Kokoro's int8 graph again from the same bytes, as two graphs that compute the same sound in less time.
 
-The encoder turns phonemes into frames of 25 ms, the decoder turns frames into samples; so frames without sound need not be
-computed, and the first second can be decoded before the rest. Two thirds of the time are convolutions that ONNX Runtime
-computes number by number (ConvInteger). They become products of matrices, for which it has a kernel for each processor.
+The encoder turns phonemes into frames of 25 ms, the decoder turns frames into samples; so frames without sound need not
+be computed, and the first second can be decoded before the rest. Two thirds of the time are convolutions of integers,
+for which ONNX Runtime has one kernel. They become products of matrices, for which it has one for each processor.
 
 Needs the package `onnx`, which nothing else needs; `derived` runs this in a process of its own.
 """
@@ -10,7 +10,7 @@ Needs the package `onnx`, which nothing else needs; `derived` runs this in a pro
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +22,12 @@ from antiphon.engines.kokoro.tensors import ENERGY, FRAMES, PITCH
 #: The largest weight.
 LARGEST = 63
 
-_ENCODER_INPUTS = (
+_Inputs = Sequence[tuple[str, int, Sequence[int | str]]]
+_ENCODER_INPUTS: _Inputs = (
     ("tokens", TensorProto.INT64, [1, "tokens"]), ("style", TensorProto.FLOAT, [1, 256]),
     ("speed", TensorProto.FLOAT, [1]),
 )  # fmt: skip
-_DECODER_INPUTS = (
+_DECODER_INPUTS: _Inputs = (
     ("style", TensorProto.FLOAT, [1, 256]), (FRAMES, TensorProto.FLOAT, [1, 512, "frames"]),
     (PITCH, TensorProto.FLOAT, [1, "points"]), (ENERGY, TensorProto.FLOAT, [1, "points"]),
 )  # fmt: skip
@@ -73,7 +74,7 @@ class Graph:
         return takers[0] if len(takers) == 1 and takers[0].op_type == kind else None
 
     def other_input(self, node: NodeProto, name: str) -> str:
-        return next(each for each in node.input if each != name)
+        return str(next(each for each in node.input if each != name))
 
     def replace(self, nodes: Sequence[NodeProto]) -> None:
         """Adds nodes in place of those that gave the same tensors."""
@@ -87,9 +88,8 @@ class Graph:
         self.nodes = self._needed([each.name for each in self.model.graph.output], frozenset())
         self.index()
 
-    def part(self, inputs: Iterable[tuple[str, int, Sequence[int | str]]], outputs: Sequence[str]) -> ModelProto:
+    def part(self, inputs: _Inputs, outputs: Sequence[str]) -> ModelProto:
         """The part of the graph between some tensors, as a model of its own."""
-        inputs = [each for each in inputs]
         nodes = self._needed(outputs, frozenset(name for name, _, _ in inputs))
         taken = {name for node in nodes for name in node.input}
         graph = helper.make_graph(
@@ -262,8 +262,8 @@ def _matrix(conv: _Convolution) -> tuple[Any, Any, Any]:
     """The weights as a matrix for rows of taps, the scale of each output, and the zero point.
 
     Numbers of seven bits: a processor without VNNI adds two products in 16 bits, which 2 × 255 × 63 fits into and eight
-    bits do not (its sound was half a decibel too quiet). With a scale for each output they are about as fine as the eight
-    bits of the file, which have one scale for all.
+    bits do not (its sound was half a decibel too quiet). With a scale for each output they are about as fine as the
+    eight bits of the file, which have one scale for all.
     """
     numbers = conv.weights.astype(np.float32) - conv.weight_zero
     most = np.maximum(np.abs(numbers).max(axis=(1, 2)), 1e-6)

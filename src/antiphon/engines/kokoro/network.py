@@ -56,6 +56,8 @@ class Frames:
     content: Any
     pitch: Any
     energy: Any
+    #: Loudness of the whole segment with the silence around it.
+    loudness: float
 
     @property
     def count(self) -> int:
@@ -68,7 +70,7 @@ class Frames:
             return np.ascontiguousarray(values[..., parts.POINTS * start : parts.POINTS * end])
 
         content = np.ascontiguousarray(self.content[..., start:end])
-        return Frames(content, points(self.pitch), points(self.energy))
+        return Frames(content, points(self.pitch), points(self.energy), self.loudness)
 
 
 class Divided:
@@ -94,10 +96,13 @@ class Divided:
 
     def _sounding(self, given: dict[str, Any]) -> Frames:
         """The frames of a text from shortly before its first sound to shortly after its last."""
-        frames = Frames(*self._encoder.run([FRAMES, PITCH, ENERGY], given))
-        bounds = parts.sounding(frames.energy)
-        return frames.part(bounds.start, bounds.end)
+        content, pitch, energy = self._encoder.run([FRAMES, PITCH, ENERGY], given)
+        bounds = parts.sounding(energy)
+        return Frames(content, pitch, energy, parts.loudness(energy)).part(bounds.start, bounds.end)
 
     def _decode(self, frames: Frames, given: dict[str, Any]) -> Any:
+        import numpy as np
+
         values = {"style": given["style"], FRAMES: frames.content, PITCH: frames.pitch, ENERGY: frames.energy}
-        return self._decoder.run(None, values)[0].ravel()
+        gain = parts.gain(parts.loudness(frames.energy), frames.loudness)
+        return self._decoder.run(None, values)[0].ravel() * np.float32(gain)

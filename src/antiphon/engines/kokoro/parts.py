@@ -24,6 +24,11 @@ CONTEXT = 16
 SEARCH = 10
 #: Hz above which a frame has a voice, and what that counts against a cut, in units of energy.
 VOICED, VOICE_COST = 30.0, 2.0
+#: The decoder makes what it is given equally loud on average: without silent frames, and in parts of another loudness
+#: than the whole, it speaks too softly or too loudly, by `STEEP` times the difference in loudness, which is estimated
+#: from the energy by `SCALE` (decibels of a unit). Measured on 13 sentences in four voices: what remains is 0.13 dB for a
+#: segment without its silence, and 0.5 dB for its parts.
+STEEP, SCALE = 1.6, 2.0
 #: Samples over which one part fades into the next.
 FADE = FRAME // 2
 
@@ -47,6 +52,18 @@ def sounding(energy: Any) -> Bounds:
     return Bounds(max(0, int(loud[0]) - LEAD), min(len(levels), int(loud[-1]) + 1 + TAIL))
 
 
+def loudness(energy: Any) -> float:
+    """Decibels, as far as the decoder evens them out."""
+    import numpy as np
+
+    return float(10.0 * np.log10(np.mean(10.0 ** (_by_frame(energy).mean(axis=1) * (SCALE / 10.0)))))
+
+
+def gain(part: float, whole: float) -> float:
+    """By what samples are multiplied that were decoded from frames of another loudness than the whole segment's."""
+    return float(10.0 ** (STEEP * (part - whole) / 20.0))
+
+
 def plan(energy: Any, pitch: Any) -> list[Bounds]:
     """The parts of a segment, each cut where it is quiet and without voice."""
     import numpy as np
@@ -64,8 +81,8 @@ def plan(energy: Any, pitch: Any) -> list[Bounds]:
 
 
 def joined(decode: Callable[[Bounds], Any], bounds: Sequence[Bounds]) -> Iterator[tuple[Any, bool]]:
-    """The samples of each part, faded into those of the part before it, and whether it is the last. Each is decoded with
-    what is around it."""
+    """The samples of each part, faded into those of the part before it, and whether it is the last. Each is decoded
+    with what is around it."""
     import numpy as np
 
     total = bounds[-1].end

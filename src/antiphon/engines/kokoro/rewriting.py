@@ -1,7 +1,7 @@
-"""Rewriting: `python -m antiphon.engines.kokoro.rewriting MODEL SHA256` makes the two graphs, checks them, publishes them.
+"""Rewriting: makes the two graphs of a model, checks them and publishes them, in a process of its own.
 
-The check speaks a short phrase with both. What does not sound the same, or is not quicker here, is refused for good, which
-is written down beside the model.
+The check speaks a short phrase with both. What does not sound the same, or is slower, is refused on this processor,
+which is written down beside the model.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from antiphon.engines.kokoro.session import Interruption, Session
 
 #: "Hello, my friend. She says yes." in the model's numbers.
 PHRASE = (
-    50, 83, 54, 156, 31, 3, 16, 55, 25, 16, 48, 123, 156, 86, 56, 46, 4, 16, 131, 51, 16, 61, 156, 86, 68, 16, 52, 156, 86,
-    61, 4,
+    50, 83, 54, 156, 31, 3, 16, 55, 25, 16, 48, 123, 156, 86, 56, 46, 4,
+    16, 131, 51, 16, 61, 156, 86, 68, 16, 52, 156, 86, 61, 4,
 )  # fmt: skip
 VOICES, VOICE = "voices-v1.0.bin", "af_heart"
 #: Decibels by which the loudness may differ, as a whole and in each band of frequencies.
@@ -31,14 +31,14 @@ LEVEL, BAND = 1.5, 3.0
 BANDS = 6
 #: Times the processor time of the graph as it came that the others may take.
 SLOWEST = 1.05
-ROUNDS = 3
+ROUNDS = 2
 
 
 def main(model: Path, source: str) -> None:
     try:
         import onnx
     except ImportError:
-        sys.exit("the Python package onnx is missing; fix: pip install 'antiphon[kokoro]'")
+        sys.exit(derived.MISSING)
     from antiphon.engines.kokoro.graph import rewrite
 
     made = Path(tempfile.mkdtemp(prefix=f".{derived.FOLDER}-", dir=model.parent))
