@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def test_pcm_in_parts_is_that_of_the_whole(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(samples)]
     # The last part has sound in it, as a segment's last part has.
     places = [place for place in places[:-1] if place < 2.0 * RATE] + [len(samples)]
-    pieces = [samples[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [samples[a:b] for a, b in itertools.pairwise(places)]
     told = [(piece, number == len(pieces) - 1) for number, piece in enumerate(pieces)]
     assert b"".join(gradual(iter(told))) == pcm(samples)
 
