@@ -188,8 +188,9 @@ def workers(seconds: float = 25.0) -> None:
         ]
         told = [line.split() for process in running for line in process.communicate()[0].splitlines()[-1:]]
         sound, used = (sum(float(each[n]) for each in told) for n in (0, 1))
-        print(f"{count} × {threads} threads: {sound / seconds:.2f} s of sound a second, {used / sound:.2f} s of processor "
-              f"time for each ({time.perf_counter() - began:.0f} s)", flush=True)  # fmt: skip
+        each_second = used / sound
+        print(f"{count} × {threads} threads: {sound / seconds:.2f} s of sound a second, {each_second:.2f} s of "
+              f"processor time for each ({time.perf_counter() - began:.0f} s)", flush=True)  # fmt: skip
 
 
 _WORKER = """
