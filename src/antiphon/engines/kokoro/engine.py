@@ -42,7 +42,7 @@ DEFAULT = voices.DEFAULTS["en"]
 #: Characters after which a reader pauses. A segment that ends elsewhere goes on in the next one.
 ENDS = frozenset('.!?;:,…—。！？；：，、"”’)）」』')
 #: Bytes of a worker that has read texts of mixed lengths.
-FOOTPRINT = 350 * 1024 * 1024
+FOOTPRINT = 400 * 1024 * 1024
 #: Phonemes without a sound.
 _SILENT = frozenset(' ;:,.!?—…"()“”ˈˌː')
 
