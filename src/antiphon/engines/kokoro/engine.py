@@ -18,7 +18,7 @@ from antiphon.engines.kokoro import derived, voices
 from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, pcm, silence
 from antiphon.engines.kokoro.g2p import G2P, LANGUAGES
 from antiphon.engines.kokoro.network import Divided, Network, Plain
-from antiphon.engines.kokoro.session import Interrupted, Interruption, Session
+from antiphon.engines.kokoro.session import Interrupted, Interruption, Session, return_memory
 from antiphon.engines.silent_signs import silent
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
@@ -42,7 +42,7 @@ DEFAULT = voices.DEFAULTS["en"]
 #: Characters after which a reader pauses. A segment that ends elsewhere goes on in the next one.
 ENDS = frozenset('.!?;:,…—。！？；：，、"”’)）」』')
 #: Bytes of a worker that has read texts of mixed lengths.
-FOOTPRINT = 400 * 1024 * 1024
+FOOTPRINT = 360 * 1024 * 1024
 #: Phonemes without a sound.
 _SILENT = frozenset(' ;:,.!?—…"()“”ˈˌː')
 
@@ -90,6 +90,7 @@ class Kokoro:
         self._g2p.warm()
         self._silent = silent(partial(self._sounds, *each) for each in READERS)
         self._network.whole(self._tokens(self._batches("Warm.", "en", "en-us")[0]), self._style({DEFAULT: 1.0}), 1.0)
+        return_memory()
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
