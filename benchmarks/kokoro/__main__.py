@@ -146,7 +146,7 @@ def first() -> None:
         cut = kokoro.capabilities().cut
         head, sentences = segment(text[:2000], cut, language, quick_first=True)[0].text.strip(), sentence.strip()
         soon, whole = [], []
-        for _ in range(5):
+        for _ in range(3):
             gc.collect()
             began = time.perf_counter()
             parts = chunks(kokoro, head, language, early=True)
