@@ -12,7 +12,7 @@ OVER ?= ray postgres s3
 # What it runs: what a store, a worker or a storage has a part in, once for each way that it has. ARGS=tests/e2e runs all.
 OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,images jobs jobs_taken_up keys speech tts voices_api))
 
-.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-reliability bench-cluster bench-indextts bench-nodes bench-parts soak wheel wheel-check api-docs clean help
+.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-kokoro bench-reliability bench-cluster bench-indextts bench-nodes bench-parts soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -89,6 +89,9 @@ format: install ## rewrite the files in the house style
 
 bench: install ## the table of benchmarks/README.md, measured here
 	$(BIN)/python -m benchmarks $(ARGS)
+
+bench-kokoro: install ## processor time, quality, first sound, memory and workers of Kokoro; make bench-kokoro ARGS="processor first"
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.kokoro $(ARGS)
 
 bench-reliability: install ## kills at full size; minutes, prints its seed
 	$(BIN)/python -m benchmarks.reliability $(ARGS)

@@ -119,17 +119,27 @@ def test_a_quick_first_segment_ends_at_its_first_clause() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "Short enough, as it is.",
-        "This sentence is longer than what a quick start likes to, alas.",
-        "Oh, " + "no clause ever ends in this long sentence " * 3,
-        "word " * 30,
-    ],
+    "text", ["Short enough, as it is.", "This sentence is longer than what a quick start likes to, alas.", "word " * 18]
 )
 def test_a_quick_first_segment_is_not_forced(text: str) -> None:
     text = clean(text)
     assert segment(text, Cut(), "en", quick_first=True) == segment(text, Cut(), "en")
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Oh, " + "no clause ever ends in this long sentence " * 3, "Oh, no clause ever ends in this long sentence no clause "),
+        ("word " * 30, "word " * 12),
+        ("我们昨天一起去了公园看见很多漂亮的花和小鸟还有一条大河以及许多正在河边散步的老人", "我们昨天一起去了公园看见很多漂亮的花和小鸟还有一"),
+        ("a" * 200, "a" * 200),
+    ],
+)  # fmt: skip
+def test_a_long_first_sentence_without_a_clause_is_cut_at_a_word(text: str, first: str) -> None:
+    segments = segment(clean(text), Cut(), "en", quick_first=True)
+    assert segments[0].text == first
+    if len(segments) > 1:
+        assert segments[0].pause == 0.0, "both parts are one sentence"
 
 
 #: Texts with more borders, marks and runs than chance would give.

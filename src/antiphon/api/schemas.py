@@ -44,6 +44,7 @@ class ModelHealth(BaseModel):
     bytes_done: int | None
     bytes_total: int | None
     eta: float | None
+    computation: str = Field(description="How its engine computes here, if it says so: Kokoro's graph and threads.")
     error: str | None
     hint: str | None = Field(description="The exact command that would help.")
 

@@ -26,10 +26,12 @@ from antiphon.settings import Settings
 from antiphon.speech.response import SpeechResponse
 from antiphon.speech.service import SpeechService
 from antiphon.store.base import Idempotency
+from antiphon.text.length import length
 from antiphon.text.normalise import log_text
 
-#: Characters from which an answer is streamed with its first segment cut short.
-LONG = 200
+#: Length units from which an answer is streamed with its first segment cut short, unless one segment is all of it: some
+#: four seconds, for which a client would wait longer than for their beginning.
+LONG = 60.0
 #: Segments up to which an answer whose segments are all cached is sent in one piece, with its true length. More would
 #: stay in memory for every slow reader.
 PIECES = 2
@@ -85,7 +87,7 @@ class SpeechAnswers:
         speech = await self.speech.speak(
             speech_request,
             owner,
-            streamed=as_events or len(speech_request.text) > LONG,
+            streamed=as_events or is_long(speech_request),
             read_cache="no-cache" not in cache_control and "no-store" not in cache_control,
             write_cache="no-store" not in cache_control,
         )
@@ -109,6 +111,12 @@ class SpeechAnswers:
         response = await self.files.respond(request, result.name)
         response.headers.update({"X-Job-Id": job["id"], **warning([*job["warnings"], *warnings])})
         return response
+
+
+def is_long(request: SpeechRequest) -> bool:
+    """Whether a caller gains by hearing the beginning before the end. A Chinese character takes as long as two or three
+    letters."""
+    return length(request.text[: int(LONG) + 1]) > LONG
 
 
 class SpeechStream(StreamingResponse):

@@ -98,7 +98,7 @@ _ALL = (
         description="Small neural voices for English, Mandarin, mixed text and more, on two cores of a CPU.",
         languages=("en", "zh", "es", "fr", "it", "pt"), files=_KOKORO,
         modules=("kokoro_onnx", "onnxruntime", "misaki", "jieba", "pypinyin", "cn2an", "ordered_set", "addict"),
-        rank=50, footprint=600 * MIB, prior=(0.3, 0.045),
+        rank=50, footprint=360 * MIB, cores=1, prior=(0.3, 0.045), teller="antiphon.engines.kokoro",
     ),
     ModelSpec(
         name="indextts-2.5", engine="indextts-2.5", kind="speech", title="IndexTTS-2.5",

@@ -45,6 +45,9 @@ class ModelSpec:
     #: Workers of it that `auto` puts on a GPU at most; 0: as many as its memory holds. One whose engine computes many
     #: units in the same steps needs no second.
     workers_per_gpu: int = 0
+    #: Cores for each worker that `auto` runs on the CPU; 0: as many as a worker has threads. Threads that wait for each
+    #: other leave cores unused, which a second worker takes.
+    cores: int = 0
     #: Seconds that a unit takes before any was measured: a constant, and per character, on an ordinary machine.
     prior: tuple[float, float] = (0.1, 0.02)
     #: Whether this machine does the work, so that the model shares its processors or GPUs with others.
@@ -54,6 +57,8 @@ class ModelSpec:
     #: A function (`module:name`) that says in words what fits on a GPU, of the model's name, the bytes that are free
     #: and whether the GPU computes in bfloat16. `antiphon doctor` calls it.
     fit: str | None = None
+    #: Module that prints how the model computes on this machine, if it is run with the model's folder.
+    teller: str = ""
     #: JSON values for the engine.
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -6,6 +6,8 @@ import asyncio
 import os
 import platform
 import shutil
+import subprocess
+import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -109,7 +111,18 @@ def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
         size = f"{sum(f.size for f in files) / 1e6:.0f} MB"
         return False, f"{len(files)} files ({size}) are missing; fix: antiphon pull {spec.name} --output {folder}"
     count = replicas(spec, "auto")
-    return True, f"{count} worker{'s' if count > 1 else ''} would run"
+    told = told_by(spec.teller, folder / spec.name) if spec.teller else ""
+    return True, f"{count} worker{'s' if count > 1 else ''} would run" + (f"; {told}" if told else "")
+
+
+def told_by(module: str, folder: Path) -> str:
+    """How a model computes here, as its engine says, in a process of its own like everything of an engine."""
+    command = [sys.executable, "-m", module, str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
 
 
 def fits(spec: catalog.ModelSpec, cards: Sequence[Gpu]) -> list[str]:

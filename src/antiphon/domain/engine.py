@@ -92,6 +92,11 @@ class Capabilities:
     sharing: Literal["own", "one"] = "own"
     #: Seconds that a step of a batching engine may take before it is taken for hung; 0: the server's own limit.
     step_seconds: float = 0.0
+    #: Whether it gives the beginning of a unit before the rest is computed if `SpeechParams.early` asks for it. Such a
+    #: unit may have other samples than the same one without `early`, but always the same ones.
+    early: bool = False
+    #: How it computes on this machine, for the operator: shown by /health.
+    computation: str = ""
     cut: Cut = field(default_factory=Cut)
     #: Of an engine for images, which lists in `options` those of `steps`, `guidance`, `negative_prompt` that it knows.
     canvas: Canvas | None = None

@@ -57,6 +57,8 @@ class SpeechParams:
     seed: int = 0
     #: Engine-specific options, JSON values.
     options: Mapping[str, Any] = field(default_factory=dict)
+    #: Whether the first second is to be there before the rest; only for engines with `Capabilities.early`.
+    early: bool = False
 
     def recipe(self, model: str, revision: str) -> Recipe:
         return Recipe("speech", model, revision, self.as_params(), _SPEECH_DEFAULTS)

@@ -47,7 +47,7 @@ def replicas(spec: ModelSpec, asked: int | str) -> int:
     """Workers of a model on the CPU: the number asked for, else as many as cores and free memory allow; at least 1."""
     if isinstance(asked, int):
         return max(1, asked)
-    by_cores = max(1, cores() // threads(spec))
+    by_cores = max(1, cores() // (spec.cores or threads(spec)))
     if not (footprint := spec.footprint):
         return by_cores
     return max(1, min(by_cores, int(psutil.virtual_memory().available * MAIN_MEMORY) // footprint))

@@ -150,6 +150,7 @@ class ServedModel:
             "bytes_done": fetching.bytes_done if fetching else None,
             "bytes_total": fetching.bytes_total if fetching else None,
             "eta": fetching.eta if fetching else self.load_eta,
+            "computation": shortened(self.capabilities.computation) if self.capabilities else "",
             "error": _public(self.error or self.pool.error), "hint": _public(self.hint or self.pool.hint),
         }  # fmt: skip
 

@@ -27,6 +27,8 @@ JOIN_FORMAT = 2
 MAX_SEGMENTS = 50_000
 #: Seconds that a character takes to say, about.
 SECONDS_PER_CHARACTER = 0.07
+#: Length units (at normal speed) from which a segment's beginning is asked for before its end, some two seconds.
+EARLY = 25.0
 #: Texts without a sound that warnings name, and characters of each.
 LEFT_OUT, LEFT_OUT_CHARS = 5, 30
 #: Seconds of silence between the turns of a dialogue.
@@ -63,6 +65,9 @@ class SpeechPlan:
     options: dict[str, Any] = field(default_factory=dict)
     #: Seconds of silence before the first segment.
     lead: float = 0.0
+    #: Whether the first segment's first second is to be there before its rest. Part of its recipe, since its samples
+    #: may differ: the cache has the same bytes for a recipe, whoever asked first.
+    early: bool = False
     #: Cache keys of the units' recipes, and their lengths in characters at normal speed, in order.
     keys: list[str] = field(init=False)
     lengths: list[float] = field(init=False)
@@ -88,6 +93,7 @@ class SpeechPlan:
             # A deterministic engine ignores the seed: without it, all seeds share one cache entry.
             seed=0 if self.capabilities.deterministic else (self.request.seed + take) % (MAX_SEED + 1),
             options={**self.options, "take": take} if take else self.options,
+            early=self.early and index == 0,
         )
         return params.recipe(self.model, self.capabilities.revision)
 
@@ -267,8 +273,14 @@ class _Planner:
         options = {name: value for name, value in self.request.options.items() if name in self.capabilities.options}
         return SpeechPlan(
             self.request, self.model, self.capabilities, self.segments, self.voicings, tuple(self.warnings),
-            options, self.lead,
+            options, self.lead, self._early(),
         )  # fmt: skip
+
+    def _early(self) -> bool:
+        """Whether a listener gains by hearing the first segment before its end: not if it is short, nor if it is
+        stretched, for which it must be whole."""
+        first = length(self.segments[0].text) / self.voicings[0].speed
+        return self.quick_first and self.capabilities.early and first >= EARLY and self.voicings[0].stretch == 1.0
 
 
 def turns(request: SpeechRequest) -> tuple[Turn, ...]:

@@ -91,6 +91,19 @@ def head(text: str, start: int, end: int, lengths: LengthIndex, least: float, mo
     return None
 
 
+def head_of_words(
+    text: str, start: int, end: int, lengths: LengthIndex, least: float, most: float
+) -> tuple[int, Break] | None:
+    """As `head`, but at the last end of a word; None without one."""
+    limit = min(lengths.reach(start, end, most), end - 1)
+    stops = [match.end() for match in _WORD.finditer(text, start, limit + 1) if match.end() <= limit]
+    for stop in reversed(stops):
+        sensible = lengths.measure(start, stop) >= least and lengths.measure(stop, end) >= least
+        if sensible and spoken(text, start, stop) and spoken(text, stop, end):
+            return stop, Break.WORD
+    return None
+
+
 def _best(text: str, start: int, low: int, middle: int, high: int) -> tuple[int, Break]:
     """The cut between `low` and `high` that is nearest to `middle`, of the strongest kind of break there."""
     worthy = max(low, start + (middle - start) // _LEAST)

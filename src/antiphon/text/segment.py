@@ -18,6 +18,9 @@ LINE_PAUSE, PARAGRAPH_PAUSE = 0.35, 0.6
 #: Length units of the shortest good segment: below, an engine's fixed cost outweighs it, and it plays too short to
 #: cover the computing of the next.
 SLIGHT = 12.0
+#: Times the length of a quick first segment from which one without a clause is cut at a word: the listener would wait
+#: longer for it than the cut is worth.
+MUCH = 1.6
 _PARAGRAPH_END = re.compile(r"\n[^\S\n]*\n\s*")
 
 
@@ -40,7 +43,8 @@ def segment(text: str, cut: Cut, language: str, *, quick_first: bool = False) ->
     `cut.max_chars`, except a single character where that is tiny; a longer sentence is cut at clauses, then at words,
     then between letters. If the text has a letter or a digit, then each segment has one, provided that `cut.max_chars`
     has room for one between two of the longest runs without any (`normalise.MAX_RUBBLE`). With `quick_first` the first
-    segment ends within `cut.first_chars` if a clause or a sentence ends there.
+    segment ends within `cut.first_chars` if a clause or a sentence ends there. Else a first segment that is much longer
+    ends at a word.
     """
     if not text:
         return []
@@ -70,6 +74,8 @@ class _Paragraph:
         ends = list(self._joined(list(self._pieces(language)), first))
         if first < self.target and self.lengths.measure(self.start, ends[0][0]) > first:
             head = clauses.head(self.text, self.start, ends[0][0], self.lengths, SLIGHT, first)
+            if not head and self.lengths.measure(self.start, ends[0][0]) > MUCH * first:
+                head = clauses.head_of_words(self.text, self.start, ends[0][0], self.lengths, SLIGHT, first)
             if head:
                 ends.insert(0, head)
         return ends

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 #: Hz.
 RATE = 24000
 #: Seconds of silence that stay before and after the speech; Kokoro itself leaves about 0.3 and 0.5.
 LEAD, TAIL = 0.03, 0.12
+#: Seconds that stay after speech that goes on in the next segment: a sentence is not to stop where it was cut.
+JOIN = 0.05
 #: Seconds.
 FADE = 0.005
 #: Seconds of a frame whose loudness is measured.
@@ -17,35 +20,66 @@ FRAME = 0.01
 FLOOR = 0.006
 
 
-def pcm(audio: Any) -> bytes:
-    """Float32 samples (-1 to 1, one dimension) as mono signed 16-bit little-endian PCM."""
+def pcm(audio: Any, *, tail: float = TAIL) -> bytes:
+    """Float32 samples (-1 to 1, one dimension) as mono signed 16-bit little-endian PCM; `tail`: seconds after the last
+    sound."""
+    return next(gradual(iter(((audio, True),)), tail=tail))
+
+
+def gradual(parts: Iterable[tuple[Any, bool]], *, tail: float = TAIL) -> Iterator[bytes]:
+    """PCM of samples that come in parts, each with whether it is the last. Silence is measured by what was heard so
+    far, since the loudest sound may still come."""
     import numpy as np
 
-    audio = _trimmed(np.asarray(audio, dtype=np.float32))
-    fade = min(int(FADE * RATE), len(audio) // 2)
-    if fade:
-        ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
-        audio[:fade] *= ramp
-        audio[-fade:] *= ramp[::-1]
-    samples = np.clip(np.nan_to_num(audio), -1.0, 1.0) * 32767.0
-    return bytes(np.round(samples).astype("<i2").tobytes())
+    loudest, begun = 0.0, False
+    held: list[Any] = []
+    for samples, last in parts:
+        audio = np.concatenate([*held, np.asarray(samples, np.float32)]) if held else np.array(samples, np.float32)
+        loudness = _loudness(audio)
+        loudest = max(loudest, float(loudness.max(initial=0.0)))
+        loud = np.flatnonzero(loudness > FLOOR * loudest)
+        if not begun and not last and not len(loud):
+            # Nothing but silence yet: what follows says how much of it stays.
+            held = [audio]
+            continue
+        audio = _trimmed(audio, loud, lead=None if begun else LEAD, tail=tail if last else None)
+        _fade(audio, before=not begun, after=last)
+        held, begun = [], True
+        samples = np.clip(np.nan_to_num(audio), -1.0, 1.0) * 32767.0
+        yield bytes(np.round(samples).astype("<i2").tobytes())
 
 
-def _trimmed(audio: Any) -> Any:
-    """A copy from shortly before the first sound to shortly after the last."""
+def _loudness(audio: Any) -> Any:
+    """RMS of each whole frame."""
     import numpy as np
 
     frame = int(FRAME * RATE)
     count = len(audio) // frame
-    if count == 0:
-        return audio.copy()
-    loudness = np.sqrt(np.mean(np.square(audio[: count * frame].reshape(count, frame)), axis=1))
-    loud = np.flatnonzero(loudness > FLOOR * loudness.max())
-    if len(loud) == 0:
-        return audio.copy()
-    start = max(0, int(loud[0]) * frame - int(LEAD * RATE))
-    end = min(len(audio), (int(loud[-1]) + 1) * frame + int(TAIL * RATE))
-    return audio[start:end].copy()
+    return np.sqrt(np.mean(np.square(audio[: count * frame].reshape(count, frame)), axis=1))
+
+
+def _trimmed(audio: Any, loud: Any, *, lead: float | None, tail: float | None) -> Any:
+    """From `lead` seconds before the first loud frame to `tail` seconds after the last; None: all that is there."""
+    frame = int(FRAME * RATE)
+    if not len(loud):
+        return audio
+    start = 0 if lead is None else max(0, int(loud[0]) * frame - int(lead * RATE))
+    end = len(audio) if tail is None else min(len(audio), (int(loud[-1]) + 1) * frame + int(tail * RATE))
+    return audio[start:end]
+
+
+def _fade(audio: Any, *, before: bool, after: bool) -> None:
+    """Raises the samples from nothing at the beginning, lowers them at the end."""
+    import numpy as np
+
+    fade = min(int(FADE * RATE), len(audio) // 2)
+    if not fade:
+        return
+    ramp = np.linspace(0.0, 1.0, fade, dtype=np.float32)
+    if before:
+        audio[:fade] *= ramp
+    if after:
+        audio[-fade:] *= ramp[::-1]
 
 
 def silence(seconds: float) -> bytes:

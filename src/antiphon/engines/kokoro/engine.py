@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,16 +14,17 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase
 from antiphon.domain.request import check_number
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines.kokoro import voices
-from antiphon.engines.kokoro.audio import RATE, pcm, silence
+from antiphon.engines.kokoro import derived, voices
+from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, pcm, silence
 from antiphon.engines.kokoro.g2p import G2P, LANGUAGES
-from antiphon.engines.kokoro.session import Interrupted, Session
+from antiphon.engines.kokoro.network import Divided, Network, Plain
+from antiphon.engines.kokoro.session import Interrupted, Interruption, Session, return_memory
 from antiphon.engines.silent_signs import silent
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
 SPEED_MIN, SPEED_MAX = 0.5, 2.0
 #: Raised when our own code makes the same text sound different.
-CODE = 1
+CODE = 2
 #: Packages whose version changes how a text sounds.
 _DECIDING = ("kokoro-onnx", "misaki", "jieba", "pypinyin", "cn2an", "espeakng-loader")
 
@@ -36,6 +38,11 @@ CUT = Cut(max_chars=250, target_chars=150, first_chars=50, cjk_weight=3.5)
 NOTHING, PAUSE = 0.3, 0.15
 #: Languages and accents in which a text may be read.
 READERS = (("en", "en-us"), ("en", "en-gb"), ("es", ""), ("fr", ""), ("it", ""), ("pt", ""), ("zh", "en-us"))
+DEFAULT = voices.DEFAULTS["en"]
+#: Characters after which a reader pauses. A segment that ends elsewhere goes on in the next one.
+ENDS = frozenset('.!?;:,…—。！？；：，、"”’)）」』')
+#: Bytes of a worker that has read texts of mixed lengths.
+FOOTPRINT = 360 * 1024 * 1024
 #: Phonemes without a sound.
 _SILENT = frozenset(' ;:,.!?—…"()“”ˈˌː')
 
@@ -54,22 +61,36 @@ class Kokoro:
             if not path.is_file():
                 raise FileNotFoundError(f"{path} is missing; fetch it with: antiphon pull kokoro")
         phase("reading weights")
-        self._revision = _revision(paths)
+        digests = [derived.digest(path) for path in paths]
+        phase("choosing the graph")
+        self._choice = derived.choose(paths[0], digests[0])
+        print(f"Kokoro runs on the {self._choice.says}", file=sys.stderr)  # noqa: T201 - for the server's log
+        self._revision = _revision(digests, self._choice.name)
         phase("building the model")
         from kokoro_onnx import Kokoro as Model
         from kokoro_onnx.chunker import split_phonemes
 
-        self._session = Session(paths[0], self._threads)
-        self._model: Any = Model.from_session(self._session, str(paths[1]))
+        self._interruption = Interruption()
+        session = self._connect(paths[0])
+        self._model: Any = Model.from_session(session, str(paths[1]))
         self._split = split_phonemes
         self._names = tuple(self._model.get_voices())
         phase("reading dictionaries")
         self._g2p = G2P(self._dir)
 
+    def _connect(self, model: Path) -> Session:
+        """Opens the sessions of the graph that was chosen; returns one that tells the model's inputs."""
+        folder = self._choice.folder
+        names = [model] if folder is None else [folder / derived.ENCODER, folder / derived.DECODER]
+        sessions = [Session(path, self._threads, self._interruption) for path in names]
+        self._network: Network = Plain(*sessions) if folder is None else Divided(*sessions)
+        return sessions[0]
+
     def warm(self) -> None:
         self._g2p.warm()
         self._silent = silent(partial(self._sounds, *each) for each in READERS)
-        self._speak(self._batches("Warm.", "en", "en-us")[0], self._style({voices.DEFAULTS["en"]: 1.0}), 1.0)
+        self._network.whole(self._tokens(self._batches("Warm.", "en", "en-us")[0]), self._style({DEFAULT: 1.0}), 1.0)
+        return_memory()
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
@@ -80,14 +101,16 @@ class Kokoro:
             voices=tuple(map(voices.describe, self._names)),
             tries_any_language=False,
             silent=self._silent,
-            default_voice=voices.DEFAULTS["en"],
+            default_voice=DEFAULT,
             voice_by_language=voices.DEFAULTS,
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
             mixing=True,
             deterministic=True,
             cut=CUT,
-            footprint=600 * 1024 * 1024,
+            early=self._network.divides,
+            computation=f"{self._choice.says}, {self._threads} thread{'s' if self._threads > 1 else ''}",
+            footprint=FOOTPRINT,
             licence="Apache-2.0",
             attribution="Kokoro-82M by hexgrad; ONNX by thewh1teagle; pronunciation: misaki, eSpeak NG",
         )
@@ -113,12 +136,14 @@ class Kokoro:
             yield _chunk(silence(NOTHING))
         style = self._style(weights)
         for left, batch in zip(reversed(range(len(batches))), batches, strict=True):
+            tail = TAIL if left or asked.text.rstrip()[-1:] in ENDS else JOIN
             try:
-                with self._session.interruptible(context):
-                    audio = self._speak(batch, style, asked.speed)
+                with self._interruption.watching(context):
+                    yield from self._speak(batch, style, asked, tail)
             except Interrupted:
                 return
-            yield _chunk(audio + silence(PAUSE) if left else audio)
+            if left:
+                yield _chunk(silence(PAUSE))
             if context.cancelled():
                 return
 
@@ -138,21 +163,27 @@ class Kokoro:
     def _style(self, weights: Mapping[str, float]) -> Any:
         return voices.blend(weights, self._model.voices)
 
-    def _speak(self, phonemes: str, style: Any, speed: float) -> bytes:
-        audio, _ = self._model.create(phonemes, style, speed, is_phonemes=True, trim=False)
-        return pcm(audio)
+    def _tokens(self, phonemes: str) -> list[int]:
+        return list(self._model.tokenizer.tokenize(phonemes))
+
+    def _speak(self, phonemes: str, style: Any, asked: SpeechParams, tail: float) -> Iterator[Chunk]:
+        tokens = self._tokens(phonemes)
+        if asked.early:
+            yield from map(_chunk, gradual(self._network.early(tokens, style, asked.speed), tail=tail))
+        else:
+            yield _chunk(pcm(self._network.whole(tokens, style, asked.speed), tail=tail))
 
 
 def _chunk(audio: bytes) -> Chunk:
     return Chunk(audio, {"sample_rate": RATE})
 
 
-def _revision(paths: list[Path]) -> str:
-    """A version whose last twelve digits change with the weights, the voices, and our code from text to sound."""
-    digest = hashlib.sha256(f"code {CODE}".encode())
+def _revision(digests: list[str], graph: str) -> str:
+    """A version whose last twelve digits change with the weights, the voices, the graph that runs, and our code from
+    text to sound."""
+    digest = hashlib.sha256(f"code {CODE} {graph}\n".encode())
     for package in _DECIDING:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
-    for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for each in digests:
+        digest.update(bytes.fromhex(each))
     return f"1.0-int8-{digest.hexdigest()[:12]}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import functools
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,52 +14,92 @@ from antiphon.domain.engine import Context
 
 #: Seconds between two checks for a cancel.
 POLL = 0.05
+#: Gives the memory of a computation back when it is done. Without it the arena keeps what the longest text needed: a
+#: worker that read texts of mixed lengths held 986 MB, with it 219 MB.
+_SHRINK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
 
 
 class Interrupted(Exception):
     """A cancel stopped the computation."""
 
 
-class Session:
-    """An `InferenceSession` that can be interrupted."""
+class Interruption:
+    """Stops the computations of one engine's sessions; they share one."""
 
-    def __init__(self, model: Path, threads: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-        self._new_options = onnxruntime.RunOptions
-        self._options: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._session, name)
-
-    def run(self, outputs: Any, feed: Mapping[str, Any]) -> Any:
-        """Raises `Interrupted` if a cancel stopped it."""
-        options = self._options
-        try:
-            return self._session.run(outputs, feed, options)
-        except Exception as e:
-            if options is not None and options.terminate:
-                raise Interrupted from e
-            raise
+    def __init__(self) -> None:
+        self.options: Any = None
 
     @contextlib.contextmanager
-    def interruptible(self, context: Context) -> Iterator[None]:
+    def watching(self, context: Context) -> Iterator[None]:
         """Inside the block a cancel stops the computation within a tenth of a second."""
-        self._options, done = self._new_options(), threading.Event()
-        watcher = threading.Thread(
-            target=_watch, args=(context, self._options, done), name="cancel watcher", daemon=True
-        )
+        options, done = run_options(), threading.Event()
+        self.options = options
+        watcher = threading.Thread(target=_watch, args=(context, options, done), name="cancel watcher", daemon=True)
         watcher.start()
         try:
             yield
         finally:
             done.set()
             watcher.join()
-            self._options = None
+            self.options = None
+
+
+class Session:
+    """An `InferenceSession` that can be interrupted."""
+
+    def __init__(self, model: Path, threads: int, interruption: Interruption) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        _share_memory()
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+        # A thread that waits for its part of the work must not turn round on a core that others need: with two threads
+        # it took 1.4 times the processor time of one, and was slower than one on a busy machine.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._interruption = interruption
+        self._plain = run_options()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, outputs: Any, feed: Mapping[str, Any]) -> Any:
+        """Raises `Interrupted` if a cancel stopped it."""
+        options = self._interruption.options
+        try:
+            return self._session.run(outputs, feed, options or self._plain)
+        except Exception as e:
+            if options is not None and options.terminate:
+                raise Interrupted from e
+            raise
+
+
+@functools.cache
+def _share_memory() -> None:
+    """Makes one store of memory for all sessions of a process, which grows by what is asked for and not by doubling: a
+    worker that has read texts of mixed lengths then takes 40 MiB less."""
+    import onnxruntime
+
+    kind, use = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, onnxruntime.OrtMemType.DEFAULT
+    grow_as_asked = onnxruntime.OrtArenaCfg({"max_mem": 0, "arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(onnxruntime.OrtMemoryInfo("Cpu", kind, 0, use), grow_as_asked)
+
+
+def return_memory() -> None:
+    """Gives back what loading needed and nothing uses any more, where the C library can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def run_options() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry(*_SHRINK)
+    return options
 
 
 def _watch(context: Context, options: Any, done: threading.Event) -> None:

@@ -1,0 +1,13 @@
+"""`python -m antiphon.engines.kokoro DIR`: prints which graph runs on this machine, for `antiphon doctor`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from antiphon.engines.kokoro import derived
+from antiphon.engines.kokoro.engine import MODEL
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    print(derived.state(folder / derived.FOLDER, folder / MODEL))  # noqa: T201
