@@ -80,3 +80,18 @@ def chain(first: Reading, then: Reading) -> Reading:
         array("l", (first.starts[at] for at in then.starts)),
         array("l", (first.ends[at - 1] for at in then.ends)),
     )
+
+
+def join(readings: Iterable[Reading]) -> Reading:
+    """Readings of parts of a text, as one of the whole."""
+    written: list[str] = []
+    text: list[str] = []
+    starts, ends = array("l"), array("l")
+    at = 0
+    for each in readings:
+        written.append(each.written)
+        text.append(each.text)
+        starts.extend(at + start for start in each.starts)
+        ends.extend(at + end for end in each.ends)
+        at += len(each.written)
+    return Reading("".join(written), "".join(text), starts, ends)

@@ -1,0 +1,31 @@
+"""Mixed: sentences in Latin letters within Chinese text, which the rules of English read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+#: Latin letters, digits and their punctuation between Chinese.
+_RUN = re.compile("[ -~\u00a0-\u024f‘’“”–—…€£]+")
+_WORD = re.compile("[A-Za-z\u00c0-\u024f'’]+")
+#: Fewest words of a sentence; fewer are a name, whose numbers are said in Chinese.
+_WORDS = 3
+
+
+def foreign(text: str) -> Iterator[tuple[int, int]]:
+    """Where sentences in Latin letters stand: three words at least, one of them in small letters."""
+    for run in _RUN.finditer(text):
+        words = [word for word in _WORD.findall(run[0]) if len(word) > 1 or word in "aI"]
+        if len(words) >= _WORDS and any(word.islower() and len(word) > 1 for word in words):
+            stripped = run[0].strip()
+            start = run.start() + run[0].index(stripped)
+            first = _start(text, start, run.end())
+            yield first, start + len(stripped)
+
+
+def _start(text: str, start: int, end: int) -> int:
+    """Where the sentence starts: at its first word, for digits beside Chinese before it are Chinese."""
+    if start == 0 or not text[start - 1].isalnum():
+        return start
+    word = _WORD.search(text, start, end)
+    return word.start() if word else start

@@ -1,0 +1,62 @@
+"""Ranges and scores: what a dash or a colon between two numbers is said as."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from antiphon.reading.chinese.rule import rule
+from antiphon.reading.chinese.units import UNIT
+from antiphon.reading.chinese.words import COUNTED, HAN, TO
+from antiphon.reading.said import Said
+
+#: Words before and after a score.
+_SCORE_BEFORE = "比分|总分|大比分|局分|比数|战成|打成|踢成|[战逼打踢]平|领先|落后|战胜|击败|输给|负于|[大险完惜]胜|[^所可难足予用加得]以"
+_SCORE_AFTER = "战胜|击败|获胜|取胜|胜出|[大险完小]胜|力克|输给|负于|不敌|告负|惜败|完败|战平|逼平|打平|握手言和|领先|落后|横扫|淘汰|拿下|逆转|夺冠|晋级"
+#: After a number before two others: an amount, not the name of a team.
+_NO_TEAM = "第从约近要在是为有了到达每前后共用等需过满超隔花差和与或至仅只才就再又剩余且的"
+_ABOUT = f"(?:左右|上下|之间|以[上下内外]|不等|来|多|余|间|至|或|、|{COUNTED})"
+_PAIR = r"(?<![\d.:：/-])(?P<a>\d{1,3})(?P<said>[ ]?[-:：–−比][ ]?)(?P<b>\d{1,3})(?![\d:：/-]|\.\d|%)"
+_TEAMS = re.compile(rf"(?<=[{HAN}A-Z队])(?<![{_NO_TEAM}]){_PAIR}(?=[{HAN}])(?!号楼|单元|室|{_ABOUT})")
+_DOWN = re.compile(rf"(?<=[{HAN}])(?<![{_NO_TEAM}]){_PAIR}(?=[{HAN}])(?!号|单元|室)(?![月日年](?!本))")
+
+
+def scores(text: str) -> Iterator[Said]:
+    """比分2-1, 中国2-1日本, 3-0战胜, 3:2, 21:25."""
+    for pattern in (_TEAMS, _DOWN):
+        for found in pattern.finditer(text):
+            down = int(found["a"]) >= int(found["b"]) or found["a"] == "0"
+            dashed = found["said"].strip() not in (":", "：")
+            if dashed and (pattern is _TEAMS or down):
+                yield Said(found.start("said"), found.end("said"), "比")
+
+
+told = rule(rf"(?:{_SCORE_BEFORE})[是为：:了]?[ ]?{_PAIR}(?!(?![日])(?:{COUNTED}))", "比")
+result = rule(rf"{_PAIR}(?=[{HAN}]{{0,2}}(?:{_SCORE_AFTER}))", "比")
+#: 比例1:10, 3:2; not a time of day, which has two digits after the colon.
+ratio = rule(
+    r"(?<![\d.:：/-])\d+(?:\.\d+)?(?P<said>[ ]?[:：∶][ ]?)\d+(?:\.\d+)?(?![\d:：]|[.]\d)",
+    lambda found: "比" if not re.fullmatch(r"(?:[01]?\d|2[0-4])[:：][0-5]\d", found[0]) else None,
+)
+scaled = rule(r"(?:比例|比率|比值|配比|赔率|按照?|尺)[尺是为约：:]?[ ]?\d{1,4}(?P<said>[:：∶])\d{1,5}(?![\d:：])", "比")
+
+#: Between two numbers, the first with its unit or without.
+to = rule(rf"(?<=\d)(?P<said>{TO})(?=[-−]?[¥￥$€£]?\d)", "到")
+#: 30cm-50cm, 3万-5万, 周一-周五, 三月~五月.
+after_unit = rule(
+    rf"(?<=[\d万亿千百][年月日号点时分秒天周元个级岁%‰℃°度米章节页条万亿千百])(?P<said>{TO})(?=[-−]?[¥￥$€£]?\d)", "到"
+)
+han_ends = rule(
+    r"(?<=[一二三四五六七八九十日天末][月日号点年])(?P<said>[ ]?[-~～–][ ]?)(?=[一二三四五六七八九十]{1,3}[月日号点年])",
+    "到",
+)
+weekdays = rule(
+    r"(?<=周[一二三四五六日天末]|期[一二三四五六日天])(?P<said>[ ]?[-~～–—][ ]?)(?=周[一二三四五六日天末]|星期)", "到"
+)
+latin_unit = rule(rf"\d[ ]?(?:{UNIT})(?P<said>{TO})(?=\d{{1,9}}(?:\.\d{{1,4}})?[ ]?(?:{UNIT})(?![A-Za-z\d]))", "到")
+
+#: Before times of the day, which have the same colon.
+FIRST = (told, result, scaled)
+RULES = (latin_unit, scores, ratio)
+#: After all other rules: what is a dash between two numbers still is a range.
+LAST = (to, after_unit, han_ends, weekdays)
