@@ -22,7 +22,8 @@ def read(text: str, language: str) -> Reading:
 
 def _read_chinese(text: str) -> Reading:
     """Sentences in Latin letters are read in English; names and numbers beside Chinese are read in Chinese."""
-    parts, at = [], 0
+    parts: list[Reading] = []
+    at = 0
     for start, end in (*foreign(text), (len(text), len(text))):
         characters = apply(text[at:start], chinese.CHARACTERS)
         parts += chain(characters, apply(characters.text, RULES["zh"])), read(text[start:end], "en")

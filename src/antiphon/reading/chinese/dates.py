@@ -85,7 +85,9 @@ ancient = rule(
 )
 #: 98年, 08年; 50年 is a length of time.
 short_year = rule(
-    r"(?<![\d.,])(?:0\d|[89]\d)(?=年(?![代来前后内间多以之的历]))|(?<=[于在是从自][^\d])(?<!\d)\d\d(?=年(?:出生|毕业|入学))|(?<![\d.,])[0-9]\d(?=年(?:出生|毕业|入学|生人|的?款|春|夏|秋|冬|\d{1,2}月))",
+    r"(?<![\d.,])(?:0\d|[89]\d)(?=年(?![代来前后内间多以之的历]))|(?<=[于在是从自][^\d])(?<!\d)\d\d(?=年(?:出生|"
+    r"毕业|入学))|(?<![\d.,])[0-9]\d(?=年(?:出生|毕业|入学|生人|的?款|"
+    r"春|夏|秋|冬|\d{1,2}月))",
     lambda f: digits(f[0]),
 )
 #: 90后, 00后.
@@ -101,6 +103,5 @@ half = rule(
 #: 5'30".
 pace = rule(r"(?<![\d.])(\d{1,3})['′](\d{1,2})(?:\"|″|'')", lambda f: f"{number(f[1])}分{_padded(f[2])}秒")
 
-RULES = (
-    day, season, month, years, first_year, year, ancient, short_year, generation, decade, lasting, clock, leading, half, pace,
-)  # fmt: skip
+_DAYS = (day, season, month, years, first_year, year, ancient, short_year, generation, decade)
+RULES = (*_DAYS, lasting, clock, leading, half, pace)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from antiphon.reading.chinese.numbers import counted, number
+from antiphon.reading.chinese.numbers import counted
 from antiphon.reading.chinese.rule import rule
-from antiphon.reading.chinese.words import BIG, NUMBER, TO
+from antiphon.reading.chinese.words import BIG, NUMBER, TO, table
 
-_SIGNS = {
-    "¥": "元", "￥": "元", "$": "美元", "€": "欧元", "£": "英镑", "₩": "韩元", "₹": "卢比", "₽": "卢布", "฿": "泰铢",
-    "₫": "越南盾", "₿": "比特币", "US$": "美元", "HK$": "港元", "NT$": "新台币", "A$": "澳元", "AU$": "澳元", "C$": "加元",
-    "CA$": "加元", "S$": "新加坡元", "JP¥": "日元", "CN¥": "元",
-}  # fmt: skip
-_CODES = {
-    "USD": "美元", "CNY": "元", "RMB": "元", "EUR": "欧元", "GBP": "英镑", "JPY": "日元", "HKD": "港元", "TWD": "新台币",
-    "KRW": "韩元", "AUD": "澳元", "CAD": "加元", "CHF": "瑞士法郎", "SGD": "新加坡元", "RUB": "卢布", "INR": "卢比",
-    "THB": "泰铢", "MOP": "澳门元",
-}  # fmt: skip
+_SIGNS = table(
+    "¥=元 ￥=元 $=美元 €=欧元 £=英镑 ₩=韩元 ₹=卢比 ₽=卢布 ฿=泰铢 ₫=越南盾 ₿=比特币 US$=美元 HK$=港元 "
+    "NT$=新台币 A$=澳元 AU$=澳元 C$=加元 CA$=加元 S$=新加坡元 JP¥=日元 CN¥=元"
+)
+_CODES = table(
+    "USD=美元 CNY=元 RMB=元 EUR=欧元 GBP=英镑 JPY=日元 HKD=港元 TWD=新台币 KRW=韩元 AUD=澳元 CAD=加元 "
+    "CHF=瑞士法郎 SGD=新加坡元 RUB=卢布 INR=卢比 THB=泰铢 MOP=澳门元"
+)
 _ANY_SIGN = "|".join(map(re.escape, sorted(_SIGNS, key=len, reverse=True)))
 _ANY_CODE = "|".join(_CODES)
 #: What is written after the amount although the sign says it already.
@@ -45,13 +43,14 @@ def _value(digits: str, scale: str | None, big: str) -> str:
                 break
         else:
             digits = format(value, "f")
-    return (counted(digits) if big not in ("千", "百") or digits != "2" else "两") + big
+    return counted(digits) + big
 
 
 _AMOUNT = rf"(?P<first>{NUMBER})(?:{TO}(?:{_ANY_SIGN})?(?P<last>{NUMBER}))?"
 _SCALE = rf"(?:(?P<scale>bn|[KkMmBbT])(?![A-Za-z\d]))?[ ]?(?P<big>{BIG})?"
 signed = rule(
-    rf"(?P<minus>[-−])?(?P<code>)(?:(?P<sign>{_ANY_SIGN}))(?<!\d[$€£])[ ]?{_AMOUNT}{_SCALE}[ ]?(?P<unit>{_UNIT})?(?P<whole>整)?",
+    rf"(?P<minus>[-−])?(?P<code>)(?:(?P<sign>{_ANY_SIGN}))(?<!\d[$€£])[ ]?{_AMOUNT}{_SCALE}"
+    rf"[ ]?(?P<unit>{_UNIT})?(?P<whole>整)?",
     _amount,
 )
 coded = rule(

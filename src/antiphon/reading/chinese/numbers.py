@@ -17,10 +17,8 @@ def digits(text: str, *, phone: bool = False) -> str:
 def number(text: str) -> str:
     """A number such as 1,234.50; digit by digit where it begins with a zero or is too long."""
     whole, _, fraction = text.replace(",", "").partition(".")
-    if len(whole) > LONGEST or (len(whole) > 1 and whole[0] == "0"):
-        said = digits(whole)
-    else:
-        said = _cardinal(int(whole or "0"))
+    spelled = len(whole) > LONGEST or (len(whole) > 1 and whole[0] == "0")
+    said = digits(whole) if spelled else _cardinal(int(whole or "0"))
     return f"{said}点{digits(fraction)}" if fraction else said
 
 

@@ -7,17 +7,18 @@ from collections.abc import Iterator
 
 from antiphon.reading.chinese.numbers import number
 from antiphon.reading.chinese.rule import rule
+from antiphon.reading.chinese.words import table
 from antiphon.reading.said import Said
 
-_SIGNS = {
-    "+": "加", "−": "减", "×": "乘", "✕": "乘", "*": "乘", "·": "乘", "÷": "除以", "=": "等于", "≠": "不等于", "≈": "约等于", "≥": "大于等于", "≤": "小于等于",
-    "≧": "大于等于", "≦": "小于等于", ">": "大于", "<": "小于", "±": "正负", "∓": "负正", ">=": "大于等于", "<=": "小于等于",
-    "!=": "不等于", "≡": "恒等于", "∝": "正比于", "∈": "属于",
-}  # fmt: skip
+_SIGNS = table(
+    "+=加 −=减 ×=乘 ✕=乘 *=乘 ÷=除以 ==等于 ≠=不等于 ≈=约等于 ≥=大于等于 ≤=小于等于 ≧=大于等于 ≦=小于等于 >=大于 "
+    "<=小于 ±=正负 ∓=负正 >==大于等于 <==小于等于 !==不等于 ≡=恒等于 ∝=正比于"
+)
 _OPERAND = r"(?:\d[\d.,]{0,40}%?|[A-Za-z](?![A-Za-z]))[²³]?"
 _TERM = rf"\(?{_OPERAND}\)?"
 _SUM = re.compile(
-    rf"(?<![\dA-Za-z.,²³)]){_TERM}(?:[ ]?[-−+×✕÷*=≠≈≥≤<>/^][ ]?(?:[(]?[-−])?{_TERM}){{1,200}}(?=(?P<asked>等于|[是得]多少|得几|=))?"
+    rf"(?<![\dA-Za-z.,²³)]){_TERM}(?:[ ]?[-−+×✕÷*=≠≈≥≤<>/^][ ]?(?:[(]?[-−])?{_TERM}){{1,200}}(?=(?P<asked>等于|"
+    rf"[是得]多少|得几|=))?"
 )
 _STRONG = re.compile("[+×÷*=≠≈≥≤]")
 _MINUS = re.compile(r"(?<=[\dA-Za-z)%²³])[ ]?[-−][ ]?(?=[(\dA-Za-z])")
@@ -53,7 +54,9 @@ def _fraction(found: re.Match[str]) -> str | None:
 
 
 fraction = rule(
-    r"(?<![\d./A-Za-z])(?P<minus>(?<![\dA-Za-z])[-−])?(?:(?P<whole>\d{1,3})[ ])?(?P<over>\d{1,4})/(?P<under>\d{1,5})(?![\d/年月日号楼]|\.\d|[A-Za-z])",
+    r"(?<![\d./A-Za-z])(?P<minus>(?<![\dA-Za-z])[-−])?(?:(?P<whole>\d{1,3})[ ])?"
+    r"(?P<over>\d{1,4})/(?P<under>\d{1,5})(?![\d/年月日号楼]|"
+    r"\.\d|[A-Za-z])",
     _fraction,
 )
 _POWERS = {"²": "的平方", "³": "的立方"}

@@ -15,9 +15,11 @@ BIG = "万亿|百万|千万|百亿|千亿|万|亿|千|百"
 #: Measure words, before which two is 两. Left out are those that number things as often (号, 楼, 班, 级, 月, 日, 期).
 _MEASURES = (
     "个 位 名 人 只 条 张 本 支 枝 把 件 座 栋 幢 间 套 辆 台 架 艘 部 首 篇 段 句 页 集 场 次 遍 回 趟 下 顿 杯 瓶 碗 "
-    "盘 盒 箱 包 袋 罐 桶 块 片 颗 粒 朵 棵 株 根 头 匹 群 对 双 副 份 种 类 样 项 门 家 所 户 口 道 层 排 行 列 批 组 年 天 "
+    "盘 盒 箱 包 袋 罐 桶 块 片 颗 粒 朵 棵 株 根 头 匹 群 对 双 副 "
+    "份 种 类 样 项 门 家 所 户 口 道 层 排 行 列 批 组 年 天 "
     "周 星期 小时 分 秒 刻 点 元 角 毛 千克 公斤 斤 克 吨 米 厘米 毫米 毫升 公里 千米 英里 英尺 英寸 里 尺 寸 升 "
-    "平方 平米 立方 亩 公顷 倍 成 岁 届 轮 局 步 圈 顶 面 幅 封 枚 滴 阵 股 串 束 堆 筐 车 章 节 课 题 室 厅 卫 居 礼拜 钟头 "
+    "平方 平米 立方 亩 公顷 倍 成 岁 届 轮 局 步 圈 顶 面 幅 封 枚 "
+    "滴 阵 股 串 束 堆 筐 车 章 节 课 题 室 厅 卫 居 礼拜 钟头 "
     "美元 欧元 英镑 日元 港元 磅 盎司 字 字节 夜 晚 餐 刀 拳 脚 盆 锅 壶 勺 桌 站 针 剂 帧 名"
 )
 #: Words that begin with a measure word and are none, such as 年级 in 2年级.
@@ -27,3 +29,8 @@ _NO_MEASURE = (
 MEASURE = f"(?:(?!{_NO_MEASURE})(?:{'|'.join(sorted(set(_MEASURES.split()), key=len, reverse=True))}))"
 #: After a number these show that it counts something, or orders it: it is no code, and no score.
 COUNTED = f"(?:{MEASURE}|[年月号楼班级期路度等折余多万亿千百%‰℃°毫厘微兆]|日(?!本)|[a-zμ㎎-㏕])"
+
+
+def table(text: str) -> dict[str, str]:
+    """What is said for what is written, from `written=said` between blanks."""
+    return dict(pair.rsplit("=", 1) for pair in text.split())
