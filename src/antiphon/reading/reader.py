@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from antiphon.reading import chinese
 from antiphon.reading.chinese.mixed import foreign
+from antiphon.reading.english import rules as english
 from antiphon.reading.said import Reading, Rule, apply, chain, join, plain
 
 #: The rules of each language, by its primary tag; other languages are read as they are written.
-RULES: Mapping[str, Sequence[Rule]] = {"zh": chinese.RULES}
+RULES: Mapping[str, Sequence[Rule]] = {"en": english.RULES, "zh": chinese.RULES}
 
 
 def read(text: str, language: str) -> Reading:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Characters `start` to `end` of a text are said as `text`; an empty one is silent."""
+    """Characters `start` to `end` of a text are said as `text`: an empty one is silent, None is said as it is written
+    (what looks like another kind and is not, so that no later rule reads it)."""
 
     start: int
     end: int
-    text: str
+    text: str | None
 
 
 #: Finds parts of a text that are said otherwise than they are written, in any order. Linear in the text.
@@ -44,8 +45,13 @@ def plain(text: str) -> Reading:
 
 
 def apply(text: str, rules: Sequence[Rule]) -> Reading:
-    """Reads a text by rules: where two find the same characters, the rule that stands first counts, and of one rule
-    what begins first."""
+    """Reads a text by rules."""
+    return replaced(text, select(text, rules))
+
+
+def select(text: str, rules: Sequence[Rule]) -> list[Said]:
+    """What rules find, in order: where two find the same characters, the rule that stands first counts, and of one
+    rule what begins first."""
     taken = bytearray(len(text))
     found: list[Said] = []
     for rule in rules:
@@ -53,14 +59,19 @@ def apply(text: str, rules: Sequence[Rule]) -> Reading:
             if part.start < part.end and not any(taken[part.start : part.end]):
                 taken[part.start : part.end] = b"\x01" * (part.end - part.start)
                 found.append(part)
-    return _replaced(text, sorted(found, key=lambda each: each.start))
+    return sorted(found, key=lambda each: each.start)
 
 
-def _replaced(text: str, found: Sequence[Said]) -> Reading:
+def replaced(text: str, found: Sequence[Said]) -> Reading:
+    """The reading of a text with `found` in it, which is in order and does not overlap."""
+    if not found:
+        return plain(text)
     pieces: list[str] = []
     starts, ends = array("l"), array("l")
     at = 0
     for part in (*found, Said(len(text), len(text), "")):
+        if part.text is None:
+            continue
         pieces += text[at : part.start], part.text
         starts.extend(range(at, part.start))
         ends.extend(range(at + 1, part.start + 1))

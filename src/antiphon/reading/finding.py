@@ -1,0 +1,42 @@
+"""Finding: rules as regular expressions.
+
+Expressions must be linear: repetition is possessive (`++`), and what a match may begin with is excluded before it by a
+lookbehind, so that a long run is not tried again from each of its characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from antiphon.reading.said import Rule, Said
+
+#: What is said for a match; None leaves it to later rules.
+Says = Callable[[re.Match[str]], str | None]
+
+
+def rule(pattern: str, flags: int = 0) -> Callable[[Says], Rule]:
+    """A rule that reads what `pattern` finds, or only its group `said`: the rest is what must stand beside it."""
+    compiled = re.compile(pattern, flags)
+    group: str | int = "said" if "said" in compiled.groupindex else 0
+
+    def decorate(says: Says) -> Rule:
+        def find(text: str) -> Iterator[Said]:
+            for match in compiled.finditer(text):
+                if (said := says(match)) is not None and match.start(group) >= 0:
+                    yield Said(*match.span(group), said)
+
+        find.__name__, find.__doc__ = says.__name__, says.__doc__
+        return find
+
+    return decorate
+
+
+def keep(pattern: str, when: Callable[[re.Match[str]], bool] = bool) -> Rule:
+    """A rule that lets what `pattern` finds be said as it is written."""
+    compiled = re.compile(pattern)
+
+    def find(text: str) -> Iterator[Said]:
+        return (Said(*match.span(), None) for match in compiled.finditer(text) if when(match))
+
+    return find
