@@ -3,7 +3,14 @@
 from antiphon.reading.chinese import characters, codes, counting, dates, latin, money, ranges, sums, units
 
 #: Full-width letters and digits, and signs of their own, are read first: the rules see what they stand for.
-CHARACTERS = (characters.narrow, characters.circled, characters.fractions, characters.repeated, characters.zero)
+CHARACTERS = (
+    characters.narrow,
+    characters.circled,
+    characters.fractions,
+    characters.repeated,
+    characters.zero,
+    characters.below,
+)
 RULES = (
     latin.addresses,
     *codes.FIRST,

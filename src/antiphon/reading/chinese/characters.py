@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from antiphon.reading.chinese.numbers import number
+from antiphon.reading.chinese.numbers import digits, number
 from antiphon.reading.chinese.rule import rule
 from antiphon.reading.chinese.words import HAN
 from antiphon.reading.said import Said
@@ -14,8 +14,7 @@ from antiphon.reading.said import Said
 #: Full-width signs that belong to numbers. Full-width punctuation is Chinese punctuation, and stays.
 _SIGNS = "＋－＝／％＄￥＃＜＞＊＾．＆＠"
 _WIDE = re.compile(f"[０-９Ａ-Ｚａ-ｚ{_SIGNS}]|(?![0-9])\\d")
-_CIRCLED = re.compile("[①-⑳⑴-⒇⒈-⒛Ⅰ-Ⅻⅰ-ⅻ]")
-_ROMAN = ord("Ⅰ"), ord("ⅰ")
+_CIRCLED = re.compile("[①-⑳⑴-⒇⒈-⒛㈠-㈩㊀-㊉Ⅰ-Ⅻⅰ-ⅻ]")
 
 
 def narrow(text: str) -> Iterator[Said]:
@@ -50,3 +49,5 @@ def fractions(text: str) -> Iterator[Said]:
 #: 々 repeats the character before it; 〇 is zero.
 repeated = rule(f"(?<=([{HAN}]))々", lambda found: found[1])
 zero = rule("〇", "零")
+#: CO₂.
+below = rule("[₀-₉]", lambda found: digits(str(unicodedata.digit(found[0]))))

@@ -11,7 +11,7 @@ from antiphon.reading.said import Rule
 
 _YEAR = r"(?:1[0-9]|20)\d\d"
 _MONTH, _DAY = "(?:1[0-2]|0?[1-9])", r"(?:3[01]|[12]\d|0?[1-9])"
-_CLOCK = r"(?<![\d.:：])(?P<h>[01]?\d|2[0-4])[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d)(?:\.\d+)?)?(?![\d:：])"
+_CLOCK = r"(?<!\d)(?<!\d[.:：])(?P<h>[01]?\d|2[0-4])[:：](?P<m>[0-5]\d)(?:[:：](?P<s>[0-5]\d)(?:\.\d+)?)?(?![\d:：])"
 _NOON = {"a": "上午", "p": "下午"}
 #: Words that make of 12:30 a length of time.
 _LASTING = "用时|耗时|历时|时长|时间为|成绩|计时|倒计时|全长|总长|片长|配速|净时间|持续"
@@ -26,9 +26,9 @@ def _clock(found: re.Match[str]) -> str:
     hour, minute, second = found["h"], found["m"], found["s"]
     noon = _NOON.get((found["half"] or " ").strip()[:1].lower(), "")
     said = f"{noon}{_hour(hour)}点"
-    if minute != "00" or second:
+    if minute != "00" or second not in (None, "00"):
         said += f"{_padded(minute)}分"
-    return said + (f"{_padded(second)}秒" if second else "")
+    return said + (f"{_padded(second)}秒" if second and (minute, second) != ("00", "00") else "")
 
 
 def _lasting(found: re.Match[str]) -> str:
@@ -65,7 +65,9 @@ def _leading(found: re.Match[str]) -> str:
     return ("零" if found["unit"] in "分秒" else "") + number(found["said"].lstrip("0") or "0")
 
 
-day: Rule = rule(rf"(?<![\d.])(?P<y>{_YEAR})([-/.])(?P<m>{_MONTH})\2(?P<d>{_DAY})(?![\d-]|\.\d)日?", _date)
+day: Rule = rule(
+    rf"(?<![\d.])(?P<y>{_YEAR})([-/.])(?P<m>{_MONTH})\2(?P<d>{_DAY})(?!\d|-(?!\d{{4}}[-/.])|\.\d)日?", _date
+)
 #: 2026-08, 2026/11: with two digits of a month, and not the season of 2008-09.
 month = rule(
     rf"(?<![\d.-])(?P<y>{_YEAR})[-/](?P<m>0[1-9]|1[0-2])(?P<d>)(?![\d年元-]|\.\d|[个]|赛季|学年|财年)月?", _date
@@ -79,29 +81,29 @@ years = rule(rf"(?<![\d.,¥$€£-])(?P<a>{_YEAR}){TO}(?P<b>{_YEAR})(?![\d.,%-]|
 first_year = rule(
     rf"(?<![\d.,]){_YEAR}(?=(?:{TO}|[、和与及至到])(?:{_YEAR}[、]){{0,9}}{_YEAR}年)", lambda f: digits(f[0])
 )
-year = rule(r"(?<![\d.,])\d{4}(?=年(?!级))", _year)
+year = rule(r"(?<![\d.,])\d{4}(?=年(?![级級]))", _year)
+#: 2003级学生, 2026版.
+class_of = rule(r"(?<![\d.,])(?:19|20)\d\d(?=[级級](?!地震|台风)|届|屆|版|款)", lambda f: digits(f[0]))
 ancient = rule(
     r"(?:公元前?|西元前?|前)(?P<said>\d{2,3})(?=年)", lambda f: digits(f["said"]) if len(f["said"]) == 3 else None
 )
 #: 98年, 08年; 50年 is a length of time.
 short_year = rule(
-    r"(?<![\d.,])(?:0\d|[89]\d)(?=年(?![代来前后内间多以之的历]))|(?<=[于在是从自][^\d])(?<!\d)\d\d(?=年(?:出生|"
-    r"毕业|入学))|(?<![\d.,])[0-9]\d(?=年(?:出生|毕业|入学|生人|的?款|"
-    r"春|夏|秋|冬|\d{1,2}月))",
+    r"(?<![\d.,])(?:0\d|[89]\d)(?=年(?![代来前后内间多以之的历]))|(?<=[于在])(?<!\d)[5-9]\d(?=年(?![代内前后间]))"
+    r"|(?<![\d.,])\d\d(?=年(?:出生|毕业|入学|生人|的?款|春|夏|秋|冬|\d{1,2}月))",
     lambda f: digits(f[0]),
 )
 #: 90后, 00后.
 generation = rule(r"(?<![\d.,])(?:[5-9][05]|[01][05])(?=[后後](?![面来天勤续退]))", lambda f: digits(f[0]))
-#: 90年代; 1990年代 is a year.
-decade = rule(r"(?<![\d.,])[0-9]0(?=年代)", lambda f: digits(f[0]) if f[0][0] == "0" else None)
 lasting = rule(rf"(?:{_LASTING})[是为：:约了仅需]{{0,2}}[ ]?(?P<said>{_CLOCK})", _lasting)
-clock = rule(rf"{_CLOCK}(?P<half>[ ]?(?:[AaPp]\.?[Mm]\b\.?))?", _clock)
+clock = rule(rf"{_CLOCK}(?P<half>[ ]?(?:[AaPp]\.?[Mm](?![A-Za-z])\.?))?", _clock)
 leading = rule(r"(?<![\d.])(?P<said>0\d)(?=(?P<unit>[月日分秒时点])(?!\d))", _leading)
 half = rule(
-    r"(?<![\d.])(?P<h>1?\d)[ ]?(?P<half>[AaPp])\.?[Mm]\b\.?", lambda f: f"{_NOON[f['half'].lower()]}{_hour(f['h'])}点"
+    r"(?<![\d.])(?P<h>1?\d)[ ]?(?P<half>[AaPp])\.?[Mm](?![A-Za-z])\.?",
+    lambda f: f"{_NOON[f['half'].lower()]}{_hour(f['h'])}点",
 )
 #: 5'30".
 pace = rule(r"(?<![\d.])(\d{1,3})['′](\d{1,2})(?:\"|″|'')", lambda f: f"{number(f[1])}分{_padded(f[2])}秒")
 
-_DAYS = (day, season, month, years, first_year, year, ancient, short_year, generation, decade)
+_DAYS = (day, season, month, years, first_year, year, class_of, ancient, short_year, generation)
 RULES = (*_DAYS, lasting, clock, leading, half, pace)

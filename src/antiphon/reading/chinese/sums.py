@@ -25,15 +25,19 @@ _MINUS = re.compile(r"(?<=[\dA-Za-z)%²³])[ ]?[-−][ ]?(?=[(\dA-Za-z])")
 _NEGATIVE = re.compile(r"(?<=[-(=+×÷*/ ≥≤])[-−](?=[\dA-Za-z])")
 
 #: A number or a variable on both sides; three signs are said before a number alone, too.
-_BETWEEN = r"(?<=[\dA-Za-z)%²³℃度米元])[ ]?(?:>=|<=|!=|[+×✕÷=≠≈≥≤≧≦><±∓≡∝])[ ]?(?=[-−(√±]?[\dA-Za-zπ√(±])"
+_BETWEEN = r"(?<=[\dA-Za-z)%⁰-⁹²³℃度米元])[ ]?(?:>=|<=|!=|[+×✕÷=≠≈≥≤≧≦><±∓≡∝])[ ]?(?=[-−(√±]?[\dA-Za-zπ√(±])"
 signs = rule(
     rf"(?<![+=<>]){_BETWEEN}(?![+=])|(?<=\d)[ ]?[*✕][ ]?(?=\d)|[±≥≤≠≈≧≦](?=[ ]?[-−]?[\d{{A-Za-z])",
     lambda found: _SIGNS[found[0].strip()],
 )
 by = rule(r"(?<=\d)[ ]?[xX][ ]?(?=\d+(?!\d*[A-Za-z]))", "乘")
 #: >100, <5分钟 where no number is before it.
+#: 24小时×7天, 长=5, 3个+2个.
+words = rule(r"(?<=\w)[ ]?(?:[×÷=≈≠]|\+(?=[ ]?\d))[ ]?(?=\w)", lambda found: _SIGNS[found[0].strip()])
 bounds = rule(r"(?<![\dA-Za-z<>=\-/\"'])(?P<said>[<>])(?=[ ]?\d)", lambda found: _SIGNS[found[0]])
 plus = rule(r"(?<![\dA-Za-z+)%])\+(?=\d)", "正")
+#: 18+.
+more = rule(r"(?<=\d)\+(?![\d+=A-Za-z(])", "加")
 
 
 def minuses(text: str) -> Iterator[Said]:
@@ -78,4 +82,4 @@ pi = rule(r"π", "派")
 endless = rule("∞", "无穷大")
 
 FIRST = (by,)
-RULES = (minuses, fraction, power, signs, root, plus, bounds, pi, endless)
+RULES = (minuses, fraction, power, signs, root, words, plus, more, bounds, pi, endless)

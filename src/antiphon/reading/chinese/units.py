@@ -97,6 +97,8 @@ cold = rule(
     "零下",
 )
 angle = rule(r"(?<=\d)°(?![CF])", "度")
+#: 116°23′15″.
+arc = rule(r"(?<=\d)[′″](?!\d*[″′]?[显屏])", lambda found: "分" if found[0] == "′" else "秒")
 
 
 def _percent(found: re.Match[str]) -> str:
@@ -115,4 +117,4 @@ percent = rule(
 
 #: Before names of Latin letters, which 5m2 is none of.
 FIRST = (degrees, measured)
-RULES = (cold, percent, angle, per, squared, sign)
+RULES = (cold, percent, angle, arc, per, squared, sign)
