@@ -7,7 +7,7 @@ lookbehind, so that a long run is not tried again from each of its characters.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from antiphon.reading.said import Rule, Said
 
@@ -30,6 +30,21 @@ def rule(pattern: str, flags: int = 0) -> Callable[[Says], Rule]:
         return find
 
     return decorate
+
+
+def only_with(pattern: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
+    """The same rules for texts in which `pattern` is found; for others they are not tried. Most sentences have no
+    digit, and most rules need one."""
+    search = re.compile(pattern).search
+
+    def gated(rule: Rule) -> Rule:
+        def find(text: str) -> Iterable[Said]:
+            return rule(text) if search(text) else ()
+
+        find.__name__, find.__doc__ = rule.__name__, rule.__doc__  # type: ignore[attr-defined]
+        return find
+
+    return tuple(map(gated, rules))
 
 
 def keep(pattern: str, when: Callable[[re.Match[str]], bool] = bool) -> Rule:

@@ -28,7 +28,7 @@ _HIDDEN = ("script", "style", "template", "noscript")
 
 
 @rule(
-    rf"</?(?:(?P<paragraph>{_PARAGRAPHS})|(?P<line>{_LINES})|(?P<cell>t[dh])|{_INLINE}|{'|'.join(_HIDDEN)}|!doctype)"
+    rf"</?(?:(?P<paragraph>{_PARAGRAPHS})|(?P<line>{_LINES})|(?P<cell>t[dh])|{_INLINE}|!doctype)"
     r"(?:\s[^<>]*+|/)?>",
     re.IGNORECASE,
 )

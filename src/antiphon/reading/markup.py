@@ -32,7 +32,11 @@ _SOUNDS = (
 _DIRECTION = rf"(?:{_SOUNDS})(?: [a-z]{{1,16}}){{0,4}}"
 
 
-@rule(rf"(?P<before>(?<=\s))?(?:\*{_DIRECTION}\*|\[{_DIRECTION}\])(?![\w(\[])(?P<after>[.,!] ?| )?", re.IGNORECASE)
+@rule(
+    rf"(?<![^\n])(?:\*{_DIRECTION}\*|\[{_DIRECTION}\])(?![\w(\[])[.,!]? ?"
+    rf"| ?(?:\*{_DIRECTION}\*|\[{_DIRECTION}\])(?![\w(\[])",
+    re.IGNORECASE,
+)
 def directions(match: re.Match[str]) -> str | None:
     """`*sighs*`, `[laugh]`, `[clears throat]`. Of other words in the same marks only the marks are silent."""
     return ""
@@ -56,7 +60,7 @@ def emoji(match: re.Match[str]) -> str | None:
 
 
 @rule(
-    r"(?<![^\s])(?P<said>[:;=][-'o]?[)(\]DPp|3/](?:[)(])*+|[(][:;]|<3+|\^_+\^|\^\^|T_T|-_+-|[xX]D|¯\\_\(ツ\)_/¯)(?=\s"
+    r"(?<![^\s])(?:[:;=][-'o]?[)(\]DPp|3/](?:[)(])*+|[(][:;]|<3+|\^_+\^|\^\^|T_T|-_+-|[xX]D|¯\\_\(ツ\)_/¯)(?=\s"
     r"|$) ?"
 )
 def faces(match: re.Match[str]) -> str | None:

@@ -38,7 +38,7 @@ _STREETS = {
 }  # fmt: skip
 
 
-@rule(rf"(?<=[A-Za-z0-9] )(?P<said>(?P<street>{'|'.join(_STREETS)})(?P<stop>\.)?)(?![\w'’.-])")
+@rule(rf"(?<=[A-Za-z0-9.] )(?P<said>(?P<street>{'|'.join(_STREETS)})(?P<stop>\.)?)(?![\w'’.-])")
 def streets(match: re.Match[str]) -> str | None:
     """`5th Ave.`, `Abbey Rd`: behind a name that begins with a capital, or a number."""
     before = match.string[max(0, match.start("said") - 40) : match.start("said")].split()
@@ -93,7 +93,8 @@ def doctors_and_drives(match: re.Match[str]) -> str | None:
 
 @rule(r"(?<=[A-Za-z])(?P<comma>,?) (?P<said>(?P<which>Jr|Sr)\.)(?!\w)")
 def generations(match: re.Match[str]) -> str | None:
-    return {"Jr": "Junior", "Sr": "Senior"}[match["which"]] + stop(match.string, match.end())
+    street = re.match(rf" (?:{'|'.join(_STREETS)})\b", match.string[match.end() : match.end() + 8])
+    return {"Jr": "Junior", "Sr": "Senior"}[match["which"]] + ("" if street else stop(match.string, match.end()))
 
 
 # Latin, and words that are cut short
@@ -235,6 +236,12 @@ def numbered(match: re.Match[str]) -> str | None:
     return f"{words.letters(acronym)} {words.number(match['number'])}"
 
 
+@rule(r"(?<![\w./#&$\-])(?P<name>[A-Z][a-z]{2,20}|COVID|SARS)-(?P<number>[0-9]{1,2})(?![\w/@#]|[-.:,][\w])")
+def named(match: re.Match[str]) -> str | None:
+    """`Catch-22`, `COVID-19`."""
+    return f"{match['name']} {words.number(match['number'])}"
+
+
 @rule(r"(?<![\w.'’&])(?P<initials>(?:[A-Z]\.){2,6})(?P<own>['’]s)?(?!\w)")
 def initials(match: re.Match[str]) -> str | None:
     """`U.S.`, `J.R.R. Tolkien`, `the U.N.'s`."""
@@ -253,5 +260,5 @@ def degrees(match: re.Match[str]) -> str | None:
 
 RULES = (
     titles, streets, saints_and_streets, doctors_and_drives, generations, phrases, with_, cases, and_so_on, references,
-    business, accidents, several, numbered, initials, degrees,
+    business, accidents, several, numbered, named, initials, degrees,
 )  # fmt: skip

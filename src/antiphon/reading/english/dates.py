@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from antiphon.reading.english import words
-from antiphon.reading.english.patterns import AFTER, BEFORE, DASH, MONTH, MONTHS, ends_sentence, month
+from antiphon.reading.english.patterns import AFTER, BEFORE, DASH, MONTH, MONTH_OF, MONTHS, ends_sentence, month
 from antiphon.reading.finding import rule
 
 _HALF = r"(?P<half>[AaPp])\.?[Mm](?:\.|\b)"
@@ -78,12 +78,6 @@ def day_and_month(match: re.Match[str]) -> str | None:
     return f"{said}{match['comma']} {words.year(match['y'])}" if match["y"] else said
 
 
-@rule(rf"\b(?P<month>{MONTH})(?P<comma>,?)\s+(?P<y>{_YEAR}){AFTER}")
-def month_and_year(match: re.Match[str]) -> str | None:
-    """`Jan. 2024`."""
-    return f"{month(match['month'])}{match['comma']} {words.year(match['y'])}"
-
-
 @rule(r"\b(?P<month>Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)\.(?=\s+(?:[a-z]|[0-9]))")
 def month_alone(match: re.Match[str]) -> str | None:
     return month(match["month"])
@@ -95,6 +89,8 @@ def month_alone(match: re.Match[str]) -> str | None:
 def clock(hour: int, minute: int, half: str = "", alone: bool = True) -> str:
     """A time of day. On the hour, "o'clock" up to twelve, "hundred" after, unless a half of the day or a second time
     stands beside it (`alone`)."""
+    if hour == 0 and not half and alone:
+        return f"twelve {'oh ' if minute < 10 else ''}{words.cardinal(minute)} A M" if minute else "midnight"
     said = words.cardinal(hour)
     if minute:
         said += f" {'oh ' if minute < 10 else ''}{words.cardinal(minute)}"
@@ -208,14 +204,51 @@ def decades(match: re.Match[str]) -> str | None:
 
 
 @rule(
-    r"(?<![\w.,])(?:(?P<mark>['’])|(?P<before>\b(?:the|early|late|mid|his|her|their|my|your|our|low|high|upper|lower"
-    r"|of)[ -]))"
-    r"(?P<said>(?P<decade>[2-9]0)['’]?s(?:-(?P<to>[3-9]0)s)?)\b"
+    r"(?<![\w.,])(?P<before>\b(?:the|early|late|mid|his|her|their|my|your|our|low|high|upper|lower|of)[ -])?"
+    r"(?P<said>(?P<mark>['’])?(?P<decade>[2-9]0)['’]?s(?:-['’]?(?P<to>[3-9]0)s)?)\b"
 )
 def short_decades(match: re.Match[str]) -> str | None:
-    """`the 80s`, `in her 30s`; elsewhere `30s` is thirty seconds."""
+    """`the 80s`, `'80s`, `in her 30s`; elsewhere `30s` is thirty seconds."""
+    styled = _STYLES.match(match.string, match.end())
+    if match["before"] is None and match["mark"] is None and not styled:
+        return None
     said = words.decade(match["decade"])
     return f"{said} to {words.decade(match['to'])}" if match["to"] else said
+
+
+_STYLES = re.compile(
+    r" (?:music|style|fashion|era|kids?|movies?|films?|songs?|pop|rock|hits|television|TV|cars?|nostalgia)\b"
+)
+_DAYS = {
+    "Mon": "Monday", "Tue": "Tuesday", "Tues": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Thur": "Thursday",
+    "Thurs": "Thursday", "Fri": "Friday", "Sat": "Saturday", "Sun": "Sunday",
+}  # fmt: skip
+_ANY_DAY = r"(?:Mon|Tue(?:s)?|Wed(?:nes)?|Thu(?:r|rs)?|Fri|Sat(?:ur)?|Sun)(?:day)?\.?"
+
+
+@rule(rf"\b(?P<a>{_ANY_DAY}|{MONTH}) ?[-–—] ?(?P<b>{_ANY_DAY}|{MONTH})(?![\w-])")
+def spans(match: re.Match[str]) -> str | None:
+    """`Mon-Fri`, `January–March`."""
+    return f"{_day_or_month(match['a'])} to {_day_or_month(match['b'])}"
+
+
+def _day_or_month(written: str) -> str:
+    name = written.rstrip(".")
+    return _DAYS.get(name) or MONTH_OF.get(name.lower(), name)
+
+
+@rule(r"\b(?P<day>Mon|Tues?|Thu|Thurs?|Fri)\.(?=[ ,])")
+def days(match: re.Match[str]) -> str | None:
+    """`Mon. and Fri.`"""
+    return _DAYS[match["day"]]
+
+
+@rule(
+    rf"\b[A-Z][a-z]+ (?P<said>(?P<a>[0-9]{{1,3}}):(?P<b>[0-9]{{1,3}}){DASH}(?P<c>[0-9]{{1,3}}))(?![\w:/]|[.,\-][0-9])"
+)
+def verses(match: re.Match[str]) -> str | None:
+    """`Matthew 5:3-12`."""
+    return f"{words.whole(match['a'])} {words.whole(match['b'])} to {words.whole(match['c'])}"
 
 
 @rule(
@@ -235,7 +268,6 @@ RULES = (
     without_year,
     named,
     day_and_month,
-    month_and_year,
     month_alone,
     half_range,
     clock_range,
@@ -245,6 +277,9 @@ RULES = (
     half_alone,
     decades,
     short_decades,
+    spans,
+    days,
+    verses,
     short_year,
     year_range,
 )

@@ -116,13 +116,9 @@ def _is_file(match: re.Match[str]) -> bool:
     return len(match[0]) < 256 and _FILE.fullmatch(match[0].lstrip("./\\")) is not None
 
 
-#: What looks like numbers, dates or links and is none: said as it is written.
+#: What looks like numbers or names and is none: said as it is written. Addresses of machines, times with a `T`, codes
+#: and versions within words need no rule: the patterns of numbers leave alone what is joined to letters and signs.
 KEPT = (
-    # Times and dates for machines, addresses of the internet, hashes.
-    keep(r"(?<![\w.])[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{4,15}(?:Z|[+-][0-9:]{2,6})?(?!\w)"),
-    keep(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?:/[0-9]{1,2}|:[0-9]{1,5})?(?!\w|\.\w)"),
-    keep(r"(?<![\w:])(?:[0-9a-fA-F]{1,4}:){3,7}:?[0-9a-fA-F]{1,4}(?![\w:])"),
-    keep(r"\b(?:localhost|127\.0\.0\.1):[0-9]{2,5}\b"),
     # Moves and results of chess.
     keep(
         r"(?<![\w.])[0-9]{1,3}\.{1,3} ?(?:[KQRBN]?[a-h]?[1-8]?x?[a-h][1-8](?:=[QRBN])?|O-O(?:-O)?)[+#]?[!?]{0,2}(?!\w)"
@@ -131,10 +127,8 @@ KEPT = (
     # Files and paths.
     keep(r"(?<![\w./\\~\-])(?:[./\\~\-]*+\w++)++", _is_file),
     keep(r"(?<![\w./\\~\-])(?:~|\.{1,2})?/(?:[\w.\-]++/)+[\w.\-]*+"),
-    keep(r"\b[A-Za-z]:\\[\w.\\\-]++"),
-    # Code: what stands in brackets close behind a name, and names with an underscore.
+    # Code: what stands in brackets close behind a name.
     keep(r"(?<![\w.])[A-Za-z_]\w*+(?:\.\w++)*+[(\[][^\s()\[\]]{0,80}[)\]]"),
-    keep(r"(?<![\w])[^\W_]++(?:_\w*+)++"),
 )
 
 RULES = (pages, mail, sites, people, subjects)

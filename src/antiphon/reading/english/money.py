@@ -86,6 +86,7 @@ _SCALE = (
 )
 #: "a $5 bill": one bill of so many dollars. After an article, or with a hyphen, a currency is said as of one.
 _ADJECTIVE = re.compile(r"-[A-Za-z]| (?!(?:and|or|in|for|to|of|on|at|is|was|as|a|an|the|per|from|by|with)\b)[a-z]")
+_COINS = re.compile(r" (?:bill|note|coin|ticket|fee|fine|prize|tip|deposit|stamp|voucher|gift card)\b")
 _ARTICLE = re.compile(r"\b(?:an?|the|this|that|each|every)\s+$", re.IGNORECASE)
 
 
@@ -97,6 +98,8 @@ def _scale(match: re.Match[str]) -> str:
 def _adjective(match: re.Match[str]) -> bool:
     text, end = match.string, match.end()
     if text[end : end + 1] == "-" and text[end + 1 : end + 2].isalpha():
+        return True
+    if _COINS.match(text, end):
         return True
     before = text[max(0, match.start() - 8) : match.start()]
     return bool(_ARTICLE.search(before) and _ADJECTIVE.match(text, end))

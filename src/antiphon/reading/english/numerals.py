@@ -157,6 +157,8 @@ def scores(match: re.Match[str]) -> str | None:
 def ranges(match: re.Match[str]) -> str | None:
     """`pages 10-20`."""
     start, end = match["a"], match["b"]
+    if (start, end) == ("24", "7"):
+        return "twenty four seven"
     if _CHESS.match(match[0]) or _is_model(start, end):
         return None
     if (start[0] == "0" and "." not in start and len(start) > 1) or (end[0] == "0" and "." not in end and len(end) > 1):
@@ -174,6 +176,12 @@ def _is_model(start: str, end: str) -> bool:
 def rows(match: re.Match[str]) -> str | None:
     """`as easy as 1-2-3`, `a 4-3-3 formation`."""
     return " ".join(words.whole(part) for part in match["parts"].split("-"))
+
+
+@rule(rf"{BEFORE}(?P<a>[0-9]{{1,2}})-(?P<word>on|to|for|by)-(?P<b>[0-9]{{1,2}}){AFTER}")
+def pairs(match: re.Match[str]) -> str | None:
+    """`1-on-1`."""
+    return f"{words.whole(match['a'])} {match['word']} {words.whole(match['b'])}"
 
 
 @rule(rf"{BEFORE}(?P<a>[0-9]{{1,4}}):(?P<b>[0-9]{{1,4}})(?![\w:/]|[.,\-][0-9])")
@@ -204,10 +212,12 @@ def plain(match: re.Match[str]) -> str | None:
 )
 def shortened(match: re.Match[str]) -> str | None:
     """`10K`, `5m people`."""
+    if match["scale"] == "K" and len(match["number"]) == 1:
+        return f"{words.number(match['number'])} K"
     scale = {"k": "thousand", "m": "million", "b": "billion"}[match["scale"].lower()]
     return f"{words.number(match['number'])} {scale}"
 
 
 EARLY = (ordinals, glyphs, time_signature, equations)
-RULES = (fractions, sums, scores, rows, ranges, ratios, shortened)
+RULES = (fractions, sums, scores, rows, pairs, ranges, ratios, shortened)
 LATE = (plain,)

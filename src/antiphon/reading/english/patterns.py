@@ -32,8 +32,8 @@ def month(written: str) -> str:
 
 def ends_sentence(text: str, end: int) -> bool:
     """Whether a full stop just before `end` may end the sentence as well: nothing, or a capital, comes after it."""
-    rest = text[end : end + 3].lstrip(" \"'”’)")
-    return not rest or rest[0] == "\n" or rest[0].isupper()
+    rest = text[end : end + 4].lstrip(" \"'”’)")
+    return not rest or rest[0] == "\n" or (rest[0].isupper() and not rest[:2].isupper())
 
 
 def stop(text: str, end: int) -> str:

@@ -44,14 +44,15 @@ def _value(written: str) -> int:
     return words.roman(written)
 
 
-@rule(r"(?P<lead>[A-Za-z]+\s+)?(?P<said>[\u2160-\u217f]+)")
+@rule(r"(?<![\u2160-\u217f])[\u2160-\u217f]{1,15}+(?![\u2160-\u217f])")
 def characters(match: re.Match[str]) -> str | None:
     """`Part Ⅳ`: the characters for Roman numerals are nothing else; after a king's name they are ordinals."""
-    written = unicodedata.normalize("NFKC", match["said"]).upper()
+    written = unicodedata.normalize("NFKC", match[0]).upper()
     value = _value(written)
     if not value:
         return None
-    if re.fullmatch(_KINGS, (match["lead"] or "").strip()):
+    before = match.string[max(0, match.start() - 20) : match.start()].split()
+    if before and re.fullmatch(_KINGS, before[-1]):
         return f"the {words.ordinal(value)}"
     return words.cardinal(value)
 
@@ -105,7 +106,9 @@ def and_more(match: re.Match[str]) -> str | None:
     return words.cardinal(value) if value else None
 
 
-@rule(rf"(?P<title>\b{_TITLES}\s+)?\b(?P<name>{_KINGS})\s+(?P<said>{_SEVERAL}|[IVX])(?P<own>['’]s)?{_END}")
+@rule(
+    rf"(?P<title>\b{_TITLES}\s+)?\b(?P<name>{_KINGS})\s+(?P<the>the\s+)?(?P<said>{_SEVERAL}|[IVX])(?P<own>['’]s)?{_END}"
+)
 def rulers(match: re.Match[str]) -> str | None:
     """`Henry VIII`, `Pope John Paul II`. `I` alone needs a title before it, or words after it that tell it from the
     pronoun; "Malcolm X" is a name."""
@@ -114,7 +117,7 @@ def rulers(match: re.Match[str]) -> str | None:
         return None
     if said == "I" and not (match["title"] or match["own"] or _royal(text, match.end())):
         return None
-    return f"the {words.ordinal(_value(said))}"
+    return f"{'' if match['the'] else 'the '}{words.ordinal(_value(said))}"
 
 
 _ROYAL = re.compile(
@@ -130,7 +133,7 @@ def _royal(text: str, end: int) -> bool:
 
 @rule(
     rf"{_PLACES}(?P<said>(?P<roman>(?=[IVX])X{{0,3}}(?:I[XV]|V?I{{0,3}}))(?P<th>th|st|nd"
-    rf"|rd)?)(?=[\s-]+(?:and\s+[IVX]+\s+)?(?:[Cc]entur(?:y|ies)|[Oo]lympi|[Aa]rrondissement|[Dd]ynasty|[Cc]ongress)\b)"
+    rf"|rd)?)(?=[\s-]+(?:and\s+[IVX]+\s+)?(?:[Cc]entur(?:y|ies)|[Oo]lympi(?:cs?|ad)|[Aa]rrondissement|[Dd]ynasty|[Cc]ongress)\b)"
 )
 def centuries(match: re.Match[str]) -> str | None:
     """`the XIX century`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from antiphon.reading.english import words
+from antiphon.reading.english.patterns import NUMBER
 from antiphon.reading.finding import rule
 
 _MONEY_OR_NUMBER = r"(?=[$£€¥]?[0-9])"
@@ -16,9 +17,10 @@ def sharps(match: re.Match[str]) -> str | None:
     return f"{match['letter']} {({'#': 'sharp', '♯': 'sharp', '♭': 'flat'}).get(match['sign'], 'plus plus')}"
 
 
-@rule(r"\b(?P<what>[A-Z]|[A-Z]{2}|NET|dot)?(?P<said>\.NET)\b|\bF(?P<sign>#)(?=\w)")
+@rule(r"(?<![\w.])\.NET\b|(?<=[A-Z])\.NET\b")
 def dot_net(match: re.Match[str]) -> str | None:
-    return " dot net" if match["what"] else "dot net"
+    """`.NET`, `ASP.NET`."""
+    return " dot net" if match.start() and match.string[match.start() - 1].isalpha() else "dot net"
 
 
 @rule(r"(?<![\w+])(?P<grade>[A-D])(?P<sign>[+\u2212])(?![\w+])")
@@ -46,13 +48,25 @@ def between(match: re.Match[str]) -> str | None:
     return _BETWEEN[match["said"]]
 
 
-@rule(r"(?<=[A-Za-z0-9)])(?P<said>(?:==|!=|<=|>=|[=≠≥≤≈×÷±→])(?=[-A-Za-z0-9(]))")
+_TERM = rf"(?:{NUMBER}%?|[A-Za-z])"
+
+
+@rule(
+    rf"(?<![\w.=<>!\-+*/$#@&(\[])(?P<a>{_TERM})(?P<sign>==|!=|<=|>=|[=≠≥≤≈<>±→])(?P<minus>-)?(?P<b>{_TERM})"
+    r"(?![\w=<>(\[/]|[.,]\w)"
+)
 def joined(match: re.Match[str]) -> str | None:
-    """`x=5`, `n≥3`, between single letters and numbers only: what is longer is code."""
-    text, at, end = match.string, match.start(), match.end()
-    before = re.search(r"(?:^|[^\w])([A-Za-z]|[0-9.]{1,12})$", text[max(0, at - 14) : at])
-    after = re.match(r"-?(?:[A-Za-z]|[0-9][0-9.,]{0,12})(?!\w)", text[end : end + 16])
-    return f" {_BETWEEN[match[0]]} " if before and after else None
+    """`x=5`, `n≥3`: between single letters and numbers only; what is longer is code."""
+    a, b = (side if side.isalpha() else _number(side) for side in (match["a"], match["b"]))
+    return f"{a} {_BETWEEN[match['sign']]} {'minus ' if match['minus'] else ''}{b}"
+
+
+def _number(written: str) -> str:
+    return f"{words.number(written.rstrip('%'))}{' percent' if written[-1] == '%' else ''}"
+
+
+def _number(written: str) -> str:
+    return f"{words.number(written.rstrip('%'))}{' percent' if written[-1] == '%' else ''}"
 
 
 @rule(rf"(?<![\w<>=\-])(?P<sign>>=|<=|[><≥≤~≈±]) ?{_MONEY_OR_NUMBER}(?![0-9.,]*>)")
@@ -116,7 +130,7 @@ def notes(match: re.Match[str]) -> str | None:
 _BELOW = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 
-@rule(r"\b[A-Z][A-Za-z]{0,4}(?P<said>[₀-₉]{1,3})(?P<more>[A-Z])?")
+@rule(r"(?<=[A-Za-z)])(?P<said>[₀-₉]{1,3})(?P<more>[A-Z])?")
 def below(match: re.Match[str]) -> str | None:
     """`H₂O`."""
     return f" {words.whole(match['said'].translate(_BELOW))}{' ' if match['more'] else ''}"

@@ -33,8 +33,8 @@ _EXTENSION = r"(?:,?\s*(?:ext\.?|x|extension)\s?(?P<extension>[0-9]{1,6}))?"
 
 
 @rule(
-    rf"{_BEFORE}(?:\+?1{_BY})?(?:\([2-9][0-9]{{2}}\)\s?"
-    rf"|[2-9][0-9]{{2}}{_BY})[2-9][0-9]{{2}}{_BY}[0-9]{{4}}{_EXTENSION}{_AFTER}"
+    rf"{_BEFORE}(?:\+?1{_BY})?(?:\([0-9]{{3}}\)\s?"
+    rf"|[0-9]{{3}}{_BY})[0-9]{{3}}{_BY}[0-9]{{4}}{_EXTENSION}{_AFTER}"
 )
 def american(match: re.Match[str]) -> str | None:
     """`(212) 555-0199`, `1-800-555-0199`."""
@@ -80,7 +80,7 @@ def local(match: re.Match[str]) -> str | None:
     return _groups(match[0])
 
 
-@rule(rf"{_BEFORE}1-(?P<a>8[0-9]{{2}}|900)-(?P<word>[A-Z]{{3,}}(?:-[A-Z]+)*)\b")
+@rule(rf"{_BEFORE}1-(?P<a>8[0-9]{{2}}|900)-(?P<word>[A-Z]{{2,}}(?:-[A-Z]+)*)\b")
 def spelled(match: re.Match[str]) -> str | None:
     """`1-800-FLOWERS`."""
     free = f"{words.cardinal(int(match['a'][0]))} hundred" if match["a"][1:] == "00" else words.digits(match["a"])
@@ -121,7 +121,7 @@ def _cut(number: str) -> list[str]:
     r"|card(?: number)?|isbn|issn|ssn|serial(?: number)?|"
     r"order(?: number| no\.?)?|invoice(?: number| no\.?)?|ticket(?: number| no\.?)?|tracking number|reference|ref\.?"
     r"|extension|ext\.?)"
-    rf"(?:\s+(?:is|number|no\.?|code))?\s*[:#]?\s*#?(?P<said>[0-9]{{3,}}+(?:[- ][0-9]{{1,}}+)*+(?:-?[Xx]\b)?){_AFTER}",
+    rf"(?:\s+(?:is|number|no\.?|code))?\s*[:#]?\s*(?P<said>#?[0-9]{{3,}}+(?:[- ][0-9]{{1,}}+)*+(?:-?[Xx]\b)?){_AFTER}",
     re.IGNORECASE,
 )
 def codes(match: re.Match[str]) -> str | None:

@@ -82,6 +82,8 @@ _add("degree Fahrenheit", "°F", "℉", "° F", many="degrees Fahrenheit")
 _add("degree", "°", "º")
 _add("percent", "%", "％", many="percent")
 _add("per mille", "‰", many="per mille")
+_add("kilometer", "Km", "KM")
+_add("kilogram", "Kg", "KG")
 _add("square foot", "sq ft", "sq. ft.", many="square feet")
 _add("square mile", "sq mi", many="square miles")
 _add("square kilometer", "sq km")
@@ -136,10 +138,17 @@ _NOUN = re.compile(
 )
 
 
+_OF_ONE = re.compile(r" (?:angle|turn|bag|box|bottle|pack|race|screen|lens|radius|dose|bulb|battery|hard drive)\b")
+
+
 def _one(match: re.Match[str], number: str) -> bool:
     """Whether the unit is said as of one: `1 kg`, and before a noun, `a 5 kg bag`."""
     before = match.string[max(0, match.start() - 8) : match.start()]
-    return number == "1" or bool(_ADJECTIVE.search(before) and _NOUN.match(match.string, match.end()))
+    return (
+        number == "1"
+        or bool(_OF_ONE.match(match.string, match.end()))
+        or bool(_ADJECTIVE.search(before) and _NOUN.match(match.string, match.end()))
+    )
 
 
 def _doubtful(match: re.Match[str]) -> bool:
@@ -210,14 +219,25 @@ def dimensions(match: re.Match[str]) -> str | None:
             named = f" {_UNITS[match[unit]][1]}" if unit and match[unit] else ""
             parts.append(words.number(match[side]) + named)
     unit = match["unit"]
+    if "×" in match[0] and not (unit or match["unit1"] or match["unit2"]) and len(match["a"]) < 3:
+        return None
     last = f" {_UNITS[unit][1] if unit in _UNITS else unit}" if unit else ""
     return f"{' by '.join(parts)}{last}"
 
 
 @rule(rf"{BEFORE}(?P<number>{NUMBER})[x×](?=\s|$|[.,;!?)])")
 def times(match: re.Match[str]) -> str | None:
-    """`10x faster`."""
+    """`10x faster`; `2x + 1` is algebra."""
+    if re.match(r" [-+=*/] ", match.string[match.end() : match.end() + 3]):
+        return None
     return f"{words.number(match['number'])} times"
+
+
+@rule(r"(?<![\w.])(?P<feet>[1-9]) ?ft\.? (?P<inches>1[01]|[0-9]) ?in\b\.?(?=\s|[,;)]|$)")
+def feet_and_inches(match: re.Match[str]) -> str | None:
+    """`5 ft 10 in`."""
+    feet = f"{words.number(match['feet'])} {'foot' if match['feet'] == '1' else 'feet'}"
+    return f"{feet} {words.number(match['inches'])} {'inch' if match['inches'] == '1' else 'inches'}"
 
 
 @rule(r"(?<![\w.])(?P<feet>[1-9])['′’](?P<inches>1[01]|[0-9])(?:[\"″”]|'')")
@@ -263,13 +283,14 @@ def powers(match: re.Match[str]) -> str | None:
     return f"{factor}{said} {_to_the(power)}"
 
 
-@rule(r"\b(?P<base>[a-z]{2,3}|[a-zA-Z])(?P<power>[²³])(?![\w²³⁰-⁹])")
+@rule(r"\b(?:(?P<left>[A-Za-z])=)?\b(?P<base>[a-z]{2,3}|[a-zA-Z])(?P<power>[²³])(?![\w²³⁰-⁹])")
 def variable(match: re.Match[str]) -> str | None:
     """`E = mc²`."""
     base = match["base"]
     if base in _UNITS and len(base) > 1:
         return _powered(base, match["power"], one=False)
-    return f"{base} {_to_the(match['power'])}"
+    left = f"{match['left']} equals " if match["left"] else ""
+    return f"{left}{base} {_to_the(match['power'])}"
 
 
 @rule(rf"{BEFORE}(?P<number>{SIGN}[0-9]{{1,3}}\.[0-9]{{1,9}})[eE](?P<power>[-+\u2212]?[0-9]{{1,3}})(?!\w)")
@@ -279,4 +300,4 @@ def exponent(match: re.Match[str]) -> str | None:
     return f"{words.number(match['number'])} times ten to the power of {words.number(power)}"
 
 
-RULES = (height, position, dimensions, measure_range, measure, powers, exponent, times, per, variable)
+RULES = (feet_and_inches, height, position, dimensions, measure_range, measure, powers, exponent, times, per, variable)

@@ -68,7 +68,7 @@ def digits(text: str, zero: str = "zero") -> str:
 
 def whole(text: str) -> str:
     """Digits, perhaps with commas: as a number, or one by one if they begin with 0 or are too many."""
-    text = text.replace(",", "")
+    text = text.replace(",", "") or "0"
     if len(text) > MAX_DIGITS or (len(text) > 1 and text[0] == "0"):
         return digits(text)
     return cardinal(int(text))
