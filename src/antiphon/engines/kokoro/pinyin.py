@@ -69,7 +69,7 @@ class Pinyin:
 
     def _de(self, run: str, at: int) -> str:
         before, after = run[at - 1 : at], run[at + 1 : at + 2]
-        owner = not before or before in _BEFORE_MUST
+        owner = not before or before in _BEFORE_MUST or run[max(at - 2, 0) : at][:1] in ("这", "那")
         if not owner and (self._kind_before(run, at) in _DOING or after in _DEGREE):
             return "de5"
         if not after:
@@ -80,8 +80,11 @@ class Pinyin:
         before, after = run[max(at - 4, 0) : at], run[at + 1 : at + 2]
         if len(before) < 2 or not after or after in _PLACE:
             return False
-        twice = any(one == other for one, other in pairwise(before[-3:]))
-        return twice or (len(before) == 4 and self._known(before)) or self._kinds.get(before[-2:], "") in (*_DOING, "d")
+        twice = before[:2] == before[2:] or any(one == other for one, other in pairwise(before[-3:]))
+        kind = self._kinds.get(before[-2:], "")
+        # The dictionary has 安静 among the nouns: what is done after it tells.
+        manner = kind in (*_DOING, "d", "i", "l") or (kind == "n" and self._kinds.get(after) == "v")
+        return twice or manner or (len(before) == 4 and self._known(before))
 
     def _kind_before(self, run: str, at: int) -> str:
         return self._kinds.get(run[:at][-2:]) or self._kinds.get(run[:at][-1:], "")
