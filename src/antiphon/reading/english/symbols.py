@@ -35,7 +35,7 @@ _BETWEEN = {
     "<": "is less than",
     ">=": "is at least", "<=": "is at most", "≥": "is at least", "≤": "is at most", "+": "plus", "×": "times",
     "÷": "divided by",
-    "≈": "is about", "±": "plus or minus", "→": "to", "=>": "to", "->": "to", "⇒": "to", "&": "and",
+    "≈": "is about", "±": "plus or minus", "→": "to", "=>": "to", "->": "to", "⇒": "to", "&": "and", "&&": "and",
     "\u2212": "minus", "∈": "is in",
     "∪": "union", "∩": "intersection", "⊂": "is a subset of", "@": "at",
 }  # fmt: skip
@@ -137,7 +137,8 @@ def below(match: re.Match[str]) -> str | None:
 
 
 @rule(
-    r"(?<![\w.#])(?P<what>[vV])(?P<number>[0-9]{1,4}(?:\.[0-9]{1,4}){1,3})(?![\w/\-]|\.\w)|(?P<word>\b(?:[Vv]ersion"
+    r"(?<![\w.#])(?P<what>[vV])(?P<number>[0-9]{1,4}(?:\.[0-9]{1,4}){1,3})(?![\w/\-]|\.\w)|(?P<word>\b(?:[Vv]ersion|[Ss]ection"
+    r"|[Cc]hapter|[Ff]igure|[Cc]lause"
     r"|[Rr]elease|Python|macOS|iOS|Android|CUDA)) "
     r"(?P<plain>[0-9]{1,4}(?:\.[0-9]{1,4}){2,3})(?![\w/\-]|\.\w)"
 )
