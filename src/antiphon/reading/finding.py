@@ -41,7 +41,7 @@ def only_with(pattern: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
         def find(text: str) -> Iterable[Said]:
             return rule(text) if search(text) else ()
 
-        find.__name__, find.__doc__ = rule.__name__, rule.__doc__  # type: ignore[attr-defined]
+        find.__name__, find.__doc__ = rule.__name__, rule.__doc__
         return find
 
     return tuple(map(gated, rules))

@@ -32,12 +32,10 @@ def grades(match: re.Match[str]) -> str | None:
 #: Signs between two words with a blank on both sides.
 _BETWEEN = {
     "=": "equals", "==": "equals", "!=": "is not equal to", "≠": "is not equal to", ">": "is greater than",
-    "<": "is less than",
-    ">=": "is at least", "<=": "is at most", "≥": "is at least", "≤": "is at most", "+": "plus", "×": "times",
-    "÷": "divided by",
-    "≈": "is about", "±": "plus or minus", "→": "to", "=>": "to", "->": "to", "⇒": "to", "&": "and", "&&": "and",
-    "\u2212": "minus", "∈": "is in",
-    "∪": "union", "∩": "intersection", "⊂": "is a subset of", "@": "at",
+    "<": "is less than", ">=": "is at least", "<=": "is at most", "≥": "is at least", "≤": "is at most",
+    "+": "plus", "×": "times", "÷": "divided by", "≈": "is about", "±": "plus or minus", "→": "to", "=>": "to",
+    "->": "to", "⇒": "to", "&": "and", "&&": "and", "\u2212": "minus", "∈": "is in", "∪": "union",
+    "∩": "intersection", "⊂": "is a subset of", "@": "at",
 }  # fmt: skip
 _BETWEEN_PATTERN = "|".join(re.escape(each) for each in sorted(_BETWEEN, key=len, reverse=True))
 
@@ -59,10 +57,6 @@ def joined(match: re.Match[str]) -> str | None:
     """`x=5`, `n≥3`: between single letters and numbers only; what is longer is code."""
     a, b = (side if side.isalpha() else _number(side) for side in (match["a"], match["b"]))
     return f"{a} {_BETWEEN[match['sign']]} {'minus ' if match['minus'] else ''}{b}"
-
-
-def _number(written: str) -> str:
-    return f"{words.number(written.rstrip('%'))}{' percent' if written[-1] == '%' else ''}"
 
 
 def _number(written: str) -> str:
