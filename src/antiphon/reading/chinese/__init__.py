@@ -12,7 +12,6 @@ CHARACTERS = (
     characters.below,
 )
 RULES = (
-    latin.addresses,
     *codes.FIRST,
     *ranges.FIRST,
     *dates.RULES,

@@ -38,10 +38,5 @@ numbered = rule(r"(?<![A-Za-z])N[oO]\.[ ]?(?=\d)", "第")
 lines = rule(r"(?<![\d.A-Za-z])(?:\d{3}|1080|1440|2160)(?=[pP](?![A-Za-z]))", lambda found: digits(found[0]))
 #: 3D stays as it is: engines say it in the language of the name.
 left = rule(r"(?<![\dA-Za-z.])[23]D(?![A-Za-z\d])", lambda found: found[0])
-#: Addresses of pages and of mail stand as they are written.
-addresses = rule(
-    r"(?<![A-Za-z\d])(?:https?://|ftp://|www\.)[!-~]{1,2000}|(?<![A-Za-z\d._%+-])[A-Za-z\d_%+-][A-Za-z\d._%+-]{0,63}@[A-Za-z\d-]{1,63}(?:\.[A-Za-z\d-]{1,63}){1,8}",
-    lambda found: found[0],
-)
 
 RULES = (left, between, lines, numbered, named)
