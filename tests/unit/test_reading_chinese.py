@@ -95,6 +95,14 @@ def test_sentences_in_latin_letters_are_left_to_english() -> None:
     assert [text[start:end] for start, end in foreign(text)] == ["https://example.com/2024", "li.2@example.com"]
 
 
+def test_chinese_in_english_text_is_read_in_chinese() -> None:
+    assert (
+        read("She said 我有2只猫，3-4天, and left in 24 hours.", "en").text
+        == "She said 我有两只猫，三到四天, and left in twenty four hours."
+    )
+    assert read("No Chinese here.", "en").text == "No Chinese here."
+
+
 RULES = {
     f"{module}.{name}": rule
     for module in ("characters", "codes", "counting", "dates", "latin", "money", "ranges", "sums", "units")
@@ -118,7 +126,7 @@ def test_a_rule_that_is_taken_out_is_missed_by_a_row(name: str, monkeypatch: pyt
     for part in ("CHARACTERS", "RULES"):
         left = [taken_out if rule is RULES[name] else rule for rule in getattr(chinese, part)]
         monkeypatch.setattr(chinese, part, tuple(left))
-    monkeypatch.setattr(reader, "RULES", {"zh": chinese.RULES})
+    monkeypatch.setattr(reader, "RULES", {**reader.RULES, "zh": chinese.RULES})
     assert any(heard(read(text, "zh").text) not in map(heard, right.split(" | ")) for text, right in touched)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from antiphon.reading import chinese
-from antiphon.reading.chinese.mixed import foreign
+from antiphon.reading.chinese.mixed import foreign, native
 from antiphon.reading.english import rules as english
 from antiphon.reading.said import Reading, Rule, apply, chain, join, plain
 
@@ -14,19 +14,27 @@ RULES: Mapping[str, Sequence[Rule]] = {"en": english.RULES, "zh": chinese.RULES}
 
 
 def read(text: str, language: str) -> Reading:
-    """What is said for a sentence or a paragraph. `language`: a primary tag such as `en`."""
-    if language == "zh":
-        return _read_chinese(text)
-    rules = RULES.get(language, ())
-    return apply(text, rules) if rules else plain(text)
+    """What is said for a sentence or a paragraph. `language`: a primary tag such as `en`.
 
-
-def _read_chinese(text: str) -> Reading:
-    """Sentences in Latin letters are read in English; names and numbers beside Chinese are read in Chinese."""
+    Of mixed text, sentences in Latin letters are read in English; Chinese, with the names and the numbers beside it, is
+    read in Chinese.
+    """
+    if language not in ("en", "zh"):
+        rules = RULES.get(language, ())
+        return apply(text, rules) if rules else plain(text)
+    own, other, spans = (_chinese, _english, foreign) if language == "zh" else (_english, _chinese, native)
     parts: list[Reading] = []
     at = 0
-    for start, end in (*foreign(text), (len(text), len(text))):
-        characters = apply(text[at:start], chinese.CHARACTERS)
-        parts += chain(characters, apply(characters.text, RULES["zh"])), read(text[start:end], "en")
+    for start, end in (*spans(text), (len(text), len(text))):
+        parts += own(text[at:start]), other(text[start:end])
         at = end
     return join(parts)
+
+
+def _english(text: str) -> Reading:
+    return apply(text, RULES["en"])
+
+
+def _chinese(text: str) -> Reading:
+    characters = apply(text, chinese.CHARACTERS)
+    return chain(characters, apply(characters.text, RULES["zh"]))

@@ -1,9 +1,11 @@
-"""Mixed: sentences in Latin letters and addresses within Chinese text, which the rules of English read."""
+"""Mixed: English within Chinese text, which the rules of English read, and Chinese within other text."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+
+from antiphon.reading.chinese.words import HAN
 
 #: Latin letters, digits and their punctuation between Chinese.
 _RUN = re.compile("[ -~\u00a0-\u024f‘’“”–—…€£]+")
@@ -15,6 +17,8 @@ _ADDRESS = re.compile(
 )
 #: Fewest words of a sentence; fewer are a name, whose numbers are said in Chinese.
 _WORDS = 3
+#: Chinese characters with their punctuation, and the numbers beside and between them.
+_CHINESE = re.compile(f"\\d{{0,20}}[{HAN}](?:[{HAN}，、：；“”（）《》\\d.:%+~-]*[{HAN}\\d%])?")
 
 
 def foreign(text: str) -> Iterator[tuple[int, int]]:
@@ -27,6 +31,11 @@ def foreign(text: str) -> Iterator[tuple[int, int]]:
             yield _start(text, start, run.end()), start + len(stripped)
         else:
             yield from (address.span() for address in _ADDRESS.finditer(text, *run.span()))
+
+
+def native(text: str) -> Iterator[tuple[int, int]]:
+    """Where Chinese stands in a text of another language."""
+    return (run.span() for run in _CHINESE.finditer(text))
 
 
 def _start(text: str, start: int, end: int) -> int:
