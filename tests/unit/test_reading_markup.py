@@ -59,6 +59,7 @@ LEFT = [
     "C# and F#",
     "#1 and #tag",
     "[sic]",
+    "[Kokoro](/kˈOkəɹO/) and [word](+1)",
     "[pause 0.5s] [voice:bob]",
     "a[12] = b[3](x)",
     "as in [12]",

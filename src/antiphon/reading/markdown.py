@@ -80,6 +80,7 @@ _TARGET = re.compile(
     r"\(\s{0,8}(?:<[^<>\n]{0,2000}+>|[^\s()<>]{0,4000}+(?:\([^\s()]{0,500}+\)[^\s()]{0,500}+){0,8})"
     r"(?:\s{1,8}(?:\"[^\"\n]{0,300}+\"|'[^'\n]{0,300}+'|\([^()\n]{0,300}+\)))?\s{0,8}\)"
 )
+_SPEECH = re.compile(r"\((?:/(?=[^)]*[^\x00-\x7f])[^/\s()]{1,80}/|[-+]?[0-9](?:\.[0-9])?)\)")
 _REFERENCE = re.compile(r"\[[^\[\]\n]{0,200}+\]")
 _DEFINITION = re.compile(r"^[ ]{0,3}\[(?P<name>\^?[^\[\]\n]{1,200}+)\]:[ \t]++(?P<rest>\S[^\n]*+)$", re.MULTILINE)
 _ADDRESS = re.compile(
@@ -111,6 +112,9 @@ def links(text: str) -> Iterator[Said]:
 def _end_of_link(text: str, start: re.Match[str], mark: re.Match[str], names: set[str]) -> int | None:
     after = text[mark.end() : mark.end() + 1]
     if after == "(" and (target := _TARGET.match(text, mark.end())):
+        # `[Kokoro](/kˈOkəɹO/)` and `[word](+1)` tell an engine how a word is said.
+        if _SPEECH.fullmatch(target[0]):
+            return None
         # `array[0](x)` is a call.
         code = (
             start.start() > 0

@@ -119,6 +119,10 @@ def _is_file(match: re.Match[str]) -> bool:
 #: What looks like numbers or names and is none: said as it is written. Addresses of machines, times with a `T`, codes
 #: and versions within words need no rule: the patterns of numbers leave alone what is joined to letters and signs.
 KEPT = (
+    # Marks of speech: pauses, voices, SSML, pronunciations.
+    keep(r"\[(?:pause|voice|rate|speed|break)\b[^\[\]\n]{0,60}\]"),
+    keep(r"</?[a-z][\w:\-]{0,20}(?:\s[^<>\n]{0,200})?/?>|<[^<>|\s]{1,10}\|[^<>|\s]{1,20}>"),
+    keep(r"(?<=\])\((?:/[^/\s()]{1,80}/|[-+]?[0-9](?:\.[0-9])?)\)"),
     # Moves and results of chess.
     keep(
         r"(?<![\w.])[0-9]{1,3}\.{1,3} ?(?:[KQRBN]?[a-h]?[1-8]?x?[a-h][1-8](?:=[QRBN])?|O-O(?:-O)?)[+#]?[!?]{0,2}(?!\w)"

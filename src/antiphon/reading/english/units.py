@@ -44,7 +44,8 @@ for _sign, _prefix in {"": "", "k": "kilo", "M": "mega", "G": "giga", "m": "mill
     _add(f"{_prefix}newton", f"{_sign}N")
 _add("milliamp", "mA")
 for _sign, _prefix in {"k": "kilo", "K": "kilo", "M": "mega", "G": "giga", "T": "tera", "P": "peta"}.items():
-    _add(f"{_prefix}byte", f"{_sign}B", f"{_sign}iB")
+    _add(f"{_prefix}byte", f"{_sign}B")
+    _add(f"{_prefix[:2]}bibyte", f"{_sign}iB")
     _add(f"{_prefix}bit", f"{_sign}b", f"{_sign}bit")
     _add(f"{_prefix}bit per second", f"{_sign}bps", many=f"{_prefix}bits per second")
 _add("hectopascal", "hPa")
@@ -186,7 +187,7 @@ def measure_range(match: re.Match[str]) -> str | None:
 )
 def measure(match: re.Match[str]) -> str | None:
     """`5 kg`, `36 km/h`, `-5°C`, `9.8 m/s²`, `a 100-m race`."""
-    if _doubtful(match):
+    if _doubtful(match) or re.match(r"0[0-9]", match["number"]):
         return None
     number, unit = match["number"], match["unit"]
     joined = match["blank"] == "-"
