@@ -94,7 +94,9 @@ short_year = rule(
     lambda f: digits(f[0]),
 )
 #: 90后, 00后.
-generation = rule(r"(?<![\d.,])(?:[5-9][05]|[01][05])(?=[后後](?![面来天勤续退]))", lambda f: digits(f[0]))
+generation = rule(
+    r"(?<![\d.,])(?:(?:19)?[5-9][05]|(?:20)?[012][05])(?=[后後](?![面来天勤续退]))", lambda f: digits(f[0])
+)
 lasting = rule(rf"(?:{_LASTING})[是为：:约了仅需]{{0,2}}[ ]?(?P<said>{_CLOCK})", _lasting)
 clock = rule(rf"{_CLOCK}(?P<half>[ ]?(?:[AaPp]\.?[Mm](?![A-Za-z])\.?))?", _clock)
 leading = rule(r"(?<![\d.])(?P<said>0\d)(?=(?P<unit>[月日分秒时点])(?!\d))", _leading)

@@ -30,6 +30,11 @@ named = rule(
     r"(?:-(?P<more>\d{3,6}))?)(?!\.?\d|[:：/]\d)",
     _name,
 )
+#: Llama-3-70B, Qwen2.5-7B: the dash is no range.
+serial = rule(
+    r"(?:(?<=[A-Za-z]-\d)|(?<=[A-Za-z]-\d\d)|(?<=[A-Za-z]\d\.\d)|(?<=[A-Za-z]-\d\.\d))-(?=\d{1,4}(?:[A-Za-z]|(?!\d)))",
+    "",
+)
 #: B2B, O2O; H2O is water.
 between = rule(r"(?<![A-Za-z\d])(?!H)[A-Z](?P<said>2)[A-Z](?![A-Za-z\d])", " to ")
 #: No.1.
@@ -39,4 +44,4 @@ lines = rule(r"(?<![\d.A-Za-z])(?:\d{3}|1080|1440|2160)(?=[pP](?![A-Za-z]))", la
 #: 3D stays as it is: engines say it in the language of the name.
 left = rule(r"(?<![\dA-Za-z.])[23]D(?![A-Za-z\d])", lambda found: found[0])
 
-RULES = (left, between, lines, numbered, named)
+RULES = (left, serial, between, lines, numbered, named)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from antiphon.reading.chinese.numbers import number
 from antiphon.reading.chinese.rule import rule
+from antiphon.reading.chinese.units import UNIT
 from antiphon.reading.chinese.words import table
 from antiphon.reading.said import Said
 
@@ -30,7 +31,7 @@ signs = rule(
     rf"(?<![+=<>]){_BETWEEN}(?![+=])|(?<=\d)[ ]?[*✕][ ]?(?=\d)|[±≥≤≠≈≧≦](?=[ ]?[-−]?[\d{{A-Za-z])",
     lambda found: _SIGNS[found[0].strip()],
 )
-by = rule(r"(?<=\d)[ ]?[xX][ ]?(?=\d+(?!\d*[A-Za-z]))", "乘")
+by = rule(rf"(?<=\d)[ ]?[xX][ ]?(?=\d+(?!\d)(?:\.\d+)?(?:[ ]?(?:{UNIT})(?![A-Za-z\d])|(?![A-Za-z])))", "乘")
 #: >100, <5分钟 where no number is before it.
 #: 24小时×7天, 长=5, 3个+2个.
 words = rule(r"(?<=\w)[ ]?(?:[×÷=≈≠]|\+(?=[ ]?\d))[ ]?(?=\w)", lambda found: _SIGNS[found[0].strip()])

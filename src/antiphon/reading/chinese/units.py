@@ -6,7 +6,7 @@ import re
 
 from antiphon.reading.chinese.numbers import number
 from antiphon.reading.chinese.rule import rule
-from antiphon.reading.chinese.words import HAN, MINUS, NUMBER, TO, table
+from antiphon.reading.chinese.words import MINUS, NUMBER, TO, table
 
 #: Units that are read in Chinese after a number. Not G, K, D, A, M and T, which name other things (5G, 4K, 3D, 5A景区).
 LATIN = table("""
@@ -63,12 +63,20 @@ per = rule(
     rf"(?<=[元块次个吨斤米度升人件台瓶克℃位只本张万亿])(?<!\d[年月日])(?P<said>[/／](?P<per>{_PER}))(?![A-Za-z\d²³])",
     lambda found: f"每{_ALL.get(found['per'], found['per'])}",
 )
+#: 2.5L/100km.
+consumed = rule(r"(?<=\d)[ ]?L/100[ ]?km(?![A-Za-z\d])", "升每百千米")
+#: ¥5/kg.
+priced = rule(
+    rf"[¥￥$€£][ ]?\d{{1,9}}(?:\.\d{{1,4}})?(?P<said>/(?P<per>{_PER}))(?![A-Za-z\d²³])",
+    lambda found: f"每{_ALL.get(found['per'], found['per'])}",
+)
 #: A unit of one character without a number.
 sign = rule("|".join(SIGNS), lambda found: SIGNS[found[0]])
 #: 单位km/h.
 _SPEEDS = table("km/h=千米每小时 m/s=米每秒")
 squared = rule(
-    rf"(?<=[{HAN}])(?:m²|m³|km²|km/h|m/s)(?![A-Za-z\d])", lambda found: LATIN.get(found[0]) or _SPEEDS[found[0]]
+    r"(?<![A-Za-z\d])(?:m²|m³|cm²|cm³|km²|km/h|m/s)(?![A-Za-z\d]|[ ]?[=+])",
+    lambda found: LATIN.get(found[0]) or _SPEEDS[found[0]],
 )
 
 
@@ -116,5 +124,5 @@ percent = rule(
 )
 
 #: Before names of Latin letters, which 5m2 is none of.
-FIRST = (degrees, measured)
+FIRST = (degrees, consumed, priced, measured)
 RULES = (cold, percent, angle, arc, per, squared, sign)

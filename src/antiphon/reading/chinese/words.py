@@ -8,7 +8,7 @@ NUMBER = r"(?<!\d)(?<!\d\.)(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?)(
 #: What stands between the two ends of a range.
 TO = r"[ ]?(?:[-~～–−]|—(?!—))[ ]?"
 #: A minus: not between numbers, nor after a Latin word, where it is a hyphen, nor after `3日`, where it is a range.
-MINUS = r"(?<![\dA-Za-z%‰℃°℉+*=/)）\-−])(?<!\d[年月日号點点时時分秒周天元个個级級岁歲號])[-−](?=[¥￥$€£]?\d)"
+MINUS = r"(?<![\dA-Za-z%‰℃°℉+*=)）\-−])(?<!\d[年月日号點点时時分秒周天元个個级級岁歲號])[-−](?=[¥￥$€£]?\d)"
 #: Powers of ten that follow digits: 3.5万.
 BIG = "万亿|百万|千万|百亿|千亿|百萬|千萬|萬億|万|亿|萬|億|千|百"
 
