@@ -40,6 +40,12 @@ def day_first(match: re.Match[str]) -> str | None:
     return _date(int(match["d"]), int(match["m"]), match["y"])
 
 
+@rule(rf"{BEFORE}(?P<m>0[1-9]|1[0-2])/(?P<y>(?:19|20)[0-9]{{2}}){AFTER}")
+def month_of_year(match: re.Match[str]) -> str | None:
+    """`12/2024`."""
+    return f"{MONTHS[int(match['m']) - 1]} {words.year(match['y'])}"
+
+
 @rule(
     r"\b(?:on|by|until|till|since|before|after|due|from|dated)\s+"
     rf"(?P<said>(?P<m>1[0-2]|0?[1-9])/(?P<d>{_DAY})){AFTER}(?!\s+(?:of|cup|mile|inch|full|empty|done)\b)",
@@ -203,6 +209,12 @@ def decades(match: re.Match[str]) -> str | None:
     return f"{said} to {words.decade(to)}" if to else said
 
 
+@rule(r"(?<![\w.,])(?P<a>[2-9]0)s (?P<by>and|or|to|through) (?P<b>[3-9]0)s\b")
+def two_decades(match: re.Match[str]) -> str | None:
+    """`30s and 40s`."""
+    return f"{words.decade(match['a'])} {match['by']} {words.decade(match['b'])}"
+
+
 @rule(
     r"(?<![\w.,])(?P<before>\b(?:the|early|late|mid|his|her|their|my|your|our|low|high|upper|lower|of)[ -])?"
     r"(?P<said>(?P<mark>['’])?(?P<decade>[2-9]0)['’]?s(?:-['’]?(?P<to>[3-9]0)s)?)\b"
@@ -265,6 +277,7 @@ RULES = (
     year_first,
     month_first,
     day_first,
+    month_of_year,
     without_year,
     named,
     day_and_month,
@@ -276,6 +289,7 @@ RULES = (
     on_the_clock,
     half_alone,
     decades,
+    two_decades,
     short_decades,
     spans,
     days,

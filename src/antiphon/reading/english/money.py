@@ -183,4 +183,10 @@ def code_after(match: re.Match[str]) -> str | None:
     return amount(match["number"], _BY_CODE[match["code"]], _scale(match))
 
 
-RULES = (ranges, before, after, cents, code_before, code_after)
+@rule(rf"(?<![\w.\-])Rs\.? ?(?P<number>{NUMBER}){_SCALE}(?![\w])")
+def rupees(match: re.Match[str]) -> str | None:
+    """`Rs. 500`."""
+    return amount(match["number"], _BY_SIGN["₹"], _scale(match))
+
+
+RULES = (rupees, ranges, before, after, cents, code_before, code_after)

@@ -11,7 +11,7 @@ from antiphon.reading.finding import rule
 #: What is numbered. `I` after one of them needs more (see `numbered`).
 _NUMBERED = (
     "chapter|part|act|scene|book|volume|vol|section|article|title|appendix|canto|stanza|phase|stage|type|class|grade|"
-    "level|figure|fig|table|plate|lesson|unit|episode|season|psalm|sonnet|symphony|opus|op|war|war one|bowl|"
+    "level|figure|fig|table|plate|lesson|unit|episode|season|psalm|sonnet|symphony|opus|op|war|wars|bowl|"
     "mark|mk|model|version|round|series|category|corps|div|division|district|zone|region|group|theorem|axiom|step|"
     "exhibit|schedule|annex|block|line|page|pages|tier|area|generation|gen|apollo|gemini|saturn|factor|collagen|"
     "chapters|parts|acts|books|volumes|sections|articles|types|phases"
@@ -83,7 +83,9 @@ def _single(match: re.Match[str]) -> bool:
     """Whether a single letter is a numeral: `I` not where it may be the pronoun, `C`, `D`, `L` and `M` never."""
     said = match["said"]
     if said == "I":
-        return match["what"].lower() == "war" or bool(re.compile(_NO_PRONOUN).match(match.string, match.end()))
+        return match["what"].lower() in ("war", "wars") or bool(
+            re.compile(_NO_PRONOUN).match(match.string, match.end())
+        )
     return said in "VX"
 
 
@@ -141,6 +143,12 @@ def centuries(match: re.Match[str]) -> str | None:
     return words.ordinal(value) if value else None
 
 
+@rule(rf"\b[Tt]he\s+(?P<said>(?!IV\b){_SEVERAL})(?=\s+(?!Corps\b|Army\b)[A-Z][a-z])")
+def events(match: re.Match[str]) -> str | None:
+    """`the XV International Congress`, `the II World War`."""
+    return words.ordinal(_value(match["said"]))
+
+
 _BOOKS = "Samuel|Kings|Chronicles|Corinthians|Thessalonians|Timothy|Peter|John|Maccabees|Esdras"
 
 
@@ -190,4 +198,4 @@ def items(match: re.Match[str]) -> str | None:
     return words.cardinal(_value(match["said"]))
 
 
-RULES = (characters, numbered, up_to, and_more, rulers, centuries, scripture, items, names, years)
+RULES = (characters, numbered, up_to, and_more, rulers, centuries, events, scripture, items, names, years)

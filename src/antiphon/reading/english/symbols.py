@@ -59,6 +59,12 @@ def joined(match: re.Match[str]) -> str | None:
     return f"{a} {_BETWEEN[match['sign']]} {'minus ' if match['minus'] else ''}{b}"
 
 
+@rule(r"(?:(?<=\^[0-9])|(?<=[²³]))(?P<said>[-+=])(?=[A-Za-z0-9])")
+def behind_powers(match: re.Match[str]) -> str | None:
+    """`a^2+b^2=c^2`."""
+    return {"+": " plus ", "-": " minus ", "=": " equals "}[match["said"]]
+
+
 def _number(written: str) -> str:
     return f"{words.number(written.rstrip('%'))}{' percent' if written[-1] == '%' else ''}"
 
@@ -143,6 +149,6 @@ def versions(match: re.Match[str]) -> str | None:
 
 
 RULES = (
-    sharps, dot_net, grades, versions, joined, between, bounds, ampersand, sections, silent, copyright_,
+    sharps, dot_net, grades, versions, joined, behind_powers, between, bounds, ampersand, sections, silent, copyright_,
     roots, letters, notes, below,
 )  # fmt: skip
