@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from antiphon.reading.finding import rule
+from antiphon.reading.finding import keep, rule
 from antiphon.reading.said import Said
 
 # Code
@@ -130,6 +130,10 @@ def _end_of_link(text: str, start: re.Match[str], mark: re.Match[str], names: se
         return None
     name = text[start.end() : mark.start()].lower()
     return mark.end() if name in names and name[:1] != "^" else None
+
+
+#: An address in a text, whose signs are no marks; what may stand behind it is none of it.
+addresses = keep(r"\bhttps?://[^\s<>()\[\]|`*]*[\w/=&%\-](?<!_)")
 
 
 def definitions(text: str) -> Iterator[Said]:
@@ -294,11 +298,13 @@ def emphasis(text: str) -> Iterator[Said]:
             continue
         inner = _is_latin(before) and _is_latin(after)
         left = len(run)
-        if before and not before.isspace() and not (run[0] == "_" and _is_latin(after)):
+        if before and not before.isspace() and not (run[0] == "_" and _goes_on(text, found.end())):
             for said in _close(opened[run[0]], found, inner, blank):
                 left -= said.end - said.start if said.start >= found.start() else 0
                 yield said
-        if left and after and not after.isspace() and not (run[0] == "_" and _is_latin(before)):
+        # `Price*:` opens nothing.
+        behind_word = _is_latin(before) and not after.isalnum()
+        if left and after and not after.isspace() and not behind_word and not (run[0] == "_" and _is_latin(before)):
             opened[run[0]].append(_Opened(found.end(), left, inner))
 
 
@@ -320,6 +326,11 @@ def _close(stack: list[_Opened], found: re.Match[str], inner: bool, blank: int) 
         last.count -= count
         if not last.count:
             stack.pop()
+
+
+def _goes_on(text: str, end: int) -> bool:
+    """Whether a name goes on behind an underscore: `__init__.py`."""
+    return _is_latin(text[end : end + 1]) or (text[end : end + 1] == "." and _is_latin(text[end + 1 : end + 2]))
 
 
 def _is_latin(ch: str) -> bool:

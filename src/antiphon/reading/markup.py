@@ -32,9 +32,13 @@ _SOUNDS = (
 _DIRECTION = rf"(?:{_SOUNDS})(?: [a-z]{{1,16}}){{0,4}}"
 
 
+#: Where a direction between asterisks may stand: elsewhere a word of a sentence is stressed, "don't *cry*".
+_APART = r"(?:(?<![^\n])|(?<=[.!?…,:”\"] ))"
+
+
 @rule(
-    rf"(?<![^\n])(?:\*{_DIRECTION}\*|\[{_DIRECTION}\])(?![\w(\[])[.,!]? ?"
-    rf"| ?(?:\*{_DIRECTION}\*|\[{_DIRECTION}\])(?![\w(\[])",
+    rf"{_APART}\*{_DIRECTION}\*(?![\w(\[])[.,!]? ?|(?<![^\n])\[{_DIRECTION}\](?![\w(\[])[.,!]? ?"
+    rf"| ?\[{_DIRECTION}\](?![\w(\[])",
     re.IGNORECASE,
 )
 def directions(match: re.Match[str]) -> str | None:
@@ -73,7 +77,7 @@ STAGES: tuple[Sequence[Rule], ...] = (
     (html.comments, html.hidden, markdown.fences),
     (markdown.code_spans,),
     (html.tags, html.addresses, markdown.escapes),
-    (directions, markdown.links, markdown.definitions),
+    (directions, markdown.links, markdown.definitions, markdown.addresses),
     (markdown.notes, markdown.notes_apart, markdown.rules, markdown.tables),
     (markdown.after_headings, markdown.ends_of_headings, markdown.headings),
     (markdown.quotes,),
