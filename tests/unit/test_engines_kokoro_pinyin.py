@@ -45,7 +45,7 @@ def tones(words: str, pinyin: str) -> str:
         ("我/很/好", "wo3/hen3/hao3", "wo3/hen2/hao3"),
         ("展览馆", "zhan3 lan3 guan3", "zhan2 lan2 guan3"),
         ("小/老虎", "xiao3/lao3 hu3", "xiao3/lao2 hu3"),
-        ("水果/好", "shui3 guo3/hao3", "shui3 guo2/hao3"),
+        ("水果/好", "shui3 guo3/hao3", "shui2 guo2/hao3"),
         ("看/一/看", "kan4/yi1/kan4", "kan4/yi5/kan4"),
         ("一/二/三", "yi1/er4/san1", "yi1/er4/san1"),
         ("一百/一十/一", "yi1 bai3/yi1 shi2/yi1", "yi4 bai3/yi1 shi2/yi1"),

@@ -70,7 +70,9 @@ class Pinyin:
     def _de(self, run: str, at: int) -> str:
         before, after = run[at - 1 : at], run[at + 1 : at + 2]
         owner = not before or before in _BEFORE_MUST or run[max(at - 2, 0) : at][:1] in ("这", "那")
-        if not owner and (self._kind_before(run, at) in _DOING or after in _DEGREE):
+        if not owner and (
+            self._kind_before(run, at) in _DOING or after in _DEGREE or self._kinds.get(after) in ("a", "z")
+        ):
             return "de5"
         if not after:
             return "de5" if before else "de2"

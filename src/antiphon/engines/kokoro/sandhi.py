@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 _DIGITS = "零一二三四五六七八九"
 _POWERS = "百千万亿"
 #: 一 that numbers a thing, or ends a word, keeps its tone.
-_ORDINAL = re.compile("[月号楼班级期环审等线]|年级|中[^午间国心华]|季度|把手|战")
+_ORDINAL = re.compile("[月号楼班级期环审等线]|点[零一二三四五六七八九](?![十分刻])|年级|中[^午间国心华]|季度|把手|战")
 _ENDS = frozenset("第初统唯专之周期单逐划归")
 
 
@@ -56,9 +56,7 @@ def _yi(text: str, flat: Sequence[str], at: int) -> str:
     if before == after and before not in _DIGITS:
         return "yi5"
     counts = after in _POWERS and before not in ("第", "十")
-    if not counts and (
-        (before and before in _DIGITS + _POWERS + "十点") or before in _ENDS or after in _DIGITS + "十点"
-    ):
+    if not counts and ((before and before in _DIGITS + _POWERS + "十点") or before in _ENDS or after in _DIGITS + "十"):
         return "yi1"
     if _ORDINAL.match(text, at + 1) or (before == "月" and after in "日号"):
         return "yi1"
@@ -69,16 +67,21 @@ def _yi(text: str, flat: Sequence[str], at: int) -> str:
 
 
 def _thirds(words: Sequence[str], syllables: Sequence[list[str]], known: Callable[[str], bool]) -> None:
-    """From the end: a third tone before one that stays third becomes a second tone."""
+    """A third tone before another becomes a second tone: in each word first, then from the last word to the first."""
     next_third = False
     for word, tones in zip(reversed(words), reversed(syllables), strict=True):
-        if len(tones) == 3 and all(map(_third, tones)) and known(word[:2]):
-            # 展览 + 馆, not 小 + 老虎.
-            tones[:2] = (tone[:-1] + "2" for tone in tones[:2])
-        for at in reversed(range(len(tones))):
-            if next_third and _third(tones[at]):
+        inner: Sequence[int] = range(len(tones) - 1)
+        if len(tones) == 4:
+            inner = (0, 2, 1)
+        elif len(tones) == 3 and not known(word[:2]):
+            # 小 + 老虎, not 展览 + 馆.
+            inner = (1, 0)
+        for at in inner:
+            if _third(tones[at]) and _third(tones[at + 1]):
                 tones[at] = tones[at][:-1] + "2"
-            next_third = _third(tones[at])
+        if next_third and _third(tones[-1]):
+            tones[-1] = tones[-1][:-1] + "2"
+        next_third = _third(tones[0])
 
 
 def _third(syllable: str) -> bool:
