@@ -59,7 +59,6 @@ _PAIRS = {
     "24/7": "twenty four seven",
     "9/11": "nine eleven",
     "7/11": "seven eleven",
-    "50/50": "fifty fifty",
     "20/20": "twenty twenty",
 }
 
@@ -79,6 +78,8 @@ def fractions(match: re.Match[str]) -> str | None:
     over, under, pair = int(match["over"]), int(match["under"]), f"{match['over']}/{match['under']}"
     if match["over"][0] == "0" or match["under"][0] == "0":
         return None
+    if over + under == 100 and over >= under and not match["whole"]:
+        return f"{words.cardinal(over)} {words.cardinal(under)}"
     if pair in _PAIRS and not match["whole"]:
         return _PAIRS[pair]
     before = match.string[max(0, match.start() - 50) : match.start()]
@@ -143,7 +144,7 @@ _SCORED = re.compile(
 #: A score of chess stands for itself, unless a team won by it.
 _CHESS = re.compile(r"[01][-–][01]$")
 _PLAYED = re.compile(
-    r"\b(?:w[io]n|wins|winning|los[et]|lost|beat|beats|beaten|defeat(?:ed)?|leads?|led|drew|scored?"
+    r"\b(?:w[io]n|wins|winning|los[et]|lost|beat|beats|beaten|defeat(?:ed)?|leads?|led|tied?|drew|scored?"
     r"|goals?)\b[^.!?\n]{0,40}$",
     re.IGNORECASE,
 )
