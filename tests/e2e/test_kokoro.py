@@ -58,11 +58,11 @@ def test_british_voices_read_british_english(g2p: G2P) -> None:
 @pytest.mark.parametrize(
     ("text", "phonemes"),
     [
-        ("你好，世界！", "ni↓xau↓, ʂɨ↘ʨje↘!"),
+        ("你好，世界！", "ni↗xau↓, ʂɨ↘ʨje↘!"),
         ("我用Python写API。", "wo↓jʊ↘ŋ pˈIθən ɕje↓ ˌApˌiˈI."),
-        ("Hello，你好。", "həlˈO, ni↓xau↓."),
+        ("Hello，你好。", "həlˈO, ni↗xau↓."),
         ("他说“好”……吧", "tʰa→ ʂwo→ “xau↓”… pa"),
-        ("GPT-4o 很好", "ʤˌipˌitˈi fˈɔɹ ˈO xə↓n xau↓"),
+        ("GPT-4o 很好", "ʤˌipˌitˈi fˈɔɹ ˈO xə↗n xau↓"),
         ("有3个", "jou↓ sa→nkɤ↘"),
     ],
 )
@@ -72,7 +72,7 @@ def test_chinese_text_is_read_run_by_run(g2p: G2P, text: str, phonemes: str) -> 
 
 def test_chinese_inside_other_text_is_read_as_chinese(g2p: G2P) -> None:
     read = g2p.phonemes("She said 你好, twice in 24 hours.", "en", "en-us")
-    assert read == "ʃi sˈɛd ni↓xau↓, twˈIs ɪn twˈɛnti fˈɔɹ ˈWəɹz."
+    assert read == "ʃi sˈɛd ni↗xau↓, twˈIs ɪn twˈɛnti fˈɔɹ ˈWəɹz."
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Chinese: turns text into Kokoro's phonemes; numbers as they are read aloud, words by jieba, pinyin by misaki."""
+"""Chinese: turns text into Kokoro's phonemes; numbers as they are read aloud, words by jieba, phonemes by misaki."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import unicodedata
 import warnings
 from pathlib import Path
 from typing import Any
+
+from antiphon.engines.kokoro.pinyin import Pinyin, kinds
 
 _DIGITS = "零一二三四五六七八九"
 #: Full-width letters, and a zero that Unicode does not count as a digit.
@@ -23,13 +25,16 @@ _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 #: Telephone numbers and codes, which are read digit by digit.
 _SPELLED = re.compile(r"(?<![\d.])(?:0\d+|\d{9,})(?![\d.])")
 _DIGIT = re.compile(r"\d")
+_RUN = re.compile("([\u4e00-\u9fff]+)")
+#: The sign under a syllable that misaki's phonemes leave out.
+_SYLLABIC = "\u032f"
 
 #: Punctuation that misaki does not translate.
 _MARKS = str.maketrans({"『": "“", "』": "”", "〈": "“", "〉": "”", "～": "—", "·": " ", "-": " "})
 
 
 class Chinese:
-    """Holds jieba's dictionary and misaki's pinyin. Building it takes a second or two."""
+    """Holds jieba's dictionary. Building it takes a second or two."""
 
     def __init__(self, cache: Path) -> None:
         """`cache` is the directory for jieba's compiled dictionary; only the server may be able to write to it."""
@@ -40,23 +45,32 @@ class Chinese:
         jieba.dt.tmp_dir = str(cache)
         from misaki.zh import ZHG2P
 
-        self._g2p: Any = ZHG2P()
+        jieba.initialize()
+        self._g2p: Any = ZHG2P
+        self._words: Any = jieba.lcut
+        with jieba.dt.get_dict_file() as lines:
+            self._pinyin = Pinyin(kinds(lines), lambda word: bool(jieba.dt.FREQ.get(word)))
 
     def phonemes(self, text: str) -> str:
         """Kokoro's phonemes. Drops all but Chinese and punctuation; the caller passes no Latin letters."""
-        return self._read(spoken(text).translate(_MARKS))
+        text = self._g2p.map_punctuation(spoken(text).translate(_MARKS))
+        # Every second part is a run of Chinese.
+        parts = [self._run(part) if at % 2 else part for at, part in enumerate(_RUN.split(text))]
+        return "".join(parts).replace(_SYLLABIC, "")
 
-    def _read(self, text: str) -> str:
-        if not text.strip():
-            return ""
+    def pinyin(self, run: str) -> list[list[str]]:
+        """Pinyin with tone numbers for each word of a run of Chinese characters."""
+        return self._pinyin.syllables(self._words(run))
+
+    def _run(self, run: str) -> str:
+        return " ".join("".join(map(self._ipa, word)) for word in self.pinyin(run))
+
+    def _ipa(self, syllable: str) -> str:
         try:
-            return str(self._g2p(text)[0])
+            return str(self._g2p.py2ipa(syllable))
         except Exception:
-            # One character without pinyin fails the whole call; halving the text leaves out that character only.
-            if len(text) == 1:
-                return ""
-            middle = len(text) // 2
-            return f"{self._read(text[:middle])} {self._read(text[middle:])}"
+            # A character without pinyin, or whose syllable misaki does not know, is silent.
+            return ""
 
 
 def spoken(text: str) -> str:

@@ -1,0 +1,1 @@
+"""English: how numbers, signs and abbreviations are read in English."""
