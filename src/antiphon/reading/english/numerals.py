@@ -55,12 +55,7 @@ _RATED = re.compile(
 )
 _DENOMINATORS = frozenset({*range(2, 21), 25, 32, 50, 64, 100, 1000})
 #: Pairs with a meaning of their own: both numbers are said, nothing between them.
-_PAIRS = {
-    "24/7": "twenty four seven",
-    "9/11": "nine eleven",
-    "7/11": "seven eleven",
-    "20/20": "twenty twenty",
-}
+_PAIRS = {"24/7": "twenty four seven", "9/11": "nine eleven", "7/11": "seven eleven", "20/20": "twenty twenty"}
 
 
 @rule(rf"{BEFORE}(?P<over>[0-9]{{1,2}})/(?P<under>2|4|8|16)(?=\s+(?:time|beat|meter|metre|signature)\b)")
