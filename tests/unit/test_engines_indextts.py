@@ -13,17 +13,18 @@ import pytest
 
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS
-from antiphon.engines.indextts import emotion, model_folder, pieces
+from antiphon.engines import model_folder
+from antiphon.engines.conditioning_cache import ConditioningCache
+from antiphon.engines.indextts import emotion, pieces
 from antiphon.engines.indextts.base import IndexTTS
-from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.guard import Guard, letters
 from antiphon.engines.indextts.indextts2 import IndexTTS2
 from antiphon.engines.indextts.indextts25 import IndexTTS25
 from antiphon.engines.indextts.interrupt import Interrupt
 from antiphon.engines.indextts.options import Options, generation
 from antiphon.engines.indextts.reading import Manner, Reading, Readings
-from antiphon.engines.indextts.references import References
 from antiphon.engines.indextts.seeding import derive
+from antiphon.engines.references import References
 
 RATE = 1000
 TEXT = "One sentence is here, and it goes on. Another sentence follows behind it."

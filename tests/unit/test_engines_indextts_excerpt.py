@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from antiphon.engines.indextts import excerpt
+from antiphon.engines import excerpt
 
 RATE = 16_000
 

@@ -12,13 +12,14 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase, Voice
 from antiphon.domain.request import EMOTIONS, NEUTRAL
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines.indextts import emotion, model_folder, pieces, precision, seeding
-from antiphon.engines.indextts.conditioning import ConditioningCache
+from antiphon.engines import model_folder
+from antiphon.engines.conditioning_cache import ConditioningCache
+from antiphon.engines.indextts import emotion, pieces, precision, seeding
 from antiphon.engines.indextts.guard import Guard
 from antiphon.engines.indextts.interrupt import Interrupt, Interrupted
 from antiphon.engines.indextts.options import NORMALISE, STRENGTH, Options, generation, strength
 from antiphon.engines.indextts.reading import Manner, Reading, Readings
-from antiphon.engines.indextts.references import Reference, References
+from antiphon.engines.references import Reference, References
 
 if TYPE_CHECKING:
     from antiphon.engines.indextts.batch.codes import CodeSlots

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from antiphon.engines.conditioning_cache import ConditioningCache
 from antiphon.engines.indextts.batch.units import Voice
-from antiphon.engines.indextts.conditioning import ConditioningCache
-from antiphon.engines.indextts.references import Reference
+from antiphon.engines.references import Reference
 
 
 @dataclass(frozen=True, slots=True)

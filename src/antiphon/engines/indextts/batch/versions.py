@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
+from antiphon.engines.conditioning_cache import ConditioningCache
 from antiphon.engines.indextts.batch import conditions, parts, prompts
 from antiphon.engines.indextts.batch.codes import CodeSlots
 from antiphon.engines.indextts.batch.listener import Listener, VoiceKey
 from antiphon.engines.indextts.batch.units import Row, Voice
-from antiphon.engines.indextts.conditioning import ConditioningCache
 from antiphon.engines.indextts.reading import Manner, Readings
 
 

@@ -34,12 +34,12 @@ class Reference:
 
 
 class References:
-    def __init__(self, folder: Path, uploaded: Path | None) -> None:
-        """`folder` is the model's; `uploaded` holds `<digest>.wav`."""
+    def __init__(self, folder: Path, uploaded: Path | None, *, default: bool = True) -> None:
+        """`folder` is the model's; `uploaded` holds `<digest>.wav`. `default`: one is made if the folder has none."""
         self._uploaded = uploaded
         self._made: int | None = None
         self._own = {p.stem: _reference(p) for p in sorted((folder / FOLDER).glob("*.wav"))}
-        if not self._own:
+        if not self._own and default:
             self._own = {DEFAULT: self._make()}
 
     @property
@@ -56,7 +56,7 @@ class References:
         digest = voice.digest_of(asked)
         if digest is not None:
             return self.of_digest(digest, "voice")
-        own = self._own.get(asked or self.names[0])
+        own = self._own.get(asked or next(iter(self.names), ""))
         if own is None:
             raise errors.UnknownVoice(
                 f"There is no voice {asked[:60]!r} in this model; upload one, or name {', '.join(self.names[:20])}",
