@@ -1,4 +1,4 @@
-"""Derived: the two graphs that `graph` makes of Kokoro's, kept beside the model, and the choice between them and it.
+"""Derived: the two graphs that `dividing` makes of Kokoro's, kept beside the model, and the choice between them and it.
 
 They are made at the first start, in a process of its own (`rewriting`), checked there against the graph as it came, and
 taken only as long as their digests and that of their source are right. Whatever is in the way, Kokoro runs on the graph
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 #: To be raised when the graphs are made in another way.
-FORMAT = 1
+FORMAT = 2
 #: The folder beside the model, its files, and what is known of them.
 FOLDER, ENCODER, DECODER, NOTE = "rewritten", "encoder.onnx", "decoder.onnx", "graph.json"
 #: Seconds that making and checking them may take; some five on an idle machine.

@@ -1,4 +1,4 @@
-"""Network: phonemes into samples, by Kokoro's graph as it came or by the two that `graph` makes of it."""
+"""Network: phonemes into samples, by Kokoro's graph as it came or by the two that `dividing` makes of it."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ FRAME, POINTS = 600, 2
 #: Energy (logarithmic) of speech: in silence it stays below -4, in speech above -3.5.
 QUIET = -4.0
 #: Frames that are computed before the first sound and after the last; `audio` trims them by what is heard.
-LEAD, TAIL = 3, 6
+LEAD, TAIL = 2, 5
 #: Frames of the first part, and by how much each part may be longer than the one before it, up to the longest. The next
 #: part is computed while a part plays.
 FIRST, GROWTH, LONGEST = 34, 1.7, 120

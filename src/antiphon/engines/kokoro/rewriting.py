@@ -39,7 +39,7 @@ def main(model: Path, source: str) -> None:
         import onnx
     except ImportError:
         sys.exit(derived.MISSING)
-    from antiphon.engines.kokoro.graph import rewrite
+    from antiphon.engines.kokoro.dividing import rewrite
 
     made = Path(tempfile.mkdtemp(prefix=f".{derived.FOLDER}-", dir=model.parent))
     try:
