@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 MODELS := .venv-models
 CLUSTER := .venv-cluster
+SERVERS := .venv-servers
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 STAMP := $(VENV)/.installed
 ARGS ?=
@@ -12,7 +13,7 @@ OVER ?= ray postgres s3
 # What it runs: what a store, a worker or a storage has a part in, once for each way that it has. ARGS=tests/e2e runs all.
 OVER_TESTS := $(addprefix tests/e2e/test_,$(addsuffix .py,images jobs jobs_taken_up keys speech tts voices_api))
 
-.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-kokoro bench-reliability bench-cluster bench-indextts bench-nodes bench-parts soak wheel wheel-check api-docs clean help
+.PHONY: serve install test test-indextts test-diffusion test-cluster test-over check lint types format bench bench-kokoro bench-reliability bench-cluster bench-indextts bench-nodes bench-parts bench-servers soak wheel wheel-check api-docs clean help
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -101,6 +102,15 @@ bench-cluster: $(CLUSTER)/.installed ## everything of a cluster is killed while 
 
 bench-indextts: $(MODELS)/.installed ## what batching gains for IndexTTS; make bench-indextts ARGS="--size real --stage codes --json"
 	@OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(MODELS)/second $(MODELS)/bin/python -m benchmarks.indextts $(ARGS)
+
+$(SERVERS)/.installed: pyproject.toml constraints-cluster.txt
+	$(PYTHON) -m venv $(SERVERS)
+	$(SERVERS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-cluster.txt \
+		--editable '.[kokoro,dev]' 'ray[serve]' litserve
+	@touch $@
+
+bench-servers: install $(SERVERS)/.installed ## Kokoro through Antiphon, Ray Serve and LitServe
+	ANTIPHON_BENCH_SERVERS=$(SERVERS)/bin/python $(BIN)/python -m benchmarks kokoro-servers
 
 bench-nodes: $(CLUSTER)/.installed ## throughput on one, two and four nodes of a Ray cluster
 	$(CLUSTER)/bin/python -m benchmarks.bench_cluster $(ARGS)

@@ -198,43 +198,6 @@ async def _theirs() -> list[float]:
             os.environ.pop(name, None)
 
 
-def first_audio(rounds: int = 5) -> list[Row]:
-    """The first sound of a text of 2,000 characters on Kokoro, against that of its first segment asked for alone."""
-    from antiphon.engines.kokoro import CUT
-    from antiphon.text.segment import segment
-
-    text = " ".join(SEGMENT.format(n, "a long text") for n in range(30))[:2000]
-    alone = segment(text, CUT, "en", quick_first=True)[0].text.strip()
-    fresh = {"Cache-Control": "no-store"}
-
-    async def run(port: int) -> tuple[list[float], list[float]]:
-        whole, single = [], []
-        for _ in range(rounds + 1):
-            connection = Connection(port)
-            body = json.dumps({"model": "kokoro", "input": text, "response_format": "pcm"}).encode()
-            whole.append(await connection.first("/v1/audio/speech", body, fresh))
-            while json.loads((await connection.request("GET", "/health")).body)["concurrent"]:
-                await asyncio.sleep(0.05)
-            connection.close()
-            body = json.dumps({"model": "kokoro", "input": alone, "response_format": "pcm"}).encode()
-            single.append(await connection.first("/v1/audio/speech", body, fresh))
-        # The first round warms up.
-        return whole[1:], single[1:]
-
-    with servers.antiphon("--model", "kokoro", "--models-dir", str(servers.models("kokoro"))) as port:
-        whole, single = asyncio.run(run(port))
-    a, b = statistics.median(whole), statistics.median(single)
-    return [
-        Row(
-            "first audio of 2,000 characters on Kokoro",
-            f"{a:.2f} s",
-            f"its first segment alone ({len(alone)} characters) {b:.2f} s",
-            f"{a / b:.2f}×",
-            "≤ 1.5×",
-        )
-    ]
-
-
 def burst(rounds: int = 3, jobs: int = 2000) -> list[Row]:
     """A burst of durable jobs from 64 connections while two workers are busy: each 202 means that it is on disk."""
     rates, latest = [], []
@@ -303,7 +266,6 @@ ROWS: dict[str, Callable[[], list[Row]]] = {
     "article": article,
     "book": behind_a_book,
     "own-novel": behind_own_novel,
-    "first-audio": first_audio,
     "burst": burst,
     "eta": eta,
 }

@@ -64,7 +64,7 @@ def article(port: int = 7990) -> Iterator[int]:
         shutil.rmtree(ARTICLE / "output", ignore_errors=True)
 
 
-def wait(url: str, seconds: float = 30) -> None:
+def wait(url: str, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while True:
         with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=1) as answer:

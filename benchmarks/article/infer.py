@@ -1,6 +1,7 @@
 """One inference as the article does it: a process that loads the engine, speaks one text into a file, and ends.
 
-The engine is Antiphon's own, so that both servers pay the same for the sound; ENGINE is espeak or tone.
+The engine is Antiphon's own, so that both servers pay the same for the sound; ENGINE is espeak, kokoro (ENGINE_DIR: the
+folder of its files) or tone.
 """
 
 import json
@@ -10,6 +11,8 @@ import wave
 
 if os.environ.get("ENGINE", "espeak") == "tone":
     from antiphon.engines.tone import Tone as Engine
+elif os.environ.get("ENGINE") == "kokoro":
+    from antiphon.engines.kokoro import Kokoro as Engine
 else:
     from antiphon.engines.espeak import Espeak as Engine
 
@@ -24,7 +27,7 @@ class Context:
 
 def main() -> None:
     asked = json.load(sys.stdin)
-    engine = Engine({})
+    engine = Engine({"dir": os.environ["ENGINE_DIR"]} if "ENGINE_DIR" in os.environ else {})
     engine.load(lambda name, fraction=None: None)
     can = engine.capabilities()
     emotion = {} if asked["emotion"] == "neutral" else {asked["emotion"]: 1.0}

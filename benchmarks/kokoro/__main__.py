@@ -51,7 +51,11 @@ def folder() -> Path:
 
 
 def engine(threads: int = 1) -> Kokoro:
-    made = Kokoro({"dir": str(folder()), "threads": threads})
+    return engine_of(folder(), threads)
+
+
+def engine_of(models: Path | str, threads: int = 1) -> Kokoro:
+    made = Kokoro({"dir": str(models), "threads": threads})
     made.load(lambda name, fraction=None: None)
     made.warm()
     return made
