@@ -9,7 +9,7 @@ import litserve
 from starlette.responses import Response
 
 
-class Speech(litserve.LitAPI):
+class Kokoro(litserve.LitAPI):
     def setup(self, device: str) -> None:
         from benchmarks.kokoro.__main__ import chunks, engine_of
 
@@ -27,5 +27,5 @@ class Speech(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Speech(), accelerator="cpu", workers_per_device=int(sys.argv[3]))
+    server = litserve.LitServer(Kokoro(), accelerator="cpu", workers_per_device=int(sys.argv[3]))
     server.run(host="127.0.0.1", port=int(sys.argv[1]), generate_client_file=False)

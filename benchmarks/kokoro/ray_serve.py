@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 
 @serve.deployment(num_replicas=int(sys.argv[3]), max_ongoing_requests=1, ray_actor_options={"num_cpus": 1})
-class Speech:
+class Kokoro:
     def __init__(self, folder: str) -> None:
         from benchmarks.kokoro.__main__ import chunks, engine_of
 
@@ -28,6 +28,6 @@ class Speech:
 
 if __name__ == "__main__":
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
-    serve.run(Speech.bind(sys.argv[2]), route_prefix="/")
+    serve.run(Kokoro.bind(sys.argv[2]), route_prefix="/")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(serve.shutdown()))
     signal.pause()
