@@ -45,7 +45,7 @@ test: install ## all tests, on two cores; the first run fetches the files of Kok
 $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(PYTHON) -m venv $(MODELS)
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
-		torch munch sentencepiece --editable '.[indextts25,diffusion,dev]'
+		torch munch sentencepiece --editable '.[indextts25,pocket,diffusion,dev]'
 	@# Beside the others: torchaudio asks for the torch of its own day, and without CUDA whoever imports it fails.
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints-models.txt \
 		--no-deps --target $(MODELS)/second indextts2-inference torchaudio
@@ -53,9 +53,9 @@ $(MODELS)/.installed: pyproject.toml constraints-models.txt
 	$(MODELS)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps adaptive-terrain-diffusion==0.4.2
 	@touch $@
 
-test-indextts: $(MODELS)/.installed ## the tests of IndexTTS on small random checkpoints; installs torch (a gigabyte)
+test-indextts: $(MODELS)/.installed ## the tests of IndexTTS and Pocket TTS on small random checkpoints; installs torch (a gigabyte)
 	OMP_NUM_THREADS=1 PYTHONPATH=$(CURDIR)/$(MODELS)/second \
-		$(MODELS)/bin/python -m pytest -n 2 --dist loadfile -W default --timeout 400 tests/indextts $(ARGS)
+		$(MODELS)/bin/python -m pytest -n 2 --dist loadfile -W default --timeout 400 tests/indextts tests/pocket $(ARGS)
 
 test-diffusion: $(MODELS)/.installed ## the tests of image models on a small random pipeline; installs torch
 	OMP_NUM_THREADS=1 $(MODELS)/bin/python -m pytest -W default tests/models $(ARGS)

@@ -78,6 +78,38 @@ _HEARING = (
 _INDEXTTS_FIT = "antiphon.engines.indextts.fit:describe"
 _INDEXTTS = ("config.yaml", "gpt.pth", "s2mel.pth", "wav2vec2bert_stats.pt", "feat1.pt", "feat2.pt")
 
+# Pocket TTS: a model for each language. The commits are those that version 4.0.1 of the package fetches. The hub gives
+# the weights that can hear a recording only to accounts that accepted their terms; the other files are free.
+_POCKET = {
+    # Name after "pocket-tts": language, the package's variant, commits of the weights and of the tokenizer.
+    "": ("en", "english", "db04f0e653473e5c7333c69686ac92b7460b0c1d", "00eac05ed3d16bdc3f6b5d598874019c34a89214"),
+    "-de": ("de", "german", "3e82814a68665eec246ff649b14c71331f955c06", "4e1e0a3e611c51c0b4ed8174fc10f32a54644303"),
+    "-es": ("es", "spanish", "3e82814a68665eec246ff649b14c71331f955c06", "4e1e0a3e611c51c0b4ed8174fc10f32a54644303"),
+    "-fr": ("fr", "french", "3e82814a68665eec246ff649b14c71331f955c06", "8843db76457a91db32077edf8dfcd1c0e3e755fd"),
+    "-it": ("it", "italian", "3e82814a68665eec246ff649b14c71331f955c06", "4e1e0a3e611c51c0b4ed8174fc10f32a54644303"),
+    "-nl": ("nl", "dutch", "3e82814a68665eec246ff649b14c71331f955c06", "4e1e0a3e611c51c0b4ed8174fc10f32a54644303"),
+    "-pt": ("pt", "portuguese", "3e82814a68665eec246ff649b14c71331f955c06", "4e1e0a3e611c51c0b4ed8174fc10f32a54644303"),
+}
+_POCKET_FREE = "kyutai/pocket-tts-without-voice-cloning"
+_POCKET_VOICES = "a7056f505a4a8ca72d8b5fb1440071d6f1a35739"
+
+
+def _pocket(name: str, language: str, variant: str, weights: str, tokenizer: str) -> ModelSpec:
+    below = f"languages/{variant}/"
+    return ModelSpec(
+        name=f"pocket-tts{name}", engine="pocket-tts", kind="speech", title=f"Pocket TTS ({variant.title()})",
+        licence="CC-BY-4.0", extra="pocket", modules=("torch", "pocket_tts"), languages=(language,),
+        description=f"Speech in the voice of a recording, on a CPU: {variant.title()}.",
+        repos=(
+            Repo("kyutai/pocket-tts", (f"{below}model.safetensors",), strip=below, revision=weights),
+            Repo(_POCKET_FREE, (f"{below}tokenizer.json",), strip=below, revision=tokenizer),
+            Repo(_POCKET_FREE, (f"{below}embeddings/*.safetensors",), strip=below, revision=_POCKET_VOICES),
+        ),
+        # Rank 0: its files cannot be fetched without an account.
+        rank=0, footprint=1200 * MIB, cores=1, prior=(0.5, 0.06), options={"variant": variant},
+    )
+
+
 # The models
 
 _ALL = (
@@ -132,6 +164,7 @@ _ALL = (
         languages=(), extra="whisper", modules=("faster_whisper",), files=_WHISPER_BASE,
         rank=10, footprint=400 * MIB,
     ),
+    *(_pocket(name, *each) for name, each in _POCKET.items()),
 )
 # fmt: on
 

@@ -22,7 +22,6 @@ from antiphon.catalog.sources import Endpoints, FileSpec, Hub, ModelScope, Repo,
 
 #: The most bytes of a listing, bytes of a small file, and pages of a listing.
 LISTING, SMALL, PAGES = 16 * 1024 * 1024, 32 * 1024 * 1024, 50
-BRANCH = "main"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,10 @@ def _wanted(repo: Repo, revision: str | None, listed: list[Listed]) -> list[File
     found = []
     for file in listed:
         if any(fnmatch.fnmatchcase(file.path, pattern) for pattern in repo.take):
-            sources = (Hub(repo.hub, file.path, revision or BRANCH), ModelScope(repo.modelscope or repo.hub, file.path))
+            sources = (
+                Hub(repo.hub, file.path, revision or repo.revision),
+                ModelScope(repo.modelscope or repo.hub, file.path),
+            )
             found.append(FileSpec(repo.place(safe(file.path)), file.size, file.sha256, sources))
     there = {file.name for file in found}
     if lacking := [name for name in repo.names() if name not in there]:
@@ -80,7 +82,7 @@ def _wanted(repo: Repo, revision: str | None, listed: list[Listed]) -> list[File
 
 
 async def _hub(client: httpx.AsyncClient, host: str, repo: Repo) -> tuple[str | None, list[Listed]]:
-    at = await _json(client, f"{host}/api/models/{repo.hub}/revision/{BRANCH}")
+    at = await _json(client, f"{host}/api/models/{repo.hub}/revision/{repo.revision}")
     commit = str(at["sha"])
     if not commit.isalnum():
         raise Unsafe(f"names the commit {commit[:50]!r}")

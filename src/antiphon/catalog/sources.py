@@ -93,6 +93,8 @@ class Repo:
     strip: str = ""
     #: The repository's id on ModelScope, if it differs.
     modelscope: str | None = None
+    #: A commit of the hub's, for code that knows no other version of the files. ModelScope has its newest only.
+    revision: str = "main"
 
     def place(self, path: str) -> str:
         """The name of a file of the repository in the model's folder."""
