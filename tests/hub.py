@@ -56,6 +56,7 @@ class Request:
     #: First byte asked for; None: the whole file.
     start: int | None
     if_range: str | None
+    authorization: str | None = None
 
 
 @dataclass
@@ -69,6 +70,8 @@ class Server:
     links: dict[str, str] = field(default_factory=dict)
     #: Where a path is redirected to.
     redirects: dict[str, str] = field(default_factory=dict)
+    #: Paths that are only given to who sends this token.
+    gated: dict[str, str] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     stalled: threading.Event = field(default_factory=threading.Event)
     release: threading.Event = field(default_factory=threading.Event)
@@ -182,7 +185,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         found = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(found[1]) if found else None
-        self.hub.requests.append(Request(self.path, start, self.headers.get("If-Range")))
+        asked = Request(self.path, start, self.headers.get("If-Range"), self.headers.get("Authorization"))
+        self.hub.requests.append(asked)
+        if (token := self.hub.gated.get(self.path)) and asked.authorization != f"Bearer {token}":
+            self._refuse(401)
+            return
         if self.path in self.hub.redirects:
             self.send_response(302)
             self.send_header("Location", self.hub.redirects[self.path])

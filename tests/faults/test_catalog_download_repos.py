@@ -101,6 +101,37 @@ async def test_all_that_is_wanted_comes_from_the_hub(hub: hubs.Server, tmp_path:
     assert len(hub.requests) == asked
 
 
+async def test_a_file_behind_terms_is_given_to_the_account_that_no_other_host_hears_of(
+    hub: hubs.Server, mirror: hubs.Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main, _ = fill(hub)
+    path = GPT.format(main)
+    hub.gated[path] = "secret"
+    # As the hub does: the bytes of large files are somewhere else.
+    hub.redirects[path] = f"{mirror.url}/elsewhere"
+    mirror.files["/elsewhere"] = MAIN["gpt.pth"]
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(errors.DownloadFailed, match=r"401 .*terms.*set HF_TOKEN"):
+        await downloader(hub, tmp_path, mirrors=(mirror.url,)).pull(SPEC)
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    await downloader(hub, tmp_path, mirrors=(mirror.url,)).pull(SPEC)
+    right(tmp_path)
+    assert "Bearer secret" in {request.authorization for request in hub.asked(path)}
+    assert mirror.asked("/elsewhere")
+    assert {request.authorization for request in mirror.requests} == {None}
+
+
+async def test_a_repository_may_be_taken_at_one_commit(hub: hubs.Server, tmp_path: Path) -> None:
+    main, _ = fill(hub)
+    listing = "/api/models/team/main/revision"
+    hub.files[f"{listing}/{main}"] = hub.files[f"{listing}/main"]
+    hub.files[f"{listing}/main"] = json.dumps({"id": "team/main", "sha": "f" * 40}).encode()
+    pinned = replace(SPEC, repos=(replace(SPEC.repos[0], revision=main), SPEC.repos[1]))
+    await downloader(hub, tmp_path).pull(pinned)
+    right(tmp_path, pinned)
+    assert all(f"/{'f' * 40}" not in request.path for request in hub.requests)
+
+
 async def test_modelscope_is_asked_when_the_hub_is_silent_and_first_if_told(hub: hubs.Server, tmp_path: Path) -> None:
     fill(hub)
     await Downloader(tmp_path / "a", endpoint="http://127.0.0.1:9", mirrors=(), modelscope=hub.url).pull(SPEC)

@@ -114,7 +114,7 @@ class Downloader:
             meter.phase("listing")
             if self._offline:
                 raise self._told_offline(spec, " is")
-            async with await connect(self._patience) as client:
+            async with await connect(self._patience, self._endpoints) as client:
                 try:
                     listed = await repo_listing.files_of(client, spec.repos, self._endpoints, self._patience.stall)
                 except SourceFailed as e:

@@ -13,7 +13,7 @@ import httpx
 
 from antiphon.catalog.files import in_thread
 from antiphon.catalog.progress import Meter
-from antiphon.catalog.sources import FileSpec, SourceFailed, Unreachable
+from antiphon.catalog.sources import FileSpec, SourceFailed, Unreachable, refusal
 
 #: Bytes gathered before a thread writes them.
 WRITE_BLOCK = 1024 * 1024
@@ -106,7 +106,7 @@ class Fetch:
         if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE and offset:
             raise _StartOver
         if status not in (httpx.codes.OK, httpx.codes.PARTIAL_CONTENT):
-            raise SourceFailed(f"HTTP {status} {response.reason_phrase}".rstrip())
+            raise SourceFailed(refusal(status, response.reason_phrase))
         for hop in (*response.history, response):
             self._check_identity(hop)
         if status == httpx.codes.OK:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 import httpx
@@ -53,7 +54,7 @@ class Pull:
     async def run(self, wanted: list[FileSpec]) -> None:
         """Fetches the files. Raises `DownloadFailed`, or `Offline` when no source could be reached."""
         self._check_space(wanted)
-        async with await connect(self._patience) as client:
+        async with await connect(self._patience, self._endpoints) as client:
             for file in wanted:
                 await self._obtain(client, file)
         await files.in_thread(shutil.rmtree, self._folder / files.ARCHIVES, True)
@@ -124,12 +125,29 @@ class Pull:
         return kind(f"{self._spec.name}: {what}{lines}\n{remedy(self._spec, self._models_dir)}")
 
 
-async def connect(patience: Patience) -> httpx.AsyncClient:
+class _Account(httpx.Auth):
+    """Sends the hub's token to that hub and to no other host; httpx drops it where the hub redirects to another one."""
+
+    def __init__(self, endpoints: Endpoints) -> None:
+        self._hub, self._token = httpx.URL(endpoints.hubs[0]), endpoints.token
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        url, hub = request.url, self._hub
+        if self._token and (url.scheme, url.host, url.port) == (hub.scheme, hub.host, hub.port):
+            request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+async def connect(patience: Patience, endpoints: Endpoints) -> httpx.AsyncClient:
     """An HTTP client for hubs."""
     # Reading the system's certificates would block the event loop for too long.
     context = await files.in_thread(httpx.create_ssl_context)
     return httpx.AsyncClient(
-        verify=context, timeout=patience.timeout(), follow_redirects=True, headers={"User-Agent": "antiphon"}
+        verify=context,
+        timeout=patience.timeout(),
+        follow_redirects=True,
+        headers={"User-Agent": "antiphon"},
+        auth=_Account(endpoints),
     )
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from antiphon.catalog.manifest import LARGEST, Unsafe, is_sha256, safe
-from antiphon.catalog.sources import Endpoints, FileSpec, Hub, ModelScope, Repo, SourceFailed, Unreachable
+from antiphon.catalog.sources import Endpoints, FileSpec, Hub, ModelScope, Repo, SourceFailed, Unreachable, refusal
 
 #: The most bytes of a listing, bytes of a small file, and pages of a listing.
 LISTING, SMALL, PAGES = 16 * 1024 * 1024, 32 * 1024 * 1024, 50
@@ -146,7 +146,7 @@ async def _get(client: httpx.AsyncClient, url: str, most: int) -> httpx.Response
     try:
         async with client.stream("GET", url) as answer:
             if answer.status_code != httpx.codes.OK:
-                raise SourceFailed(f"HTTP {answer.status_code} {answer.reason_phrase}".rstrip())
+                raise SourceFailed(refusal(answer.status_code, answer.reason_phrase))
             data = bytearray()
             async for piece in answer.aiter_bytes():
                 data += piece

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
@@ -115,17 +115,23 @@ class Endpoints:
     modelscope: str = "https://www.modelscope.cn"
     #: Which hub is asked first.
     first: First = "hub"
+    #: Of an account at the first of `hubs`, which gives some files only to accounts that accepted their terms. No other
+    #: host is told.
+    token: str = field(default="", repr=False)
 
     @classmethod
     def of(
         cls, endpoint: str | None, mirrors: tuple[str, ...] | None, modelscope: str | None, first: First = "hub"
     ) -> Endpoints:
-        """The endpoints of the settings. None means the default; that of the first hub is `HF_ENDPOINT` if set."""
+        """The endpoints of the settings. None means the default; that of the first hub is `HF_ENDPOINT` if set.
+
+        The token is `HF_TOKEN`."""
         default = cls()
         hub = endpoint or os.environ.get("HF_ENDPOINT") or default.hubs[0]
         rest = default.hubs[1:] if mirrors is None else mirrors
         hubs = dict.fromkeys(each.rstrip("/") for each in (hub, *rest))
-        return cls(tuple(hubs), (modelscope or default.modelscope).rstrip("/"), first)
+        token = os.environ.get("HF_TOKEN", "").strip()
+        return cls(tuple(hubs), (modelscope or default.modelscope).rstrip("/"), first, token)
 
     def in_order(self) -> tuple[str, ...]:
         """The hosts in the order in which they are asked."""
@@ -162,6 +168,17 @@ def _places(source: Source, endpoints: Endpoints) -> tuple[str | PackageIndex, .
             return (url,)
         case PackageIndex():
             return (source,)
+
+
+def refusal(status: int, reason: str) -> str:
+    """Why a host did not send a file, by its HTTP status, in one line."""
+    told = f"HTTP {status} {reason}".rstrip()
+    if status in (401, 403):
+        told += (
+            " (if the repository asks for its terms to be accepted: accept them on its page, and set HF_TOKEN to a "
+            "token of your account)"
+        )
+    return told
 
 
 class SourceFailed(Exception):
