@@ -110,9 +110,11 @@ async def test_a_file_behind_terms_is_given_to_the_account_that_no_other_host_he
     # As the hub does: the bytes of large files are somewhere else.
     hub.redirects[path] = f"{mirror.url}/elsewhere"
     mirror.files["/elsewhere"] = MAIN["gpt.pth"]
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    with pytest.raises(errors.DownloadFailed, match=r"401 .*terms.*set HF_TOKEN"):
-        await downloader(hub, tmp_path, mirrors=(mirror.url,)).pull(SPEC)
+    for token in ("", "of another account"):
+        monkeypatch.setenv("HF_TOKEN", token)
+        with pytest.raises(errors.DownloadFailed, match=r"401 .*terms.*set HF_TOKEN"):
+            await downloader(hub, tmp_path, mirrors=(mirror.url,)).pull(SPEC)
+    assert mirror.asked(path)
     monkeypatch.setenv("HF_TOKEN", "secret")
     await downloader(hub, tmp_path, mirrors=(mirror.url,)).pull(SPEC)
     right(tmp_path)

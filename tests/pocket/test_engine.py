@@ -223,6 +223,11 @@ def test_a_long_text_is_said_in_parts_and_one_that_does_not_end_is_cut_off(own: 
     assert len(say(endless, "yes")) == 2 * FRAME * most
 
 
+def test_a_text_is_not_quoted_in_the_log(engine: PocketTTS, caplog: pytest.LogCaptureFixture) -> None:
+    assert len(engine._parts("x" * 150)[0].tokens[0]) > 100
+    assert caplog.records == []
+
+
 def test_a_computed_voice_is_one_of_the_models_own(own: Path, voices: Path) -> None:
     from pocket_tts import export_model_state
 

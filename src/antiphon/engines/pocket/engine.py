@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -42,6 +43,8 @@ class PocketTTS:
         given = self.options
         files.check(given.folder)
         model_folder.seal()
+        # The package's warnings quote the text.
+        logging.getLogger("pocket_tts").setLevel(logging.ERROR)
         phase("importing torch")
         import torch
 
