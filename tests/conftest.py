@@ -174,6 +174,24 @@ def launch(
     return server
 
 
+def command_bytes(
+    *args: str, env: Mapping[str, str], cwd: Path | None = None, given: bytes = b"", timeout: float = 60
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs `antiphon ARGS` to its end with exactly this environment and `given` as its standard input."""
+    if _launcher.fits(env):
+        return _launcher.run(args, env, str(cwd or Path.cwd()), given, timeout)
+    line = [sys.executable, "-m", "antiphon.cli.main", *args]
+    return subprocess.run(line, env=env, cwd=cwd, input=given, capture_output=True, timeout=timeout, check=False)
+
+
+def command(
+    *args: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The same, whose output is text; by default with the environment of the tests."""
+    done = command_bytes(*args, env=os.environ if env is None else env, cwd=cwd)
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Start]:
     """Starts servers that end with the test: `serve("--model", "tone")`; again with the same `data` after a kill."""

@@ -7,11 +7,14 @@ import functools
 import io
 import os
 import re
+import shutil
 import unicodedata
 import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+from antiphon.catalog import files
 
 # Two test runs on a small machine must not fight over its cores; numeric libraries read this when they are loaded.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,6 +58,21 @@ def model(name: str) -> Path:
             return thread.submit(lambda: asyncio.run(Downloader(models_dir()).pull(MODELS[name]))).result()
     except errors.Offline as e:
         pytest.skip(e.message)
+
+
+def copied(name: str, models_dir: Path) -> Path:
+    """The model's folder in another `models_dir`, as an operator copies it: without the marks of what was verified. What
+    was made of its files comes with them, since that takes seconds."""
+    folder = models_dir / name
+    shutil.copytree(model(name), folder, copy_function=_link, ignore=shutil.ignore_patterns(files.MARKER, ".*"))
+    return folder
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy(source, target)
 
 
 def hear(audio: bytes, rate: int = 24000, language: str = "en") -> str:

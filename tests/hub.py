@@ -15,10 +15,12 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
-from antiphon.catalog.models import ModelSpec
+from antiphon.catalog.models import MODELS, ModelSpec
 from antiphon.catalog.sources import FileSpec, Hub, Part, Source
+from tests import ear
 
 REPO = "somebody/model"
 PIECE = 64 * 1024
@@ -36,6 +38,8 @@ class Fault:
     drops: int = 1_000_000
     #: Says no more from this byte on, and sets `Server.stalled`.
     stall_at: int | None = None
+    #: After `Server.release` it goes on there, in place of an end of the connection.
+    resumes: bool = False
     #: Flips the byte there.
     corrupt_at: int | None = None
     #: Answers 200 and the whole file whatever range is asked.
@@ -139,6 +143,21 @@ def spec(files: Mapping[str, bytes], sources: Mapping[str, tuple[Source, ...]] |
 
 def file_spec(name: str, data: bytes, sources: tuple[Source, ...] | None = None) -> FileSpec:
     return FileSpec(name, len(data), hashlib.sha256(data).hexdigest(), sources or (Hub(REPO, name),))
+
+
+@contextlib.contextmanager
+def slow_kokoro(models_dir: Path) -> Iterator[tuple[Server, dict[str, str]]]:
+    """A hub that sends a third of Kokoro's voices and the rest after `release`, with the environment of a server that
+    asks it; all else that Kokoro needs is put into `models_dir`."""
+    voices = next(file for file in MODELS["kokoro"].files if file.name.startswith("voices"))
+    path = next(f"/{s.repo}/resolve/{s.revision}/{s.path}" for s in voices.sources if isinstance(s, Hub))
+    fetched = ear.copied("kokoro", models_dir) / voices.name
+    with serving() as hub:
+        hub.files[path] = fetched.read_bytes()
+        hub.faults[path] = Fault(stall_at=voices.size // 3, resumes=True)
+        fetched.unlink()
+        # The publisher's own address, which is asked first, cannot be reached through this proxy.
+        yield hub, {"HF_ENDPOINT": hub.url, "HTTPS_PROXY": "http://127.0.0.1:9"}
 
 
 @contextlib.contextmanager
@@ -251,8 +270,10 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 self.hub.stalled.set()
                 self.hub.release.wait(30)
-                self.close_connection = True
-                raise _Drop
+                if not fault.resumes:
+                    self.close_connection = True
+                    raise _Drop
+                fault.stall_at = None
             if fault.trickle is not None:
                 time.sleep(fault.trickle)
             end = min((x for x in (drop, fault.stall_at) if x is not None and x > at), default=len(data))

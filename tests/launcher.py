@@ -1,13 +1,14 @@
-"""Launcher: a process that has loaded the server's modules and forks the servers of the tests.
+"""Launcher: a process that has loaded the server's modules and forks the servers and commands of the tests.
 
-To load them takes two thirds of the processor time of a start, and hundreds of servers start in the tests. A forked server
-runs the command line from its first line to the end of its process. Only where its interpreter began is another place, so
-`Launcher.fits` says which servers need an interpreter of their own.
+To load them takes two thirds of the processor time of a start, and hundreds of servers and commands start in the tests. A
+forked one runs the command line from its first line to the end of its process. Only where its interpreter began is another
+place, so `Launcher.fits` says which need an interpreter of their own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import select
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,12 +26,21 @@ from typing import IO, Any
 ROOT = Path(__file__).parents[1]
 #: Bytes of one request: a command line and an environment.
 REQUEST = 1024 * 1024
+#: How the variables begin that are read when they are used: Antiphon's own, pytest's, which change with each test, those
+#: of a terminal and a download, and those of the engines in tests/plugins, which run in workers. What PYTHONPATH adds, a
+#: forked process puts before its modules itself.
+READ_LATE = (
+    "ANTIPHON_", "PYTEST_", "COLUMNS", "NO_COLOR", "HF_ENDPOINT", "HTTPS_PROXY", "GATED_", "GRADUAL_", "REVERSING_",
+    "PYTHONPATH",
+)  # fmt: skip
+#: Modules that an interpreter imports when it begins.
+EARLY = ("sitecustomize.py", "usercustomize.py")
 
 
 class Forked:
-    """A forked server; what the tests use of `subprocess.Popen`."""
+    """A forked process; what the tests use of `subprocess.Popen`."""
 
-    def __init__(self, pid: int, stdout: IO[str], reports: IO[str]) -> None:
+    def __init__(self, pid: int, stdout: IO[str] | None, reports: IO[str]) -> None:
         self.pid, self.stdout, self._reports = pid, stdout, reports
         self.returncode: int | None = None
 
@@ -66,24 +77,55 @@ class Launcher:
         self._running: dict[frozenset[tuple[str, str]], tuple[subprocess.Popen[bytes], socket.socket]] = {}
 
     def fits(self, env: Mapping[str, str]) -> bool:
-        """Whether a server with this environment can be forked: an interpreter, its allocator and its libraries read
-        variables when they begin, so only those of Antiphon may differ from those of the tests."""
-        return _others(env) == _others(os.environ)
+        """Whether a process with this environment can be forked: an interpreter, its allocator and its libraries read
+        variables when they begin, so only those of `READ_LATE` may differ from those of the tests."""
+        added = env.get("PYTHONPATH", "").split(os.pathsep)
+        early = any(Path(folder, name).exists() for folder in added if folder for name in EARLY)
+        return not early and _others(env) == _others(os.environ)
 
     def fork(self, arguments: Sequence[str], env: Mapping[str, str], errors: IO[str]) -> Forked:
         """A server with these arguments after `antiphon`; `errors` is its standard error."""
+        out, stdout = os.pipe()
+        with open(os.devnull) as nothing, open(stdout) as written:
+            streams = (nothing.fileno(), written.fileno(), errors.fileno())
+            pid, reports = self._fork(arguments, env, os.getcwd(), streams)
+        return Forked(pid, open(out), reports)
+
+    def run(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: str, given: bytes, timeout: float
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Runs a command to its end, as `subprocess.run` does; `given` is its standard input."""
+        with contextlib.ExitStack() as stack:
+            source, out, errors = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            source.write(given)
+            source.seek(0)
+            pid, reports = self._fork(arguments, env, cwd, (source.fileno(), out.fileno(), errors.fileno()))
+            made = Forked(pid, None, reports)
+            try:
+                code = made.wait(timeout)
+            except subprocess.TimeoutExpired:
+                made.kill()
+                made.wait()
+                raise
+            for file in (out, errors):
+                file.seek(0)
+            return subprocess.CompletedProcess(list(arguments), code, out.read(), errors.read())
+
+    def _fork(
+        self, arguments: Sequence[str], env: Mapping[str, str], cwd: str, streams: tuple[int, int, int]
+    ) -> tuple[int, IO[str]]:
+        """The id of a process with these standard streams, and where its exit status will be told."""
         kind = frozenset(_others(env).items())
         if kind not in self._running:
             self._running[kind] = self._begin(dict(kind))
-        (out, stdout), (reports, report) = os.pipe(), os.pipe()
-        request = json.dumps({"arguments": arguments, "env": dict(env), "cwd": os.getcwd()}).encode()
+        reports, report = os.pipe()
+        request = json.dumps({"arguments": arguments, "env": dict(env), "cwd": cwd}).encode()
         try:
-            socket.send_fds(self._running[kind][1], [request], [stdout, errors.fileno(), report])
+            socket.send_fds(self._running[kind][1], [request], [*streams, report])
         finally:
-            os.close(stdout)
             os.close(report)
         said = open(reports, buffering=1)  # noqa: SIM115 - `Forked` closes it
-        return Forked(int(said.readline()), open(out), said)
+        return int(said.readline()), said
 
     def close(self) -> None:
         """Ends the launchers, and the servers that still live."""
@@ -104,8 +146,8 @@ class Launcher:
 
 
 def _others(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are not Antiphon's own, and not pytest's, which change with each test."""
-    return {name: value for name, value in env.items() if not name.startswith(("ANTIPHON_", "PYTEST_"))}
+    """The variables that an interpreter or a library may read when it begins."""
+    return {name: value for name, value in env.items() if not name.startswith(READ_LATE)}
 
 
 # What the launcher's own process runs
@@ -133,18 +175,18 @@ class _Forks:
                     return None
 
     def _next(self) -> list[str] | None:
-        request, descriptors, _, _ = socket.recv_fds(self._control, REQUEST, 3)
+        request, descriptors, _, _ = socket.recv_fds(self._control, REQUEST, 4)
         if not request:
             self._close(kill=True)
             return None
-        stdout, stderr, report = descriptors
+        *streams, report = descriptors
         wanted = json.loads(request)
         child = os.fork()
         if child == 0:
             self._close()
-            return _become(wanted, stdout, stderr, report)
-        os.close(stdout)
-        os.close(stderr)
+            return _become(wanted, streams, report)
+        for stream in streams:
+            os.close(stream)
         os.write(report, f"{child}\n".encode())
         watch = os.pidfd_open(child)
         self._children[watch] = report, child
@@ -171,24 +213,29 @@ class _Forks:
             os.close(report)
 
 
-def _become(wanted: dict[str, Any], stdout: int, stderr: int, report: int) -> list[str]:
+def _become(wanted: dict[str, Any], streams: list[int], report: int) -> list[str]:
     """Makes this child what an exec would have made it."""
-    os.dup2(stdout, 1)
-    os.dup2(stderr, 2)
-    for descriptor in (stdout, stderr, report):
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    for descriptor in (*streams, report):
         os.close(descriptor)
     os.environ.clear()
     os.environ.update(wanted["env"])
+    added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [folder for folder in added if folder and folder not in sys.path]
     os.chdir(wanted["cwd"])
     return list(wanted["arguments"])
 
 
 def main() -> None:
-    # Whatever `antiphon serve` loads before it reads its options.
+    # Whatever `antiphon serve` loads before it reads its options, and the other commands.
     import antiphon.cli.exit_codes
     import antiphon.cli.main
     import antiphon.cli.serve
 
+    # A collection would touch, and so copy, every page that a child shares with this process.
+    gc.collect()
+    gc.freeze()
     arguments = _Forks(socket.socket(fileno=int(sys.argv[1]))).run()
     if arguments is not None:
         sys.argv = [antiphon.cli.main.__file__, *arguments]

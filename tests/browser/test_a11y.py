@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.visiting import browser, needs_chromium, visit
+from tests.browser.visiting import needs_chromium, visit
 from tests.conftest import Server, launch
 
-__all__ = ["browser"]
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
 pytestmark = needs_chromium
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from antiphon.api.web import assets
-from tests.browser.visiting import browser, needs_chromium
+from tests.browser.visiting import needs_chromium
 from tests.conftest import Server
 
-__all__ = ["browser"]
 FILES = ["/", *(f"/web/{name}" for name in assets())]
 
 

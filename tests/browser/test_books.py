@@ -11,10 +11,9 @@ import pytest
 
 from antiphon.audio import wav
 from antiphon.text.chapters import split
-from tests.browser.visiting import PAYLOAD, browser, fits, mount, needs_chromium, shot, visit
+from tests.browser.visiting import PAYLOAD, fits, mount, needs_chromium, shot, visit
 from tests.conftest import Server, Start
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 HEADINGS = ["Chapter 1", "CHAPTER IV. The Storm", "Chapter Twenty-One: Home", "Part One", "Prologue", "EPILOGUE", "# A Title",

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.visiting import browser, fits, needs_chromium, shot, visit
+from tests.browser.visiting import fits, needs_chromium, shot, visit
 from tests.conftest import PATIENCE, Server, Start, wait_until
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 #: Seconds per character: the first job occupies the worker for the whole test.

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.visiting import browser, needs_chromium
+from tests.browser.visiting import needs_chromium
 from tests.conftest import PATIENCE, Server, launch, wait_until
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 NO_SOCKET = "window.WebSocket = class { constructor() { throw new DOMException('not here'); } };"

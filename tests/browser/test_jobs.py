@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tests import ports
-from tests.browser.visiting import PAYLOAD, browser, fits, needs_chromium, shot, visit
+from tests.browser.visiting import PAYLOAD, fits, needs_chromium, shot, visit
 from tests.conftest import PATIENCE, Server, Start, wait_until
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 #: Milliseconds in which the page may stand still while a hundred jobs go through; generous, for two busy cores.

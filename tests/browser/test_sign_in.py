@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.browser.visiting import browser, needs_chromium
-from tests.conftest import PATIENCE, Server, launch, wait_until
+from tests.browser.visiting import needs_chromium
+from tests.conftest import PATIENCE, Server, command, launch, wait_until
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 
 def make_key(data: Path, name: str) -> str:
-    command = [sys.executable, "-m", "antiphon.cli.main", "keys", "create", "--data-dir", str(data), "--name", name]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+    return command("keys", "create", "--data-dir", str(data), "--name", name).stdout.splitlines()[-1]
 
 
 @pytest.fixture(scope="module")

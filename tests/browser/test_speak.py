@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests import ear
-from tests.browser.visiting import PAYLOAD, browser, fits, needs_chromium, shot, visit
+from tests.browser.visiting import PAYLOAD, fits, needs_chromium, shot, visit
 from tests.conftest import Server, Start, launch, wait_until
+from tests.hub import slow_kokoro
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 #: Long enough that each is a segment of its own.
@@ -164,17 +164,21 @@ def test_what_is_copied_runs(tone: Server, browser: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.models
-@pytest.mark.timeout(300)
-def test_the_banner_tells_what_is_fetched_and_the_input_does_not_wait_for_it(serve: Start, browser: Any) -> None:
-    server = serve(ready=False)
-    with visit(browser, server, "speak") as page:
-        banner = page.locator("#banner")
-        told = r"kokoro: .*MB of 1\d\d(\.\d)? MB"
-        wait_until(
-            lambda: re.search(told, banner.inner_text()) and banner.locator("progress").count(), "bytes are told"
-        )
-        wait_until(page.locator("#text").is_enabled, "espeak speaks meanwhile")
-        wait_until(banner.is_hidden, "kokoro is there", 240)
+def test_the_banner_tells_what_is_fetched_and_the_input_does_not_wait_for_it(
+    serve: Start, browser: Any, tmp_path: Path
+) -> None:
+    models = ("--model", "espeak", "--model", "kokoro", "--models-dir", str(tmp_path / "models"))
+    with slow_kokoro(tmp_path / "models") as (hub, env):
+        server = serve(*models, "--workers", "1", env=env, ready=False)
+        with visit(browser, server, "speak") as page:
+            banner = page.locator("#banner")
+            told = r"kokoro: .*MB of 1\d\d(\.\d)? MB"
+            wait_until(
+                lambda: re.search(told, banner.inner_text()) and banner.locator("progress").count(), "bytes are told"
+            )
+            wait_until(page.locator("#text").is_enabled, "espeak speaks meanwhile")
+            hub.release.set()
+            wait_until(banner.is_hidden, "kokoro is there")
 
 
 def test_the_banner_says_what_is_missing_and_the_input_waits(serve: Start, browser: Any, tmp_path: Path) -> None:

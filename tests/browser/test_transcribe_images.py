@@ -10,10 +10,9 @@ import pytest
 
 from antiphon.audio import wav
 from tests import plugins
-from tests.browser.visiting import PAYLOAD, browser, fits, mount, needs_chromium, shot, visit
+from tests.browser.visiting import PAYLOAD, fits, mount, needs_chromium, shot, visit
 from tests.conftest import Server, launch, wait_until
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 

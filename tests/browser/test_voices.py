@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 
 from antiphon.audio import pcm, wav
-from tests.browser.visiting import PAYLOAD, browser, fits, needs_chromium, shot, visit
+from tests.browser.visiting import PAYLOAD, fits, needs_chromium, shot, visit
 from tests.conftest import Server
 from tests.unit.test_audio_pcm import pitch, tone
 
-__all__ = ["browser"]
 pytestmark = needs_chromium
 
 RATE = 24_000

@@ -12,13 +12,11 @@ import pytest
 from tests.cluster.postgres import Postgres
 from tests.cluster.rays import Rays
 from tests.cluster.storage import CREDENTIALS, Storage
+from tests.conftest import command
 
 
 def antiphon(*args: str, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "antiphon.cli.main", *args]
-    return subprocess.run(
-        command, cwd=cwd, env=os.environ | env, capture_output=True, text=True, timeout=60, check=False
-    )
+    return command(*args, cwd=cwd, env=os.environ | env)
 
 
 def test_the_doctor_looks_at_what_is_shared(
@@ -54,8 +52,8 @@ def test_the_doctor_says_what_does_not_answer(database_server: Postgres, tmp_pat
 )
 def test_without_the_extra_it_says_what_to_install(module: str, options: list[str], extra: str, tmp_path: Path) -> None:
     hidden = f"import sys; sys.modules[{module!r}] = None; from antiphon.cli.main import main; main()"
-    command = [sys.executable, "-c", hidden, "serve", "--data-dir", str(tmp_path), *options]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    line = [sys.executable, "-c", hidden, "serve", "--data-dir", str(tmp_path), *options]
+    ran = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode != 0
     assert extra in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -20,7 +20,7 @@ from tests import plugins
 from tests.cluster import postgres
 from tests.cluster.conftest import Pair
 from tests.cluster.postgres import Postgres
-from tests.conftest import Server, Start, wait_until
+from tests.conftest import Server, Start, command, wait_until
 from tests.faults.test_webhooks import Receiver, receiving
 from tests.plugins.slow_engines import GATE
 
@@ -234,12 +234,8 @@ def test_a_rate_holds_on_both(pair: Pair) -> None:
 
 def test_keys_and_quotas_hold_on_both(pair: Pair, database: str) -> None:
     one, two = pair()
-    made = subprocess.run(
-        [sys.executable, "-m", "antiphon.cli.main", "keys", "create", "--name", "k", "--quota-seconds", "3"],
-        env=os.environ | {"ANTIPHON_STORE": database},
-        capture_output=True,
-        text=True,
-        check=True,
+    made = command(
+        "keys", "create", "--name", "k", "--quota-seconds", "3", env=os.environ | {"ANTIPHON_STORE": database}
     )
     token = made.stdout.split()[-1]
     key = {"Authorization": f"Bearer {token}"}

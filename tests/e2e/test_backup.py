@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import Server, Start
+from tests.conftest import Server, Start, command
 
 
 def submit(server: Server, n: int) -> str:
@@ -18,8 +17,7 @@ def submit(server: Server, n: int) -> str:
 
 
 def backup(server: Server, to: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "antiphon.cli.main", "backup", str(to), "--data-dir", str(server.data), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return command("backup", str(to), "--data-dir", str(server.data), *options)
 
 
 @pytest.mark.local("sqlite: what is in PostgreSQL is backed up by pg_dump")

@@ -13,20 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Server
+from tests.conftest import Server, command_bytes
 
 
 def antiphon(*args: str, cwd: Path, text: str | None = None) -> subprocess.CompletedProcess[bytes]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("ANTIPHON_")}
-    return subprocess.run(
-        [sys.executable, "-m", "antiphon.cli.main", *args],
-        cwd=cwd,
-        input=text.encode() if text is not None else None,
-        capture_output=True,
-        timeout=60,
-        env=env | {"COLUMNS": "150"},
-        check=False,
-    )
+    return command_bytes(*args, cwd=cwd, given=(text or "").encode(), env=env | {"COLUMNS": "150"})
 
 
 def test_help_lists_the_commands(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from antiphon.cli.book import LEDGER, plan, safe_name
-from tests.conftest import Server, Start, wait_until
+from tests.conftest import Server, Start, command, wait_until
 
 
 def book(chapters: int, paragraphs: int = 6, word: str = "day") -> str:
@@ -23,14 +23,12 @@ def book(chapters: int, paragraphs: int = 6, word: str = "day") -> str:
     return "\n\n".join(parts)
 
 
-def command(file: Path, server: str, *more: str) -> list[str]:
-    line = [sys.executable, "-m", "antiphon.cli.main", "say", "--file", str(file), "--chapters", "--server", server]
-    return [*line, "--format", "wav", *more]
+def say(file: Path, server: str, *more: str) -> list[str]:
+    return ["say", "--file", str(file), "--chapters", "--server", server, "--format", "wav", *more]
 
 
 def render(file: Path, server: str, *more: str) -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"COLUMNS": "80"}
-    return subprocess.run(command(file, server, *more), capture_output=True, text=True, env=env, timeout=60)
+    return command(*say(file, server, *more), env=os.environ | {"COLUMNS": "80"})
 
 
 def jobs(server: Server) -> int:
@@ -42,7 +40,8 @@ def test_a_book_killed_in_the_middle_goes_on_and_nothing_is_doubled(serve: Start
     file = tmp_path / "book.txt"
     file.write_text(book(6))
     folder = tmp_path / "book"
-    with subprocess.Popen(command(file, server.base), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
+    line = [sys.executable, "-m", "antiphon.cli.main", *say(file, server.base)]
+    with subprocess.Popen(line, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as first:
         wait_until((folder / LEDGER).is_file, "the first chapter is done")
         first.kill()
     files = {path.name: path.read_bytes() for path in folder.glob("*.wav")}
@@ -110,9 +109,7 @@ def test_a_chapter_that_cannot_be_made_is_named(tone: Server, tmp_path: Path) ->
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     for arguments in (["say"], ["say", "Hi", "--chapters"], ["say", "--file", str(tmp_path / "none.txt")]):
-        done = subprocess.run(
-            [sys.executable, "-m", "antiphon.cli.main", *arguments], capture_output=True, text=True, timeout=30
-        )
+        done = command(*arguments)
         assert done.returncode != 0
         assert "Traceback" not in done.stderr
         assert done.stderr.strip()

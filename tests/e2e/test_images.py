@@ -6,7 +6,6 @@ import base64
 import concurrent.futures
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ import pytest
 
 from antiphon.imaging import image_codec
 from tests import plugins
-from tests.conftest import Server, launch, surroundings, wait_until
+from tests.conftest import Server, command, launch, surroundings, wait_until
 from tests.plugins.drawing_engines import bands
 
 PATH = "/v1/images/generations"
 PROMPT = "A lighthouse at dusk"
-COMMAND = [sys.executable, "-m", "antiphon.cli.main"]
 
 
 @pytest.fixture(scope="module")
@@ -198,10 +196,8 @@ def test_somebody_elses_image_is_not_shown_and_a_class_is_a_ceiling(tmp_path: Pa
     server = launch(tmp_path / "data", "--model", "painter", "--workers", "1", env=env, ready=False)
 
     def key(name: str, *options: str) -> dict[str, str]:
-        command = ["keys", "create", "--name", name, "--data-dir", str(server.data), *options]
-        made = subprocess.run(
-            [*COMMAND, *command], capture_output=True, text=True, check=True, env=surroundings(server.data)
-        )
+        arguments = ("--name", name, "--data-dir", str(server.data), *options)
+        made = command("keys", "create", *arguments, env=surroundings(server.data))
         return {"Authorization": f"Bearer {made.stdout.split()[-1]}"}
 
     try:
@@ -224,11 +220,8 @@ def test_the_command_draws_with_a_server_and_without(painter: Server, tmp_path: 
     alone = tmp_path / "alone"
 
     def imagine(*args: str, server: str = painter.base) -> subprocess.CompletedProcess[str]:
-        command = [*COMMAND, "imagine", *args, "--server", server]
-        return subprocess.run(
-            [*command, "--data-dir", str(alone)],
-            cwd=tmp_path, env=surroundings(alone, env), capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
+        where = ("--server", server, "--data-dir", str(alone))
+        return command("imagine", *args, *where, cwd=tmp_path, env=surroundings(alone, env))
 
     nobody = "http://127.0.0.1:9"
     with concurrent.futures.ThreadPoolExecutor(2) as pool:

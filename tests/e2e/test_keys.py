@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from antiphon.app.antiphon import Antiphon
-from tests.conftest import Server, Start, surroundings, wait_until
+from tests.conftest import Server, Start, command, surroundings, wait_until
 
 #: What only the operator may do.
 ADMIN = ("/v1/queue", "/v1/webhooks/secret", "/v1/models/{id}/")
@@ -25,13 +25,7 @@ PUBLIC = {"/livez", "/readyz", "/health", "/openapi.json"}
 
 
 def keys(data: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "antiphon.cli.main", "keys", *arguments, "--data-dir", str(data)],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        env=surroundings(data),
-    )
+    done = command("keys", *arguments, "--data-dir", str(data), env=surroundings(data))
     assert done.returncode == 0, done.stderr
     return done.stdout.strip().splitlines()[-1]
 
@@ -363,26 +357,15 @@ def test_answers_cannot_be_sniffed_nor_embedded(tone: Server) -> None:
 
 
 def test_other_addresses_are_served_only_with_keys(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "antiphon.cli.main",
-        "serve",
-        "--host",
-        "0.0.0.0",
-        "--port",
-        "0",
-        "--model",
-        "tone",
-    ]
-    command += ["--data-dir", str(tmp_path)]
+    line = [sys.executable, "-m", "antiphon.cli.main", "serve", "--host", "0.0.0.0", "--port", "0", "--model", "tone"]
+    line += ["--data-dir", str(tmp_path)]
     env = surroundings(tmp_path)
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, env=env)
+    refused = subprocess.run(line, capture_output=True, text=True, timeout=30, env=env)
     assert refused.returncode != 0
     assert "antiphon keys create" in refused.stderr
     token = create(tmp_path, "for others")
     quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True, env=env) as process:
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=quiet, text=True, env=env) as process:
         assert process.stdout is not None
         port = process.stdout.readline().split()[-1].rpartition(":")[2]
         answer = httpx.get(f"http://127.0.0.1:{port}/v1/models", headers=bearer(token), trust_env=False)

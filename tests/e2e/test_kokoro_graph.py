@@ -33,6 +33,18 @@ def kokoro() -> Iterator[Kokoro]:
     engine.close()
 
 
+@pytest.fixture(scope="module")
+def whole(kokoro: Kokoro) -> bytes:
+    """The text, spoken at once."""
+    return b"".join(say(kokoro, TEXT))
+
+
+@pytest.fixture(scope="module")
+def parts(kokoro: Kokoro) -> list[bytes]:
+    """The text, spoken in parts of which the first comes early."""
+    return say(kokoro, TEXT, early=True)
+
+
 @pytest.fixture
 def folder(kokoro: Kokoro, tmp_path: Path) -> Path:
     """A folder of its own with the model's files and the two graphs."""
@@ -126,7 +138,7 @@ def test_what_this_processor_computes_wrongly_is_refused_on_it_alone(
 
 
 def test_the_plain_graph_has_a_revision_of_its_own_and_speaks(
-    kokoro: Kokoro, folder: Path, monkeypatch: pytest.MonkeyPatch
+    kokoro: Kokoro, whole: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.rmtree(folder / derived.FOLDER)
     without_onnx(folder, monkeypatch)
@@ -137,17 +149,16 @@ def test_the_plain_graph_has_a_revision_of_its_own_and_speaks(
     assert can.revision != kokoro.capabilities().revision
     assert not can.early
     assert can.computation.startswith("plain graph, half as quick: ")
-    was, now = b"".join(say(plain, TEXT)), b"".join(say(kokoro, TEXT))
-    assert seconds(now) == pytest.approx(seconds(was), abs=0.06)
-    assert level(now) == pytest.approx(level(was), abs=0.5)
+    was = b"".join(say(plain, TEXT))
+    assert seconds(whole) == pytest.approx(seconds(was), abs=0.06)
+    assert level(whole) == pytest.approx(level(was), abs=0.5)
 
 
 def level(audio: bytes) -> float:
     return float(10 * np.log10(np.mean(np.square(np.frombuffer(audio, "<i2").astype(float)))))
 
 
-def test_the_first_second_is_there_before_the_rest(kokoro: Kokoro) -> None:
-    parts, whole = say(kokoro, TEXT, early=True), b"".join(say(kokoro, TEXT))
+def test_the_first_second_is_there_before_the_rest(kokoro: Kokoro, parts: list[bytes], whole: bytes) -> None:
     assert len(parts) > 2
     assert seconds(parts[0]) < 1.3
     assert seconds(b"".join(parts)) == pytest.approx(seconds(whole), abs=0.06)
@@ -160,7 +171,7 @@ def test_the_first_second_is_there_before_the_rest(kokoro: Kokoro) -> None:
     assert max(steps[join - 2 : join + 2].max() for join in joins) < np.percentile(steps, 99.5)
 
 
-def test_parts_are_understood(kokoro: Kokoro) -> None:
-    assert ear.wer(TEXT, ear.hear(b"".join(say(kokoro, TEXT, early=True)), RATE, "en")) <= 0.2
+def test_parts_are_understood(kokoro: Kokoro, parts: list[bytes]) -> None:
+    assert ear.wer(TEXT, ear.hear(b"".join(parts), RATE, "en")) <= 0.2
     chinese = "火车终于到站的时候，大部分乘客已经回家了。"
     assert ear.cer(chinese, ear.hear(b"".join(say(kokoro, chinese, "zh", early=True)), RATE, "zh")) <= 0.2

@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ from antiphon.app.learned import own_name
 from antiphon.settings import load
 from antiphon.stats.hour import HourStats
 from tests import plugins
-from tests.conftest import PATIENCE, Server, Start, surroundings, wait_until
+from tests.conftest import Server, Start, command, surroundings, wait_until
 from tests.plugins.slow_engines import GATE
 
 DASHBOARD = Path(__file__).parents[2] / "deploy" / "grafana" / "antiphon.json"
@@ -203,8 +201,9 @@ def test_the_day_survives_a_restart_and_advice_comes_from_it(serve: Start, busy_
 
 
 def cli(*args: str) -> str:
-    command = [sys.executable, "-m", "antiphon.cli.main", *args]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
+    done = command(*args)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_a_fresh_server_says_that_it_knows_too_little(tone: Server) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ import pytest
 
 from tests import ear
 from tests.conftest import Server, Start, wait_until
+from tests.hub import slow_kokoro
 
 CHINESE = "今天天气很好，我们去公园散步吧。"
 
@@ -20,28 +19,30 @@ def state_of(server: Server, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.models
-@pytest.mark.timeout(300)
-def test_kokoro_is_fetched_in_the_background_and_taken_without_a_restart(serve: Start) -> None:
-    server = serve()
-    seen = state_of(server, "kokoro")
-    assert server.health()["model"] in ("espeak", "kokoro")
-    first = server.client.post("/tts", json={"text": "You hear me at once."})
-    assert first.status_code == 200
-    refused = server.client.post("/tts", json={"text": CHINESE})
-    if refused.status_code != 200:
+def test_kokoro_is_fetched_in_the_background_and_taken_without_a_restart(serve: Start, tmp_path: Path) -> None:
+    with slow_kokoro(tmp_path / "models") as (hub, env):
+        models = ("--model", "espeak", "--model", "kokoro", "--models-dir", str(tmp_path / "models"))
+        server = serve(*models, "--workers", "1", env=env)
+        assert server.health()["model"] == "espeak"
+        first = server.client.post("/tts", json={"text": "You hear me at once."})
+        assert first.status_code == 200
+        wait_until(hub.stalled.is_set, "a part of it has come")
+        refused = server.client.post("/tts", json={"text": CHINESE})
         assert refused.status_code == 503
         assert int(refused.headers["retry-after"]) >= 1
         assert "kokoro" in refused.json()["error"]
-    progress = []
+        wait_until(lambda: state_of(server, "kokoro")["state"] == "downloading", "it is said")
+        progress = []
 
-    def ready() -> bool:
-        seen = state_of(server, "kokoro")
-        if seen["bytes_total"]:
-            progress.append(seen["bytes_done"])
-        return bool(seen["state"] == "ready")
+        def ready() -> bool:
+            seen = state_of(server, "kokoro")
+            if seen["bytes_total"]:
+                progress.append(seen["bytes_done"])
+            return bool(seen["state"] == "ready")
 
-    wait_until(ready, "kokoro is ready", 240)
-    assert seen["state"] in ("missing", "downloading", "starting", "loading", "warming", "ready")
+        wait_until(lambda: not ready() and progress, "its bytes are counted")
+        hub.release.set()
+        wait_until(ready, "kokoro is ready")
     assert progress == sorted(progress)
     assert len(set(progress)) > 1
     answer = server.client.post("/tts", json={"text": CHINESE})
@@ -101,15 +102,7 @@ def test_files_copied_by_hand_are_taken_without_a_network(
         monkeypatch.delenv(name, raising=False)
     kept = tmp_path / "kept"
     kept.mkdir()
-    files = ear.model("kokoro")
-    copied = tmp_path / "models" / "kokoro"
-    copied.mkdir(parents=True)
-    for file in files.iterdir():
-        if file.suffix in (".onnx", ".bin"):
-            try:
-                os.link(file, copied / file.name)
-            except OSError:
-                shutil.copy(file, copied / file.name)
+    ear.copied("kokoro", tmp_path / "models")
     env = {"HOME": str(kept), "XDG_CACHE_HOME": str(kept / "cache")}
     server = serve("--workers", "1", "--offline", "--models-dir", str(tmp_path / "models"), env=env)
     server.wait_ready("kokoro")

@@ -24,7 +24,7 @@ from antiphon.catalog.models import MODELS, ModelSpec, is_present
 from antiphon.catalog.sources import Repo
 from antiphon.domain import errors
 from tests import hub as hubs
-from tests.conftest import wait_until
+from tests.conftest import command, wait_until
 from tests.hub import Fault
 
 SEED = 25
@@ -445,8 +445,7 @@ def test_the_command_brings_indextts_and_carries_it(hub: hubs.Server, tmp_path: 
     surroundings = {**os.environ, "HF_ENDPOINT": hub.url, "NO_COLOR": "1", "COLUMNS": "200"}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "antiphon.cli.main", "pull", name, *arguments]
-        ran = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
+        ran = command("pull", name, *arguments, env=surroundings)
         assert ran.returncode == 0, ran.stderr
         return ran.stderr
 
