@@ -178,7 +178,7 @@ def test_the_banner_tells_what_is_fetched_and_the_input_does_not_wait_for_it(
             )
             wait_until(page.locator("#text").is_enabled, "espeak speaks meanwhile")
             hub.release.set()
-            wait_until(banner.is_hidden, "kokoro is there")
+            wait_until(banner.is_hidden, "kokoro is there", 100)
 
 
 def test_the_banner_says_what_is_missing_and_the_input_waits(serve: Start, browser: Any, tmp_path: Path) -> None:

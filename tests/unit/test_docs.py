@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ PATH = re.compile(r"`((?:[\w.-]+/)+(?:[\w-]+\.(?:py|js|sql|md|sh))?)`(?: `(\w+))
 CLASS = re.compile(r"`([A-Z]\w*[a-z]\w*)(?:\.(\w+))?(?:\(\))?`")
 
 
+@functools.cache
 def attributes() -> dict[str, set[str]]:
     """The attributes of every class of the package, by the class's name; classes of one name are one."""
     found: dict[str, set[str]] = {}
