@@ -15,16 +15,18 @@ ENDS_AT = 0.75
 LAST, LOUDER = "mimi.decoder.model.11.conv", 4.0
 
 
-def build(folder: Path, seed: int = 0, ends_at: float = ENDS_AT) -> Path:
-    """Writes the folder as `antiphon pull pocket-tts` would, with a configuration of its own. About 2 MB."""
+def build(folder: Path, seed: int = 0, ends_at: float = ENDS_AT, *, tokenizer: str = "tokenizer.json") -> Path:
+    """Writes the folder as `antiphon pull pocket-tts` would, with a configuration of its own. About 2 MB.
+
+    With the tokenizer `tokenizer.model` it is as models of other people are."""
     import safetensors.torch
     import torch
     import yaml
     from pocket_tts import TTSModel
 
     folder.mkdir(parents=True)
-    size = _tokenizer(folder / "tokenizer.json")
-    config = _config(size, str(folder / "tokenizer.json"), ends_at)
+    size = (_tokenizer if tokenizer.endswith(".json") else _sentencepiece)(folder / tokenizer)
+    config = _config(size, str(folder / tokenizer), ends_at)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     torch.manual_seed(seed)
     weights = TTSModel.load_model(config=folder / "config.yaml").state_dict()
@@ -38,7 +40,7 @@ def build(folder: Path, seed: int = 0, ends_at: float = ENDS_AT) -> Path:
     safetensors.torch.save_file(weights, folder / "model.safetensors")
     # As the hub's files are: nothing in them is of this machine.
     config["weights_path"] = "hf://nobody/nothing/model.safetensors@0000000"
-    config["flow_lm"]["lookup_table"]["tokenizer_path"] = "hf://nobody/nothing/tokenizer.json@0000000"
+    config["flow_lm"]["lookup_table"]["tokenizer_path"] = f"hf://nobody/nothing/{tokenizer}@0000000"
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -55,7 +57,19 @@ def _tokenizer(path: Path) -> int:
     return int(tokenizer.get_vocab_size())
 
 
+def _sentencepiece(path: Path) -> int:
+    import sentencepiece
+
+    with path.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([SIGNS, *WORDS]), model_writer=file, vocab_size=80, hard_vocab_limit=False,
+            character_coverage=1.0, minloglevel=2,
+        )  # fmt: skip
+    return int(sentencepiece.SentencePieceProcessor(str(path)).vocab_size())
+
+
 def _config(size: int, tokenizer: str, ends_at: float) -> dict[str, Any]:
+    kind = "tokenizers" if tokenizer.endswith(".json") else "sentencepiece"
     attention = {"num_heads": 2, "num_layers": 1, "layer_scale": 0.5, "context": 50, "dim_feedforward": 64}
     return {
         "default_temperature": 0.3,
@@ -66,7 +80,7 @@ def _config(size: int, tokenizer: str, ends_at: float) -> dict[str, Any]:
             "dtype": "float32",
             "flow": {"depth": 2, "dim": 32},
             "transformer": {"d_model": 64, "hidden_scale": 2, "max_period": 10000, "num_heads": 4, "num_layers": 2},
-            "lookup_table": {"dim": 64, "n_bins": size, "tokenizer": "tokenizers", "tokenizer_path": tokenizer},
+            "lookup_table": {"dim": 64, "n_bins": size, "tokenizer": kind, "tokenizer_path": tokenizer},
         },
         "mimi": {
             "dtype": "float32",

@@ -223,6 +223,15 @@ def test_a_long_text_is_said_in_parts_and_one_that_does_not_end_is_cut_off(own: 
     assert len(say(endless, "yes")) == 2 * FRAME * most
 
 
+def test_a_model_of_other_people_has_another_tokenizer(tmp_path: Path) -> None:
+    made = make(checkpoint.build(tmp_path / MODEL, tokenizer="tokenizer.model").parent, None)
+    assert len(say(made, voice="")) > 6 * 2 * FRAME
+    for text in ("今天天气很好。", "…"):
+        with pytest.raises(errors.NothingToSay):
+            say(made, text, voice="")
+    made.close()
+
+
 def test_a_text_is_not_quoted_in_the_log(engine: PocketTTS, caplog: pytest.LogCaptureFixture) -> None:
     assert len(engine._parts("x" * 150)[0].tokens[0]) > 100
     assert caplog.records == []
