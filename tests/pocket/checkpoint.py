@@ -12,7 +12,7 @@ WORDS = ("the", "and", "ing", "is", "sentence", "number", "hello")
 #: Above it the model ends. It does so after some two seconds of these weights.
 ENDS_AT = 0.75
 #: The decoder's last layer, and how many times louder it is than the constructor makes it.
-LAST, LOUDER = "mimi.decoder.model.11.conv", 4.0
+LAST, LOUDER = "mimi.decoder.model.11.conv", 2.0
 
 
 def build(folder: Path, seed: int = 0, ends_at: float = ENDS_AT, *, tokenizer: str = "tokenizer.json") -> Path:

@@ -22,7 +22,7 @@ from tests.pocket.conftest import HIGH, LOW, MODEL, RATE, buzz, write
 TEXT = "Hello there, this is the number 2."
 #: Samples of a frame.
 FRAME = 1920
-LONG = " ".join(f"This is sentence number {n}, and the next one is not shorter." for n in range(4))
+LONG = " ".join(f"This is sentence number {n}, and the next one is not shorter." for n in range(2))
 
 
 class Patient:
@@ -213,7 +213,7 @@ def test_what_it_cannot_do_is_told(
 def test_a_long_text_is_said_in_parts_and_one_that_does_not_end_is_cut_off(own: Path, voices: Path) -> None:
     made = make(own, voices)
     parts = made._parts(LONG)
-    assert len(parts) > 2
+    assert len(parts) == 2
     assert all(part.tokens.shape[1] <= 60 for part in parts)
     shutil.rmtree(own / MODEL)
     endless = make(checkpoint.build(own / MODEL, ends_at=1e9).parent, voices)
