@@ -29,6 +29,16 @@ _ONES = (
 )
 # fmt: on
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+#: The consonants of Hindi in three scripts. Left out: h, which Latin and Arabic letters also write for breath, and
+#: y, v and nasal vowels, which they write as vowels do.
+_SOUNDS = {
+    ch: sound
+    for sound, letters in {
+        "k": "कखक़kcqکقك", "g": "गघgگغ", "c": "चछचc", "j": "जझjzzجزذظ", "t": "टठतथtتطٹ", "d": "डढदधdدڈ",
+        "n": "नणnنں", "p": "पफpfپف", "b": "बभbب", "m": "मmم", "r": "रrرڑ", "l": "लlل", "s": "शषससsسشصث",
+    }.items()
+    for ch in letters
+} | {"c": "c", "چ": "c"}  # fmt: skip
 _DIGITS = "零一二三四五六七八九"
 
 
@@ -116,6 +126,19 @@ def cer(reference: str | list[str], heard: str | list[str]) -> float:
     import jiwer
 
     return float(jiwer.cer(_each(_characters, reference), _each(_characters, heard)))
+
+
+def consonants(reference: list[str], heard: list[str]) -> float:
+    """Error rate of consonants in Hindi. Whisper writes what it hears of it in Devanagari, Arabic or Latin letters as it
+    likes, and the last two leave vowels out or spell them freely; consonants are comparable, without their breath."""
+    import jiwer
+
+    return float(jiwer.cer(_each(_skeleton, reference), _each(_skeleton, heard)))
+
+
+def _skeleton(text: str) -> str:
+    text = unicodedata.normalize("NFKD", text.lower()).replace("ch", "c").replace("sh", "s")
+    return re.sub(r"(.)\1+", r"\1", "".join(_SOUNDS.get(ch, "") for ch in text))
 
 
 def _each(normalise: Any, texts: str | list[str]) -> list[str]:

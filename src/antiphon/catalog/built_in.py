@@ -128,7 +128,7 @@ _ALL = (
     ModelSpec(
         name="kokoro", engine="kokoro", kind="speech", title="Kokoro-82M", licence="Apache-2.0", extra="kokoro",
         description="Small neural voices for English, Mandarin, mixed text and more, on two cores of a CPU.",
-        languages=("en", "zh", "es", "fr", "it", "pt"), files=_KOKORO,
+        languages=("en", "zh", "es", "fr", "it", "pt", "hi", "ja"), files=_KOKORO,
         modules=("kokoro_onnx", "onnxruntime", "misaki", "jieba", "pypinyin", "cn2an", "ordered_set", "addict"),
         rank=50, footprint=360 * MIB, cores=1, prior=(0.3, 0.045), teller="antiphon.engines.kokoro",
     ),

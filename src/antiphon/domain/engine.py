@@ -69,10 +69,14 @@ class Capabilities:
     voice_by_language: Mapping[str, str] = field(default_factory=dict)
     #: Whether it tries languages beyond `languages`, as well as it can; else a request for one is refused.
     tries_any_language: bool = True
+    #: Languages that it would speak with something more installed, each with what an operator does: part of the error.
+    installable: Mapping[str, str] = field(default_factory=dict)
     #: Letters and digits of which it makes no sound in any language. A text without any other is refused before it is
     #: queued, and a segment without any other is left out with a warning. What is not listed here and cannot be said
     #: either is told by `NothingToSay` when it is due.
     silent: str = ""
+    #: By language, further ones of which it makes no sound in that language, though it does in another.
+    silent_by_language: Mapping[str, str] = field(default_factory=dict)
     #: Names of emotions that change the sound, `neutral` among them if it differs from asking for none. Empty: it has
     #: none.
     emotions: tuple[str, ...] = ()
@@ -123,15 +127,21 @@ def _audible(silent: str) -> re.Pattern[str]:
     return re.compile(f"[^\\W_{re.escape(silent)}]")
 
 
-def silent_signs(capabilities: Capabilities, text: str) -> list[str]:
-    """The letters and digits of the text of which the model makes no sound, each once, in order."""
-    silent = frozenset(capabilities.silent)
-    return [sign for sign in dict.fromkeys(text) if sign in silent] if silent and not text.isascii() else []
+def silent_signs(capabilities: Capabilities, text: str, language: str) -> list[str]:
+    """The letters and digits of a text in a language of which the model makes no sound, each once, in order."""
+    if text.isascii() or not (silent := frozenset(_silent(capabilities, language))):
+        return []
+    return [sign for sign in dict.fromkeys(text) if sign in silent]
 
 
-def makes_a_sound(capabilities: Capabilities, text: str) -> bool:
-    """Whether the text has a letter or a digit that is not among the `silent` ones."""
-    return not capabilities.silent or _audible(capabilities.silent).search(text) is not None
+def makes_a_sound(capabilities: Capabilities, text: str, language: str) -> bool:
+    """Whether a text in a language has a letter or a digit that is not among the silent ones."""
+    silent = _silent(capabilities, language)
+    return not silent or _audible(silent).search(text) is not None
+
+
+def _silent(capabilities: Capabilities, language: str) -> str:
+    return capabilities.silent + capabilities.silent_by_language.get(language, "")
 
 
 #: Lowest and highest rate (Hz), and most slots: others are a mistake, or too much for a machine.

@@ -7,7 +7,7 @@ an engine. Which ones differs between versions of its dictionaries, so no list o
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 #: Signs that stand for numbers, such as ① and Ⅳ; not the decimal digits of other scripts, which some readers translate.
 NUMBERS = [chr(code) for code in range(128, 0x10000) if unicodedata.category(chr(code)) in ("No", "Nl")]
@@ -22,6 +22,14 @@ def silent(readers: Iterable[Callable[[str], bool]], signs: list[str] | None = N
     for reader in readers:
         left = _silent(reader, left)
     return "".join(left)
+
+
+def by_language(readers: Mapping[str, Sequence[Callable[[str], bool]]]) -> tuple[str, dict[str, str]]:
+    """The signs that are silent in every language, and by language those that are silent in it and not in every one."""
+    each = {language: silent(asked) for language, asked in readers.items()}
+    everywhere = frozenset.intersection(*map(frozenset, each.values()))
+    further = {name: "".join(sign for sign in signs if sign not in everywhere) for name, signs in each.items()}
+    return "".join(sign for sign in NUMBERS if sign in everywhere), {name: s for name, s in further.items() if s}
 
 
 def _silent(sounds: Callable[[str], bool], signs: list[str]) -> list[str]:

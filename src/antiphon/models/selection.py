@@ -92,6 +92,9 @@ class ModelSelector:
         if any(model.usable for model in speech):
             names = ", ".join(model.name for model in speech if model.usable)
             why = f'No model here speaks {language!r} (served: {names}); name one with "model" to have it try'
+            able = {m.name: m.capabilities.installable.get(language) for m in speech if m.usable and m.capabilities}
+            if (found := next(((name, how) for name, how in able.items() if how), None)) is not None:
+                why = f"{found[0]} cannot speak {language!r} yet: the operator installs what it needs {found[1]}"
             raise errors.UnsupportedLanguage(why, param="language")
         raise errors.ModelUnavailable("; ".join(self._why_not(model) for model in speech), retry_after=RETRY)
 

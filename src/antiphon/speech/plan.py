@@ -187,11 +187,11 @@ class _Planner:
         quick = self.quick_first and not self.segments
         for part in segment(text, self.capabilities.cut, how.language, quick_first=quick):
             start, end = self.offset + part.start, self.offset + part.end
-            if not makes_a_sound(self.capabilities, part.text):
+            if not makes_a_sound(self.capabilities, part.text, how.language):
                 self.left_out.setdefault(part.text.strip()[:LEFT_OUT_CHARS], start)
                 self._pause(part.pause / speed)
                 continue
-            for sign in silent_signs(self.capabilities, part.text):
+            for sign in silent_signs(self.capabilities, part.text, how.language):
                 self.left_out.setdefault(sign, start + part.text.index(sign))
             self.segments.append(Segment(part.text, part.pause / speed, start, end))
             self.voicings.append(how)
@@ -243,6 +243,8 @@ class _Planner:
             return language
         if turn.language or self.request.language or not self.request.turns:
             why = f"{self.model} does not speak {language!r}, but {', '.join(listed)}; name another model or language"
+            if (remedy := self.capabilities.installable.get(language)) is not None:
+                why = f"{self.model} cannot speak {language!r} yet: the operator installs what it needs {remedy}"
             raise errors.UnsupportedLanguage(why, param="language")
         # One line of a dialogue costs no other: what of it the model can read is spoken, the rest is left out.
         self._warn(f"{self.model} does not speak {language!r}: a turn was read as {listed[0]}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from antiphon.engines.kokoro import derived
+from antiphon.engines.kokoro import derived, japanese
 from antiphon.engines.kokoro.engine import MODEL
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    print(derived.state(folder / derived.FOLDER, folder / MODEL))  # noqa: T201
+    told = derived.state(folder / derived.FOLDER, folder / MODEL)
+    if not japanese.installed():
+        told += f"; it would speak Japanese {japanese.REMEDY}"
+    print(told)  # noqa: T201

@@ -1,4 +1,4 @@
-"""Kokoro-82M: small neural voices on the CPU, in English, Mandarin, mixed text and four more languages."""
+"""Kokoro-82M: small neural voices on the CPU, in English, Mandarin, mixed text and six more languages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase
 from antiphon.domain.request import check_number
 from antiphon.domain.unit import SpeechParams
-from antiphon.engines.kokoro import derived, voices
+from antiphon.engines.kokoro import derived, japanese, voices
 from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, pcm, silence
-from antiphon.engines.kokoro.g2p import G2P, LANGUAGES
+from antiphon.engines.kokoro.g2p import G2P, LANGUAGES, languages
 from antiphon.engines.kokoro.network import Divided, Network, Plain
 from antiphon.engines.kokoro.session import Interrupted, Interruption, Session, return_memory
-from antiphon.engines.silent_signs import silent
+from antiphon.engines.silent_signs import by_language
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
 SPEED_MIN, SPEED_MAX = 0.5, 2.0
@@ -36,8 +36,8 @@ CUT = Cut(max_chars=250, target_chars=150, first_chars=50, cjk_weight=3.5)
 
 #: Seconds of silence for a text that is punctuation only, and between the batches of a text that is too long.
 NOTHING, PAUSE = 0.3, 0.15
-#: Languages and accents in which a text may be read.
-READERS = (("en", "en-us"), ("en", "en-gb"), ("es", ""), ("fr", ""), ("it", ""), ("pt", ""), ("zh", "en-us"))
+#: Accents in which a voice may read English, alone or in text of another language.
+ACCENTS = ("en-us", "en-gb")
 DEFAULT = voices.DEFAULTS["en"]
 #: Characters after which a reader pauses. A segment that ends elsewhere goes on in the next one.
 ENDS = frozenset('.!?;:,…—。！？；：，、"”’)）」』')
@@ -76,7 +76,7 @@ class Kokoro:
         self._split = split_phonemes
         self._names = tuple(self._model.get_voices())
         phase("reading dictionaries")
-        self._g2p = G2P(self._dir)
+        self._g2p, self._languages = G2P(self._dir), languages()
 
     def _connect(self, model: Path) -> Session:
         """Opens the sessions of the graph that was chosen; returns one that tells the model's inputs."""
@@ -88,7 +88,9 @@ class Kokoro:
 
     def warm(self) -> None:
         self._g2p.warm()
-        self._silent = silent(partial(self._sounds, *each) for each in READERS)
+        self._silent, self._silent_by_language = by_language(
+            {name: [partial(self._sounds, name, accent) for accent in ACCENTS] for name in self._languages}
+        )
         self._network.whole(self._tokens(self._batches("Warm.", "en", "en-us")[0]), self._style({DEFAULT: 1.0}), 1.0)
         return_memory()
 
@@ -97,12 +99,14 @@ class Kokoro:
             kind="speech",
             sample_rate=RATE,
             revision=self._revision,
-            languages=LANGUAGES,
+            languages=self._languages,
             voices=tuple(map(voices.describe, self._names)),
             tries_any_language=False,
+            installable={each: japanese.REMEDY for each in LANGUAGES if each not in self._languages},
             silent=self._silent,
+            silent_by_language=self._silent_by_language,
             default_voice=DEFAULT,
-            voice_by_language=voices.DEFAULTS,
+            voice_by_language={name: voices.DEFAULTS[name] for name in self._languages},
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
             mixing=True,
@@ -124,10 +128,11 @@ class Kokoro:
         asked = SpeechParams.of(params)
         check_number("speed", asked.speed, SPEED_MIN, SPEED_MAX)
         language = asked.language.partition("-")[0].lower()
-        if language not in LANGUAGES:
-            raise errors.UnsupportedLanguage(
-                f"Kokoro reads {', '.join(LANGUAGES)}, not {asked.language!r}", param="language"
-            )
+        if language not in self._languages:
+            why = f"Kokoro reads {', '.join(self._languages)}, not {asked.language!r}"
+            if language in LANGUAGES:
+                why = f"Kokoro cannot read {asked.language!r} yet: install what it needs {japanese.REMEDY}"
+            raise errors.UnsupportedLanguage(why, param="language")
         weights = voices.parse(asked.voice or voices.DEFAULTS[language], self._names)
         batches = self._batches(asked.text, language, voices.accent(weights))
         if not batches:

@@ -1,4 +1,4 @@
-"""espeak-ng: turns text in Latin letters into Kokoro's phonemes, as a dictionary of pronunciations."""
+"""espeak-ng: turns text in Latin letters, and Hindi, into Kokoro's phonemes, as a dictionary of pronunciations."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 #: espeak voice by the accent of a Kokoro voice.
 ESPEAK = {
     "en-us": "gmw/en-US", "en-gb": "gmw/en", "es": "roa/es", "fr": "roa/fr", "it": "roa/it", "pt": "roa/pt-BR",
+    "hi": "inc/hi",
 }  # fmt: skip
 
 # espeak writes IPA with a tie between the letters of one sound. Kokoro was trained on one letter for each diphthong and

@@ -1,4 +1,4 @@
-"""Graphemes to phonemes: splits text in any mix of Kokoro's languages by script, for espeak and for `Chinese`."""
+"""Graphemes to phonemes: splits text in any mix of Kokoro's languages by script, for espeak and two dictionaries."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import re
 import unicodedata
 from pathlib import Path
 
+from antiphon.engines.kokoro import hindi, japanese
 from antiphon.engines.kokoro.chinese import Chinese
 from antiphon.engines.kokoro.espeak import Espeak
+from antiphon.engines.kokoro.japanese import Japanese
 
-#: Languages that this module reads. The model has voices for Japanese and Hindi too, which it does not read.
-LANGUAGES = ("en", "zh", "es", "fr", "it", "pt")
+#: Languages that this module reads; Japanese where its library is installed.
+LANGUAGES = ("en", "zh", "es", "fr", "it", "pt", "hi", "ja")
 
 _HAN = r"\u3400-\u9fff\uf900-\ufaff〇"
 _HAS_HAN = re.compile(f"[{_HAN}]")
+_HAS_KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9d]")
 _CJK_MARKS = "，。！？；：、（）《》〈〉「」『』【】…—～·"
 #: In Chinese text: Latin words, with the digits between them. Digits elsewhere are read in Chinese.
 _WORD = r"[A-Za-zÀ-ɏ]+(?:['’-][A-Za-zÀ-ɏ]+)*"
@@ -28,12 +31,18 @@ _ELLIPSIS = re.compile(r"…{2,}|\.{3,}")
 _SPACE = re.compile(r"\s+")
 
 
+def languages() -> tuple[str, ...]:
+    """Languages that can be read here."""
+    return LANGUAGES if japanese.installed() else tuple(each for each in LANGUAGES if each != "ja")
+
+
 class G2P:
-    """Builds the part for Chinese when it is first needed; `warm` builds it early."""
+    """Builds the parts for Chinese and Japanese when they are first needed; `warm` builds that for Chinese early."""
 
     def __init__(self, cache: Path) -> None:
         self._cache, self._espeak = cache, Espeak()
         self._chinese: Chinese | None = None
+        self._japanese: Japanese | None = None
 
     def warm(self) -> None:
         self.phonemes("Hello, 你好。", "zh", "en-us")
@@ -41,12 +50,36 @@ class G2P:
     def phonemes(self, text: str, language: str, accent: str) -> str:
         """Kokoro's phonemes. `language` is one of `LANGUAGES`; `accent` is that of English, `en-us` or `en-gb`."""
         text = _plain(text)
+        if language == "ja":
+            return _tidy(self._in_japanese(text))
+        if language == "hi":
+            return _tidy(hindi.phonemes(text, self._in_hindi, self._foreign))
         latin = accent if language in ("en", "zh") else language
         if language == "zh":
             return _tidy(self._runs(text, _LATIN_RUN, latin, chinese_is_match=False))
         if _HAS_HAN.search(text):
             return _tidy(self._runs(text, _HAN_RUN, latin, chinese_is_match=True))
         return _tidy(self._espeak.phonemes(text, latin))
+
+    def _in_japanese(self, text: str) -> str:
+        if self._japanese is None:
+            self._japanese = Japanese(self._foreign)
+        return self._japanese.phonemes(text)
+
+    def _in_hindi(self, text: str) -> str:
+        return self._espeak.phonemes(text, "hi")
+
+    def _foreign(self, text: str) -> str:
+        """Phonemes of words in Japanese or Hindi text that are neither."""
+        if not text.strip():
+            return text
+        if hindi.HINDI.fullmatch(text):
+            return self._in_hindi(text)
+        if _HAS_KANA.search(text) and japanese.installed():
+            return self._in_japanese(text)
+        if _HAS_HAN.search(text):
+            return self._runs(text, _HAN_RUN, "en-us", chinese_is_match=True)
+        return self._espeak.phonemes(text, "en-us")
 
     def _runs(self, text: str, pattern: re.Pattern[str], latin: str, *, chinese_is_match: bool) -> str:
         out, at = [], 0

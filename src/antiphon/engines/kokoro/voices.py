@@ -26,6 +26,7 @@ _GENDER = {"f": "female", "m": "male"}
 #: By language the voice that a recogniser understood best; for Mandarin, with English words in it too.
 DEFAULTS = {
     "en": "af_heart", "zh": "zm_yunxia", "es": "ef_dora", "fr": "ff_siwis", "it": "if_sara", "pt": "pf_dora",
+    "hi": "hf_beta", "ja": "jf_alpha",
 }  # fmt: skip
 
 _TERM = re.compile(r"([a-z0-9_]+)(?:\((\d+(?:\.\d+)?)\))?")
