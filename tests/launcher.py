@@ -7,6 +7,7 @@ place, so `Launcher.fits` says which need an interpreter of their own.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import json
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -227,7 +228,36 @@ def _become(wanted: dict[str, Any], streams: list[int], report: int) -> list[str
     return list(wanted["arguments"])
 
 
+class _Exit:
+    """Ends a forked process when its threads have ended and all that is called at an exit has been: it would only free
+    what it shares with the launcher, page by page."""
+
+    def __init__(self) -> None:
+        self._launcher, self._status = os.getpid(), 1
+        # What is registered first is called last, so this comes before the imports.
+        atexit.register(self._leave)
+
+    def run(self, main: Callable[[], None]) -> None:
+        try:
+            main()
+            self._status = 0
+        except SystemExit as e:
+            self._status = e.code if isinstance(e.code, int) else int(e.code is not None)
+            raise
+
+    def _leave(self) -> None:
+        if os.getpid() != self._launcher:
+            for stream in (sys.stdout, sys.stderr):
+                with contextlib.suppress(OSError):  # Nobody reads any more.
+                    stream.flush()
+            os._exit(self._status)
+
+
 def main() -> None:
+    ends = _Exit()
+    # FastAPI loads it with the first route.
+    import pydantic.v1  # noqa: F401
+
     # Whatever `antiphon serve` loads before it reads its options, and the other commands.
     import antiphon.cli.exit_codes
     import antiphon.cli.main
@@ -239,7 +269,7 @@ def main() -> None:
     arguments = _Forks(socket.socket(fileno=int(sys.argv[1]))).run()
     if arguments is not None:
         sys.argv = [antiphon.cli.main.__file__, *arguments]
-        antiphon.cli.main.main()
+        ends.run(antiphon.cli.main.main)
 
 
 if __name__ == "__main__":
