@@ -28,7 +28,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Antiphon needs Python 3.11 or newer; run make PYTHON=python3.11"; exit 1; }
 	$(PIP) install --quiet --upgrade pip
-	$(PIP) install --quiet --constraint constraints.txt --editable '.[kokoro,dev]'
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[kokoro,piper,dev]'
 	@touch $@
 
 # Where it is set, each of hundreds of workers would compile every module, and each run of pytest every test.

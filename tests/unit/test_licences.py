@@ -9,7 +9,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 PAGE = Path(__file__).parents[2] / "docs" / "licences.md"
-EXTRAS = ("", "kokoro", "otel")
+EXTRAS = ("", "kokoro", "piper", "otel")
 PERMISSIVE = re.compile(
     r"MIT|BSD|Apache|ISC|PSF|Python-2\.0|Python Software Foundation|Zlib|Unlicense|0BSD|CNRI|HPND|any-OSI|Public Domain|"
     r"CC0|MPL",

@@ -133,6 +133,14 @@ _ALL = (
         rank=50, footprint=360 * MIB, cores=1, prior=(0.3, 0.045), teller="antiphon.engines.kokoro",
     ),
     ModelSpec(
+        name="piper", engine="piper", kind="speech", title="Piper", licence="see each voice's", extra="piper",
+        description="Small neural voices, fetched one by one, in German, Russian, Arabic and forty more languages.",
+        languages=(), needs_voice=True, modules=("piper", "onnxruntime", "onnx"),
+        rank=30, footprint=600 * MIB, cores=1, prior=(0.05, 0.006), teller="antiphon.engines.piper",
+        # Its voices are not pulled by nodes.
+        movable=False,
+    ),
+    ModelSpec(
         name="indextts-2.5", engine="indextts-2.5", kind="speech", title="IndexTTS-2.5",
         licence="bilibili Model Use License", extra="indextts25", modules=("torch", "indextts25"),
         description="Emotional speech in the voice of a recording: Chinese, English, Japanese, Spanish, Arabic.",

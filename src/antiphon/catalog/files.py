@@ -87,9 +87,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-async def digest_of(path: Path) -> str:
-    """SHA-256 of the file's bytes, hexadecimal. A cancel takes effect between two blocks."""
-    digest = hashlib.sha256()
+async def is_right(path: Path, file: FileSpec) -> bool:
+    """Whether the bytes are the file's, by all that is known of it."""
+    if await in_thread(lambda: path.stat().st_size) != file.size or await digest_of(path) != file.sha256:
+        return False
+    return not file.md5 or await digest_of(path, "md5") == file.md5
+
+
+async def digest_of(path: Path, algorithm: str = "sha256") -> str:
+    """Digest of the file's bytes, hexadecimal. A cancel takes effect between two blocks."""
+    digest = hashlib.new(algorithm, usedforsecurity=algorithm == "sha256")
     with path.open("rb", buffering=0) as file:
         while block := await in_thread(file.read, BLOCK):
             await in_thread(digest.update, block)

@@ -1,4 +1,4 @@
-"""Local models: a folder of diffusers or of Whisper in the models directory, elsewhere, or in the hub's cache."""
+"""Local models: a folder of diffusers, Whisper or Piper in the models directory, elsewhere, or in the hub's cache."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from antiphon.catalog.built_in import MODELS
 from antiphon.catalog.spec import MIB, ModelSpec
 
 INDEX = "model_index.json"
@@ -30,6 +32,8 @@ def find(name: str, models_dir: Path) -> ModelSpec | None:
             return _spec(folder.resolve().name, folder, {"folder": str(folder.resolve())})
         if is_whisper(folder):
             return _whisper(folder.resolve().name, folder.resolve())
+        if has_voice(folder):
+            return _piper(folder.resolve().name, folder.resolve())
     if _HUB_ID.fullmatch(name) and not name.endswith((".", "..")):
         cached, short = _cached(name), name.rpartition("/")[2]
         if cached is not None and is_whisper(cached):
@@ -41,6 +45,19 @@ def find(name: str, models_dir: Path) -> ModelSpec | None:
 def is_whisper(folder: Path) -> bool:
     """Whether the folder holds a Whisper model of any size in CTranslate2's format."""
     return all((folder / name).is_file() for name in WHISPER)
+
+
+def has_voice(folder: Path) -> bool:
+    """Whether the folder, or a folder in it, holds a voice of Piper."""
+    models = (path for pattern in ("*.onnx", "[!.]*/*.onnx") for path in folder.glob(pattern))
+    return any(path.with_name(f"{path.name}.json").is_file() for path in models)
+
+
+def _piper(name: str, folder: Path) -> ModelSpec:
+    return replace(
+        MODELS["piper"], name=name, title=name, needs_voice=False, licence="see its model card",
+        options={"folder": str(folder)},
+    )  # fmt: skip
 
 
 def _whisper(name: str, folder: Path) -> ModelSpec:

@@ -56,6 +56,7 @@ def write(folder: Path, files: Sequence[FileSpec]) -> None:
 def render(files: Sequence[FileSpec]) -> str:
     entries = [
         {"name": f.name, "size": f.size, "sha256": f.sha256, "sources": [*filter(None, map(_source_entry, f.sources))]}
+        | ({"md5": f.md5} if f.md5 else {})
         for f in files
     ]
     return json.dumps({"format": FORMAT, "files": entries}, indent=1)
@@ -76,7 +77,7 @@ def _file(entry: Any) -> FileSpec:
         raise Unsafe(f"says that a file has {size!r} bytes")
     if not is_sha256(sha256):
         raise Unsafe(f"has {sha256!r} for a SHA-256")
-    return FileSpec(safe(entry["name"]), size, sha256, tuple(map(_source, entry["sources"])))
+    return FileSpec(safe(entry["name"]), size, sha256, tuple(map(_source, entry["sources"])), str(entry.get("md5", "")))
 
 
 def is_sha256(text: object) -> bool:

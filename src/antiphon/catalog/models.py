@@ -6,12 +6,12 @@ import importlib.util
 from pathlib import Path
 
 from antiphon import plugins
-from antiphon.catalog import files, manifest
+from antiphon.catalog import files, local_models, manifest
 from antiphon.catalog.built_in import MODELS
 from antiphon.catalog.sources import FileSpec
 from antiphon.catalog.spec import ModelSpec
 
-__all__ = ["MODELS", "ModelSpec", "find", "is_present", "missing", "missing_modules", "names"]
+__all__ = ["MODELS", "ModelSpec", "find", "is_present", "lacks_voice", "missing", "missing_modules", "names"]
 
 #: Engines that serve any folder or address of their kind instead of listed models (`local_models.py`,
 #: `remote_models.py`).
@@ -60,6 +60,11 @@ def _unlisted(spec: ModelSpec, folder: Path) -> list[FileSpec]:
         return [file for file in listed if not files.is_verified(folder, file)]
     names = (name for repo in spec.repos for name in repo.names())
     return [FileSpec(name, 0, "", ()) for name in names if not (folder / name).is_file()]
+
+
+def lacks_voice(spec: ModelSpec, models_dir: Path) -> bool:
+    """Whether the model speaks with voices that are pulled one by one, and has none yet."""
+    return spec.needs_voice and not local_models.has_voice(models_dir / spec.name)
 
 
 def is_present(spec: ModelSpec, models_dir: Path) -> bool:

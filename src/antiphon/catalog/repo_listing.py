@@ -70,11 +70,12 @@ def _wanted(repo: Repo, revision: str | None, listed: list[Listed]) -> list[File
     found = []
     for file in listed:
         if any(fnmatch.fnmatchcase(file.path, pattern) for pattern in repo.take):
-            sources = (
-                Hub(repo.hub, file.path, revision or repo.revision),
-                ModelScope(repo.modelscope or repo.hub, file.path),
-            )
-            found.append(FileSpec(repo.place(safe(file.path)), file.size, file.sha256, sources))
+            at = revision or repo.revision
+            sources = (Hub(repo.hub, file.path, at), ModelScope(repo.modelscope or repo.hub, file.path))
+            size, md5 = repo.known.get(file.path, (file.size, ""))
+            if size != file.size:
+                raise SourceFailed(f"lists {file.path} with {file.size} bytes, and it has {size}")
+            found.append(FileSpec(repo.place(safe(file.path)), file.size, file.sha256, sources, md5))
     there = {file.name for file in found}
     if lacking := [name for name in repo.names() if name not in there]:
         raise SourceFailed(f"has no {', '.join(lacking)}")
@@ -87,7 +88,8 @@ async def _hub(client: httpx.AsyncClient, host: str, repo: Repo) -> tuple[str | 
     if not commit.isalnum():
         raise Unsafe(f"names the commit {commit[:50]!r}")
     entries: list[Any] = []
-    url: str | None = f"{host}/api/models/{repo.hub}/tree/{commit}?recursive=true"
+    below = f"/{quote(repo.below)}" if repo.below else ""
+    url: str | None = f"{host}/api/models/{repo.hub}/tree/{commit}{below}?recursive=true"
     for _ in range(PAGES):
         if url is None:
             break
@@ -120,7 +122,8 @@ async def _file(client: httpx.AsyncClient, below: str, entry: Any) -> Listed:
 
 async def _modelscope(client: httpx.AsyncClient, host: str, repo: Repo) -> tuple[str | None, list[Listed]]:
     name = repo.modelscope or repo.hub
-    answer = await _json(client, f"{host}/api/v1/models/{name}/repo/files?Revision=master&Recursive=true")
+    below = f"&Root={quote(repo.below)}" if repo.below else ""
+    answer = await _json(client, f"{host}/api/v1/models/{name}/repo/files?Revision=master&Recursive=true{below}")
     listed = []
     for entry in answer["Data"]["Files"]:
         if entry.get("Type") == "tree":

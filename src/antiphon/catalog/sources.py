@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import quote, urlsplit
@@ -79,6 +80,8 @@ class FileSpec:
     sha256: str
     #: In the order in which they are tried.
     sources: tuple[Source, ...]
+    #: A second digest, where the catalog knows one that the hub's own list of SHA-256 must agree with; "": none.
+    md5: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +96,13 @@ class Repo:
     strip: str = ""
     #: The repository's id on ModelScope, if it differs.
     modelscope: str | None = None
-    #: A commit of the hub's, for code that knows no other version of the files. ModelScope has its newest only.
+    #: A commit of the hub's, for code that knows no other version of the files; else a pull takes the newest one of the
+    #: branch and keeps to it. ModelScope has its newest only.
     revision: str = "main"
+    #: The folder that is listed; "": the whole repository. Hubs list thousands of files only in part.
+    below: str = ""
+    #: Bytes and MD5 of files that the catalog knows, by path. A list with another size is refused.
+    known: Mapping[str, tuple[int, str]] = field(default_factory=dict)
 
     def place(self, path: str) -> str:
         """The name of a file of the repository in the model's folder."""

@@ -59,6 +59,8 @@ class ModelSpec:
     fit: str | None = None
     #: Module that prints how the model computes on this machine, if it is run with the model's folder.
     teller: str = ""
+    #: Whether its voices are pulled one by one, as `NAME:VOICE`; without one it cannot run.
+    needs_voice: bool = False
     #: JSON values for the engine.
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -50,9 +50,9 @@ def export(spec: ModelSpec, models_dir: Path, to: Path, report: Report = lambda 
     target = to / spec.name
     if target.exists():
         raise errors.Conflict(f"{target} exists already; choose another folder, or remove it")
-    draft = to / f".{spec.name}.{os.getpid()}"
+    draft = _draft(target)
     _need(to, sum(file.size for file in known))
-    _sweep(to, spec.name)
+    _sweep(target)
     draft.mkdir(parents=True)
     try:
         _copy(known, models_dir / spec.name, draft, report)
@@ -71,9 +71,10 @@ def take_in(spec: ModelSpec, source: Path, models_dir: Path, report: Report = la
     """
     folder = source / spec.name if (source / spec.name).is_dir() else source
     known = _promised(spec, folder)
-    target, draft = models_dir / spec.name, models_dir / f".{spec.name}.{os.getpid()}"
-    models_dir.mkdir(parents=True, exist_ok=True)
-    _sweep(models_dir, spec.name)
+    target = models_dir / spec.name
+    draft = _draft(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(target)
     _need(models_dir, sum(file.size for file in known))
     draft.mkdir()
     try:
@@ -147,9 +148,14 @@ def _regular(folder: Path, *parts: str) -> Path:
     return path
 
 
-def _sweep(folder: Path, name: str) -> None:
+def _draft(target: Path) -> Path:
+    """The folder that a copy is written to before it gets its name."""
+    return target.with_name(f".{target.name}.{os.getpid()}")
+
+
+def _sweep(target: Path) -> None:
     """Removes the incomplete copies of killed processes."""
-    for draft in folder.glob(f".{name}.*"):
+    for draft in target.parent.glob(f".{target.name}.*"):
         pid = draft.suffix.removeprefix(".")
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(draft, ignore_errors=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from antiphon import plugins
 from antiphon.catalog import models as catalog
+from antiphon.catalog import piper_voices
 from antiphon.cli import local, server_probe
 
 
@@ -29,6 +30,8 @@ def here(spec: catalog.ModelSpec, folder: Path) -> str:
         return "files only" if not catalog.missing(spec, folder) else "no"
     if catalog.missing_modules(spec):
         return f"no: pip install 'antiphon[{spec.extra}]'"
+    if catalog.lacks_voice(spec, folder):
+        return f"no: antiphon pull {spec.name}:VOICE"
     return "yes" if not catalog.missing(spec, folder) else f"no: antiphon pull {spec.name}"
 
 
@@ -42,6 +45,21 @@ def voices(model: str | None, language: str | None, server: str, data_dir: Path,
         if (model is None or v["model"] == model) and (language is None or language in v["languages"]):
             table.add_row(v["id"], v["name"], " ".join(v["languages"]), v["gender"] or "-", v["model"])
     Console(markup=False).print(table)
+
+
+def available(language: str | None, folder: Path) -> None:
+    """The voices that can be pulled."""
+    table = Table("Voice", "Speaks", "Quality", "Hz", "Speakers", "Size", "Here", "Licence", box=None, pad_edge=False)
+    for voice in piper_voices.voices().values():
+        if language in (None, voice.tag):
+            there = not catalog.missing(piper_voices.find(f"{piper_voices.MODEL}:{voice.name}"), folder)
+            table.add_row(
+                voice.name, f"{voice.language} ({voice.country})", voice.quality, str(voice.rate), str(voice.speakers),
+                f"{voice.size / 1e6:.0f} MB", "yes" if there else "-", voice.licence,
+            )  # fmt: skip
+    console = Console(markup=False)
+    console.print(table)
+    console.print(f"Fetch one with: antiphon pull {piper_voices.MODEL}:VOICE")
 
 
 async def _voices_alone(model: str | None, data_dir: Path, models_dir: Path | None) -> list[dict[str, Any]]:

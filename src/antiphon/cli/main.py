@@ -151,13 +151,19 @@ def models(data_dir: DataDir = DATA_DIR, models_dir: ModelsDir = None) -> None:
 def voices(
     model: Annotated[str | None, typer.Option(help="Only this model's.")] = None,
     language: Annotated[str | None, typer.Option(help="Only those that speak it.")] = None,
+    available: Annotated[
+        bool, typer.Option("--available", help="Instead, the voices of Piper that can be pulled.")
+    ] = False,
     server: Server = SERVER,
     data_dir: DataDir = DATA_DIR,
     models_dir: ModelsDir = None,
 ) -> None:
-    """List the voices of a server or of the models here."""
+    """List the voices of a server or of the models here, or those that can be pulled."""
     from antiphon.cli import list_models as command
 
+    if available:
+        command.available(language, models_dir or data_dir / "cache_hub" / "models")
+        return
     command.voices(model, language, server, data_dir, models_dir)
 
 

@@ -11,7 +11,7 @@ from rich import progress
 from rich.console import Console
 
 from antiphon.catalog import models as catalog
-from antiphon.catalog import transfer
+from antiphon.catalog import piper_voices, transfer
 from antiphon.catalog.download import Downloader, PullProgress
 from antiphon.catalog.models import ModelSpec
 from antiphon.catalog.sources import First
@@ -19,23 +19,32 @@ from antiphon.domain import errors
 
 
 def main(names: list[str], folder: Path, first: First, export: Path | None, take_in: Path | None) -> None:
-    unknown = [name for name in names if name not in catalog.MODELS]
-    if unknown:
-        known = ", ".join(catalog.MODELS)
-        raise errors.UnknownModel(f"there is no model {unknown[0]!r}; there are: {known}", param="model")
+    specs = [_find(name) for name in names]
     if export is not None and take_in is not None:
         raise errors.InvalidRequest("--export and --import at the same time make no sense; choose one")
     console = Console(stderr=True, markup=False)
-    for name in names:
-        spec = catalog.MODELS[name]
+    for spec in specs:
         if not spec.files and not spec.repos:
-            console.print(f"{name}: nothing to fetch, it comes with the package")
+            console.print(f"{spec.name}: nothing to fetch, it comes with the package")
         elif take_in is not None:
             _take_in(console, spec, take_in, folder)
         else:
             asyncio.run(_pull(console, spec, folder, first))
             if export is not None:
                 _export(console, spec, folder, export)
+
+
+def _find(name: str) -> ModelSpec:
+    """The model, or the voice of Piper, of that name. Raises `UnknownModel`."""
+    if piper_voices.is_asked(name):
+        return piper_voices.find(name)
+    if (spec := catalog.MODELS.get(name)) is None:
+        known = ", ".join(catalog.MODELS)
+        raise errors.UnknownModel(f"there is no model {name!r}; there are: {known}", param="model")
+    if spec.needs_voice:
+        why = f"name a voice of it, such as {name}:de_DE-thorsten-medium; antiphon voices --available lists them"
+        raise errors.InvalidRequest(why, param="model")
+    return spec
 
 
 async def _pull(console: Console, spec: ModelSpec, folder: Path, first: First) -> None:
@@ -50,6 +59,8 @@ async def _pull(console: Console, spec: ModelSpec, folder: Path, first: First) -
 
         path = await Downloader(folder, first=first).pull(spec, show)
     console.print(f"{spec.name}: complete and verified in {path}")
+    if piper_voices.is_asked(spec.name):
+        console.print(f"Its licence: {spec.licence}. A running server offers the voice when it is started again.")
 
 
 def _is_known(spec: ModelSpec, folder: Path) -> bool:

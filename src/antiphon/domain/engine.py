@@ -22,6 +22,10 @@ class Voice:
     languages: tuple[str, ...]
     gender: str | None = None
     description: str | None = None
+    #: Version of its own files, where they differ from the model's: part of the recipes that use it.
+    revision: str = ""
+    #: Names of its speakers, of which a request picks one as `id#speaker`; empty: it is one speaker.
+    speakers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,9 @@ class Capabilities:
     tries_any_language: bool = True
     #: Languages that it would speak with something more installed, each with what an operator does: part of the error.
     installable: Mapping[str, str] = field(default_factory=dict)
+    #: Whether each voice reads its own languages only: a text whose language nobody named is then read in the voice's,
+    #: and a voice for another language is refused.
+    voice_sets_language: bool = False
     #: Letters and digits of which it makes no sound in any language. A text without any other is refused before it is
     #: queued, and a segment without any other is left out with a warning. What is not listed here and cannot be said
     #: either is told by `NothingToSay` when it is due.
@@ -116,10 +123,29 @@ class Capabilities:
         return self.slots if self.sharing == "own" else 1
 
 
+def voice_of(capabilities: Capabilities, asked: str) -> Voice | None:
+    """The model's voice of that id, or of that id with one of its speakers; None if it has none."""
+    id, _, speaker = asked.partition("#")
+    for voice in capabilities.voices:
+        if voice.id == id and (asked == id or speaker in voice.speakers):
+            return voice
+    return None
+
+
 def has_voice(capabilities: Capabilities, asked: str) -> bool:
     """Whether the model itself has the voice, or all voices of the mix."""
     known = {voice.id for voice in capabilities.voices}
-    return asked in known or all(part.partition("(")[0] in known for part in asked.split("+"))
+    return voice_of(capabilities, asked) is not None or all(
+        part.partition("(")[0] in known for part in asked.split("+")
+    )
+
+
+def revision_of(capabilities: Capabilities, voice: str) -> str:
+    """The version of all that decides how a voice of the model sounds."""
+    found = voice_of(capabilities, voice)
+    return (
+        f"{capabilities.revision}+{found.revision}" if found is not None and found.revision else capabilities.revision
+    )
 
 
 @lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 
@@ -141,7 +142,7 @@ class ModelRegistry:
         folder = self._settings.models_path
         for name in self._settings.model:
             if name == "auto":
-                specs |= {spec.name: spec for spec in recommended()}
+                specs |= {spec.name: spec for spec in recommended(folder)}
                 continue
             found = remote_models.find(name) or catalog.find(name) or local_models.find(name, folder)
             if found is None:
@@ -206,6 +207,12 @@ class ModelRegistry:
         if missing:
             served.error = f"needs Python packages that are not installed: {', '.join(missing)}"
             served.hint = f"pip install 'antiphon[{served.spec.extra}]', then start the server again"
+        elif catalog.lacks_voice(served.spec, self._settings.models_path):
+            served.error = f"has no voice in {self._settings.models_path / served.name}"
+            served.hint = (
+                f"antiphon voices --available lists them, antiphon pull {served.name}:VOICE fetches one; "
+                "then start the server again"
+            )
         elif remote or await self._files(served):
             served.error = served.hint = None
             served.started = True
@@ -245,7 +252,9 @@ class ModelRegistry:
             self._announce(served)
 
 
-def recommended() -> list[catalog.ModelSpec]:
-    """The models that `auto` serves, best first: every ranked model whose packages are installed."""
+def recommended(models_dir: Path) -> list[catalog.ModelSpec]:
+    """The models that `auto` serves, best first: every ranked model whose packages are installed, and a voice of those
+    whose voices are pulled one by one."""
     ranked = [s for s in catalog.MODELS.values() if s.rank > 0 and s.engine in plugins.engines()]
-    return sorted((s for s in ranked if not catalog.missing_modules(s)), key=lambda s: -s.rank)
+    able = [s for s in ranked if not catalog.missing_modules(s) and not catalog.lacks_voice(s, models_dir)]
+    return sorted(able, key=lambda s: -s.rank)

@@ -9,7 +9,7 @@ from typing import Any
 
 from antiphon.audio import codec, pcm
 from antiphon.domain import errors
-from antiphon.domain.engine import Capabilities, makes_a_sound, silent_signs
+from antiphon.domain.engine import Capabilities, makes_a_sound, revision_of, silent_signs
 from antiphon.domain.request import MAX_SEED, NEUTRAL, SPEED_MAX, SPEED_MIN, SpeechRequest, Turn, sayable
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.domain.voice import digest_of
@@ -95,7 +95,7 @@ class SpeechPlan:
             options={**self.options, "take": take} if take else self.options,
             early=self.early and index == 0,
         )
-        return params.recipe(self.model, self.capabilities.revision)
+        return params.recipe(self.model, revision_of(self.capabilities, how.voice))
 
     def unit(self, job: str, index: int) -> Unit:
         return Unit(job, index, self.recipe(index), self.length(index))
@@ -213,9 +213,10 @@ class _Planner:
         request, capabilities = self.request, self.capabilities
         language = turn.language or request.language or self.language or languages.detect(text)
         language = language.lower().partition("-")[0]
+        asked = turn.voice or request.voice
+        language = voice_selection.language_of(asked, turn.language or request.language, language, capabilities)
         if capabilities.languages and language not in capabilities.languages:
             language = self._other_language(turn, language)
-        asked = turn.voice or request.voice
         recorded = asked if asked and digest_of(asked) else None
         voice, warning = (recorded, None) if recorded else voice_selection.choose(asked, language, capabilities)
         if warning:

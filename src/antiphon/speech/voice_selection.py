@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from antiphon.domain import errors
-from antiphon.domain.engine import Capabilities, Voice
+from antiphon.domain.engine import Capabilities, Voice, voice_of
 from antiphon.domain.request import MAX_VOICE
 
 #: OpenAI's voices with their gender, by which a substitute is chosen.
@@ -25,16 +25,29 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
     speaking = [v for v in capabilities.voices if language in v.languages]
     if asked is None or asked in ("", "default"):
         return default(language, capabilities, speaking), None
-    if (voice := next((v for v in capabilities.voices if v.id == asked), None)) is not None:
+    if (voice := voice_of(capabilities, asked)) is not None:
         if speaking and language not in voice.languages:
-            return voice.id, f"voice {voice.id} is not made for language {language}"
-        return voice.id, None
+            return asked, f"voice {voice.id} is not made for language {language}"
+        return asked, None
     if asked.lower() in OPENAI:
         return substitute(asked.lower(), language, capabilities, speaking), None
     if "+" in asked or "(" in asked:
         return mix(asked, capabilities), None
     why = f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist"
     raise errors.UnknownVoice(why, param="voice")
+
+
+def language_of(asked: str | None, named: str | None, language: str, capabilities: Capabilities) -> str:
+    """The language in which a text is read: `language`, which the request named or which was guessed, or that of a
+    voice that reads no other. Raises `UnsupportedLanguage` if the request `named` another one than its voice reads."""
+    voice = voice_of(capabilities, asked) if capabilities.voice_sets_language and asked else None
+    if voice is None or language in voice.languages or not voice.languages:
+        return language
+    if named:
+        reads = ", ".join(voice.languages)
+        why = f"The voice {voice.id} reads {reads}, not {language!r}; name a voice for {language!r}, or no language"
+        raise errors.UnsupportedLanguage(why, param="language")
+    return voice.languages[0]
 
 
 def cannot_clone(asked: str, cloning: Sequence[str], param: str) -> errors.UnknownVoice:

@@ -18,7 +18,7 @@ from antiphon.engines.kokoro import derived, japanese, voices
 from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, pcm, silence
 from antiphon.engines.kokoro.g2p import G2P, LANGUAGES, languages
 from antiphon.engines.kokoro.network import Divided, Network, Plain
-from antiphon.engines.kokoro.session import Interrupted, Interruption, Session, return_memory
+from antiphon.engines.onnx_session import Interrupted, Interruption, Session, return_memory
 from antiphon.engines.silent_signs import by_language
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"

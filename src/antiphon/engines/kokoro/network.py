@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from antiphon.engines.kokoro import parts
 from antiphon.engines.kokoro.parts import Bounds
-from antiphon.engines.kokoro.session import Session
 from antiphon.engines.kokoro.tensors import ENERGY, FRAMES, PITCH
+from antiphon.engines.onnx_session import Session
 
 
 class Network(Protocol):

@@ -18,7 +18,7 @@ from typing import Any
 
 from antiphon.engines.kokoro import derived
 from antiphon.engines.kokoro.network import Divided, Network, Plain
-from antiphon.engines.kokoro.session import Interruption, Session
+from antiphon.engines.onnx_session import Interruption, Session
 
 #: "Hello, my friend. She says yes." in the model's numbers.
 PHRASE = (
