@@ -49,23 +49,28 @@ def models_dir() -> Path:
 
 
 def model(name: str) -> Path:
-    """The model's directory, fetched first if it is not there; two test runs at once fetch it once.
+    """The directory of a model, or of a voice of Piper, fetched first if it is not there; two test runs at once fetch it
+    once. Voices have a folder of their own, since `auto` serves Piper where there is one.
 
     Skips the test where nothing can be reached.
     """
     import pytest
 
+    from antiphon import plugins
+    from antiphon.catalog import piper_voices
     from antiphon.catalog.download import Downloader
     from antiphon.catalog.models import MODELS, missing_modules
     from antiphon.domain import errors
 
-    absent = missing_modules(MODELS[name])
-    if absent:
-        pytest.skip(f"{name} needs {', '.join(absent)}")
+    voice = piper_voices.is_asked(name)
+    spec, folder = (piper_voices.find(name), models_dir() / "voices") if voice else (MODELS[name], models_dir())
+    absent = missing_modules(spec)
+    if absent or spec.engine not in plugins.engines():
+        pytest.skip(f"{name} needs {', '.join(absent) or 'its engine; run make install'}")
     try:
         # In a thread of its own: the caller may be a test that runs in an event loop.
         with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(Downloader(models_dir()).pull(MODELS[name]))).result()
+            return thread.submit(lambda: asyncio.run(Downloader(folder).pull(spec))).result()
     except errors.Offline as e:
         pytest.skip(e.message)
 

@@ -96,11 +96,22 @@ class Server:
         self.files[f"/simple/{distribution}/"] = f"<!DOCTYPE html><body>{link}</body>".encode()
         return Part(distribution, version, next(iter(members)), digest, len(wheel))
 
-    def put_repo(self, repo: str, files: Mapping[str, bytes], *, scope: str | None = None, large: int = 1000) -> str:
-        """Serves a repository with its listing as the hub's API does, and ModelScope's; returns its commit.
+    def put_repo(
+        self,
+        repo: str,
+        files: Mapping[str, bytes],
+        *,
+        scope: str | None = None,
+        large: int = 1000,
+        below: str = "",
+        commit: str | None = None,
+    ) -> str:
+        """Serves a repository with its listing as the hub's API does, and ModelScope's; returns its commit, which is
+        that of its branch unless one is given. Of a repository with a folder `below` only that folder is listed.
 
         Files of at least `large` bytes are told by their SHA-256, the others by git's hash."""
-        commit = hashlib.sha1(repo.encode(), usedforsecurity=False).hexdigest()
+        revision = commit or "main"
+        commit = commit or hashlib.sha1(repo.encode(), usedforsecurity=False).hexdigest()
         tree: list[dict[str, Any]] = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "folder"}]
         told = []
         for path, data in files.items():
@@ -114,12 +125,13 @@ class Server:
             self.files[f"/{repo}/resolve/{commit}/{path}"] = data
             self.files[f"/models/{scope or repo}/resolve/master/{path}"] = data
         half = len(tree) // 2
-        pages = f"/api/models/{repo}/tree/{commit}?recursive=true"
-        self.files[f"/api/models/{repo}/revision/main"] = json.dumps({"id": repo, "sha": commit}).encode()
+        pages = f"/api/models/{repo}/tree/{commit}{below and f'/{below}'}?recursive=true"
+        self.files[f"/api/models/{repo}/revision/{revision}"] = json.dumps({"id": repo, "sha": commit}).encode()
         self.files[pages] = json.dumps(tree[:half]).encode()
         self.files[f"{pages}&cursor=2"] = json.dumps(tree[half:]).encode()
         self.links[pages] = f'<{self.url}{pages}&cursor=2>; rel="next"'
         listing = f"/api/v1/models/{scope or repo}/repo/files?Revision=master&Recursive=true"
+        listing += f"&Root={below}" if below else ""
         self.files[listing] = json.dumps({"Code": 200, "Data": {"Files": told}}).encode()
         return commit
 

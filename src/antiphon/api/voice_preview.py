@@ -12,7 +12,7 @@ from starlette.responses import Response
 from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.files import matches
 from antiphon.domain import errors
-from antiphon.domain.engine import Voice
+from antiphon.domain.engine import Voice, revision_of
 from antiphon.domain.request import SpeechRequest
 from antiphon.models.selection import ModelSelector
 from antiphon.models.served import ServedModel
@@ -32,6 +32,11 @@ SENTENCES = {
     "nl": "Zo klinkt mijn stem. Zal ik u voorlezen?",
     "pl": "Tak brzmi mój głos. Czy mam coś przeczytać?",
     "ru": "Вот так звучит мой голос. Почитать вам?",
+    "uk": "Ось так звучить мій голос. Почитати вам?",
+    "cs": "Takhle zní můj hlas. Mám vám něco přečíst?",
+    "sv": "Så här låter jag. Ska jag läsa för dig?",
+    "tr": "Sesim böyle. Size okuyayım mı?",
+    "ar": "هكذا يبدو صوتي. هل أقرأ لك؟",
     "hi": "मेरी आवाज़ ऐसी है। क्या मैं आपको पढ़कर सुनाऊँ?",
 }
 _CACHING = {"Cache-Control": "private, max-age=3600", "X-Content-Type-Options": "nosniff"}
@@ -52,7 +57,7 @@ class VoicePreview:
             # The model has the voice, and does not read its language.
             language = served.capabilities.languages[0]
         text = SENTENCES.get(language, SENTENCES["en"])
-        name = "\0".join((served.name, served.capabilities.revision, found.id, text))
+        name = "\0".join((served.name, revision_of(served.capabilities, found.id), found.id, text))
         etag = f'"{hashlib.sha256(name.encode()).hexdigest()}"'
         if matches(request.headers.get("if-none-match"), etag):
             return Response(status_code=304, headers={"ETag": etag, **_CACHING})

@@ -31,6 +31,7 @@ class VoiceEntry(BaseModel):
     model: str
     languages: list[str]
     gender: str | None
+    speakers: list[str] = Field(description="Of a voice with several; `id#speaker` names one. Empty for most voices.")
     sample: str = Field(description="Path of a short recording of it.")
 
 
@@ -173,6 +174,7 @@ def entries_of(uploaded: Sequence[Reference], selector: ModelSelector) -> list[d
             "model": able[0].name,
             "languages": list(each.languages),
             "gender": None,
+            "speakers": [],
             "sample": _sample(each.id),
         }
         for each in uploaded

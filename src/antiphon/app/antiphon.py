@@ -282,7 +282,14 @@ class Antiphon:
     def voices(self) -> list[dict[str, Any]]:
         """The voices of every model that can speak, the best model's first."""
         return [
-            {"id": v.id, "name": v.name, "model": h.name, "languages": list(v.languages), "gender": v.gender}
+            {
+                "id": v.id,
+                "name": v.name,
+                "model": h.name,
+                "languages": list(v.languages),
+                "gender": v.gender,
+                "speakers": list(v.speakers),
+            }
             for h in self.models.selector.ranked()
             if h.capabilities is not None
             for v in h.capabilities.voices

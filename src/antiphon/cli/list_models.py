@@ -48,17 +48,19 @@ def voices(model: str | None, language: str | None, server: str, data_dir: Path,
 
 
 def available(language: str | None, folder: Path) -> None:
-    """The voices that can be pulled."""
-    table = Table("Voice", "Speaks", "Quality", "Hz", "Speakers", "Size", "Here", "Licence", box=None, pad_edge=False)
+    """The voices that can be pulled. Not as a table, which would cut names short that are to be typed."""
+    rows = [("Voice", "Speaks", "Quality", "Hz", "Speakers", "Size", "Here", "Licence")]
     for voice in piper_voices.voices().values():
         if language in (None, voice.tag):
-            there = not catalog.missing(piper_voices.find(f"{piper_voices.MODEL}:{voice.name}"), folder)
-            table.add_row(
+            there = not catalog.missing(piper_voices.spec_of(voice), folder)
+            rows.append((
                 voice.name, f"{voice.language} ({voice.country})", voice.quality, str(voice.rate), str(voice.speakers),
                 f"{voice.size / 1e6:.0f} MB", "yes" if there else "-", voice.licence,
-            )  # fmt: skip
-    console = Console(markup=False)
-    console.print(table)
+            ))  # fmt: skip
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        console.print("  ".join(map(str.ljust, row, widths)).rstrip())
     console.print(f"Fetch one with: antiphon pull {piper_voices.MODEL}:VOICE")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from antiphon.catalog import piper_voices
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Voice, voice_of
 from antiphon.domain.request import MAX_VOICE
@@ -33,7 +34,9 @@ def choose(asked: str | None, language: str, capabilities: Capabilities) -> tupl
         return substitute(asked.lower(), language, capabilities, speaking), None
     if "+" in asked or "(" in asked:
         return mix(asked, capabilities), None
-    why = f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist"
+    name = asked.partition("#")[0]
+    fetch = f"; the operator can fetch it: antiphon pull {piper_voices.MODEL}:{name}" * (name in piper_voices.voices())
+    why = f"There is no voice {asked[:60]!r} in this model; GET /v1/audio/voices lists those that exist{fetch}"
     raise errors.UnknownVoice(why, param="voice")
 
 

@@ -89,13 +89,13 @@ def read(model: Path) -> VoiceFiles:
         raise ValueError(f"{model.name}.json, which belongs to it, is missing") from None
     try:
         config = json.loads(text)
+        kind = str(config.get("phoneme_type", "espeak"))
+        package = READERS.get(kind)
+        if package is None or find_spec(package) is None:
+            raise ValueError(f"its text is read as {kind}, for which a package is missing here")
         rate, speakers = _checked(config)
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as e:
         raise ValueError(f"{model.name}.json does not describe a voice of Piper ({type(e).__name__}: {e})") from None
-    kind = config.get("phoneme_type", "espeak")
-    package = READERS.get(kind)
-    if package is None or find_spec(package) is None:
-        raise ValueError(f"its text is read as {kind}, for which a package is missing here")
     sha256 = _digest(model)
     if (known := _known(model)) is not None and known != sha256:
         raise ValueError(f"it is damaged; fetch it again: antiphon pull piper:{model.stem}")
@@ -106,6 +106,8 @@ def read(model: Path) -> VoiceFiles:
 
 def _checked(config: Any) -> tuple[int, dict[str, int]]:
     """Rate and speakers. Raises various errors for a config that is none."""
+    from piper import PiperConfig
+
     rate, count = int(config["audio"]["sample_rate"]), int(config["num_speakers"])
     if not RATES[0] <= rate <= RATES[1]:
         raise ValueError(f"a sample rate of {rate} Hz")
@@ -118,6 +120,11 @@ def _checked(config: Any) -> tuple[int, dict[str, int]]:
         raise ValueError("phoneme_id_map lacks the signs for beginning, end and padding")
     if not isinstance(config["espeak"]["voice"], str):
         raise ValueError("espeak.voice is no name")
+    if not isinstance(config.get("language", {}), dict):
+        raise ValueError("language is no object")
+    made = PiperConfig.from_dict(config)
+    if not all(0 <= float(scale) < 100 for scale in (made.length_scale, made.noise_scale, made.noise_w_scale)):
+        raise ValueError("inference has a scale that is none")
     if count < 2:
         return rate, {}
     named = config.get("speaker_id_map") or {}
