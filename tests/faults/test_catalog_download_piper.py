@@ -60,6 +60,8 @@ async def test_a_voice_comes_from_the_fixed_commit_of_the_hub(hub: hubs.Server, 
     assert lacks_voice(MODELS["piper"], tmp_path)
     await downloader(tmp_path, hub.url).pull(SPEC)
     right(tmp_path)
+    listed = {file.name: file for file in manifest.read(tmp_path / "piper" / NAME) or ()}
+    assert listed[f"{NAME}.onnx"].md5 == VOICE.md5, "a pull that goes on tomorrow checks it too"
     assert not lacks_voice(MODELS["piper"], tmp_path)
     assert local_models.has_voice(tmp_path / "piper" / NAME)
     assert hub.asked(f"{PLACE}/{NAME}.onnx")

@@ -14,7 +14,7 @@ from antiphon.domain.unit import SpeechParams
 from tests import tiny_voice
 
 pytest.importorskip("piper")
-pytest.importorskip("onnx")
+onnx: Any = pytest.importorskip("onnx")
 
 from antiphon.engines.piper import Piper, network, noise, reading, voices
 from antiphon.engines.piper.engine import RATE
@@ -137,22 +137,34 @@ def test_a_folder_without_a_voice_says_how_to_get_one(tmp_path: Path) -> None:
             started(tmp_path)
 
 
-def test_a_voice_that_cannot_be_loaded_takes_no_other_away(folder: Path) -> None:
-    (folder / ENGLISH / f"{ENGLISH}.onnx").write_bytes(b"no graph at all")
-    engine = started(folder)
-    assert [voice.id for voice in engine.capabilities().voices] == [GERMAN]
-    assert f"{ENGLISH}.onnx cannot be used: The voice {ENGLISH} cannot be used" in engine.capabilities().computation
-    (folder / GERMAN / f"{GERMAN}.onnx").write_bytes(b"")
-    with pytest.raises(FileNotFoundError, match="no ONNX file, or it is damaged"):
+def test_a_graph_that_is_none_takes_no_other_voice_away(folder: Path) -> None:
+    (folder / GERMAN / f"{GERMAN}.onnx").write_bytes(b"no graph at all")
+    can = started(folder).capabilities()
+    assert [voice.id for voice in can.voices] == [ENGLISH]
+    assert f"{GERMAN}/{GERMAN}.onnx cannot be used: it is no ONNX file, or it is damaged" in can.computation
+    (folder / ENGLISH / f"{ENGLISH}.onnx").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="it is no voice of Piper: its inputs are missing"):
+        started(folder)
+
+
+def test_a_default_voice_that_does_not_run_takes_no_other_away(folder: Path) -> None:
+    path = folder / ENGLISH / f"{ENGLISH}.onnx"
+    model = onnx.load(path)
+    model.graph.node[0].op_type = "Nonsense"
+    onnx.save(model, path)
+    can = started(folder).capabilities()
+    assert [voice.id for voice in can.voices] == [GERMAN]
+    assert f"{ENGLISH}.onnx cannot be used: The voice {ENGLISH} cannot be used" in can.computation
+    tiny_voice.make(folder / GERMAN, GERMAN, **tiny_voice.GERMAN)
+    onnx.save(model, folder / GERMAN / f"{GERMAN}.onnx")
+    with pytest.raises(FileNotFoundError, match="no voice in"):
         started(folder)
 
 
 def test_another_graph_is_no_voice(folder: Path) -> None:
-    import onnx
-
-    model = onnx.load_from_string(tiny_voice.graph(False))
+    model = onnx.load(folder / ENGLISH / f"{ENGLISH}.onnx")
     model.graph.input[2].name = "else"
-    (folder / ENGLISH / f"{ENGLISH}.onnx").write_bytes(model.SerializeToString())
+    onnx.save(model, folder / ENGLISH / f"{ENGLISH}.onnx")
     assert (
         "it is no voice of Piper: its inputs are else, input, input_lengths"
         in started(folder).capabilities().computation
@@ -311,7 +323,7 @@ def test_brackets_are_no_phonemes(folder: Path) -> None:
     assert said(engine, "[[aaa]] hello") == said(engine, "((aaa)) hello")
 
 
-@pytest.mark.parametrize("text", ["\x00", "\x01", "...", " ", "…"])
+@pytest.mark.parametrize("text", ["\x00", "\x01", "...", " ", "…", "( )", "—", ","])
 def test_what_has_no_letters_is_a_short_silence(folder: Path, text: str) -> None:
     assert set(said(started(folder), text)) == {0}
 

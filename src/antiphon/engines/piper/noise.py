@@ -26,14 +26,7 @@ def with_input(data: bytes) -> tuple[bytes, bool]:
     is, and is then run without noise. Raises `NoVoice`."""
     import onnx
 
-    model = onnx.ModelProto()
-    try:
-        model.ParseFromString(data)
-    except Exception as e:
-        raise NoVoice("it is no ONNX file, or it is damaged") from e
-    names = {each.name for each in model.graph.input}
-    if not {"input", "input_lengths", "scales"} <= names:
-        raise NoVoice(f"it is no voice of Piper: its inputs are {', '.join(sorted(names)) or 'missing'}")
+    model = check(data)
     drawn = [node for node in model.graph.node if node.op_type.startswith(("Random", "Multinomial", "Bernoulli"))]
     if not drawn or any(node.op_type != "RandomNormalLike" for node in drawn) or any(map(_shifted, drawn)):
         return data, False
@@ -47,6 +40,21 @@ def with_input(data: bytes) -> tuple[bytes, bool]:
     model.graph.node.extend(nodes)
     model.graph.input.append(onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, [COUNT]))
     return model.SerializeToString(), True
+
+
+def check(data: bytes) -> Any:
+    """The graph. Raises `NoVoice` for anything but that of a voice."""
+    import onnx
+
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except Exception as e:
+        raise NoVoice("it is no ONNX file, or it is damaged") from e
+    names = {each.name for each in model.graph.input}
+    if not {"input", "input_lengths", "scales"} <= names:
+        raise NoVoice(f"it is no voice of Piper: its inputs are {', '.join(sorted(names)) or 'missing'}")
+    return model
 
 
 @functools.lru_cache(maxsize=4)

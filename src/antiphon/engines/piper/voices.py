@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from antiphon.domain.engine import Voice
+from antiphon.engines.piper import noise
 
 #: Packages that read the text for a voice, by the type of its phonemes. Voices of other types need packages that fetch
 #: files when they are first used.
@@ -97,7 +98,9 @@ def read(model: Path) -> VoiceFiles:
     except (ValueError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as e:
         raise ValueError(f"{model.name}.json does not describe a voice of Piper ({type(e).__name__}: {e})") from None
     sha256 = _digest(model)
-    if (known := _known(model)) is not None and known != sha256:
+    if (known := _known(model)) is None:
+        noise.check(model.read_bytes())
+    elif known != sha256:
         raise ValueError(f"it is damaged; fetch it again: antiphon pull piper:{model.stem}")
     revision = hashlib.sha256(bytes.fromhex(sha256) + text).hexdigest()[:12]
     voice = _describe(model.stem, config, tuple(speakers), revision)
