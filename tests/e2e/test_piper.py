@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests import ear, tiny_voice
-from tests.conftest import Server, Start, launch
+from tests.conftest import Server, Start, launch, wait_until
 
 pytest.importorskip("piper")
 pytest.importorskip("onnx")
@@ -148,6 +148,13 @@ def test_a_folder_of_ones_own_is_a_model(serve: Start, tmp_path: Path) -> None:
     tiny_voice.make(tmp_path / "mine", "me")
     server = serve("--model", str(tmp_path / "mine"), "--workers", "1")
     assert spoken_by(server, "Hello.", voice="me") == "mine"
+    # A voice that comes later is offered once the model is loaded again.
+    tiny_voice.make(tmp_path / "mine", "you", **tiny_voice.GERMAN)
+    assert speak(server, "Guten Tag.", voice="you").status_code == 400
+    for what, state in (("unload", "asleep"), ("load", "ready")):
+        assert server.client.post(f"/v1/models/mine/{what}").status_code == 202
+        wait_until(lambda state=state: server.health()["models"][0]["state"] == state, state)  # type: ignore[misc]
+    wait_until(lambda: speak(server, "Guten Tag.", voice="you").status_code == 200, "the new voice speaks")
 
 
 @pytest.mark.models

@@ -14,7 +14,7 @@ from antiphon.domain.unit import SpeechParams
 from tests import tiny_voice
 
 pytest.importorskip("piper")
-onnx: Any = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
 
 from antiphon.engines.piper import Piper, network, noise, reading, voices
 from antiphon.engines.piper.engine import RATE
@@ -148,6 +148,8 @@ def test_a_graph_that_is_none_takes_no_other_voice_away(folder: Path) -> None:
 
 
 def test_a_default_voice_that_does_not_run_takes_no_other_away(folder: Path) -> None:
+    import onnx
+
     path = folder / ENGLISH / f"{ENGLISH}.onnx"
     model = onnx.load(path)
     model.graph.node[0].op_type = "Nonsense"
@@ -162,6 +164,8 @@ def test_a_default_voice_that_does_not_run_takes_no_other_away(folder: Path) -> 
 
 
 def test_another_graph_is_no_voice(folder: Path) -> None:
+    import onnx
+
     model = onnx.load(folder / ENGLISH / f"{ENGLISH}.onnx")
     model.graph.input[2].name = "else"
     onnx.save(model, folder / ENGLISH / f"{ENGLISH}.onnx")
@@ -326,6 +330,16 @@ def test_brackets_are_no_phonemes(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["\x00", "\x01", "...", " ", "…", "( )", "—", ","])
 def test_what_has_no_letters_is_a_short_silence(folder: Path, text: str) -> None:
     assert set(said(started(folder), text)) == {0}
+
+
+def test_a_voice_of_letters_says_those_that_it_knows(tmp_path: Path) -> None:
+    """Its phonemes are the text itself: marks are known, and make no sound."""
+    tiny_voice.make(tmp_path, ENGLISH, phoneme_type="text")
+    engine = started(tmp_path)
+    assert set(said(engine, "...")) == {0}
+    assert any(said(engine, "hello..."))
+    with pytest.raises(errors.NothingToSay, match="no sounds for '日本!'"):
+        said(engine, "日本!")
 
 
 def test_letters_without_a_sound_are_told(folder: Path) -> None:

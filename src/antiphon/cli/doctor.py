@@ -110,7 +110,7 @@ def verdict(spec: catalog.ModelSpec, folder: Path) -> tuple[bool, str]:
     if files := catalog.missing(spec, folder):
         size = f"{sum(f.size for f in files) / 1e6:.0f} MB"
         return False, f"{len(files)} files ({size}) are missing; fix: antiphon pull {spec.name} --output {folder}"
-    if False:
+    if catalog.lacks_voice(spec, folder):
         return (
             False,
             f"no voice yet; fix: antiphon voices --available, antiphon pull {spec.name}:VOICE --output {folder}",

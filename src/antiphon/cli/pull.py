@@ -60,7 +60,7 @@ async def _pull(console: Console, spec: ModelSpec, folder: Path, first: First) -
         path = await Downloader(folder, first=first).pull(spec, show)
     console.print(f"{spec.name}: complete and verified in {path}")
     if piper_voices.is_asked(spec.name):
-        console.print(f"Its licence: {spec.licence}. A running server offers the voice when it is started again.")
+        console.print(f"Its licence: {spec.licence}. A running server offers the voice once it has loaded Piper again.")
 
 
 def _is_known(spec: ModelSpec, folder: Path) -> bool:
