@@ -59,7 +59,7 @@ def test_it_is_among_the_voices_where_a_model_can_imitate_it(
     tone: Server, espeak: Server, anna: dict[str, Any]
 ) -> None:
     voices = listed(tone)["voices"]
-    assert {"id", "name", "model", "languages", "gender", "sample"} == set(voices[0])
+    assert {"id", "name", "model", "languages", "gender", "speakers", "sample"} == set(voices[0])
     assert [v["name"] for v in voices if v["id"] == anna["id"]] == ["Anna"]
     legacy = tone.client.get(VOICES, params={"legacy": "true"}).json()
     assert legacy["voices"] == [v["id"] for v in voices]

@@ -297,12 +297,12 @@ def test_the_voices_that_were_used_last_stay_in_memory(tmp_path: Path) -> None:
     for name in "bcd":
         tiny_voice.make(tmp_path, name)
     found = voices.find(tmp_path).voices
-    shelf = network.Shelf(1, network.Interruption(), kept=2 * size)
-    loaded = [shelf.get(found[name]) for name in "abac"]
-    assert shelf.names() == ["a", "c"]
-    assert loaded[0] is loaded[2] is shelf.get(found["a"])
-    shelf = network.Shelf(1, network.Interruption(), kept=1)
-    assert [shelf.get(found[name]) and shelf.names() for name in "ab"] == [["a"], ["b"]]
+    kept_voices = network.LoadedVoices(1, network.Interruption(), kept=2 * size)
+    loaded = [kept_voices.get(found[name]) for name in "abac"]
+    assert kept_voices.names() == ["a", "c"]
+    assert loaded[0] is loaded[2] is kept_voices.get(found["a"])
+    kept_voices = network.LoadedVoices(1, network.Interruption(), kept=1)
+    assert [kept_voices.get(found[name]) and kept_voices.names() for name in "ab"] == [["a"], ["b"]]
 
 
 # Texts

@@ -14,7 +14,7 @@ from antiphon.domain.request import check_number
 from antiphon.domain.unit import SpeechParams
 from antiphon.engines.onnx_session import Interrupted, Interruption
 from antiphon.engines.piper import reading, voices
-from antiphon.engines.piper.network import Loaded, Shelf
+from antiphon.engines.piper.network import Loaded, LoadedVoices
 from antiphon.engines.piper.voices import VoiceFiles
 from antiphon.engines.trimming import JOIN, TAIL, pcm, silence
 
@@ -38,7 +38,7 @@ class Piper:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._dir = Path(options.get("folder") or options["dir"])
         self._interruption = Interruption()
-        self._shelf = Shelf(int(options.get("threads", 1)), self._interruption)
+        self._loaded = LoadedVoices(int(options.get("threads", 1)), self._interruption)
 
     def load(self, phase: Phase) -> None:
         """Raises `FileNotFoundError` with the command that fetches a voice if there is none."""
@@ -55,7 +55,7 @@ class Piper:
         while True:
             default = self._found.voices[self._default]
             try:
-                loaded = self._shelf.get(default)
+                loaded = self._loaded.get(default)
                 for phonemes in reading.sentences(loaded.reader, "1."):
                     loaded.samples(phonemes, 0, 1.0, 0)
                 break
@@ -106,7 +106,7 @@ class Piper:
         asked = SpeechParams.of(params)
         check_number("speed", asked.speed, SPEED_MIN, SPEED_MAX)
         files, speaker = self._voice(asked)
-        loaded = self._shelf.get(files)
+        loaded = self._loaded.get(files)
         sentences = list(reading.sentences(loaded.reader, asked.text))
         if not sentences:
             if any(ch.isalnum() for ch in asked.text):

@@ -62,7 +62,7 @@ class Loaded:
         return self.session.run(None, feed)[0].ravel()
 
 
-class Shelf:
+class LoadedVoices:
     """Loads a voice when it is first used, and forgets those that were not used for the longest."""
 
     def __init__(self, threads: int, interruption: Interruption, kept: int = KEPT) -> None:
