@@ -162,10 +162,10 @@ def heard(server: Server, path: str) -> str | None:
     return text if abs(tone - frequency_of(text)) < 0.01 * tone else None
 
 
-@pytest.mark.alone
 def test_poison_fails_its_job_and_nobody_elses(serve: Start) -> None:
     """Three workers are killed under one unit; its job ends with `poison`, the next one speaks."""
-    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.5"})
+    # So long that each is killed before it is done, also on a busy machine.
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "3"})
     victim = submit(server, "I bring everybody down.")
     killed: set[int] = set()
     while len(killed) < 3:
@@ -184,10 +184,9 @@ def test_poison_fails_its_job_and_nobody_elses(serve: Start) -> None:
     assert server.client.post("/tts", json={"text": "But I am well."}).status_code == 200
 
 
-@pytest.mark.alone
 def test_poison_of_one_job_is_tried_anew_by_another_that_wants_the_same(serve: Start) -> None:
     """Two jobs share one unit; it takes three workers down for the first. The second is not failed by that, nor hung."""
-    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "0.5"})
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "3"})
     first = submit(server, "We are the same words.")
     wait_until(lambda: server.job(first["id"])["status"] == "running", "the first runs")
     second = submit(server, "We are the same words.")
@@ -205,12 +204,11 @@ def test_poison_of_one_job_is_tried_anew_by_another_that_wants_the_same(serve: S
     assert server.wait_job(second["id"])["status"] == "succeeded"
 
 
-@pytest.mark.alone
 def test_a_client_that_goes_away_frees_its_place(serve: Start) -> None:
-    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "5"})
+    server = serve("--model", "tone", "--workers", "1", env={"ANTIPHON_TONE_DELAY": "30"})
     with pytest.raises(httpx.ReadTimeout):
         server.client.post("/tts", json={"text": "I am impatient."}, timeout=0.3)
-    wait_until(lambda: server.health()["concurrent"] == 0, "the unit is dropped", 2.0)
+    wait_until(lambda: server.health()["concurrent"] == 0, "the unit is dropped, long before it would be done", 15)
 
 
 def test_sigterm_ends_with_0_and_leaves_nothing_behind(serve: Start) -> None:
