@@ -118,7 +118,7 @@ class Launcher:
         """The id of a process with these standard streams, and where its exit status will be told."""
         kind = frozenset(_others(env).items())
         if kind not in self._running:
-            self._running[kind] = self._begin(dict(kind))
+            self._running[kind] = self._begin({"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **dict(kind)})
         reports, report = os.pipe()
         request = json.dumps({"arguments": arguments, "env": dict(env), "cwd": cwd}).encode()
         try:
@@ -214,16 +214,21 @@ class _Forks:
             os.close(report)
 
 
+def _python_path() -> list[str]:
+    return [folder for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep) if folder]
+
+
 def _become(wanted: dict[str, Any], streams: list[int], report: int) -> list[str]:
     """Makes this child what an exec would have made it."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     for descriptor in (*streams, report):
         os.close(descriptor)
+    had = _python_path()
     os.environ.clear()
     os.environ.update(wanted["env"])
-    added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    sys.path[1:1] = [folder for folder in added if folder and folder not in sys.path]
+    wanted_path = _python_path()
+    sys.path[1:] = [*wanted_path, *(folder for folder in sys.path[1:] if folder not in {*had, *wanted_path})]
     os.chdir(wanted["cwd"])
     return list(wanted["arguments"])
 
