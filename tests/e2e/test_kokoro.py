@@ -246,6 +246,32 @@ def test_the_same_request_gives_the_same_samples_and_each_parameter_counts(kokor
 
 
 @pytest.mark.models
+def test_moods_are_heard_in_tempo_and_level_and_cost_no_words(kokoro: Kokoro) -> None:
+    text = ENGLISH[0]
+    plain = say(kokoro, text)
+    heard = {name: say(kokoro, text, emotion={name: 1.0}) for name in kokoro.capabilities().emotions}
+    assert set(heard) == {"happy", "angry", "sad"}
+    assert seconds(heard["angry"]) < seconds(heard["sad"])
+    assert seconds(heard["happy"]) < seconds(plain) < seconds(heard["sad"])
+    levels = {name: float(np.std(np.frombuffer(audio, "<i2"))) for name, audio in heard.items()}
+    assert levels["sad"] < levels["happy"] < levels["angry"]
+    assert say(kokoro, text, emotion={"sad": 0.0}) == plain, "what asks for no mood is spoken as before"
+    assert ear.wer(text, ear.hear(heard["sad"], RATE, "en")) <= 0.2
+
+
+@pytest.mark.models
+def test_a_mood_comes_in_parts_too(kokoro: Kokoro) -> None:
+    text = "When the train finally arrived, most of the passengers had already gone home."
+    whole = say(kokoro, text, emotion={"happy": 1.0})
+    params = SpeechParams(text, "", "en", emotion={"happy": 1.0}, early=True).as_params()
+    parts = [chunk.payload for chunk in kokoro.run(params, Wanted())]
+    if kokoro.capabilities().early:
+        assert len(parts) > 1
+    assert all(parts)
+    assert seconds(b"".join(parts)) == pytest.approx(seconds(whole), abs=0.1)
+
+
+@pytest.mark.models
 def test_what_cannot_be_said_is_refused_by_name(kokoro: Kokoro) -> None:
     with pytest.raises(errors.UnknownVoice, match="nobody"):
         say(kokoro, "Hello.", voice="nobody")

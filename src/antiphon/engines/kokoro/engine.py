@@ -14,8 +14,9 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase
 from antiphon.domain.request import check_number
 from antiphon.domain.unit import SpeechParams
+from antiphon.engines import prosody
 from antiphon.engines.kokoro import derived, japanese, voices
-from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, pcm, silence
+from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, silence
 from antiphon.engines.kokoro.g2p import G2P, LANGUAGES, languages
 from antiphon.engines.kokoro.network import Divided, Network, Plain
 from antiphon.engines.onnx_session import Interrupted, Interruption, Session, return_memory
@@ -27,6 +28,7 @@ SPEED_MIN, SPEED_MAX = 0.5, 2.0
 CODE = 2
 #: Packages whose version changes how a text sounds.
 _DECIDING = ("kokoro-onnx", "misaki", "jieba", "pypinyin", "cn2an", "espeakng-loader")
+_FOR_JAPANESE = ("pyopenjtalk-plus",)
 
 #: Most phonemes that the model takes at once.
 CONTEXT = 510
@@ -107,6 +109,7 @@ class Kokoro:
             silent_by_language=self._silent_by_language,
             default_voice=DEFAULT,
             voice_by_language={name: voices.DEFAULTS[name] for name in self._languages},
+            emotions=tuple(prosody.EMOTIONS),
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
             mixing=True,
@@ -173,10 +176,13 @@ class Kokoro:
 
     def _speak(self, phonemes: str, style: Any, asked: SpeechParams, tail: float) -> Iterator[Chunk]:
         tokens = self._tokens(phonemes)
+        mood = prosody.mixed(asked.emotion)
+        speed = mood.engine_speed(asked.speed)
         if asked.early:
-            yield from map(_chunk, gradual(self._network.early(tokens, style, asked.speed), tail=tail))
+            parts = self._network.early(tokens, style, speed)
         else:
-            yield _chunk(pcm(self._network.whole(tokens, style, asked.speed), tail=tail))
+            parts = iter(((self._network.whole(tokens, style, speed), True),))
+        yield from map(_chunk, gradual(prosody.shaped(parts, mood, RATE), tail=tail))
 
 
 def _chunk(audio: bytes) -> Chunk:
@@ -187,7 +193,7 @@ def _revision(digests: list[str], graph: str) -> str:
     """A version whose last twelve digits change with the weights, the voices, the graph that runs, and our code from
     text to sound."""
     digest = hashlib.sha256(f"code {CODE} {graph}\n".encode())
-    for package in _DECIDING:
+    for package in (*_DECIDING, *_FOR_JAPANESE * japanese.installed()):
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
     for each in digests:
         digest.update(bytes.fromhex(each))
