@@ -45,6 +45,8 @@ DEFAULT = voices.DEFAULTS["en"]
 ENDS = frozenset('.!?;:,…—。！？；：，、"”’)）」』')
 #: Bytes of a worker that has read texts of mixed lengths.
 FOOTPRINT = 360 * 1024 * 1024
+#: Bytes more of one that has read Japanese; half of them are pages of dictionaries, which workers share.
+FOOTPRINT_JAPANESE = 120 * 1024 * 1024
 #: Phonemes without a sound.
 _SILENT = frozenset(' ;:,.!?—…"()“”ˈˌː')
 
@@ -117,7 +119,7 @@ class Kokoro:
             cut=CUT,
             early=self._network.divides,
             computation=f"{self._choice.says}, {self._threads} thread{'s' if self._threads > 1 else ''}",
-            footprint=FOOTPRINT,
+            footprint=FOOTPRINT + FOOTPRINT_JAPANESE * ("ja" in self._languages),
             licence="Apache-2.0",
             attribution="Kokoro-82M by hexgrad; ONNX by thewh1teagle; pronunciation: misaki, eSpeak NG",
         )
