@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from antiphon.domain import errors
@@ -184,7 +185,7 @@ def test_the_capabilities_are_whole(folder: Path) -> None:
     assert can.languages == ("de", "en") or can.languages == ("en", "de")
     assert can.default_voice == ENGLISH
     assert can.voice_by_language == {"en": ENGLISH, "de": GERMAN}
-    assert not can.emotions
+    assert can.emotions == ("happy", "angry", "sad")
     assert not can.tries_any_language
     assert can.voice_sets_language
 
@@ -244,6 +245,16 @@ def test_twice_the_speed_is_half_the_length(folder: Path) -> None:
     assert slow / fast == pytest.approx(2, rel=0.1)
     with pytest.raises(errors.InvalidRequest):
         said(engine, "Hello.", speed=9)
+
+
+def test_a_mood_changes_tempo_and_level(folder: Path) -> None:
+    engine = started(folder)
+    plain, *moods = (
+        said(engine, "One two three four five six.", emotion=mood) for mood in ({}, {"happy": 1}, {"sad": 1})
+    )
+    assert len(moods[0]) < len(plain) < len(moods[1])
+    loud = [float(np.std(np.frombuffer(audio, "<i2").astype(float))) for audio in moods]
+    assert loud[0] > loud[1]
 
 
 def test_a_cancelled_unit_ends_before_the_next_sentence(folder: Path) -> None:

@@ -12,6 +12,7 @@ from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Chunk, Context, Cut, Phase
 from antiphon.domain.request import check_number
 from antiphon.domain.unit import SpeechParams
+from antiphon.engines import prosody
 from antiphon.engines.onnx_session import Interrupted, Interruption
 from antiphon.engines.piper import reading, voices
 from antiphon.engines.piper.network import Loaded, LoadedVoices
@@ -90,6 +91,7 @@ class Piper:
             voice_by_language=found.by_language,
             tries_any_language=False,
             voice_sets_language=True,
+            emotions=tuple(prosody.EMOTIONS),
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
             cut=CUT,
@@ -107,6 +109,7 @@ class Piper:
         check_number("speed", asked.speed, SPEED_MIN, SPEED_MAX)
         files, speaker = self._voice(asked)
         loaded = self._loaded.get(files)
+        mood = prosody.mixed(asked.emotion)
         sentences = list(reading.sentences(loaded.reader, asked.text))
         if not sentences:
             if any(ch.isalnum() for ch in asked.text):
@@ -117,10 +120,11 @@ class Piper:
             tail = JOIN if last and asked.text.rstrip()[-1:] not in ENDS else TAIL
             try:
                 with self._interruption.watching(context):
-                    samples = loaded.samples(phonemes, speaker, asked.speed, asked.seed)
+                    samples = loaded.samples(phonemes, speaker, mood.engine_speed(asked.speed), asked.seed)
             except Interrupted:
                 return
-            yield _chunk(pcm(_at_rate(samples, loaded), RATE, tail=tail) + (b"" if last else silence(PAUSE, RATE)))
+            samples = _shaped(_at_rate(samples, loaded), mood)
+            yield _chunk(pcm(samples, RATE, tail=tail) + (b"" if last else silence(PAUSE, RATE)))
             if context.cancelled():
                 return
 
@@ -153,6 +157,10 @@ def _at_rate(samples: Any, loaded: Loaded) -> Any:
     import soxr
 
     return soxr.resample(samples, loaded.files.rate, RATE)
+
+
+def _shaped(samples: Any, mood: prosody.Prosody) -> Any:
+    return next(prosody.shaped(((samples, True),), mood, RATE))[0]
 
 
 def _chunk(audio: bytes) -> Chunk:
