@@ -17,6 +17,7 @@ from tests import tiny_voice
 pytest.importorskip("piper")
 pytest.importorskip("onnx")
 
+from antiphon.engines import prosody
 from antiphon.engines.piper import Piper, network, noise, reading, voices
 from antiphon.engines.piper.engine import RATE
 
@@ -252,7 +253,8 @@ def test_a_mood_changes_tempo_and_level(folder: Path) -> None:
     plain, *moods = (
         said(engine, "One two three four five six.", emotion=mood) for mood in ({}, {"happy": 1}, {"sad": 1})
     )
-    assert len(moods[0]) < len(plain) < len(moods[1])
+    assert len(plain) / len(moods[0]) == pytest.approx(prosody.EMOTIONS["happy"].tempo, abs=0.02)
+    assert len(plain) / len(moods[1]) == pytest.approx(prosody.EMOTIONS["sad"].tempo, abs=0.04)
     loud = [float(np.std(np.frombuffer(audio, "<i2").astype(float))) for audio in moods]
     assert loud[0] > loud[1]
 
