@@ -89,7 +89,8 @@ def _share_memory() -> None:
 
 
 def return_memory() -> None:
-    """Gives back what loading needed and nothing uses any more, where the C library can."""
+    """Gives back what loading, or a computation, needed and nothing uses any more, where the C library can. It takes
+    milliseconds; without it a worker that has read long texts keeps 60 MiB more."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 

@@ -152,6 +152,8 @@ class Kokoro:
                     yield from self._speak(batch, style, asked, tail)
             except Interrupted:
                 return
+            finally:
+                return_memory()
             if left:
                 yield _chunk(silence(PAUSE))
             if context.cancelled():
