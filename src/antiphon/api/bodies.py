@@ -78,6 +78,21 @@ class VoiceId(LenientBody):
     id: StrictStr
 
 
+class NormalizationOptions(LenientBody):
+    """Kinds that are read as a person reads them, as Kokoro-FastAPI names them; false leaves a kind to the engine."""
+
+    normalize: StrictBool | None = Field(None, description="All kinds but markup.")
+    unit_normalization: StrictBool | None = Field(None, description="10 kg, 36 km/h, 20°C.")
+    url_normalization: StrictBool | None = Field(None, description="Addresses of pages.")
+    email_normalization: StrictBool | None = Field(None, description="Addresses of mail.")
+    optional_pluralization_normalization: StrictBool | None = Field(None, description="(s) at the end of a word.")
+    phone_normalization: StrictBool | None = Field(None, description="Telephone numbers.")
+    replace_remaining_symbols: StrictBool | None = Field(None, description="Signs such as &, =, § and √.")
+
+    def given(self) -> dict[str, bool]:
+        return {name: value for name, value in self if value is not None}
+
+
 class DeliveryFields(BaseModel):
     """The voice and its manner, on every route that speaks."""
 
@@ -110,6 +125,13 @@ class DeliveryFields(BaseModel):
         None, description="Whether the text is SSML; without it, it is when it is wrapped in <speak>."
     )
 
+    reading: Literal["on", "off"] = Field(
+        "on", description="off: markup, numbers and signs go to the model as they are written; see docs/text.md."
+    )
+    normalization_options: NormalizationOptions | None = Field(
+        None, description="What is read as a person reads it, by kind; all of it without this."
+    )
+
     def delivery(self, extra: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
         """The fields of a `SpeechRequest` except the text, and warnings. Raises `InvalidRequest`.
 
@@ -137,6 +159,8 @@ class DeliveryFields(BaseModel):
             "priority": self.priority,
             "options": options,
             "ssml": self.ssml,
+            "reading": self.reading,
+            "normalization_options": self.normalization_options.given() if self.normalization_options else {},
         }, warnings
 
 

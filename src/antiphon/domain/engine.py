@@ -84,6 +84,9 @@ class Capabilities:
     silent: str = ""
     #: By language, further ones of which it makes no sound in that language, though it does in another.
     silent_by_language: Mapping[str, str] = field(default_factory=dict)
+    #: Primary tags of the languages whose numbers, signs and abbreviations it reads by itself, `*` for all: it gets
+    #: them as they are written.
+    normalises: tuple[str, ...] = ()
     #: Names of emotions that change the sound, `neutral` among them if it differs from asking for none. Empty: it has
     #: none.
     emotions: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ _DIGIT = "[0-9№]"
 #: of them before plain numbers.
 RULES: tuple[Rule, ...] = (
     *only_with(r"[@/#.]", links.RULES),
+    *only_with(r"\(e?s\)", (abbreviations.plurals,)),
     *only_with(r"[./~\[(<½]|0-0|O-O", links.KEPT),
     *only_with(_DIGIT, telephone.RULES),
     *only_with(rf"{_DIGIT}|[ap]\.m\.|[A-Z][a-z]{{1,8}}(?:\.|\.? ?[-–—])", dates.RULES),
