@@ -57,7 +57,7 @@ def test_subtitles_name_who_speaks(tone: Server) -> None:
     srt = tone.client.get(f"/v1/jobs/{done['id']}/subtitles.srt").text
     assert "<v A &amp; B>Hello &lt;c&gt;." in vtt
     assert "<v high>Hello yourself." in vtt
-    assert "A & B: Hello <b>." in srt
+    assert "A & B: Hello <c>." in srt
 
 
 def test_it_answers_while_the_caller_waits(tone: Server) -> None:

@@ -93,7 +93,23 @@ class NormalizationOptions(LenientBody):
         return {name: value for name, value in self if value is not None}
 
 
-class DeliveryFields(BaseModel):
+class ReadingFields(BaseModel):
+    """How a text is read, on every route that reads one."""
+
+    reading: Literal["on", "off"] = Field(
+        "on", description="off: markup, numbers and signs go to the model as they are written; see docs/text.md."
+    )
+    normalization_options: NormalizationOptions | None = Field(
+        None, description="What is read as a person reads it, by kind; all of it without this."
+    )
+
+    def reading_fields(self) -> dict[str, Any]:
+        """The fields of a `SpeechRequest` that they are."""
+        options = self.normalization_options
+        return {"reading": self.reading, "normalization_options": options.given() if options else {}}
+
+
+class DeliveryFields(ReadingFields):
     """The voice and its manner, on every route that speaks."""
 
     model: StrictStr | None = Field(None, description="A served model, or tts-1, tts-1-hd, gpt-4o-mini-tts, auto.")
@@ -125,13 +141,6 @@ class DeliveryFields(BaseModel):
         None, description="Whether the text is SSML; without it, it is when it is wrapped in <speak>."
     )
 
-    reading: Literal["on", "off"] = Field(
-        "on", description="off: markup, numbers and signs go to the model as they are written; see docs/text.md."
-    )
-    normalization_options: NormalizationOptions | None = Field(
-        None, description="What is read as a person reads it, by kind; all of it without this."
-    )
-
     def delivery(self, extra: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], list[str]]:
         """The fields of a `SpeechRequest` except the text, and warnings. Raises `InvalidRequest`.
 
@@ -159,8 +168,7 @@ class DeliveryFields(BaseModel):
             "priority": self.priority,
             "options": options,
             "ssml": self.ssml,
-            "reading": self.reading,
-            "normalization_options": self.normalization_options.given() if self.normalization_options else {},
+            **self.reading_fields(),
         }, warnings
 
 

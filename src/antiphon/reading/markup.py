@@ -33,7 +33,7 @@ _DIRECTION = rf"(?:{_SOUNDS})(?: [a-z]{{1,16}}){{0,4}}"
 
 
 #: Where a direction between asterisks may stand: elsewhere a word of a sentence is stressed, "don't *cry*".
-_APART = r"(?:(?<![^\n])|(?<=[.!?…,:”\"] ))"
+_APART = r"(?:(?<![^\n])|(?<=[.!?…,:”\"\]] ))"
 
 
 @rule(

@@ -13,6 +13,7 @@ from antiphon.files.store import FileStore
 from antiphon.jobs.service import JobService
 from antiphon.jobs.waiting import WaitingJobs
 from antiphon.speech import listen
+from antiphon.speech.plan import SpeechPlan
 from antiphon.speech.planner import SpeechPlanner
 from antiphon.speech.response import SpeechResponse
 
@@ -32,6 +33,12 @@ class SpeechService:
     def text_threads(self) -> Threads:
         """The threads in which texts are read."""
         return self._planner.threads
+
+    async def plan(self, request: SpeechRequest, owner: str) -> SpeechPlan:
+        """What would be said for a request, without saying it. Raises `InvalidRequest` and its subclasses,
+        `ModelLoading` and `ModelUnavailable`."""
+        _, plan = await self._planner.prepare(request, owner)
+        return plan
 
     async def speak(
         self,

@@ -10,6 +10,7 @@ from antiphon.domain.request import SpeechRequest
 from antiphon.reading import markup as documents
 from antiphon.reading import reader, switches
 from antiphon.reading.said import Said
+from antiphon.text import language as languages
 from antiphon.text import markup
 
 #: Readings that are kept, and the most characters of a text of which they are: a text is planned more than once, and
@@ -52,6 +53,9 @@ class Reader:
         """What is said for a segment, whose text has no blanks around it."""
         if not self.reads(language):
             return Spoken(text)
+        if language == "en" and not text.isascii() and languages.detect(text) == "zh":
+            # A paragraph of Chinese in an English text: its numbers are Chinese.
+            language = "zh"
         read = _kept if len(text) <= KEPT_CHARS else _read
         return read(text, language, self._off)
 
