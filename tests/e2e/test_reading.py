@@ -73,6 +73,7 @@ def test_what_would_be_said(tone: Server) -> None:
         ({"input": "a", "normalization_options": {"normalize": "no"}}, 400, "normalization_options.normalize"),
         ({"input": "a", "speed": 2}, 422, "speed"),
         ({"input": "a" * 100_001}, 400, "in parts"),
+        ({"input": "a" * 5_001, "phonemes": True}, 400, "1-5000"),
         ({"input": "a", "model": "none"}, 404, "none"),
         ({"input": "a", "voice": "nobody"}, 400, "nobody"),
         ({"input": "<speak>a</break>"}, 200, "speak"),
@@ -92,6 +93,26 @@ def test_a_request_for_speech_takes_the_switches(tone: Server) -> None:
 
     assert audio() == audio(input=SAID) != audio(reading="off")
     assert audio(normalization_options={"normalize": False}) == audio(reading="off")
+
+
+def test_how_a_model_says_it(espeak: Server, tone: Server) -> None:
+    found = read(
+        espeak,
+        "It cost $100. Then she went home, and nobody saw her again for a very long while.\n\nWell.",
+        phonemes=True,
+    )
+    first, second = (each["phonemes"] for each in found["segments"])
+    assert "hˈʌndɹɪd dˈɑːlɚz" in first
+    assert second == "wˈɛl"
+    plain = read(espeak, "one hundred dollars", phonemes=True)["segments"][0]["phonemes"]
+    assert plain == read(espeak, "$100", phonemes=True)["segments"][0]["phonemes"]
+    assert "phonemes" not in read(espeak, "Well.")["segments"][0]
+    # What is told is no audio: the same text is spoken after it.
+    answer = espeak.client.post("/v1/audio/speech", json={"input": "Well.", "response_format": "wav"})
+    assert len(answer.content) > 1000
+    refused = tone.client.post("/v1/audio/reading", json={"input": "Well.", "phonemes": True})
+    assert refused.status_code == 400
+    assert "tone does not tell" in refused.text
 
 
 def test_the_command_prints_what_would_be_said(tone: Server, tmp_path: Path) -> None:

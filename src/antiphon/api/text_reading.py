@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field, StrictBool, StrictStr
 from starlette.responses import Response
@@ -14,11 +12,12 @@ from antiphon.api.replies import reply
 from antiphon.api.request_log import note
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest
-from antiphon.speech.plan import SpeechPlan
 from antiphon.speech.service import SpeechService
 
 #: Characters: the answer is in memory, and may be some ten times as long.
 MAX_TEXT = 100_000
+#: Characters of a text whose phonemes are told: a worker is asked for those of each segment.
+MAX_SPELLED = 5_000
 
 
 class ReadingBody(ReadingFields, StrictBody):
@@ -30,10 +29,14 @@ class ReadingBody(ReadingFields, StrictBody):
     voice: StrictStr | VoiceId | None = Field(None, description="A voice of the model, which may decide for a model.")
     ssml: StrictBool | None = Field(None, description="As in a request for speech.")
 
+    phonemes: StrictBool = Field(
+        False, description=f"Also how the model says them, of a text up to {MAX_SPELLED:,} characters."
+    )
+
     def to_request(self) -> SpeechRequest:
         """Raises `InvalidRequest`."""
-        if len(self.input) > MAX_TEXT:
-            raise errors.InvalidText(f"Text must be 1-{MAX_TEXT} characters here; send a longer one in parts")
+        if len(self.input) > (most := MAX_SPELLED if self.phonemes else MAX_TEXT):
+            raise errors.InvalidText(f"Text must be 1-{most} characters here; send a longer one in parts")
         return SpeechRequest(
             self.input, self.model, voice_name(self.voice), self.language, ssml=self.ssml, **self.reading_fields()
         )
@@ -42,6 +45,7 @@ class ReadingBody(ReadingFields, StrictBody):
 class SegmentReading(BaseModel):
     text: str = Field(description="As it is written, without markup: what subtitles show.")
     reading: str = Field(description="What the model is given to say.")
+    phonemes: str | None = Field(None, description="In the model's own letters; of Chinese, pinyin with tones.")
 
 
 class ReadingAnswer(BaseModel):
@@ -67,17 +71,6 @@ def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
         body = request_body.parse(ReadingBody, await request_body.body(request, max_body))
         speech_request = body.to_request()
         note(request.scope, **speech_request.brief())
-        return reply(answer(await speech.plan(speech_request, callers.owner(request))))
+        return reply(await speech.reading(speech_request, callers.owner(request), phonemes=body.phonemes))
 
     return router
-
-
-def answer(plan: SpeechPlan) -> dict[str, Any]:
-    """A plan as `ReadingAnswer`."""
-    pairs = zip(plan.segments, plan.spoken, strict=True)
-    return {
-        "language": plan.voicings[0].language,
-        "model": plan.model,
-        "segments": [{"text": segment.text.strip(), "reading": spoken.text} for segment, spoken in pairs],
-        "warnings": list(plan.warnings),
-    }

@@ -81,6 +81,7 @@ def read(
     voice: Annotated[str | None, typer.Option(help="A voice of the model.")] = None,
     model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,
     language: Annotated[str | None, typer.Option(help="en, zh …; without it the text decides.")] = None,
+    phonemes: Annotated[bool, typer.Option("--phonemes", help="How the model says it, in its own letters.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="For another program, with the text of each part.")] = False,
     server: Server = SERVER,
     data_dir: DataDir = DATA_DIR,
@@ -90,7 +91,7 @@ def read(
     from antiphon.cli import read as command
     from antiphon.cli import say
 
-    request = {"voice": voice, "model": model, "language": language}
+    request = {"voice": voice, "model": model, "language": language, "phonemes": phonemes}
     command.main(say.text_of(text, file), request, server, data_dir, models_dir, as_json=as_json)
 
 

@@ -26,7 +26,7 @@ def main(
         print(json.dumps(found, ensure_ascii=False, indent=2))  # noqa: T201 - it is the command's answer
         return
     for segment in found["segments"]:
-        print(segment["reading"])  # noqa: T201 - it is the command's answer
+        print(segment.get("phonemes", segment["reading"]))  # noqa: T201 - it is the command's answer
 
 
 def through_server(server: str, text: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -37,8 +37,6 @@ def through_server(server: str, text: str, request: dict[str, Any]) -> dict[str,
 
 
 async def alone(text: str, request: dict[str, Any], data_dir: Path, models_dir: Path | None) -> dict[str, Any]:
-    # Imported late: it is slow, and not needed while a server answers.
-    from antiphon.api.text_reading import answer
-
     async with local.antiphon(request.get("model"), data_dir, models_dir) as antiphon:
-        return answer(await antiphon.speech.plan(SpeechRequest(text, **request), "local"))
+        phonemes = request.pop("phonemes")
+        return await antiphon.speech.reading(SpeechRequest(text, **request), "local", phonemes=phonemes)

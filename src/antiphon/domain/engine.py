@@ -109,6 +109,8 @@ class Capabilities:
     #: Whether it gives the beginning of a unit before the rest is computed if `SpeechParams.early` asks for it. Such a
     #: unit may have other samples than the same one without `early`, but always the same ones.
     early: bool = False
+    #: Whether it has `phonemes` (see `Spelling`).
+    spells: bool = False
     #: How it computes on this machine, for the operator: shown by /health.
     computation: str = ""
     cut: Cut = field(default_factory=Cut)
@@ -262,6 +264,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Releases what the end of the process would not release."""
+
+
+class Spelling(Protocol):
+    """An engine that can tell how it would pronounce a unit; its capabilities say `spells=True`."""
+
+    def phonemes(self, params: Mapping[str, Any]) -> str:
+        """The phonemes of a unit, in the form that users of the engine know. Takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
