@@ -49,7 +49,9 @@ def test_no_call_gets_more_than_a_block(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(markup, "_marks", counted)
     for text in ("a" * 300_000, "<!--" * 50_000, PARAGRAPH * 2000 + FAR * 3000, "a\n" * 100_000):
         sizes.clear()
-        markup.read(text)
+        assert markup.plain_text(text) == markup.read(text).text
+        sizes.clear()
+        markup.plain_text(text)
         assert sum(sizes) >= len(text)
         assert max(sizes) <= blocks.MOST + 2 * blocks.DEFINITIONS
 

@@ -95,8 +95,23 @@ _HINT = re.compile(
 
 def read(text: str) -> Reading:
     """The text without its markup. Takes linear time, and never raises."""
+    return replaced(text, _all_marks(text))
+
+
+def plain_text(text: str) -> str:
+    """As `read`, without the places, which take sixteen bytes for each character."""
+    pieces: list[str] = []
+    at = 0
+    for part in _all_marks(text):
+        if part.text is not None:
+            pieces += text[at : part.start], part.text
+            at = part.end
+    return "".join((*pieces, text[at:])) if pieces else text
+
+
+def _all_marks(text: str) -> list[Said]:
     if len(text) <= blocks.MOST:
-        return replaced(text, _marks(text))
+        return _marks(text)
     # A link may be defined far behind it, so every block is read with the definitions below it.
     names = blocks.definitions(text)
     found: list[Said] = []
@@ -107,7 +122,7 @@ def read(text: str) -> Reading:
             for part in _marks(text[start:end] + below)
             if part.start < end - start
         )
-    return replaced(text, found)
+    return found
 
 
 def _marks(text: str) -> list[Said]:

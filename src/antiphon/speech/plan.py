@@ -218,7 +218,7 @@ class _Planner:
             return False
         for sign in silent_signs(self.capabilities, spoken.text, language):
             self.left_out.setdefault(sign, start + max(0, part.text.find(sign)))
-        return sayable(spoken.text)
+        return True
 
     def _pause(self, seconds: float) -> None:
         if not self.segments:

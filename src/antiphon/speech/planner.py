@@ -21,6 +21,9 @@ from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
 
+#: How much more than to clean a character it costs to read one, about.
+READING = 4
+
 
 @dataclass(slots=True)
 class SpeechPlanner:
@@ -77,7 +80,7 @@ class SpeechPlanner:
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
         make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
-        return await self.threads.run_text(len(request.text), make)
+        return await self.threads.run_text(READING * len(request.text), make)
 
 
 def _languages(request: SpeechRequest) -> list[str]:

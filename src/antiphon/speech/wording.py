@@ -15,7 +15,7 @@ from antiphon.text import markup
 
 #: Readings that are kept, and the most characters of a text of which they are: a text is planned more than once, and
 #: many say the same sentences.
-KEPT, KEPT_CHARS = 2048, 1000
+KEPT, KEPT_CHARS = 4096, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ def without_markup(text: str, request: SpeechRequest) -> str:
     """The text without Markdown, HTML, stage directions and pictures; SSML, and the marks of pauses, stay."""
     if request.reading == "off" or markup.is_ssml(text, request.ssml):
         return text
-    found = _plain_text(text) if len(text) <= KEPT_CHARS else documents.read(text).text
+    found = _plain_text(text) if len(text) <= KEPT_CHARS else documents.plain_text(text)
     # The same object where nothing changed, which callers look for.
     return text if found == text else found
 
@@ -68,6 +68,4 @@ def _read(text: str, language: str, off: frozenset[str]) -> Spoken:
 _kept = lru_cache(maxsize=KEPT)(_read)
 
 
-@lru_cache(maxsize=KEPT)
-def _plain_text(text: str) -> str:
-    return documents.read(text).text
+_plain_text = lru_cache(maxsize=KEPT)(documents.plain_text)

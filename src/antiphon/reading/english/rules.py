@@ -7,6 +7,8 @@ from antiphon.reading.finding import only_with
 from antiphon.reading.said import Rule
 
 _DIGIT = "[0-9№]"
+#: A numeral, with its ending: `XIXth`.
+_ROMAN = r"(?<![A-Za-z])[IVXLCDM]+(?:[^A-Za-z]|$|th|st|nd|rd|s)|[\u2160-\u217f]"
 
 #: What is longer or rarer stands before what is a part of it: a date before a fraction, a telephone before a range, all
 #: of them before plain numbers.
@@ -21,7 +23,7 @@ RULES: tuple[Rule, ...] = (
     *only_with(rf"{_DIGIT}|[²³^]", units.RULES),
     *only_with(r"[^\w\s.,;:?!'\"()’“”‘—-]|[ABCDEFG][+#]|[vV]?[0-9]|\.N|[₀-₉⁰¹²³-⁹πΔµ]", symbols.RULES),
     *only_with(_DIGIT, numerals.RULES),
-    *only_with(r"[IVXM123\u2160-\u217f]", roman.RULES),
+    *only_with(_ROMAN, roman.RULES),
     *only_with(r"[./]|[A-Z]{2}|-[0-9]|vs|[aA]ka|AKA|St|Dr|PhD|Ave|Rd|Blvd|Apt|Hwy|Ln", abbreviations.RULES),
     *only_with(_DIGIT, (*telephone.LATE, dates.years, *numerals.LATE)),
 )
