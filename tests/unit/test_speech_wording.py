@@ -68,6 +68,12 @@ def test_markup_is_read_before_the_text_is_cut() -> None:
     assert plan.segments[0].pause > 0.5
 
 
+def test_the_language_is_that_of_what_is_said() -> None:
+    plan = make('<p title="the end of the house and of the garden that is there">Bonjour, il est tard pour nous.</p>')
+    assert plan.voicings[0].language == "fr"
+    assert plan.request.text.startswith("<p "), "a text with markup is stored as it came"
+
+
 def test_markup_in_turns_and_their_language() -> None:
     turns = (Turn("**Bonjour** et [merci](https://example.org), il est *tard*."), Turn("*sighs*"), Turn("At 9:30PM."))
     request = SpeechRequest("\n".join(turn.text for turn in turns), turns=turns)

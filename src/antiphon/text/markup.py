@@ -22,7 +22,7 @@ _PAUSE = re.compile(
 _MILLI = frozenset({"ms", "毫秒"})
 
 
-def is_ssml(text: str, ssml: bool | None) -> bool:
+def is_ssml(text: str, ssml: bool | None = None) -> bool:
     """Whether the text is SSML. Raises `InvalidText` where it must be and is not."""
     if ssml is False:
         return False
