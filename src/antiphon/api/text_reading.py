@@ -62,7 +62,7 @@ def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
     @router.post(
         "/reading",
         summary="What would be said for a text; no audio is made",
-        responses={200: {"model": ReadingAnswer}, **openapi.errors(400, 413, 422, 503)},
+        responses={200: {"model": ReadingAnswer}, **openapi.errors(400, 404, 413, 422, 429, 500, 503)},
         openapi_extra=openapi.takes(ReadingBody),
     )
     async def reading(request: Request) -> Response:
