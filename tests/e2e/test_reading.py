@@ -64,6 +64,12 @@ def test_what_would_be_said(tone: Server) -> None:
     assert read(tone, TEXT, reading="off")["segments"][0]["reading"] == TEXT
 
 
+def test_the_log_has_the_beginning_of_the_text_in_one_line(tone: Server) -> None:
+    read(tone, "Read\u2028this and much more of it, which no log should have.")
+    line = next(line for line in reversed(tone.lines()) if line.get("path") == "/v1/audio/reading")
+    assert line["text"] == "Read this and much more of it,"
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [

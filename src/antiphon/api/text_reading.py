@@ -13,6 +13,7 @@ from antiphon.api.request_log import note
 from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest
 from antiphon.speech.service import SpeechService
+from antiphon.text.normalise import log_text
 
 #: Characters: the answer is in memory, and may be some ten times as long.
 MAX_TEXT = 100_000
@@ -55,8 +56,8 @@ class ReadingAnswer(BaseModel):
     warnings: list[str] = Field(description="What the model cannot do, and what would be left out.")
 
 
-def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
-    """`max_body`: bytes of a request's body."""
+def routes(speech: SpeechService, *, max_body: int, log_chars: int) -> APIRouter:
+    """`max_body`: bytes of a request's body; `log_chars`: characters of a text that the log shows."""
     router = APIRouter(prefix="/v1/audio", tags=["speech"])
 
     @router.post(
@@ -70,7 +71,7 @@ def routes(speech: SpeechService, *, max_body: int) -> APIRouter:
         without markup. A model that reads them by itself is given the text as it is written."""
         body = request_body.parse(ReadingBody, await request_body.body(request, max_body))
         speech_request = body.to_request()
-        note(request.scope, **speech_request.brief())
+        note(request.scope, **speech_request.brief() | {"text": log_text(speech_request.text, log_chars)})
         return reply(await speech.reading(speech_request, callers.owner(request), phonemes=body.phonemes))
 
     return router
