@@ -52,12 +52,12 @@ def test_every_turn_has_its_voice_its_mood_and_its_speed(tone: Server) -> None:
 
 
 def test_subtitles_name_who_speaks(tone: Server) -> None:
-    done = job(tone, turns=[{"text": "Hello <b>.", "speaker": "A & B"}, {"text": "Hello yourself.", "voice": "high"}])
+    done = job(tone, turns=[{"text": "Hello <c>.", "speaker": "A & B"}, {"text": "Hello yourself.", "voice": "high"}])
     vtt = tone.client.get(f"/v1/jobs/{done['id']}/subtitles.vtt").text
     srt = tone.client.get(f"/v1/jobs/{done['id']}/subtitles.srt").text
-    assert "<v A &amp; B>Hello &lt;b&gt;." in vtt
+    assert "<v A &amp; B>Hello &lt;c&gt;." in vtt
     assert "<v high>Hello yourself." in vtt
-    assert "A & B: Hello <b>." in srt
+    assert "A & B: Hello <c>." in srt
 
 
 def test_it_answers_while_the_caller_waits(tone: Server) -> None:

@@ -70,6 +70,11 @@ def test_chinese_text_is_read_run_by_run(g2p: G2P, text: str, phonemes: str) -> 
     assert g2p.phonemes(text, "zh", "en-us") == phonemes
 
 
+def test_sounds_of_chinese_are_told_as_pinyin(g2p: G2P) -> None:
+    told = g2p.phonemes("你好，我用GPT四。", "zh", "en-us", pinyin=True)
+    assert told == "ni2 hao3, wo3 yong4 ʤˌipˌitˈi si4."
+
+
 def test_chinese_inside_other_text_is_read_as_chinese(g2p: G2P) -> None:
     read = g2p.phonemes("She said 你好, twice in 24 hours.", "en", "en-us")
     assert read == "ʃi sˈɛd ni↗xau↓, twˈIs ɪn twˈɛnti fˈɔɹ ˈWəɹz."

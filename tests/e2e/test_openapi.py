@@ -21,6 +21,7 @@ def test_every_surface_is_in_it(tone: Server) -> None:
         "/v1/audio/speech": {"post"},
         "/v1/audio/dialogue": {"post"},
         "/v1/audio/speech/batch": {"post"},
+        "/v1/audio/reading": {"post"},
         "/dev/captioned_speech": {"post"},
         "/tts_url": {"post"},
         "/v1/audio/voices": {"get", "post"},

@@ -16,6 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from antiphon.api.speech_ws import SessionLimits, routes
 from antiphon.engines.tone import SAMPLE_RATE, frequency_of, pitch_of
+from antiphon.reading.reader import read
 from antiphon.speech.service import SpeechService
 from antiphon.text.incremental import MAX_HELD
 from tests.conftest import PATIENCE, Server, Start, wait_until
@@ -75,7 +76,9 @@ def test_sound_comes_before_the_text_is_complete_and_in_order(tone: Server) -> N
             at = next(i for i in range(begin, len(heard)) if isinstance(heard[i], dict) and i > begin)
             audio = b"".join(heard[begin + 1 : at])
             assert heard[at]["total_bytes"] == len(audio)
-            assert pitch_of(audio, SAMPLE_RATE) == pytest.approx(frequency_of(start["sentence_text"]), abs=5)
+            assert pitch_of(audio, SAMPLE_RATE) == pytest.approx(
+                frequency_of(read(start["sentence_text"], "en").text), abs=5
+            )
         say(socket, "The connection stays.", DONE)
         assert hear(socket, "session.done")[0]["utterance_index"] == 1
 

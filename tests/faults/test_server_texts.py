@@ -32,6 +32,11 @@ TEXTS = {
     "quotations": "「好。」" * 4000,
     "nothing": " \n" * 100_000 + "a",
     "decoration": "=-" * 100_000 + "a",
+    "numbers": "On 3/14/2024 he paid $1,234.56 for 5 kg at 9:30. " * 2500,
+    "Chinese numbers": "今天-5℃，他花了¥99.9元买了3-4个。" * 3000,
+    "marks of documents": "**a** [b](c) _d_ | <p> `e` \n\n# f\n" * 3000,
+    "one paragraph of marks": "**a _b [c](d <p " * 8000,
+    "links without an end": "[a][b] " * 10_000 + "\n\n[b]: https://example.org",
     "brackets": "a" + "(b [" * 4000,
 }
 

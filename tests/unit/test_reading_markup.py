@@ -87,6 +87,7 @@ LEFT = [
 
 @pytest.mark.parametrize(("text", "right"), SAID)
 def test_markup_is_silent_or_a_pause(text: str, right: str) -> None:
+    assert markup.plain_text(text) == right
     assert markup.read(text).text == right
 
 

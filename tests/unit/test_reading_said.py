@@ -54,3 +54,22 @@ def test_every_character_was_written_somewhere_and_in_order(text: str, said: str
         for start, end in zip(reading.starts, reading.ends, strict=True):
             assert 0 <= start < end <= len(text)
         assert sorted(reading.starts) == list(reading.starts)
+
+
+@given(st.text("ab*5$ ", max_size=30), st.sampled_from(["", "x", "five dollars"]))
+def test_changes_make_what_is_said_of_what_is_written(text: str, said: str) -> None:
+    first = apply(text, [rule(r"\*+", said), rule(r"\$\d", "money")])
+    again = chain(first, apply(first.text, [rule("a", ""), rule("five|xa", "5"), rule("x ", "")]))
+    for reading in (plain(text), first, again):
+        parts, at = [], 0
+        for change in reading.changes():
+            assert at <= change.start < change.end
+            assert change.text != text[change.start : change.end]
+            parts += text[at : change.start], str(change.text)
+            at = change.end
+        assert "".join((*parts, text[at:])) == reading.text
+
+
+def test_a_change_is_as_small_as_what_was_read() -> None:
+    reading = apply("It cost $5, or $5.", [rule(r"\$5", "five dollars")])
+    assert reading.changes() == [Said(8, 10, "five dollars"), Said(15, 17, "five dollars")]

@@ -88,6 +88,7 @@ def cut(text: str) -> None:
     lengths = length.LengthIndex(text, 2.5)
     list(clauses.cut(text, 0, len(text), lengths, 160, 300))
     clauses.head(text, 0, len(text), lengths, 12, 60)
+    clauses.head_of_words(text, 0, len(text), lengths, 12, 60)
 
 
 def measure(text: str) -> None:
@@ -166,6 +167,7 @@ FUNCTIONS: dict[str, Callable[[str], object] | str] = {
     "chapters.split": chapters.split,
     "clauses.cut": lambda text: cut(normalise.clean(text)),
     "clauses.head": "clauses.cut",
+    "clauses.head_of_words": "clauses.cut",
     "clauses.spoken": lambda text: clauses.spoken(text, 0, len(text)),
     "emotion_words.emotion_weights": emotion_words.emotion_weights,
     "incremental.Splitter": feed,
@@ -174,6 +176,7 @@ FUNCTIONS: dict[str, Callable[[str], object] | str] = {
     "length.cjk_count": length.cjk_count,
     "length.length": length.length,
     "markup.has_markup": markup.has_markup,
+    "markup.is_ssml": markup.is_ssml,
     "markup.parse": markup.parse,
     "markup.parse_all": lambda text: list(markup.parse_all([text, text])),
     "normalise.clean": normalise.clean,

@@ -46,6 +46,8 @@ CAPABILITIES = Capabilities(
     cut=Cut(200, 100, 40, 2.0),
     canvas=Canvas((768, 512), 128, 2048, 16, 30),
     early=True,
+    normalises=("zh",),
+    spells=True,
     computation="8 threads",
     footprint=4_000_000_000,
     licence="MIT",
@@ -55,7 +57,7 @@ CAPABILITIES = Capabilities(
 #: One example of every message between the server and a worker, every field given, and its payload.
 FRAMES: tuple[tuple[frames.Message, bytes], ...] = (
     (frames.Load("package.module:Engine", {"dir": "/models/m", "threads": 2}), b""),
-    (frames.Run(7, {"text": "Good day. 你好。", "voice": "ann", "speed": 1.25, "seed": None}, True, True), b""),
+    (frames.Run(7, {"text": "Good day. 你好。", "voice": "ann", "speed": 1.25, "seed": None}, True, True, True), b""),
     (frames.Cancel(7), b""),
     (frames.Stop(), b""),
     (frames.Phase("loading", 0.5), b""),

@@ -27,6 +27,7 @@ from antiphon.api import (
     speech_batch,
     speech_ws,
     stats,
+    text_reading,
     tracing,
     transcriptions,
     tts,
@@ -111,6 +112,7 @@ def _routers(a: Antiphon) -> list[APIRouter]:
     return [
         tts.routes(a.speech, a.jobs, finished, log_chars=s.log_text),
         speech.routes(a.speech, a.jobs, finished, s),
+        text_reading.routes(a.speech, max_body=s.max_body, log_chars=s.log_text),
         speech_ws.routes(a.speech),
         speech_batch.routes(a.speech, max_body=s.max_body),
         transcriptions.routes(a.jobs, recordings),

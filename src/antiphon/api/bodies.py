@@ -78,7 +78,38 @@ class VoiceId(LenientBody):
     id: StrictStr
 
 
-class DeliveryFields(BaseModel):
+class NormalizationOptions(LenientBody):
+    """Kinds that are read as a person reads them, as Kokoro-FastAPI names them; false leaves a kind to the engine."""
+
+    normalize: StrictBool | None = Field(None, description="All kinds but markup.")
+    unit_normalization: StrictBool | None = Field(None, description="10 kg, 36 km/h, 20°C.")
+    url_normalization: StrictBool | None = Field(None, description="Addresses of pages.")
+    email_normalization: StrictBool | None = Field(None, description="Addresses of mail.")
+    optional_pluralization_normalization: StrictBool | None = Field(None, description="(s) at the end of a word.")
+    phone_normalization: StrictBool | None = Field(None, description="Telephone numbers.")
+    replace_remaining_symbols: StrictBool | None = Field(None, description="Signs such as &, =, § and √.")
+
+    def given(self) -> dict[str, bool]:
+        return {name: value for name, value in self if value is not None}
+
+
+class ReadingFields(BaseModel):
+    """How a text is read, on every route that reads one."""
+
+    reading: Literal["on", "off"] = Field(
+        "on", description="off: markup, numbers and signs go to the model as they are written; see docs/text.md."
+    )
+    normalization_options: NormalizationOptions | None = Field(
+        None, description="What is read as a person reads it, by kind; all of it without this."
+    )
+
+    def reading_fields(self) -> dict[str, Any]:
+        """The fields of a `SpeechRequest` that they are."""
+        options = self.normalization_options
+        return {"reading": self.reading, "normalization_options": options.given() if options else {}}
+
+
+class DeliveryFields(ReadingFields):
     """The voice and its manner, on every route that speaks."""
 
     model: StrictStr | None = Field(None, description="A served model, or tts-1, tts-1-hd, gpt-4o-mini-tts, auto.")
@@ -137,6 +168,7 @@ class DeliveryFields(BaseModel):
             "priority": self.priority,
             "options": options,
             "ssml": self.ssml,
+            **self.reading_fields(),
         }, warnings
 
 

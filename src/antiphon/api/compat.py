@@ -19,6 +19,7 @@ from antiphon.api.disconnect import unless_disconnected
 from antiphon.api.replies import reply, warning
 from antiphon.api.request_log import note
 from antiphon.api.schemas import ErrorText
+from antiphon.audio import subtitles
 from antiphon.domain import errors
 from antiphon.domain.request import EMOTIONS, SpeechRequest, check_number
 from antiphon.speech.response import SpeechResponse
@@ -173,13 +174,17 @@ async def speak(
 
 def word_times(segments: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """`{word, start_time, end_time}` in seconds. The bounds of a segment are exact; the times of its words are
-    estimated from their length, with a Chinese character as two and a half letters."""
+    estimated from the length of what is said for them, with a Chinese character as two and a half letters."""
     times: list[dict[str, Any]] = []
     for segment in segments:
         if segment.get("skipped"):
             continue
-        lengths = [(word, length(word)) for word in _WORD.findall(segment["text"])]
-        at, seconds, total = segment["start"], segment["end"] - segment["start"], sum(size for _, size in lengths)
+        until = subtitles.said_until(segment, length) if segment.get("said") else None
+        lengths = [
+            (word[0], length(word[0]) if until is None else until[word.end()] - until[word.start()])
+            for word in _WORD.finditer(segment["text"])
+        ]
+        at, seconds, total = segment["start"], segment["end"] - segment["start"], sum(size for _, size in lengths) or 1
         for word, size in lengths:
             end = at + seconds * size / total
             times.append({"word": word, "start_time": round(at, 3), "end_time": round(end, 3)})

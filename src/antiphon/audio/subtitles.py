@@ -1,7 +1,8 @@
 """Subtitles: writes segments and their times as SRT, WebVTT and JSON.
 
-A segment is `{"text", "start", "end"}` in seconds, in a dialogue with its `"speaker"`. A segment too long for two lines
-becomes several cues, which share its time by their characters.
+A segment is `{"text", "start", "end"}` in seconds, in a dialogue with its `"speaker"`. What is said otherwise than it
+is written stands in `"said"`: `[[from, to, words], …]`, by characters of the text. A segment too long for two lines
+becomes several cues, which share its time by the characters of what is said.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import html
 import itertools
 import json
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,14 +58,36 @@ def vtt(segments: Segments) -> str:
 
 
 def to_json(segments: Segments) -> str:
-    """`{"segments": [{"text", "start", "end"}, …]}`: whole segments as they were spoken, with `speaker` if known."""
+    """`{"segments": [{"text", "start", "end"}, …]}`: whole segments, with `speaker` if known, and with the `reading`
+    where that is not the text."""
     found = [_plain(s) for s in segments]
     return json.dumps({"segments": found}, ensure_ascii=False)
 
 
 def _plain(segment: Mapping[str, Any]) -> dict[str, Any]:
     plain = {"text": _clean(segment["text"]), "start": float(segment["start"]), "end": float(segment["end"])}
+    if segment.get("said"):
+        plain["reading"] = _clean(reading(segment))
     return plain | {"speaker": _clean(segment["speaker"])} if segment.get("speaker") else plain
+
+
+def reading(segment: Mapping[str, Any]) -> str:
+    """What is said for a segment."""
+    text, at = segment["text"], 0
+    parts: list[str] = []
+    for start, end, words in segment.get("said", ()):
+        parts += text[at:start], words
+        at = end
+    return "".join((*parts, text[at:]))
+
+
+def said_until(segment: Mapping[str, Any], length: Callable[[str], float] = len) -> list[float]:
+    """The length of what is said before each character of a segment's text, and at its end. What several characters
+    are said for is shared by them."""
+    lengths = [length(ch) for ch in segment["text"]]
+    for start, end, words in segment.get("said", ()):
+        lengths[start:end] = [length(words) / (end - start)] * (end - start)
+    return list(itertools.accumulate(lengths, initial=0))
 
 
 def cues(segments: Segments) -> Iterator[Cue]:
@@ -82,13 +105,24 @@ def cues(segments: Segments) -> Iterator[Cue]:
         start = max(at, round(1000 * segment["start"]))
         # Each page is shown for at least a millisecond.
         end = max(start + len(pages), round(1000 * segment["end"]))
-        spoken = list(itertools.accumulate(sum(map(len, page)) for page in pages))
+        spoken = _spoken(segment, pages)
         at = start
         for index, page in enumerate(pages):
-            due = start + (end - start) * spoken[index] // spoken[-1]
+            due = start + int((end - start) * spoken[index] // (spoken[-1] or 1))
             stop = min(max(due, at + 1), end - (len(pages) - 1 - index))
             yield Cue(at, stop, page, speaker)
             at = stop
+
+
+def _spoken(segment: Mapping[str, Any], pages: list[tuple[str, ...]]) -> list[float]:
+    """The length of what is said up to the end of each page."""
+    if not segment.get("said"):
+        return list(itertools.accumulate(sum(map(len, page)) for page in pages))
+    until = said_until(segment)
+    # Lines are broken at blanks, so characters are counted without them.
+    places = [place for place, ch in enumerate(segment["text"]) if not ch.isspace()]
+    counts = itertools.accumulate(sum(len("".join(line.split())) for line in page) for page in pages)
+    return [until[places[min(count, len(places)) - 1] + 1] for count in counts]
 
 
 def wrap(text: str) -> list[str]:

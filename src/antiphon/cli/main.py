@@ -75,6 +75,27 @@ def say(
 
 
 @app.command()
+def read(
+    text: Annotated[str | None, typer.Argument(help="The text, or - to read it from standard input.")] = None,
+    file: Annotated[Path | None, typer.Option(help="Read this text file: UTF-8, UTF-16 or GB18030.")] = None,
+    voice: Annotated[str | None, typer.Option(help="A voice of the model.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model; without it the best there is.")] = None,
+    language: Annotated[str | None, typer.Option(help="en, zh …; without it the text decides.")] = None,
+    phonemes: Annotated[bool, typer.Option("--phonemes", help="How the model says it, in its own letters.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For another program, with the text of each part.")] = False,
+    server: Server = SERVER,
+    data_dir: DataDir = DATA_DIR,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Print what would be said for a text, with or without a server."""
+    from antiphon.cli import read as command
+    from antiphon.cli import say
+
+    request = {"voice": voice, "model": model, "language": language, "phonemes": phonemes}
+    command.main(say.text_of(text, file), request, server, data_dir, models_dir, as_json=as_json)
+
+
+@app.command()
 def transcribe(
     file: Annotated[Path, typer.Argument(help="A recording: WAV, MP3, FLAC, Ogg, Opus, AAC, M4A or WebM.")],
     output: Annotated[Path | None, typer.Option("-o", "--output", help=TRANSCRIBE_OUTPUT)] = None,

@@ -84,6 +84,9 @@ class Capabilities:
     silent: str = ""
     #: By language, further ones of which it makes no sound in that language, though it does in another.
     silent_by_language: Mapping[str, str] = field(default_factory=dict)
+    #: Primary tags of the languages whose numbers, signs and abbreviations it reads by itself, `*` for all: it gets
+    #: them as they are written.
+    normalises: tuple[str, ...] = ()
     #: Names of emotions that change the sound, `neutral` among them if it differs from asking for none. Empty: it has
     #: none.
     emotions: tuple[str, ...] = ()
@@ -106,6 +109,8 @@ class Capabilities:
     #: Whether it gives the beginning of a unit before the rest is computed if `SpeechParams.early` asks for it. Such a
     #: unit may have other samples than the same one without `early`, but always the same ones.
     early: bool = False
+    #: Whether it has `phonemes` (see `Spelling`).
+    spells: bool = False
     #: How it computes on this machine, for the operator: shown by /health.
     computation: str = ""
     cut: Cut = field(default_factory=Cut)
@@ -259,6 +264,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Releases what the end of the process would not release."""
+
+
+class Spelling(Protocol):
+    """An engine that can tell how it would pronounce a unit; its capabilities say `spells=True`."""
+
+    def phonemes(self, params: Mapping[str, Any]) -> str:
+        """The phonemes of a unit, in the form that users of the engine know. Takes milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,9 @@ EMOTIONS: tuple[str, ...] = (
     "happy", "angry", "sad", "afraid", "disgusted", "melancholic", "surprised", "calm",
 )  # fmt: skip
 NEUTRAL = "neutral"
+#: Whether numbers, signs, abbreviations and markup are read as a person reads them, or left to the engine.
+Reading = Literal["on", "off"]
+READINGS: tuple[Reading, ...] = ("on", "off")
 #: The four of the article.
 ARTICLE_EMOTIONS: tuple[str, ...] = ("happy", "sad", "angry", "neutral")
 
@@ -83,6 +86,10 @@ class SpeechRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     #: Whether the text is SSML; None: if it is wrapped in `<speak>`.
     ssml: bool | None = None
+    #: Off: markup, numbers and signs go to the engine as they are written.
+    reading: Reading = "on"
+    #: Kinds that are left to the engine (false), by the names of `reading.switches`.
+    normalization_options: Mapping[str, bool] = field(default_factory=dict)
     #: The turns of a dialogue, whose texts are the lines of `text`. Empty: no dialogue.
     turns: tuple[Turn, ...] = ()
     #: How often the client asked for another version of a segment, by its number as text; each is computed again.
@@ -94,6 +101,7 @@ class SpeechRequest:
         check_number("seed", self.seed, 0, MAX_SEED)
         check_choice("response_format", self.format, FORMATS)
         check_choice("priority", self.priority, PRIORITIES)
+        check_choice("reading", self.reading, READINGS)
         check_names(self.voice, self.language)
         if len(self.turns) > MAX_TURNS:
             raise errors.InvalidRequest(f"A dialogue has at most {MAX_TURNS} turns", param="turns")

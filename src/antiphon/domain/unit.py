@@ -84,6 +84,8 @@ class Wish:
     live: bool = False
     #: It is suspected to end its worker, and has the worker to itself.
     alone: bool = False
+    #: Its phonemes are asked for, as text in UTF-8, in place of its result.
+    spelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

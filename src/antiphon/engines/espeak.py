@@ -25,6 +25,7 @@ REVISION = 1
 _OUTPUT_SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
+_IPA = 0x02
 _RATE, _VOLUME, _PITCH, _RANGE, _WORD_GAP = 1, 2, 3, 4, 7
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)
 #: Milliseconds of audio per callback: few calls into Python, yet a cancel takes effect within a millisecond or two.
@@ -138,6 +139,7 @@ class Espeak:
             speed_min=SPEED_MIN,
             speed_max=SPEED_MAX,
             cut=Cut(max_chars=300, target_chars=160, first_chars=60),
+            spells=True,
             footprint=40 * 1024 * 1024,
             licence="GPL-3.0-or-later",
             attribution="eSpeak NG",
@@ -145,8 +147,6 @@ class Espeak:
 
     def run(self, params: Mapping[str, Any], context: Context) -> Iterator[Chunk]:
         voice = params["voice"]
-        if voice not in self._files:
-            raise errors.UnknownVoice(f"espeak has no voice {voice[:60]!r}", param="voice")
         prosody = with_speed(mixed(params["emotion"]), params["speed"])
         with self._lock:
             self._context = context
@@ -158,6 +158,16 @@ class Espeak:
             raise errors.NothingToSay("espeak has no sound for this")
         # One chunk: a unit takes milliseconds, and the server waits for whole units anyway.
         yield Chunk(audio)
+
+    def phonemes(self, params: Mapping[str, Any]) -> str:
+        """IPA."""
+        with self._lock:
+            self._choose(params["voice"])
+            rest = ctypes.pointer(ctypes.c_char_p(_CONTROLS.sub(" ", params["text"]).encode("utf-8", "replace")))
+            clauses = []
+            while rest.contents.value is not None:
+                clauses.append(self._library.espeak_TextToPhonemes(rest, _CHARS_UTF8, _IPA).decode("utf-8", "replace"))
+        return " ".join(clause.strip() for clause in clauses if clause.strip())
 
     def close(self) -> None:
         self._library.espeak_Terminate()
@@ -172,12 +182,17 @@ class Espeak:
                 return True
         return False
 
-    def _speak(self, text: str, voice: str, prosody: Prosody) -> bytes:
-        """The text as mono signed 16-bit PCM; incomplete if the unit is cancelled."""
+    def _choose(self, voice: str) -> None:
+        if voice not in self._files:
+            raise errors.UnknownVoice(f"espeak has no voice {voice[:60]!r}", param="voice")
         if voice != self._voice:
             if self._library.espeak_SetVoiceByName(self._files[voice].encode()):
                 raise RuntimeError(f"espeak-ng's data has no voice {self._files[voice]!r}")
             self._voice = voice
+
+    def _speak(self, text: str, voice: str, prosody: Prosody) -> bytes:
+        """The text as mono signed 16-bit PCM; incomplete if the unit is cancelled."""
+        self._choose(voice)
         for parameter, value in (
             (_RATE, prosody.rate),
             (_PITCH, min(prosody.pitch, 100)),

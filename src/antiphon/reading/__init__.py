@@ -5,4 +5,4 @@ language is a list of rules, the most particular first. Text that no rule finds 
 """
 
 #: The modules that other rooms use; the rest is this room's own.
-__all__ = ["reader", "said"]
+__all__ = ["markup", "reader", "said", "switches"]

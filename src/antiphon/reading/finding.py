@@ -36,15 +36,34 @@ def only_with(pattern: str, rules: Sequence[Rule]) -> tuple[Rule, ...]:
     """The same rules for texts in which `pattern` is found; for others they are not tried. Most sentences have no
     digit, and most rules need one."""
     search = re.compile(pattern).search
+    # The answer for the text that was asked about last: all of `rules` ask about the same one. One tuple, which threads
+    # replace as a whole.
+    last = ("", search("") is not None)
+
+    def found(text: str) -> bool:
+        nonlocal last
+        known = last
+        if known[0] is not text:
+            last = known = (text, search(text) is not None)
+        return known[1]
 
     def gated(rule: Rule) -> Rule:
         def find(text: str) -> Iterable[Said]:
-            return rule(text) if search(text) else ()
+            return rule(text) if found(text) else ()
 
-        find.__name__, find.__doc__ = rule.__name__, rule.__doc__
+        find.__name__, find.__doc__, find.__wrapped__ = rule.__name__, rule.__doc__, rule  # type: ignore[attr-defined]
         return find
 
     return tuple(map(gated, rules))
+
+
+def unread(rule: Rule) -> Rule:
+    """A rule that is switched off: what it finds is said as it is written, and no later rule reads it."""
+
+    def find(text: str) -> Iterator[Said]:
+        return (Said(part.start, part.end, None) for part in rule(text))
+
+    return find
 
 
 def keep(pattern: str, when: Callable[[re.Match[str]], bool] = bool) -> Rule:

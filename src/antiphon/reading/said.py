@@ -38,6 +38,32 @@ class Reading:
             raise ValueError(f"there is nothing from {start} to {end}")
         return min(self.starts[start:end]), max(self.ends[start:end])
 
+    def changes(self) -> list[Said]:
+        """What is said otherwise than it is written, in order and without overlap; nothing else is."""
+        if self.text == self.written:
+            return []
+        found: list[Said] = []
+        at = place = 0
+        while place < len(self.text):
+            start, end = self.starts[place], self.ends[place]
+            stop = place + 1
+            while stop < len(self.text) and (self.starts[stop], self.ends[stop]) == (start, end):
+                stop += 1
+            said = self.text[place:stop]
+            if start > at:
+                found.append(Said(at, start, ""))
+            if start < at and found:
+                # Read twice, and the second time over the border of two parts of the first.
+                last = found.pop()
+                start, said = last.start, (last.text or "") + said
+                end = max(end, last.end)
+            if said != self.written[start:end]:
+                found.append(Said(start, end, said))
+            at, place = max(at, end), stop
+        if at < len(self.written):
+            found.append(Said(at, len(self.written), ""))
+        return found
+
 
 def plain(text: str) -> Reading:
     """Said as it is written."""

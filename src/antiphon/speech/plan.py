@@ -14,6 +14,7 @@ from antiphon.domain.request import MAX_SEED, NEUTRAL, SPEED_MAX, SPEED_MIN, Spe
 from antiphon.domain.unit import Recipe, SpeechParams, Unit, UnitResult
 from antiphon.domain.voice import digest_of
 from antiphon.speech import voice_selection
+from antiphon.speech.wording import Reader, Spoken, without_markup
 from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.length import length
@@ -33,6 +34,8 @@ EARLY = 25.0
 LEFT_OUT, LEFT_OUT_CHARS = 5, 30
 #: Seconds of silence between the turns of a dialogue.
 TURN_PAUSE = 0.4
+#: Says why a text is refused.
+NOTHING = "Text has nothing to say: there are only pauses and markup in it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class SpeechPlan:
     segments: list[Segment]
     #: One for each segment.
     voicings: list[Voicing]
+    #: What is said for each: the engine's text, while that of the segment is the one that people see.
+    spoken: list[Spoken]
     warnings: tuple[str, ...]
     #: The request's options that the engine understands.
     options: dict[str, Any] = field(default_factory=dict)
@@ -77,15 +82,13 @@ class SpeechPlan:
     def __post_init__(self) -> None:
         # Computed here, since a long text is planned in a thread, and hashing thousands of recipes takes long too.
         self.keys = [self.recipe(index).key() for index in range(len(self.segments))]
-        self.lengths = [
-            length(segment.text) / how.speed for segment, how in zip(self.segments, self.voicings, strict=True)
-        ]
+        self.lengths = [length(spoken.text) / how.speed for spoken, how in zip(self.spoken, self.voicings, strict=True)]
 
     def recipe(self, index: int) -> Recipe:
         take = self.request.takes.get(str(index), 0)
         how = self.voicings[index]
         params = SpeechParams(
-            text=self.segments[index].text.strip(),
+            text=self.spoken[index].text,
             voice=how.voice,
             language=how.language,
             emotion=how.emotion,
@@ -107,7 +110,11 @@ class SpeechPlan:
         """The cache key of the whole encoded answer, derived from those of its units."""
         if not self._result_key:
             request = self.request
-            joints = [[s.pause, v.stretch, v.speaker] for s, v in zip(self.segments, self.voicings, strict=True)]
+            joints = [
+                # The answer's subtitles have what is written, and the keys what is said.
+                [segment.pause, how.stretch, how.speaker, *([segment.text] if spoken.changes else [])]
+                for segment, how, spoken in zip(self.segments, self.voicings, self.spoken, strict=True)
+            ]
             form = [JOIN_FORMAT, self.keys, self.lead, joints, request.format, request.sample_rate]
             self._result_key = hashlib.sha256(json.dumps(form, separators=(",", ":")).encode()).hexdigest()
         return self._result_key
@@ -141,7 +148,8 @@ def make(
     of the text, if the caller has detected it."""
     planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
     said = turns(request)
-    for turn, spans in zip(said, markup.parse_all((turn.text for turn in said), ssml=request.ssml), strict=True):
+    texts = (without_markup(turn.text, request) for turn in said)
+    for turn, spans in zip(said, markup.parse_all(texts, ssml=request.ssml), strict=True):
         planner.add(turn, spans)
     return planner.plan()
 
@@ -155,8 +163,10 @@ class _Planner:
         self.request, self.model, self.capabilities, self.quick_first = request, model, capabilities, quick_first
         # Each turn of a dialogue may have another language.
         self.language = None if request.turns else language
+        self.reader = Reader(request, capabilities)
         self.segments: list[Segment] = []
         self.voicings: list[Voicing] = []
+        self.spoken: list[Spoken] = []
         self.lead = 0.0
         self.offset = 0
         #: What the model makes no sound of, the beginnings of segments and signs inside others, with the first place
@@ -187,20 +197,28 @@ class _Planner:
         quick = self.quick_first and not self.segments
         for part in segment(text, self.capabilities.cut, how.language, quick_first=quick):
             start, end = self.offset + part.start, self.offset + part.end
-            if not makes_a_sound(self.capabilities, part.text, how.language):
-                self.left_out.setdefault(part.text.strip()[:LEFT_OUT_CHARS], start)
+            spoken = self.reader.read(part.text.strip(), how.language)
+            if not self._is_heard(part, spoken, how.language, start):
                 self._pause(part.pause / speed)
                 continue
-            for sign in silent_signs(self.capabilities, part.text, how.language):
-                self.left_out.setdefault(sign, start + part.text.index(sign))
             self.segments.append(Segment(part.text, part.pause / speed, start, end))
             self.voicings.append(how)
+            self.spoken.append(spoken)
         self.offset += len(text)
         if len(self.segments) > MAX_SEGMENTS:
             raise errors.InvalidText(
                 f"The text has more than {MAX_SEGMENTS:,} parts that are spoken one by one; send it as several texts",
                 param="text",
             )
+
+    def _is_heard(self, part: Segment, spoken: Spoken, language: str, start: int) -> bool:
+        """Whether a segment has a sound; notes what of it has none. `start`: its place in the text."""
+        if not makes_a_sound(self.capabilities, spoken.text, language):
+            self.left_out.setdefault(part.text.strip()[:LEFT_OUT_CHARS], start)
+            return False
+        for sign in silent_signs(self.capabilities, spoken.text, language):
+            self.left_out.setdefault(sign, start + max(0, part.text.find(sign)))
+        return True
 
     def _pause(self, seconds: float) -> None:
         if not self.segments:
@@ -225,6 +243,8 @@ class _Planner:
         for name in emotion:
             if name not in capabilities.emotions and name not in ("calm", NEUTRAL):
                 self._warn(f"{self.model} cannot sound {name}; the emotion was left out")
+        if self.request.normalization_options and self.request.reading == "on" and not self.reader.reads(language):
+            self._warn(f"{self.model} reads numbers and signs by itself; normalization_options were not used")
         speed = self._speed(turn, 1.0)
         engine_speed = self._engine_speed(speed)
         return Voicing(
@@ -269,20 +289,20 @@ class _Planner:
                 raise errors.NothingToSay(f"{self.model} has no sound for anything in the text: {shown}", param="text")
             self._warn(f"{self.model} has no sound for {shown}; it was left out")
         if not self.segments:
-            raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
+            raise errors.InvalidText(NOTHING, param="text")
         for name in self.request.options:
             if name not in self.capabilities.options:
                 self._warn(f"{self.model} does not use {name}")
         options = {name: value for name, value in self.request.options.items() if name in self.capabilities.options}
         return SpeechPlan(
-            self.request, self.model, self.capabilities, self.segments, self.voicings, tuple(self.warnings),
-            options, self.lead, self._early(),
+            self.request, self.model, self.capabilities, self.segments, self.voicings, self.spoken,
+            tuple(self.warnings), options, self.lead, self._early(),
         )  # fmt: skip
 
     def _early(self) -> bool:
         """Whether a listener gains by hearing the first segment before its end: not if it is short, nor if it is
         stretched, for which it must be whole."""
-        first = length(self.segments[0].text) / self.voicings[0].speed
+        first = length(self.spoken[0].text) / self.voicings[0].speed
         return self.quick_first and self.capabilities.early and first >= EARLY and self.voicings[0].stretch == 1.0
 
 

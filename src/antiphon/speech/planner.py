@@ -16,9 +16,13 @@ from antiphon.references.service import References
 from antiphon.speech import plan as plans
 from antiphon.speech import resolve_references
 from antiphon.speech.plan import SpeechPlan
+from antiphon.speech.wording import without_markup
 from antiphon.text import language as languages
 from antiphon.text import markup
 from antiphon.text.normalise import clean
+
+#: How much more than to clean a character it costs to read one, about.
+READING = 4
 
 
 @dataclass(slots=True)
@@ -76,23 +80,23 @@ class SpeechPlanner:
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
         make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
-        return await self.threads.run_text(len(request.text), make)
+        return await self.threads.run_text(READING * len(request.text), make)
 
 
 def _languages(request: SpeechRequest) -> list[str]:
     """Primary tags of the languages of a dialogue, each once, in the order in which they are spoken."""
-    tags = (turn.language or languages.detect(turn.text) for turn in request.turns)
+    tags = (turn.language or languages.detect(without_markup(turn.text, request)) for turn in request.turns)
     return list(dict.fromkeys(tag.lower().partition("-")[0] for tag in tags))
 
 
 def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
     """The request with cleaned text, and the primary tag of its language. A text with markup stays as it is, since it
-    is parsed whenever the request is planned. Raises `InvalidText`."""
-    if request.turns or markup.has_markup(request.text, request.ssml):
-        texts = (turn.text for turn in plans.turns(request))
+    is read whenever the request is planned. Raises `InvalidText`."""
+    texts = [without_markup(turn.text, request) for turn in plans.turns(request)]
+    if request.turns or texts[0] is not request.text or markup.has_markup(request.text, request.ssml):
         spans = (span for found in markup.parse_all(texts, ssml=request.ssml) for span in found)
         if not (text := clean("\n".join(span.text for span in spans))):
-            raise errors.InvalidText("Text has nothing to say: there are only pauses in it", param="text")
+            raise errors.InvalidText(plans.NOTHING, param="text")
         requests.check_text(text, requests.MAX_TEXT)
     else:
         text = clean(request.text)

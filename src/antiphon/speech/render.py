@@ -59,6 +59,8 @@ class Timeline:
         segment: dict[str, Any] = {"text": text, "start": round(piece.start, 3), "end": round(piece.end, 3)}
         if piece.index in run.skipped:
             segment["skipped"] = True
+        if changes := plan.spoken[piece.index].changes:
+            segment["said"] = [[part.start, part.end, part.text] for part in changes]
         speaker = plan.voicings[piece.index].speaker
         self.segments.append(segment | {"speaker": speaker} if speaker else segment)
 

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from antiphon.cache import Cache
 from antiphon.concurrency.threads import Threads
+from antiphon.domain import errors
 from antiphon.domain.request import SpeechRequest
+from antiphon.domain.unit import Unit, Wish
 from antiphon.files.store import FileStore
 from antiphon.jobs.service import JobService
 from antiphon.jobs.waiting import WaitingJobs
+from antiphon.models.served import ServedModel
 from antiphon.speech import listen
 from antiphon.speech.planner import SpeechPlanner
 from antiphon.speech.response import SpeechResponse
+
+#: In place of a job's id.
+PHONEMES = "phonemes"
 
 
 @dataclass(eq=False)
@@ -32,6 +39,23 @@ class SpeechService:
     def text_threads(self) -> Threads:
         """The threads in which texts are read."""
         return self._planner.threads
+
+    async def reading(self, request: SpeechRequest, owner: str, *, phonemes: bool = False) -> dict[str, Any]:
+        """What would be said for a request, without saying it: `language`, `model`, `segments` (`text`, `reading` and
+        perhaps `phonemes`) and `warnings`. Raises `InvalidRequest` and its subclasses, `ModelLoading`,
+        `ModelUnavailable`, and `Busy` where the model has no time for phonemes."""
+        served, plan = await self._planner.prepare(request, owner)
+        pairs = zip(plan.segments, plan.spoken, strict=True)
+        segments = [{"text": segment.text.strip(), "reading": spoken.text} for segment, spoken in pairs]
+        if phonemes:
+            if not plan.capabilities.spells:
+                raise errors.InvalidRequest(f"{plan.model} does not tell how it says a text", param="phonemes")
+            for index, segment in enumerate(segments):
+                segment["phonemes"] = await _phonemes(served, plan.unit(PHONEMES, index))
+        return {
+            "language": plan.voicings[0].language, "model": plan.model, "segments": segments,
+            "warnings": list(plan.warnings),
+        }  # fmt: skip
 
     async def speak(
         self,
@@ -63,3 +87,11 @@ class SpeechService:
         async with contextlib.aclosing(listen.stream(self._jobs, job_id, self._threads)) as parts:
             async for data in parts:
                 yield data
+
+
+async def _phonemes(served: ServedModel, unit: Unit) -> str:
+    """How the model says a unit. It takes milliseconds and does not wait in line: without a free slot it is refused."""
+    if not served.pool.reserve():
+        raise errors.Busy(f"All workers of {served.name} are busy or asleep; ask again", retry_after=2.0)
+    result = await served.pool.run(replace(unit, wish=Wish(spelled=True)))
+    return result.payload.decode("utf-8")

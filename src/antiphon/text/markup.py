@@ -22,9 +22,19 @@ _PAUSE = re.compile(
 _MILLI = frozenset({"ms", "毫秒"})
 
 
+def is_ssml(text: str, ssml: bool | None = None) -> bool:
+    """Whether the text is SSML. Raises `InvalidText` where it must be and is not."""
+    if ssml is False:
+        return False
+    wrapped = dialect.looks_like(text)
+    if ssml and not wrapped:
+        raise errors.InvalidText("SSML must be wrapped in <speak>…</speak>", param="text")
+    return wrapped
+
+
 def has_markup(text: str, ssml: bool | None = None) -> bool:
     """Whether the text has markup."""
-    return _is_ssml(text, ssml) or (("[" in text or "【" in text) and _PAUSE.search(text) is not None)
+    return is_ssml(text, ssml) or (("[" in text or "【" in text) and _PAUSE.search(text) is not None)
 
 
 def parse(text: str, *, ssml: bool | None = None) -> list[Span]:
@@ -33,7 +43,7 @@ def parse(text: str, *, ssml: bool | None = None) -> list[Span]:
     `ssml=None` reads SSML if the text is wrapped in `<speak>`, True requires SSML, False never reads it. Raises
     `InvalidText` that says what is wrong and where.
     """
-    if _is_ssml(text, ssml):
+    if is_ssml(text, ssml):
         return dialect.parse(text)
     spans = Spans()
     start = 0
@@ -53,15 +63,6 @@ def parse_all(texts: Iterable[str], *, ssml: bool | None = None) -> Iterator[lis
         count, pauses = count + len(found), pauses + sum(span.pause for span in found)
         check(count, pauses)
         yield found
-
-
-def _is_ssml(text: str, ssml: bool | None) -> bool:
-    if ssml is False:
-        return False
-    wrapped = dialect.looks_like(text)
-    if ssml and not wrapped:
-        raise errors.InvalidText("SSML must be wrapped in <speak>…</speak>", param="text")
-    return wrapped
 
 
 def _seconds(mark: re.Match[str]) -> float:

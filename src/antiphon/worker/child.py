@@ -147,6 +147,10 @@ class Child:
         meta: dict[str, Any] = {"sample_rate": can.sample_rate} if can.kind == "speech" else {}
         last: bytes | memoryview = b""
         try:
+            if run.spelled:
+                spelled = engine.phonemes(run.params).encode("utf-8", "replace")  # type: ignore[attr-defined]
+                self.send(frames.Done(unit, time.perf_counter() - began, meta), spelled)
+                return
             for piece in pieces(engine, run.params, self.context(unit), meta):
                 if run.live:
                     self.send(frames.Chunk(unit), piece)

@@ -43,6 +43,7 @@ class Run(Message):
     params: dict[str, Any]
     live: bool = False
     alone: bool = False
+    spelled: bool = False
 
 
 class Cancel(Message):

@@ -141,7 +141,8 @@ class WorkerProcess:
             raise errors.Displaced(f"worker {self.name} takes no units")
         serial = self._in_flight.next_serial()
         try:
-            frame = frames.encode(frames.Run(serial, dict(unit.recipe.params), unit.wish.live, unit.wish.alone))
+            wish = unit.wish
+            frame = frames.encode(frames.Run(serial, dict(unit.recipe.params), wish.live, wish.alone, wish.spelled))
         except errors.FrameError as e:
             raise errors.UnitFailed(f"This segment cannot be given to a worker: {e.message}") from e
         added = self._in_flight.add(serial, unit, time.monotonic())

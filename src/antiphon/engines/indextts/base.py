@@ -190,6 +190,7 @@ class IndexTTS(ABC):
             speed_min=self.SPEEDS[0],
             speed_max=self.SPEEDS[1],
             cloning=True,
+            normalises=self.options.normalise,
             options=("emotion_ref", STRENGTH, *self._request_options()),
             # Segments of at most 120 tokens: about four letters each, or one Chinese character.
             cut=Cut(max_chars=280, target_chars=160, first_chars=60, cjk_weight=2.5),

@@ -58,6 +58,15 @@ class Chinese:
         parts = [self._run(part) if at % 2 else part for at, part in enumerate(_RUN.split(text))]
         return "".join(parts).replace(_SYLLABIC, "")
 
+    def spelled(self, text: str) -> str:
+        """Pinyin with tone numbers; drops what `phonemes` drops."""
+        text = self._g2p.map_punctuation(spoken(text).translate(_MARKS))
+        parts = [
+            " ".join(syllable for word in self.pinyin(part) for syllable in word) if at % 2 else part
+            for at, part in enumerate(_RUN.split(text))
+        ]
+        return "".join(parts)
+
     def pinyin(self, run: str) -> list[list[str]]:
         """Pinyin with tone numbers for each word of a run of Chinese characters."""
         return self._pinyin.syllables(self._words(run))

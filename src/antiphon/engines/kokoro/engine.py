@@ -118,6 +118,7 @@ class Kokoro:
             deterministic=True,
             cut=CUT,
             early=self._network.divides,
+            spells=True,
             computation=f"{self._choice.says}, {self._threads} thread{'s' if self._threads > 1 else ''}",
             footprint=FOOTPRINT + FOOTPRINT_JAPANESE * ("ja" in self._languages),
             licence="Apache-2.0",
@@ -132,13 +133,7 @@ class Kokoro:
         """
         asked = SpeechParams.of(params)
         check_number("speed", asked.speed, SPEED_MIN, SPEED_MAX)
-        language = asked.language.partition("-")[0].lower()
-        if language not in self._languages:
-            why = f"Kokoro reads {', '.join(self._languages)}, not {asked.language!r}"
-            if language in LANGUAGES:
-                why = f"Kokoro cannot read {asked.language!r} yet: install what it needs {japanese.REMEDY}"
-            raise errors.UnsupportedLanguage(why, param="language")
-        weights = voices.parse(asked.voice or voices.DEFAULTS[language], self._names)
+        language, weights = self._voicing(asked)
         batches = self._batches(asked.text, language, voices.accent(weights))
         if not batches:
             if any(ch.isalnum() for ch in asked.text):
@@ -158,6 +153,22 @@ class Kokoro:
                 yield _chunk(silence(PAUSE))
             if context.cancelled():
                 return
+
+    def phonemes(self, params: Mapping[str, Any]) -> str:
+        """Kokoro's phonemes; for Chinese the pinyin with the numbers of the tones, and phonemes for the rest."""
+        asked = SpeechParams.of(params)
+        language, weights = self._voicing(asked)
+        return self._g2p.phonemes(asked.text, language, voices.accent(weights), pinyin=True)
+
+    def _voicing(self, asked: SpeechParams) -> tuple[str, Mapping[str, float]]:
+        """The language, and the weights of the voices."""
+        language = asked.language.partition("-")[0].lower()
+        if language not in self._languages:
+            why = f"Kokoro reads {', '.join(self._languages)}, not {asked.language!r}"
+            if language in LANGUAGES:
+                why = f"Kokoro cannot read {asked.language!r} yet: install what it needs {japanese.REMEDY}"
+            raise errors.UnsupportedLanguage(why, param="language")
+        return language, voices.parse(asked.voice or voices.DEFAULTS[language], self._names)
 
     def close(self) -> None:
         """Nothing outlives the process."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import partial
 from pathlib import Path
 
 from antiphon.engines.kokoro import hindi, japanese
@@ -47,8 +48,9 @@ class G2P:
     def warm(self) -> None:
         self.phonemes("Hello, 你好。", "zh", "en-us")
 
-    def phonemes(self, text: str, language: str, accent: str) -> str:
-        """Kokoro's phonemes. `language` is one of `LANGUAGES`; `accent` is that of English, `en-us` or `en-gb`."""
+    def phonemes(self, text: str, language: str, accent: str, *, pinyin: bool = False) -> str:
+        """Kokoro's phonemes. `language` is one of `LANGUAGES`; `accent` is that of English, `en-us` or `en-gb`;
+        `pinyin`: Chinese as people write its sounds."""
         text = _plain(text)
         if language == "ja":
             return _tidy(self._in_japanese(text))
@@ -56,9 +58,9 @@ class G2P:
             return _tidy(hindi.phonemes(text, self._in_hindi, self._foreign))
         latin = accent if language in ("en", "zh") else language
         if language == "zh":
-            return _tidy(self._runs(text, _LATIN_RUN, latin, chinese_is_match=False))
+            return _tidy(self._runs(text, _LATIN_RUN, latin, chinese_is_match=False, pinyin=pinyin))
         if _HAS_HAN.search(text):
-            return _tidy(self._runs(text, _HAN_RUN, latin, chinese_is_match=True))
+            return _tidy(self._runs(text, _HAN_RUN, latin, chinese_is_match=True, pinyin=pinyin))
         return _tidy(self._espeak.phonemes(text, latin))
 
     def _in_japanese(self, text: str) -> str:
@@ -78,27 +80,28 @@ class G2P:
         if _HAS_KANA.search(text) and japanese.installed():
             return self._in_japanese(text)
         if _HAS_HAN.search(text):
-            return self._runs(text, _HAN_RUN, "en-us", chinese_is_match=True)
+            return self._runs(text, _HAN_RUN, "en-us", chinese_is_match=True, pinyin=False)
         return self._espeak.phonemes(text, "en-us")
 
-    def _runs(self, text: str, pattern: re.Pattern[str], latin: str, *, chinese_is_match: bool) -> str:
+    def _runs(self, text: str, pattern: re.Pattern[str], latin: str, *, chinese_is_match: bool, pinyin: bool) -> str:
         out, at = [], 0
+        read = partial(self._read, latin=latin, pinyin=pinyin)
         for found in pattern.finditer(text):
-            out.append(self._read(text[at : found.start()], latin, chinese=not chinese_is_match))
-            out.append(self._read(found[0], latin, chinese=chinese_is_match))
+            out.append(read(text[at : found.start()], chinese=not chinese_is_match))
+            out.append(read(found[0], chinese=chinese_is_match))
             at = found.end()
-        out.append(self._read(text[at:], latin, chinese=not chinese_is_match))
+        out.append(read(text[at:], chinese=not chinese_is_match))
         # Without a space between the languages their words run together.
         return " ".join(run for run in out if run)
 
-    def _read(self, run: str, latin: str, *, chinese: bool) -> str:
+    def _read(self, run: str, *, latin: str, pinyin: bool, chinese: bool) -> str:
         if not run.strip():
             return ""
         if not chinese:
             return self._espeak.phonemes(run, latin)
         if self._chinese is None:
             self._chinese = Chinese(self._cache)
-        return self._chinese.phonemes(run)
+        return self._chinese.spelled(run) if pinyin else self._chinese.phonemes(run)
 
 
 def _plain(text: str) -> str:

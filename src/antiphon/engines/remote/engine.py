@@ -71,6 +71,7 @@ class OpenAI:
             speed_min=low,
             speed_max=high,
             cloning=omni,
+            normalises=("*",),
             options=("emotion_ref", "emotion_strength", "emotion_text") if indextts else (),
             slots=self._options.slots,
             cut=Cut(max_chars=280, target_chars=160, first_chars=60),

@@ -258,6 +258,12 @@ def degrees(match: re.Match[str]) -> str | None:
     )
 
 
+@rule(r"(?<=[a-z])\((?P<many>e?s)\)(?![\w(])")
+def plurals(match: re.Match[str]) -> str | None:
+    """`your file(s)`."""
+    return match["many"]
+
+
 RULES = (
     titles, streets, saints_and_streets, doctors_and_drives, generations, phrases, with_, cases, and_so_on, references,
     business, accidents, several, numbered, named, initials, degrees,

@@ -7,11 +7,14 @@ from antiphon.reading.finding import only_with
 from antiphon.reading.said import Rule
 
 _DIGIT = "[0-9№]"
+#: A numeral, with its ending: `XIXth`.
+_ROMAN = r"(?<![A-Za-z])[IVXLCDM]+(?:[^A-Za-z]|$|th|st|nd|rd|s)|[\u2160-\u217f]"
 
 #: What is longer or rarer stands before what is a part of it: a date before a fraction, a telephone before a range, all
 #: of them before plain numbers.
 RULES: tuple[Rule, ...] = (
     *only_with(r"[@/#.]", links.RULES),
+    *only_with(r"\(e?s\)", (abbreviations.plurals,)),
     *only_with(r"[./~\[(<½]|0-0|O-O", links.KEPT),
     *only_with(_DIGIT, telephone.RULES),
     *only_with(rf"{_DIGIT}|[ap]\.m\.|[A-Z][a-z]{{1,8}}(?:\.|\.? ?[-–—])", dates.RULES),
@@ -20,7 +23,7 @@ RULES: tuple[Rule, ...] = (
     *only_with(rf"{_DIGIT}|[²³^]", units.RULES),
     *only_with(r"[^\w\s.,;:?!'\"()’“”‘—-]|[ABCDEFG][+#]|[vV]?[0-9]|\.N|[₀-₉⁰¹²³-⁹πΔµ]", symbols.RULES),
     *only_with(_DIGIT, numerals.RULES),
-    *only_with(r"[IVXM123\u2160-\u217f]", roman.RULES),
+    *only_with(_ROMAN, roman.RULES),
     *only_with(r"[./]|[A-Z]{2}|-[0-9]|vs|[aA]ka|AKA|St|Dr|PhD|Ave|Rd|Blvd|Apt|Hwy|Ln", abbreviations.RULES),
     *only_with(_DIGIT, (*telephone.LATE, dates.years, *numerals.LATE)),
 )
