@@ -36,7 +36,7 @@ SAMPLES = [
 #: Three chapters; the slow server takes a character's time for each.
 CHAPTERS = {
     "Chapter 1: Sea/Sky": "It begins.",
-    f"Chapter 2: {PAYLOAD}": "It goes on for a while.",
+    f"Chapter 2: {PAYLOAD}": "It goes on for a while, which is longer than the title of the first.",
     "第三章 终": "It ends.",
 }
 BOOK = "".join(f"{title}\n\n{text}\n\n" for title, text in CHAPTERS.items())

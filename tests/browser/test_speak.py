@@ -93,7 +93,8 @@ def test_a_text_with_a_payload_is_only_text_and_every_file_can_be_had(
     espeak: Server, browser: Any, tmp_path: Path
 ) -> None:
     with visit(browser, espeak, "speak") as page:
-        speak(page, f"{PAYLOAD} Hello, this is a text.")
+        # As code it is read, and not taken for a tag that is silent.
+        speak(page, f"`{PAYLOAD}` Hello, this is a text.")
         page.wait_for_selector(".now[data-status=succeeded] .sentences li")
         assert PAYLOAD in page.locator(".sentences .said").first.inner_text()
         assert page.locator("main img").count() == 0
