@@ -203,6 +203,7 @@ def test_somebody_elses_image_is_not_shown_and_a_class_is_a_ceiling(tmp_path: Pa
     try:
         server.wait_ready("painter")
         one, other, admin = key("one", "--class", "bulk"), key("other"), key("admin", "--admin")
+        wait_until(lambda: server.client.get("/v1/jobs").status_code == 401, "keys are asked for")
         for each in (one, other, admin):
             wait_until(lambda each=each: server.client.get("/v1/jobs", headers=each).status_code == 200, "keys count")
         answer = ask(server, headers=one, n=2, response_format="url")
