@@ -144,6 +144,7 @@ def test_the_plain_graph_has_a_revision_of_its_own_and_speaks(
     without_onnx(folder, monkeypatch)
     plain = Kokoro({"dir": str(folder), "threads": 1})
     plain.load(lambda name, fraction=None: None)
+    plain.warm()
     can = plain.capabilities()
     assert can.revision != kokoro.capabilities().revision
     assert not can.early

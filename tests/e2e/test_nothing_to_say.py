@@ -228,6 +228,6 @@ def test_kokoro(tmp_path: Path) -> None:
         dialogue = server.client.post("/v1/audio/dialogue", json={"turns": turns, "response_format": "pcm"})
         assert (dialogue.status_code, len(dialogue.content) > 50_000) == (200, True)
         japanese = server.client.post("/v1/audio/speech", json={"input": "こんにちは。", "voice": "jf_alpha"})
-        assert (japanese.status_code, japanese.json()["error"]["param"]) == (400, "language")
+        assert japanese.status_code == 200, "a voice that is listed speaks its own language"
     finally:
         server.stop()
