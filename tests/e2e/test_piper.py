@@ -123,9 +123,15 @@ def test_strange_texts_are_spoken(server: Server, text: str) -> None:
     assert speak(server, text, model="piper", voice=ENGLISH).status_code == 200
 
 
-def test_a_mood_is_left_out_and_said_so(server: Server) -> None:
-    answer = server.client.post("/tts", json={"text": "What a day it was.", "emotion": "happy", "voice": ENGLISH})
-    assert "piper cannot sound happy" in answer.headers["warning"]
+def test_a_mood_of_the_article_is_spoken_and_another_is_left_out_with_a_warning(server: Server) -> None:
+    asked = {"input": "What a day it was.", "voice": ENGLISH, "response_format": "pcm"}
+    answers = [
+        server.client.post("/v1/audio/speech", json=asked | {"emotion": mood}) for mood in ("sad", "happy", "afraid")
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 200]
+    assert len(answers[0].content) > len(answers[1].content)
+    assert ["warning" in answer.headers for answer in answers] == [False, False, True]
+    assert "piper cannot sound afraid" in answers[2].headers["warning"]
 
 
 def test_health_names_the_folder_that_is_no_voice(server: Server) -> None:
