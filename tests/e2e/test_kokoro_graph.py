@@ -14,11 +14,13 @@ from antiphon.domain.unit import SpeechParams
 from antiphon.engines.kokoro import Kokoro, derived, rewriting
 from antiphon.engines.kokoro.audio import RATE
 from antiphon.engines.kokoro.engine import MODEL, VOICES
+from antiphon.engines.kokoro.network import Divided, Plain
+from antiphon.engines.onnx_session import Interruption, Session
 from tests import ear
 from tests.e2e.test_kokoro import Wanted, seconds
 
 pytest.importorskip("kokoro_onnx")
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.models
 
 TEXT = "When the train finally arrived, most of the passengers had already gone home."
@@ -130,7 +132,7 @@ def test_what_this_processor_computes_wrongly_is_refused_on_it_alone(
     path.write_text(json.dumps(note | {"verdicts": {derived.runtime(): "it hums", "another processor": ""}}))
     without_onnx(folder, monkeypatch)
     assert "it hums" in derived.choose(folder / MODEL, source).says
-    assert derived.state(folder / derived.FOLDER, folder / MODEL).endswith("it hums")
+    assert derived.state(folder / MODEL).endswith("it hums")
     assert (
         rewriting.known(path, {name: note[name] for name in ("format", "source", "files")})["another processor"] == ""
     )
@@ -175,3 +177,21 @@ def test_parts_are_understood(kokoro: Kokoro, parts: list[bytes]) -> None:
     assert ear.wer(TEXT, ear.hear(b"".join(parts), RATE, "en")) <= 0.2
     chinese = "火车终于到站的时候，大部分乘客已经回家了。"
     assert ear.cer(chinese, ear.hear(b"".join(say(kokoro, chinese, "zh", early=True)), RATE, "zh")) <= 0.2
+
+
+def test_the_graph_for_gpus_sounds_the_same(tmp_path: Path) -> None:
+    """It is computed on the processor here: what differs is that its convolutions are of floats."""
+    from antiphon.engines.kokoro.dividing import rewrite
+
+    models = ear.model("kokoro")
+    encoder, decoder = rewrite(onnx.load(str(models / MODEL)), floats=True)
+    assert not any(node.op_type == "MatMulIntegerToFloat" for node in decoder.graph.node)
+    for name, graph in ((derived.ENCODER, encoder), (derived.DECODER, decoder)):
+        onnx.save(graph, str(tmp_path / name))
+    networks = (
+        Plain(Session(models / MODEL, 1, Interruption())),
+        Divided(*(Session(tmp_path / name, 1, Interruption()) for name in (derived.ENCODER, derived.DECODER))),
+    )
+    style = np.load(models / VOICES)["af_heart"]
+    was, now = (network.whole(list(rewriting.PHRASE), style, 1.0) for network in networks)
+    assert rewriting.difference(was, now) is None

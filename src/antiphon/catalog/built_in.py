@@ -130,7 +130,8 @@ _ALL = (
         description="Small neural voices for English, Mandarin, mixed text and more, on two cores of a CPU.",
         languages=("en", "zh", "es", "fr", "it", "pt", "hi", "ja"), files=_KOKORO,
         modules=("kokoro_onnx", "onnxruntime", "misaki", "jieba", "pypinyin", "cn2an", "ordered_set", "addict"),
-        rank=50, footprint=360 * MIB, cores=1, prior=(0.3, 0.045), teller="antiphon.engines.kokoro",
+        rank=50, footprint=360 * MIB, gpu_footprint=1500 * MIB, gpu_distribution="onnxruntime-gpu",
+        workers_per_gpu=2, cores=1, prior=(0.3, 0.045), teller="antiphon.engines.kokoro",
     ),
     ModelSpec(
         name="piper", engine="piper", kind="speech", title="Piper", licence="see each voice's", extra="piper",
@@ -176,4 +177,4 @@ _ALL = (
 )
 # fmt: on
 
-MODELS: Mapping[str, ModelSpec] = {spec.name: spec for spec in _ALL}
+MODELS: Mapping[str, ModelSpec] = {spec.name: spec.as_installed() for spec in _ALL}

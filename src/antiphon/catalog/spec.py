@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from antiphon.catalog.sources import FileSpec, Repo
@@ -42,6 +43,8 @@ class ModelSpec:
     gpu_footprint: int = 0
     #: The same on a GPU that computes in bfloat16; 0: no less.
     gpu_footprint_bf16: int = 0
+    #: The Python distribution without which its engine uses no GPU; "": there is none.
+    gpu_distribution: str = ""
     #: Workers of it that `auto` puts on a GPU at most; 0: as many as its memory holds. One whose engine computes many
     #: units in the same steps needs no second.
     workers_per_gpu: int = 0
@@ -68,3 +71,13 @@ class ModelSpec:
     def size(self) -> int:
         """Bytes of all the model's files."""
         return sum(file.size for file in self.files)
+
+    def as_installed(self) -> ModelSpec:
+        """The model as it runs with the packages that are here: it has no place on a GPU without the one it needs."""
+        if not self.gpu_distribution:
+            return self
+        try:
+            distribution(self.gpu_distribution)
+        except PackageNotFoundError:
+            return replace(self, gpu_footprint=0, gpu_footprint_bf16=0)
+        return self

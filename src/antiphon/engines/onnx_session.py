@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -17,6 +18,25 @@ POLL = 0.05
 #: Gives the memory of a computation back when it is done. Without it the arena keeps what the longest text needed: a
 #: worker that read texts of mixed lengths held 986 MB, with it 219 MB.
 _SHRINK = ("memory.enable_memory_arena_shrinkage", "cpu:0")
+
+
+#: What computes, in ONNX Runtime's words.
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+#: Where the drivers of GPUs show that there is one: on Linux, and on Linux inside of Windows.
+_DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
+
+
+class NoGpu(RuntimeError):
+    """ONNX Runtime does not compute on the GPU."""
+
+
+def sees_gpu() -> bool:
+    """Whether this process sees a GPU that the installed ONNX Runtime was made for."""
+    import onnxruntime
+
+    if CUDA not in onnxruntime.get_available_providers() or os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return False
+    return any(path.exists() for path in _DRIVERS)
 
 
 class Interrupted(Exception):
@@ -47,7 +67,8 @@ class Interruption:
 class Session:
     """An `InferenceSession` that can be interrupted."""
 
-    def __init__(self, model: Path, threads: int, interruption: Interruption) -> None:
+    def __init__(self, model: Path, threads: int, interruption: Interruption, *, gpu: bool = False) -> None:
+        """`gpu`: on the first GPU that the process sees; raises `NoGpu` if ONNX Runtime cannot use it."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
@@ -59,7 +80,11 @@ class Session:
         # A thread that waits for its part of the work must not turn round on a core that others need: with two threads
         # it took 1.4 times the processor time of one, and was slower than one on a busy machine.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        providers = [CUDA, CPU] if gpu else [CPU]
+        self._session = onnxruntime.InferenceSession(str(model), options, providers=providers)
+        # It computes on the processor, with a line in the log, where a library of CUDA is missing.
+        if gpu and CUDA not in self._session.get_providers():
+            raise NoGpu("ONNX Runtime cannot use the GPU; its log says which library of CUDA is missing")
         self._interruption = interruption
         self._plain = run_options()
 

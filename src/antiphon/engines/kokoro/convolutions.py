@@ -24,6 +24,8 @@ class _Convolution:
     """A ConvInteger and the nodes after it, which together give floats."""
 
     name: str
+    #: The input before it is quantised.
+    source: str
     #: The quantised input, its scale and its zero point.
     quantised: str
     scale: str
@@ -40,12 +42,15 @@ class _Convolution:
     output: str
 
 
-def convolutions(graph: Graph) -> int:
-    """Replaces each integer convolution by a product of matrices; returns how many."""
+def convolutions(graph: Graph, *, floats: bool = False) -> int:
+    """Replaces each integer convolution by a product of matrices, or by one of floats; returns how many."""
     found = [each for node in graph.nodes if node.op_type == "ConvInteger" if (each := _convolution(graph, node))]
     shared: dict[str, NodeProto] = {}
     for each in found:
         new: list[NodeProto] = []
+        if floats:
+            graph.replace([_in_floats(graph, each)])
+            continue
         columns = _columns(graph, each, _adder(shared, new))
         new += _product(graph, each, columns)
         graph.replace(new)
@@ -72,6 +77,7 @@ def _convolution(graph: Graph, node: NodeProto) -> _Convolution | None:
     scales = graph.giver[graph.other_input(scaling, cast.output[0])]
     return _Convolution(
         name=node.name,
+        source=source.input[0],
         quantised=source.output[0],
         scale=source.output[1],
         zero=source.output[2],
@@ -84,6 +90,16 @@ def _convolution(graph: Graph, node: NodeProto) -> _Convolution | None:
         pads=tuple(shape["pads"]),
         output=scaling.output[0],
     )
+
+
+def _in_floats(graph: Graph, conv: _Convolution) -> NodeProto:
+    """The convolution with the same weights as floats, whose input is not quantised."""
+    weights = (conv.weights.astype(np.float32) - conv.weight_zero) * np.float32(conv.weight_scale)
+    inputs = [conv.source, graph.constant(f"{conv.name}_weights", weights), *([conv.bias] if conv.bias else [])]
+    return helper.make_node(
+        "Conv", inputs, [conv.output], name=f"{conv.name}_floats", kernel_shape=[conv.taps], dilations=[conv.dilation],
+        pads=conv.pads,
+    )  # fmt: skip
 
 
 def _bias(graph: Graph, name: str, outputs: int) -> str:

@@ -15,19 +15,37 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 #: To be raised when the graphs are made in another way.
 FORMAT = 2
-#: The folder beside the model, its files, and what is known of them.
-FOLDER, ENCODER, DECODER, NOTE = "rewritten", "encoder.onnx", "decoder.onnx", "graph.json"
+#: The two graphs of a folder, and what is known of them.
+ENCODER, DECODER, NOTE = "encoder.onnx", "decoder.onnx", "graph.json"
 #: Seconds that making and checking them may take; some five on an idle machine.
 PATIENCE = 300.0
-REWRITTEN = "rewritten graph"
 MISSING = "the Python package onnx is missing; fix: pip install 'antiphon[kokoro]'"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is made of the graph, for what computes it."""
+
+    #: The folder beside the model.
+    folder: str
+    says: str
+    #: Whether its convolutions are of floats, and its decoder runs on a GPU.
+    floats: bool = False
+    gpu: bool = False
+
+
+FOR_PROCESSORS = Form("rewritten", "rewritten graph")
+#: ONNX Runtime has no integer convolutions for GPUs.
+FOR_GPUS = Form("rewritten-gpu", "rewritten graph in floats, on a GPU", floats=True, gpu=True)
+FORMS = {form.folder: form for form in (FOR_PROCESSORS, FOR_GPUS)}
+FOLDER = FOR_PROCESSORS.folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +56,33 @@ class Choice:
     folder: Path | None
     #: For people: what runs, and what would help.
     says: str
+    form: Form = FOR_PROCESSORS
 
     @property
     def name(self) -> str:
-        """Part of the revision: the samples of the two differ."""
-        return "plain" if self.folder is None else f"rewritten {FORMAT}"
+        """Part of the revision: the samples of the graphs differ."""
+        return "plain" if self.folder is None else f"{self.form.folder} {FORMAT}"
 
 
-def choose(model: Path, source: str) -> Choice:
+def best(model: Path, source: str, *, gpu: bool) -> Choice:
+    """The graphs for a GPU if there is one (`gpu`) and they run on it, else those for processors."""
+    if not gpu:
+        return choose(model, source)
+    chosen = choose(model, source, FOR_GPUS)
+    if chosen.folder is not None:
+        return chosen
+    other = choose(model, source)
+    return replace(other, says=f"{other.says}; not on the GPU: {chosen.says.partition(': ')[2]}")
+
+
+def choose(model: Path, source: str, form: Form = FOR_PROCESSORS) -> Choice:
     """The graphs of a model whose SHA-256 is `source`; makes them if they are not there or are damaged."""
-    folder = model.parent / FOLDER
+    folder = model.parent / form.folder
     try:
-        with _alone(model.parent):
+        with _alone(folder):
             note = read(folder, source)
             if note is None:
-                _make(model, source)
+                _make(model, source, form)
                 note = read(folder, source)
     except (OSError, subprocess.SubprocessError) as e:
         return _plain(f"the rewritten one cannot be made here: {_why(e)}")
@@ -60,17 +90,18 @@ def choose(model: Path, source: str) -> Choice:
         return _plain("the rewritten one was damaged while it was written")
     if refused := note["verdicts"][runtime()]:
         return _plain(refused)
-    return Choice(folder, REWRITTEN)
+    return Choice(folder, form.says, form)
 
 
-def state(folder: Path, model: Path) -> str:
+def state(model: Path, form: Form = FOR_PROCESSORS) -> str:
     """What runs on this machine, without making anything; for `antiphon doctor`."""
+    folder = model.parent / form.folder
     if (note := read(folder, digest(model))) is not None:
         refused = note["verdicts"][runtime()]
-        return _plain(refused).says if refused else REWRITTEN
+        return _plain(refused).says if refused else form.says
     if find_spec("onnx") is None:
         return _plain(MISSING).says
-    return f"{REWRITTEN}, which is made at the first start"
+    return f"{form.says}, which is made at the first start"
 
 
 def read(folder: Path, source: str) -> dict[str, Any] | None:
@@ -111,9 +142,9 @@ def _processor() -> str:
     return ""
 
 
-def _make(model: Path, source: str) -> None:
+def _make(model: Path, source: str, form: Form) -> None:
     """In a process of its own: reading and writing graphs takes a third of a gigabyte that a worker would keep."""
-    command = [sys.executable, "-m", "antiphon.engines.kokoro.rewriting", str(model), source]
+    command = [sys.executable, "-m", "antiphon.engines.kokoro.rewriting", str(model), source, form.folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
@@ -123,7 +154,7 @@ def _make(model: Path, source: str) -> None:
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Several workers start at once, and one of them makes the graphs."""
-    descriptor = os.open(folder / f".{FOLDER}.lock", os.O_CREAT | os.O_RDWR, 0o644)
+    descriptor = os.open(folder.with_name(f".{folder.name}.lock"), os.O_CREAT | os.O_RDWR, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

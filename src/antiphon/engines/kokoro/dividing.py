@@ -23,10 +23,13 @@ _DECODER_INPUTS: Inputs = (
 )  # fmt: skip
 
 
-def rewrite(model: ModelProto) -> tuple[ModelProto, ModelProto]:
-    """The encoder and the decoder. Changes the model. Raises `ValueError` for a graph that is not Kokoro's."""
+def rewrite(model: ModelProto, *, floats: bool = False) -> tuple[ModelProto, ModelProto]:
+    """The encoder and the decoder; `floats`: with convolutions of floating point numbers, as GPUs compute them.
+
+    Changes the model. Raises `ValueError` for a graph that is not Kokoro's.
+    """
     graph = Graph(model)
-    counts = (convolutions(graph), normalisations(graph), squares(graph), snakes(graph))
+    counts = (convolutions(graph, floats=floats), normalisations(graph), squares(graph), snakes(graph))
     if min(counts) == 0:
         raise ValueError(f"the graph has not the operations of Kokoro's: {counts}")
     graph.tidy()
