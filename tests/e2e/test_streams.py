@@ -60,7 +60,8 @@ def test_thirty_streams_at_once_deliver_every_sample_in_order(tone: Server, head
 
     def listen(said: str) -> bytes:
         start.wait()
-        body = {"input": said, "response_format": "pcm"}
+        # What is compared is computed from the text as it is written.
+        body = {"input": said, "response_format": "pcm", "reading": "off"}
         with tone.client.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer:
             assert answer.status_code == 200
             return b"".join(answer.iter_raw())

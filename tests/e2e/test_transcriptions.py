@@ -23,7 +23,7 @@ pytest.importorskip("kokoro_onnx")
 pytest.importorskip("faster_whisper")
 
 ENGLISH = "The committee will meet on Thursday morning. Please bring your notes, and a pencil for each guest."
-CHINESE = "今天天气很好，我们一起去公园散步吧。晚上还要在家里吃饭。"
+CHINESE = "今天天气很好，我们一起去公园看花。晚上回家，和朋友们一起吃饭。"
 PATH = "/v1/audio/transcriptions"
 
 
