@@ -100,9 +100,7 @@ def test_units_at_the_same_time_sound_as_they_do_alone(speaker: Speaker) -> None
     sound, wrong = speaker.finish(units)
     assert not wrong
     assert [len(sound[unit]) for unit in units] == [len(each) for each in alone]
-    for unit, each in zip(units, alone, strict=True):
-        pairs = zip(memoryview(sound[unit]).cast("h"), memoryview(each).cast("h"), strict=True)
-        assert max(abs(one - two) for one, two in pairs) <= 1
+    assert all(same(sound[unit], each) for unit, each in zip(units, alone, strict=True))
 
 
 def test_the_same_recipe_gives_the_same_samples_in_a_fresh_engine(speaker: Speaker, models: Path, voices: Path) -> None:
@@ -198,6 +196,12 @@ def test_japanese_is_read(speaker: Speaker) -> None:
     assert len(speaker.say("こんにちは、今日はいい天気ですね。", language="ja")) > 22050
 
 
+def same(one: bytes, other: bytes) -> bool:
+    """Whether the samples are the same but for how sums of rows that are computed together are rounded."""
+    first, second = (np.frombuffer(each, np.int16).astype(int) for each in (one, other))
+    return len(first) == len(second) and int(np.abs(first - second).max()) <= 1
+
+
 def test_a_cancelled_unit_is_forgotten(speaker: Speaker) -> None:
     wanted = speaker.say(seed=4)
     gone, kept = speaker.begin(seed=5), speaker.begin(seed=4)
@@ -224,7 +228,7 @@ def test_a_search_with_beams_is_the_packages_own(speaker: Speaker, models: Path,
     assert not wrong
     assert sound[first] == wanted
     assert sound[second] != wanted
-    assert [sound[unit] for unit in units] == alone
+    assert all(same(sound[unit], each) for unit, each in zip(units, alone, strict=True))
 
 
 @pytest.mark.parametrize("after", [0, 1, 40])
