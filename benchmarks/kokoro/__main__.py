@@ -21,6 +21,7 @@ import numpy as np
 from antiphon.domain.unit import SpeechParams
 from antiphon.engines.kokoro import Kokoro
 from antiphon.engines.kokoro.audio import RATE
+from benchmarks.engines import Context
 from benchmarks.kokoro.sentences import CHINESE, ENGLISH
 
 VOICES = {"en": "af_heart", "zh": "zm_yunxia"}
@@ -34,14 +35,6 @@ LONG = {
     "zh": "守灯塔的老人慢慢地爬上楼梯，因为在第一批渔船晚上从北方的渔场回来以前，"
     "他必须把灯点亮，然后坐在窗边等着它们。",
 }
-
-
-class Context:
-    def cancelled(self) -> bool:
-        return False
-
-    def progress(self, fraction: float) -> None:
-        return None
 
 
 def folder() -> Path:

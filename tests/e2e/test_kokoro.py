@@ -6,7 +6,6 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +26,6 @@ from tests import ear
 pytest.importorskip("kokoro_onnx")
 
 # Text to phonemes, without the model
-
-
-@pytest.fixture(scope="module")
-def g2p(tmp_path_factory: pytest.TempPathFactory) -> G2P:
-    return G2P(tmp_path_factory.mktemp("jieba"))
 
 
 @pytest.mark.parametrize(
@@ -172,15 +166,6 @@ class Wanted:
 
     def progress(self, fraction: float) -> None:
         """Nobody listens."""
-
-
-@pytest.fixture(scope="module")
-def kokoro() -> Iterator[Kokoro]:
-    engine = Kokoro({"dir": str(ear.model("kokoro")), "threads": 1})
-    engine.load(lambda name, fraction=None: None)
-    engine.warm()
-    yield engine
-    engine.close()
 
 
 def say(engine: Kokoro, text: str, language: str = "en", voice: str = "", **kwargs: Any) -> bytes:

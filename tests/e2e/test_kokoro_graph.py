@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +23,6 @@ onnx = pytest.importorskip("onnx")
 pytestmark = pytest.mark.models
 
 TEXT = "When the train finally arrived, most of the passengers had already gone home."
-
-
-@pytest.fixture(scope="module")
-def kokoro() -> Iterator[Kokoro]:
-    engine = Kokoro({"dir": str(ear.model("kokoro")), "threads": 1})
-    engine.load(lambda name, fraction=None: None)
-    engine.warm()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +167,29 @@ def test_parts_are_understood(kokoro: Kokoro, parts: list[bytes]) -> None:
     assert ear.wer(TEXT, ear.hear(b"".join(parts), RATE, "en")) <= 0.2
     chinese = "火车终于到站的时候，大部分乘客已经回家了。"
     assert ear.cer(chinese, ear.hear(b"".join(say(kokoro, chinese, "zh", early=True)), RATE, "zh")) <= 0.2
+
+
+def test_a_gpu_that_cannot_be_used_is_told_and_not_remembered(folder: Path, source: str) -> None:
+    """ONNX Runtime is not made for GPUs here, as where a library of CUDA is missing."""
+    choice = derived.best(folder / MODEL, source, gpu=True)
+    assert choice.folder == folder / derived.FOLDER
+    assert choice.says.startswith("rewritten graph; not on the GPU: ")
+    assert "its log says which library of CUDA is missing" in choice.says
+    assert not (folder / derived.FOR_GPUS.folder).exists(), "it is tried again at the next start"
+
+
+def test_graphs_that_another_machine_made_for_its_gpu_do_not_keep_kokoro_from_speaking(
+    kokoro: Kokoro, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs = derived.Choice(folder / derived.FOLDER, derived.FOR_GPUS.says, derived.FOR_GPUS)
+    monkeypatch.setattr(derived, "best", lambda model, source, gpu: graphs)
+    engine = Kokoro({"dir": str(folder), "threads": 1})
+    with pytest.warns(UserWarning, match="CUDAExecutionProvider"):
+        engine.load(lambda name, fraction=None: None)
+    engine.warm()
+    can = engine.capabilities()
+    assert can.computation.startswith("rewritten graph; not on the GPU: ")
+    assert can.revision == kokoro.capabilities().revision
 
 
 def test_the_graph_for_gpus_sounds_the_same(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
 import pytest
 
@@ -22,11 +21,6 @@ from tests.e2e.test_kokoro import Wanted
 
 pytest.importorskip("kokoro_onnx")
 needs_openjtalk = pytest.mark.skipif(not japanese.installed(), reason="needs the extra kokoro-ja")
-
-
-@pytest.fixture(scope="module")
-def g2p(tmp_path_factory: pytest.TempPathFactory) -> G2P:
-    return G2P(tmp_path_factory.mktemp("jieba"))
 
 
 @pytest.mark.parametrize(
@@ -132,15 +126,6 @@ HINDI = [
     "ट्रेन देर से आई और सब लोग घर चले गए।",
     "बच्चे स्कूल के बाद मैदान में खेलते हैं।",
 ]
-
-
-@pytest.fixture(scope="module")
-def kokoro() -> Iterator[Kokoro]:
-    engine = Kokoro({"dir": str(ear.model("kokoro")), "threads": 1})
-    engine.load(lambda name, fraction=None: None)
-    engine.warm()
-    yield engine
-    engine.close()
 
 
 def heard(engine: Kokoro, text: str, language: str) -> str:

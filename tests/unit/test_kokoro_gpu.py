@@ -66,7 +66,7 @@ def test_a_model_has_no_place_on_a_gpu_without_its_package() -> None:
 
 def test_what_cannot_run_on_the_gpu_runs_on_the_processor_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     said = {
-        derived.FOR_GPUS: derived.Choice(None, "plain graph, half as quick: a library is missing"),
+        derived.FOR_GPUS: derived.Choice(None, "plain graph, half as quick: …", why="a library is missing"),
         derived.FOR_PROCESSORS: derived.Choice(Path("here"), "rewritten graph"),
     }
     monkeypatch.setattr(derived, "choose", lambda model, source, form=derived.FOR_PROCESSORS: said[form])

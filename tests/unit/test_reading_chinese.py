@@ -13,7 +13,8 @@ from antiphon.reading import chinese, reader
 from antiphon.reading.chinese.mixed import foreign
 from antiphon.reading.chinese.numbers import digits, number
 from antiphon.reading.reader import read
-from antiphon.reading.said import Reading, Said, apply
+from antiphon.reading.said import Said, apply
+from tests.readings import word
 
 CASES = Path(__file__).parents[1] / "cases" / "reading_zh.tsv"
 ROWS = [
@@ -26,13 +27,6 @@ ROWS = [
 def heard(text: str) -> str:
     """What is compared: letters and digits, with one name for the digit one."""
     return "".join(ch for ch in text if ch.isalnum()).replace("幺", "一").lower()
-
-
-def word(reading: Reading, said: str) -> str:
-    """What was written for a word that is said."""
-    start = reading.text.index(said)
-    begin, end = reading.written_at(start, start + len(said))
-    return reading.written[begin:end]
 
 
 @pytest.mark.parametrize(("text", "right"), ROWS, ids=[row[0] for row in ROWS])

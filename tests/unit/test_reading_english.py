@@ -15,6 +15,7 @@ from antiphon.reading.english import words
 from antiphon.reading.english.rules import RULES
 from antiphon.reading.reader import read
 from antiphon.reading.said import Reading, Rule, apply, chain
+from tests.readings import word
 
 CASES = Path(__file__).parents[1] / "cases"
 
@@ -63,13 +64,6 @@ def is_right(said: str, right: str) -> bool:
 def as_spoken(text: str, rules: tuple[Rule, ...] = RULES) -> Reading:
     plain = markup.read(text)
     return chain(plain, apply(plain.text, rules))
-
-
-def word(reading: Reading, said: str) -> str:
-    """What was written for a word that is said."""
-    start = reading.text.index(said)
-    begin, end = reading.written_at(start, start + len(said))
-    return reading.written[begin:end]
 
 
 @pytest.mark.parametrize(("text", "right"), ROWS, ids=[row[0] for row in ROWS])

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antiphon.reading import markup
-from antiphon.reading.said import Reading
+from tests.readings import word
 
 SAID = [
     ("**Bold** and *italic* and ***both***", "Bold and italic and both"),
@@ -103,12 +103,6 @@ def test_every_rule_is_needed(stage: int, monkeypatch: pytest.MonkeyPatch) -> No
         with monkeypatch.context() as patched:
             patched.setattr(markup, "STAGES", (*markup.STAGES[:stage], rest, *markup.STAGES[stage + 1 :]))
             assert any(markup.read(text).text != right for text, right in SAID), rule
-
-
-def word(reading: Reading, said: str) -> str:
-    start = reading.text.index(said)
-    begin, end = reading.written_at(start, start + len(said))
-    return reading.written[begin:end]
 
 
 def test_words_keep_their_places() -> None:

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antiphon.reading.said import Reading, Rule, Said, apply, chain, plain
+from antiphon.reading.said import Rule, Said, apply, chain, plain
+from tests.readings import word
 
 
 def rule(pattern: str, text: str) -> Rule:
@@ -17,13 +18,6 @@ def rule(pattern: str, text: str) -> Rule:
             yield Said(found.start(), found.end(), text)
 
     return find
-
-
-def word(reading: Reading, said: str) -> str:
-    """What was written for a word that is said."""
-    start = reading.text.index(said)
-    begin, end = reading.written_at(start, start + len(said))
-    return reading.written[begin:end]
 
 
 def test_a_rule_that_stands_first_counts() -> None:

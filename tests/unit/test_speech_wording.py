@@ -12,6 +12,7 @@ from antiphon.audio import subtitles
 from antiphon.domain import errors
 from antiphon.domain.engine import Capabilities, Voice
 from antiphon.domain.request import SpeechRequest, Turn
+from antiphon.reading import markup as documents
 from antiphon.speech import plan as plans
 from antiphon.speech import planner
 from antiphon.speech.plan import SpeechPlan
@@ -28,8 +29,8 @@ PLAIN = (
 
 
 def make(text: str, can: Capabilities = CAN, **fields: Any) -> SpeechPlan:
-    request, language = planner._cleaned(SpeechRequest(text, **fields))
-    return plans.make(request, "model", can, language=language)
+    request, language, texts = planner._cleaned(SpeechRequest(text, **fields))
+    return plans.make(request, "model", can, language=language, texts=texts)
 
 
 def said(plan: SpeechPlan) -> list[str]:
@@ -194,3 +195,13 @@ def test_subtitles_in_json_have_the_reading_where_it_is_another() -> None:
     made = subtitles.to_json([SEGMENT, {"text": "Plain.", "start": 4.0, "end": 5.0}])
     assert '"reading": "It cost one hundred dollars then"' in made
     assert made.count("reading") == 1
+
+
+def test_the_markup_of_a_long_text_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    plain = documents.plain_text
+    monkeypatch.setattr(documents, "plain_text", lambda text: read.append(len(text)) or plain(text))
+    text = "A **bold** word and a plain one. " * 60
+    made = make(text)
+    assert read == [len(text)]
+    assert made.keys == make(text.replace("**", "")).keys

@@ -126,8 +126,8 @@ def write_transcript(text: str) -> None:
 
 
 def make_plan(text: str) -> None:
-    request, tag = planner._cleaned(SpeechRequest(text=text))
-    made = plan.make(request, "m", MODEL, quick_first=True, language=tag)
+    request, tag, texts = planner._cleaned(SpeechRequest(text=text))
+    made = plan.make(request, "m", MODEL, quick_first=True, language=tag, texts=texts)
     made.expected_audio(None)
     made.result_key()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -142,14 +143,15 @@ def make(
     *,
     quick_first: bool = False,
     language: str | None = None,
+    texts: Sequence[str] | None = None,
 ) -> SpeechPlan:
     """Plans a request whose text is clean; only computes, in time linear in the text. Raises `UnknownVoice`,
     `InvalidText`. `quick_first` cuts the first segment short if that brings the first audio earlier. `language` is that
-    of the text, if the caller has detected it."""
+    of the text, if the caller has detected it; `texts`: those of the turns without markup, if it has read them."""
     planner = _Planner(request, model, capabilities, quick_first=quick_first, language=language)
     said = turns(request)
-    texts = (without_markup(turn.text, request) for turn in said)
-    for turn, spans in zip(said, markup.parse_all(texts, ssml=request.ssml), strict=True):
+    plain = texts if texts is not None else (without_markup(turn.text, request) for turn in said)
+    for turn, spans in zip(said, markup.parse_all(plain, ssml=request.ssml), strict=True):
         planner.add(turn, spans)
     return planner.plan()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -40,10 +41,11 @@ class SpeechPlanner:
         """The model and the plan for a request. The plan's request has the cleaned text, and digests of recordings in
         place of the names of uploaded voices. A `trusted` request was prepared before, and names digests already.
         Raises `InvalidRequest` and its subclasses for what can never work, `ModelLoading` and `ModelUnavailable`."""
-        request, language = await self.threads.run_text(len(request.text), _cleaned, request)
+        request, language, texts = await self.threads.run_text(len(request.text), _cleaned, request)
+        make = partial(self.plan, quick_first=quick_first, language=language, texts=texts)
         if trusted:
             served = self.selector.choose(request.model, language)
-            return served, await self.plan(request, served, quick_first=quick_first, language=language)
+            return served, await make(request, served)
         resolve_references.check(request)
         # A request that names no voice does not read the store, which may be down.
         uploaded = await self.references.by_name(owner) if resolve_references.names(request) else {}
@@ -56,7 +58,7 @@ class SpeechPlanner:
             assert served.capabilities is not None
             cloning = [model.name for model in self.selector.cloning()]
             request = await resolve_references.resolve(request, uploaded, served.capabilities, cloning, self.references)
-        return served, await self.plan(request, served, quick_first=quick_first, language=language)
+        return served, await make(request, served)
 
     async def _choose(self, request: SpeechRequest, language: str, voice: str | None, *, clone: bool) -> ServedModel:
         """The model for a request. A dialogue of several languages gets one that speaks the first of them that any
@@ -72,14 +74,23 @@ class SpeechPlanner:
             raise
 
     async def plan(
-        self, request: SpeechRequest, served: ServedModel, *, quick_first: bool = False, language: str | None = None
+        self,
+        request: SpeechRequest,
+        served: ServedModel,
+        *,
+        quick_first: bool = False,
+        language: str | None = None,
+        texts: Sequence[str] | None = None,
     ) -> SpeechPlan:
-        """The plan for a prepared request. Raises `StorageDown` if it needs a recording that cannot be fetched now."""
+        """The plan for a prepared request; `language` and `texts` as in `plan.make`. Raises `StorageDown` if it needs a
+        recording that cannot be fetched now."""
         capabilities = served.capabilities
         assert capabilities is not None
         for digest in resolve_references.digests(request):
             await self.references.ensure_local(digest)
-        make = partial(plans.make, request, served.name, capabilities, quick_first=quick_first, language=language)
+        make = partial(
+            plans.make, request, served.name, capabilities, quick_first=quick_first, language=language, texts=texts
+        )
         return await self.threads.run_text(READING * len(request.text), make)
 
 
@@ -89,17 +100,18 @@ def _languages(request: SpeechRequest) -> list[str]:
     return list(dict.fromkeys(tag.lower().partition("-")[0] for tag in tags))
 
 
-def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str]:
-    """The request with cleaned text, and the primary tag of its language. A text with markup stays as it is, since it
-    is read whenever the request is planned. Raises `InvalidText`."""
+def _cleaned(request: SpeechRequest) -> tuple[SpeechRequest, str, list[str] | None]:
+    """The request with cleaned text, the primary tag of its language, and the texts of its turns without markup where
+    they have any. A text with markup stays as it is in the request, since it is read whenever the request is planned.
+    Raises `InvalidText`."""
     texts = [without_markup(turn.text, request) for turn in plans.turns(request)]
-    if request.turns or texts[0] is not request.text or markup.has_markup(request.text, request.ssml):
+    marked = bool(request.turns) or texts[0] is not request.text or markup.has_markup(request.text, request.ssml)
+    if marked:
         spans = (span for found in markup.parse_all(texts, ssml=request.ssml) for span in found)
         if not (text := clean("\n".join(span.text for span in spans))):
             raise errors.InvalidText(plans.NOTHING, param="text")
-        requests.check_text(text, requests.MAX_TEXT)
     else:
         text = clean(request.text)
-        requests.check_text(text, requests.MAX_TEXT)
-        request = request.with_text(text)
-    return request, (request.language or languages.detect(text)).lower().partition("-")[0]
+    requests.check_text(text, requests.MAX_TEXT)
+    language = (request.language or languages.detect(text)).lower().partition("-")[0]
+    return (request, language, texts) if marked else (request.with_text(text), language, None)

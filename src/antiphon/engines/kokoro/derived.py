@@ -57,6 +57,8 @@ class Choice:
     #: For people: what runs, and what would help.
     says: str
     form: Form = FOR_PROCESSORS
+    #: Why a better one does not run; "": none would be better.
+    why: str = ""
 
     @property
     def name(self) -> str:
@@ -69,10 +71,13 @@ def best(model: Path, source: str, *, gpu: bool) -> Choice:
     if not gpu:
         return choose(model, source)
     chosen = choose(model, source, FOR_GPUS)
-    if chosen.folder is not None:
-        return chosen
-    other = choose(model, source)
-    return replace(other, says=f"{other.says}; not on the GPU: {chosen.says.partition(': ')[2]}")
+    return chosen if chosen.folder is not None else without_gpu(model, source, chosen.why)
+
+
+def without_gpu(model: Path, source: str, why: str) -> Choice:
+    """The graphs for processors, and why none runs on the GPU that is there."""
+    chosen = choose(model, source)
+    return replace(chosen, says=f"{chosen.says}; not on the GPU: {why}")
 
 
 def choose(model: Path, source: str, form: Form = FOR_PROCESSORS) -> Choice:
@@ -163,7 +168,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _plain(why: str) -> Choice:
-    return Choice(None, f"plain graph, half as quick: {why}")
+    return Choice(None, f"plain graph, half as quick: {why}", why=why)
 
 
 def _why(error: Exception) -> str:

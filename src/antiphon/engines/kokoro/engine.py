@@ -19,7 +19,7 @@ from antiphon.engines.kokoro import derived, japanese, voices
 from antiphon.engines.kokoro.audio import JOIN, RATE, TAIL, gradual, silence
 from antiphon.engines.kokoro.g2p import G2P, LANGUAGES, languages
 from antiphon.engines.kokoro.network import Divided, Network, Plain
-from antiphon.engines.onnx_session import Interrupted, Interruption, Session, return_memory, sees_gpu
+from antiphon.engines.onnx_session import Interrupted, Interruption, NoGpu, Session, return_memory, sees_gpu
 from antiphon.engines.silent_signs import by_language
 
 MODEL, VOICES = "kokoro-v1.0.int8.onnx", "voices-v1.0.bin"
@@ -68,14 +68,19 @@ class Kokoro:
         digests = [derived.digest(path) for path in paths]
         phase("choosing the graph")
         self._choice = derived.best(paths[0], digests[0], gpu=sees_gpu())
-        print(f"Kokoro runs on the {self._choice.says}", file=sys.stderr)  # noqa: T201 - for the server's log
-        self._revision = _revision(digests, self._choice.name)
         phase("building the model")
         from kokoro_onnx import Kokoro as Model
         from kokoro_onnx.chunker import split_phonemes
 
         self._interruption = Interruption()
-        session = self._connect(paths[0])
+        try:
+            session = self._connect(paths[0])
+        except NoGpu as e:
+            # The graphs were made where it could be used, and lie in a folder that others share.
+            self._choice = derived.without_gpu(paths[0], digests[0], str(e))
+            session = self._connect(paths[0])
+        print(f"Kokoro runs on the {self._choice.says}", file=sys.stderr)  # noqa: T201 - for the server's log
+        self._revision = _revision(digests, self._choice.name)
         self._model: Any = Model.from_session(session, str(paths[1]))
         self._split = split_phonemes
         self._names = tuple(self._model.get_voices())

@@ -18,7 +18,7 @@ from typing import Any
 
 from antiphon.engines.kokoro import derived
 from antiphon.engines.kokoro.network import Divided, Network, Plain
-from antiphon.engines.onnx_session import Interruption, Session
+from antiphon.engines.onnx_session import Interruption, NoGpu, Session
 
 #: "Hello, my friend. She says yes." in the model's numbers.
 PHRASE = (
@@ -41,6 +41,8 @@ def main(model: Path, source: str, form: derived.Form = derived.FOR_PROCESSORS) 
         sys.exit(derived.MISSING)
     from antiphon.engines.kokoro.dividing import rewrite
 
+    if form.gpu:
+        _require_gpu()
     made = Path(tempfile.mkdtemp(prefix=f".{form.folder}-", dir=model.parent))
     try:
         encoder, decoder = rewrite(onnx.load(str(model)), floats=form.floats)
@@ -55,6 +57,23 @@ def main(model: Path, source: str, form: derived.Form = derived.FOR_PROCESSORS) 
         publish(made, model.parent / form.folder)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _require_gpu() -> None:
+    """Ends the process where ONNX Runtime cannot use the GPU. That is no verdict on the graphs, and not kept: a library
+    that is missing may be there at the next start."""
+    from onnx import TensorProto, helper
+
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy")
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "one node", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        path.write_bytes(model.SerializeToString())
+        try:
+            Session(path, 1, Interruption(), gpu=True)
+        except NoGpu as e:
+            sys.exit(str(e))
 
 
 def known(path: Path, note: Mapping[str, Any]) -> dict[str, str]:
